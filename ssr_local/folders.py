@@ -1,0 +1,39 @@
+"""Where models, logs and settings live on this machine.
+
+The platform's usual folders, each replaceable by an environment variable:
+``SSR_LOCAL_DATA_DIR``, ``SSR_LOCAL_CACHE_DIR``, ``SSR_LOCAL_CONFIG_DIR``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_config_path, user_data_path
+
+APP = "ssr-local"
+
+
+def data_dir() -> Path:
+    """Models (below ``models``) and what the user made."""
+    return _override("SSR_LOCAL_DATA_DIR") or user_data_path(APP, appauthor=False)
+
+
+def cache_dir() -> Path:
+    """What can be made again: logs, hashes already checked."""
+    return _override("SSR_LOCAL_CACHE_DIR") or user_cache_path(APP, appauthor=False)
+
+
+def config_dir() -> Path:
+    """``config.toml`` and the user's own ``models.toml``."""
+    return _override("SSR_LOCAL_CONFIG_DIR") or user_config_path(APP, appauthor=False)
+
+
+def models_dir() -> Path:
+    """Downloaded model files."""
+    return data_dir() / "models"
+
+
+def _override(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value).expanduser() if value else None

@@ -1,0 +1,234 @@
+"""Frozen values that modules hand to one another.
+
+Nothing here computes more than a property; everything is a ``msgspec.Struct`` and
+therefore turns into JSON and back without code of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+Author = Literal["draft", "target"]
+"""Which of the two models wrote a step."""
+
+EndReason = Literal[
+    "answered",
+    "end_of_generation",
+    "empty_step",
+    "repetition",
+    "token_budget",
+    "step_budget",
+    "time_limit",
+    "context_full",
+    "kv_cache_full",
+    "early_exit",
+    "dropped",
+    "cancelled",
+]
+"""Why a path ended (ssr.md, section 2)."""
+
+Status = Literal["answered", "no_answer", "cancelled"]
+
+UNKNOWN_LETTER = "M"
+"""The letter of the empty strategy: no advice."""
+
+REWRITE_SCORE = 9.0
+"""The score recorded for a step the target wrote itself (arXiv 2505.15340, section 3.2)."""
+
+
+class Strategy(Struct, frozen=True):
+    """One way of attacking a problem: a letter, a short name and one sentence of advice."""
+
+    letter: str
+    name: str
+    advice: str
+
+
+class StrategyScore(Struct, frozen=True):
+    """How promising the target found a strategy.
+
+    ``score`` is a probability over the pool's letters where the selection mode gives
+    one, else None. ``times_chosen`` counts the paths that follow it.
+    """
+
+    letter: str
+    name: str
+    score: float | None
+    times_chosen: int
+
+
+class Verdict(Struct, frozen=True):
+    """The target's judgement of one drafted step.
+
+    ``score`` is on the scale 0 to 9. ``raw`` is what the verifier read before
+    calibration, None when nothing could be read; then the step counts as rejected
+    and ``reason`` says why. ``log_probs`` holds the candidates the verifier read.
+    """
+
+    score: float
+    accepted: bool
+    verifier: str
+    raw: float | None = None
+    reason: str = ""
+    log_probs: tuple[tuple[str, float], ...] = ()
+    mean_log_prob: float | None = None
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One paragraph of reasoning as it stands in its path.
+
+    ``score`` is the verdict's for a drafted step, 9 for a rewrite, None where nothing
+    was verified. ``accepted`` is False when the draft's version was rejected; then
+    ``draft_text`` and ``draft_score`` hold what was replaced.
+    """
+
+    text: str
+    author: Author
+    score: float | None = None
+    accepted: bool | None = None
+    num_tokens: int = 0
+    draft_text: str | UnsetType = UNSET
+    draft_score: float | UnsetType = UNSET
+
+
+class ReasoningPath(Struct, frozen=True, kw_only=True):
+    """One strategy being followed: its steps, why it ended, and the answer it stated.
+
+    ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps.
+    """
+
+    index: int
+    strategy: str
+    strategy_name: str
+    selection_score: float | None
+    steps: tuple[Step, ...] = ()
+    end_reason: EndReason | None = None
+    answer: str | None = None
+    mean_score: float | None = None
+
+    @property
+    def text(self) -> str:
+        """All the steps' text, as the models wrote it."""
+        return "".join(step.text for step in self.steps)
+
+
+class VoteGroup(Struct, frozen=True, kw_only=True):
+    """Paths whose answers are equivalent; ``answer`` is the form shown for all of them."""
+
+    answer: str
+    paths: tuple[int, ...]
+    mean_score: float | None
+    winner: bool = False
+
+
+class ModelUsage(Struct, frozen=True):
+    """Tokens one model has worked through. ``num_parameters`` is for counting FLOPs."""
+
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    num_parameters: int = 0
+
+    @property
+    def decode_flops(self) -> float:
+        """2 x parameters x decoded tokens, as the paper counts."""
+        return 2.0 * self.num_parameters * self.decode_tokens
+
+    @property
+    def total_flops(self) -> float:
+        """The same with prefilled tokens counted too."""
+        return 2.0 * self.num_parameters * (self.decode_tokens + self.prefill_tokens)
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of both models in one run."""
+
+    draft: ModelUsage = ModelUsage()
+    target: ModelUsage = ModelUsage()
+
+
+class Timing(Struct, frozen=True):
+    """Wall-clock seconds of one run by phase; ``total`` covers all of it."""
+
+    selection: float = 0.0
+    prefill: float = 0.0
+    draft: float = 0.0
+    verify: float = 0.0
+    rewrite: float = 0.0
+    vote: float = 0.0
+    total: float = 0.0
+
+
+class Flops(Struct, frozen=True):
+    """Floating-point operations of one run: decoded tokens alone, and with prefill."""
+
+    decode: float = 0.0
+    total: float = 0.0
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """A loaded model as a run's result names it."""
+
+    name: str
+    file: str
+    sha256: str | None
+    num_parameters: int
+    num_vocab: int
+    num_ctx: int
+    device: str
+    kv_bytes: int = 0
+
+
+class Models(Struct, frozen=True):
+    """The pair a run used; a method that runs one model alone leaves the other None."""
+
+    draft: ModelInfo | None = None
+    target: ModelInfo | None = None
+
+
+class RunResult(Struct, frozen=True, kw_only=True):
+    """What a run came to; ``ssr-local solve --json`` prints exactly this.
+
+    ``options`` maps option names to the values that were in force, the seed included.
+    ``acceptance_rate`` is accepted / drafted steps, None when nothing was verified.
+    ``best_path`` is the index of the path to show when no path finished with an answer.
+    """
+
+    problem: str
+    answer: str | None
+    status: Status
+    paths: tuple[ReasoningPath, ...]
+    votes: tuple[VoteGroup, ...]
+    usage: Usage
+    timing_s: Timing
+    acceptance_rate: float | None
+    flops: Flops
+    options: dict[str, str | int | float | bool | None]
+    models: Models
+    version: str
+    num_steps: int = 0
+    num_drafted: int = 0
+    num_accepted: int = 0
+    num_rewrites: int = 0
+    best_path: int | None = None
+    strategies: tuple[StrategyScore, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a verifier's raw value turns into a score from 0 to 9, for one pair.
+
+    ``mean`` and ``deviation`` standardise the raw value (``combined`` adds up the
+    standardised yes-no and likelihood values). ``knots`` are (raw, score) pairs, both
+    ascending; between them the map is linear, outside it is flat. ``auc``, ``samples``
+    and ``date`` say what evidence it rests on; ``note`` says it in words.
+    """
+
+    knots: tuple[tuple[float, float], ...]
+    mean: float = 0.0
+    deviation: float = 1.0
+    auc: float | None = None
+    samples: int | None = None
+    date: str | None = None
+    note: str = ""
