@@ -1,0 +1,95 @@
+"""Reason better offline: a draft and a target language model under the SSR method.
+
+Names are imported when first used, so that ``import ssr_local`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ssr_local.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from ssr_local.api import Solver
+    from ssr_local.commands import AddPath, Cancel, DropPath, OverrideVerdict, Pause, Resume
+    from ssr_local.errors import (
+        ConfigError,
+        EngineCrashed,
+        EngineError,
+        Interrupted,
+        ModelError,
+        ProblemError,
+        SSRError,
+        UsageError,
+    )
+    from ssr_local.events import AnyEvent, read_events
+    from ssr_local.options import EngineOptions, SolveOptions
+    from ssr_local.records import ReasoningPath, RunResult, Step, Strategy, Verdict, VoteGroup
+
+__all__ = [
+    "AddPath",
+    "AnyEvent",
+    "Cancel",
+    "ConfigError",
+    "DropPath",
+    "EngineCrashed",
+    "EngineError",
+    "EngineOptions",
+    "Interrupted",
+    "ModelError",
+    "OverrideVerdict",
+    "Pause",
+    "ProblemError",
+    "ReasoningPath",
+    "Resume",
+    "RunResult",
+    "SSRError",
+    "SolveOptions",
+    "Solver",
+    "Step",
+    "Strategy",
+    "UsageError",
+    "Verdict",
+    "VoteGroup",
+    "__version__",
+    "read_events",
+]
+
+_HOMES = {
+    "ssr_local.api": ("Solver",),
+    "ssr_local.commands": ("AddPath", "Cancel", "DropPath", "OverrideVerdict", "Pause", "Resume"),
+    "ssr_local.errors": (
+        "ConfigError",
+        "EngineCrashed",
+        "EngineError",
+        "Interrupted",
+        "ModelError",
+        "ProblemError",
+        "SSRError",
+        "UsageError",
+    ),
+    "ssr_local.events": ("AnyEvent", "read_events"),
+    "ssr_local.options": ("EngineOptions", "SolveOptions"),
+    "ssr_local.records": (
+        "ReasoningPath",
+        "RunResult",
+        "Step",
+        "Strategy",
+        "Verdict",
+        "VoteGroup",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ssr_local' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

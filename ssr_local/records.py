@@ -62,12 +62,13 @@ class StrategyScore(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """The target's judgement of one drafted step.
 
-    ``score`` is on the scale 0 to 9. ``raw`` is what the verifier read before
-    calibration, None when nothing could be read; then the step counts as rejected
-    and ``reason`` says why. ``log_probs`` holds the candidates the verifier read.
+    ``score`` is on the scale 0 to 9, ``raw`` what the verifier read before calibration.
+    Both are None when nothing could be read: then the step counts as rejected and
+    ``reason`` says why. ``log_probs`` (nats) holds the candidates the verifier read,
+    ``mean_log_prob`` the step's mean likelihood, nats a token.
     """
 
-    score: float
+    score: float | None
     accepted: bool
     verifier: str
     raw: float | None = None
@@ -90,7 +91,7 @@ class Step(Struct, frozen=True, kw_only=True):
     accepted: bool | None = None
     num_tokens: int = 0
     draft_text: str | UnsetType = UNSET
-    draft_score: float | UnsetType = UNSET
+    draft_score: float | None | UnsetType = UNSET
 
 
 class ReasoningPath(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,201 @@
+"""Solving problems from Python.
+
+>>> from ssr_local import Solver
+>>> with Solver() as solver:                                  # doctest: +SKIP
+...     result = solver.solve("What is 17 * 23?", paths=3)
+...     print(result.answer)
+391
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ssr_local.commands import AnyCommand, Cancel
+from ssr_local.engine.base import Cancelled
+from ssr_local.errors import EngineCrashed, Interrupted, UsageError
+from ssr_local.events import AnyEvent, RunEnded
+from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
+from ssr_local.pathstate import plan_for
+from ssr_local.records import Author, RunResult
+from ssr_local.registry import PairSpec, load_registry, resolve_pair
+from ssr_local.session import ModelFile, Session, Setup, check_problem
+from ssr_local.worker import Mailbox, Worker
+
+if TYPE_CHECKING:
+    from ssr_local.download import Progress
+
+DEMO_PAIR = "demo"
+"""The pair that needs no models: a scripted engine plays a recorded-looking run."""
+
+
+class Solver:
+    """A pair of models, loaded when first needed and kept between problems.
+
+    ``pair``, ``draft``, ``target``, ``threads``, ``gpu_layers`` and ``ctx`` are those of
+    ``EngineOptions``; ``engine`` gives all of them at once. With ``in_process`` the models
+    are loaded into this process: a crash inside llama.cpp then ends it. ``on_progress`` is
+    told how a download goes on and ``on_notice`` one-line remarks of it. Use it as a
+    context manager, or call ``close``.
+
+    Raises ``UsageError`` for a wrong option and ``ModelNotFoundError`` for an unknown name.
+    """
+
+    def __init__(
+        self,
+        pair: str = EngineOptions().pair,
+        *,
+        engine: EngineOptions | None = None,
+        in_process: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+        **engine_options: Any,
+    ) -> None:
+        if engine is not None and engine_options:
+            raise UsageError("Give either 'engine' or single engine options, not both.")
+        self.engine = engine or validate(EngineOptions, {"pair": pair, **engine_options})
+        self._on_progress = on_progress
+        self._on_notice = on_notice
+        self._in_process = in_process
+        self._worker: Worker | None = None
+        self._session: Session | None = None
+        self._mailbox = Mailbox()
+        self._running = False
+        self._roles: set[Author] = set()
+        self._pair = self._resolve()
+
+    def solve(
+        self, problem: str, options: SolveOptions | None = None, **changes: Any
+    ) -> RunResult:
+        """Solve one problem and return what it came to.
+
+        ``changes`` are single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
+        Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
+        damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
+        """
+        for event in self.stream(problem, options, **changes):
+            if isinstance(event, RunEnded):
+                return event.result
+        raise EngineCrashed("The run ended without a result.")
+
+    def stream(
+        self, problem: str, options: SolveOptions | None = None, **changes: Any
+    ) -> Iterator[AnyEvent]:
+        """The same as a stream of events, the last of which is ``RunEnded``.
+
+        Models that are missing are downloaded first. A consumer that stops early cancels
+        the run.
+        """
+        chosen = with_changes(options or SolveOptions(), **changes)
+        problem = check_problem(problem)
+        return self._events(problem, chosen)
+
+    def tell(self, command: AnyCommand) -> None:
+        """Steer the run that goes on, from any thread."""
+        if self._worker is not None:
+            self._worker.tell(command)
+        elif self._running:
+            self._mailbox.put(command)
+
+    def cancel(self) -> None:
+        """Stop the run that goes on; its events end with what there is."""
+        self.tell(Cancel())
+
+    def kill(self) -> None:
+        """End the worker at once; the run that goes on raises ``EngineCrashed``."""
+        if self._worker is not None:
+            self._worker.kill()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker while it lives."""
+        return self._worker.pid if self._worker else None
+
+    def missing_bytes(self, options: SolveOptions | None = None) -> int:
+        """How much would have to be downloaded before these options can run."""
+        from ssr_local.download import missing_bytes
+
+        if self._is_demo:
+            return 0
+        registry = load_registry()
+        roles = plan_for(options or SolveOptions()).roles
+        return missing_bytes(registry.model(getattr(self._pair, role)) for role in roles)
+
+    def close(self) -> None:
+        """Unload the models and end the worker."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def __enter__(self) -> Solver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _events(self, problem: str, options: SolveOptions) -> Iterator[AnyEvent]:
+        if self._running:
+            raise UsageError("This solver is still busy with another problem.")
+        self._running = True
+        try:
+            self._prepare(plan_for(options).roles)
+            if self._worker is not None:
+                yield from self._worker.solve(problem, options)
+            elif self._session is not None:
+                self._mailbox.clear()
+                yield from self._session.solve(problem, options, self._mailbox)
+        except Cancelled as error:
+            raise Interrupted("Stopped before the run had begun.") from error
+        finally:
+            self._running = False
+
+    def _prepare(self, roles: tuple[Author, ...]) -> None:
+        """A worker (or session) that has the models these roles need."""
+        if set(roles) <= self._roles and (self._worker or self._session):
+            return
+        self._roles |= set(roles)
+        setup = Setup(
+            models={role: self._model_file(role) for role in sorted(self._roles)},
+            engine=self.engine,
+            calibrations=dict(self._pair.calibrations),
+            backend="fake" if self._is_demo else "llama",
+        )
+        self.close()
+        if self._in_process:
+            self._session = Session(setup, should_stop=self._mailbox.should_stop)
+        else:
+            self._worker = Worker(setup)
+
+    def _model_file(self, role: Author) -> ModelFile:
+        if self._is_demo:
+            return ModelFile(name=f"demo-{role}", path="")
+        from ssr_local.download import ensure_model, known_sha256
+
+        spec = load_registry().model(getattr(self._pair, role))
+        path = ensure_model(spec, on_progress=self._on_progress, on_notice=self._on_notice)
+        return ModelFile(name=spec.name, path=str(path), sha256=known_sha256(spec))
+
+    def _resolve(self) -> PairSpec:
+        if self._is_demo:
+            return PairSpec(name=DEMO_PAIR, draft="demo-draft", target="demo-target")
+        return resolve_pair(
+            load_registry(),
+            pair=self.engine.pair,
+            draft=self.engine.draft,
+            target=self.engine.target,
+        )
+
+    @property
+    def _is_demo(self) -> bool:
+        engine = self.engine
+        return engine.pair == DEMO_PAIR and engine.draft is None and engine.target is None

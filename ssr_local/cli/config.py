@@ -1,0 +1,102 @@
+"""``ssr-local config``: show the settings in force, and change the settings file."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from ssr_local.config import (
+    Setting,
+    Settings,
+    config_file,
+    load_settings,
+    printable,
+    save_setting,
+    variable_name,
+)
+
+_HEADINGS = ("NAME", "VALUE", "ORIGIN", "DETAIL")
+
+
+@click.group(name="config")
+def command() -> None:
+    """Show the settings in force, and change the settings file."""
+
+
+@command.command(name="show")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def show_command(as_json: bool) -> None:
+    """Print every setting and where its value comes from."""
+    settings = load_settings()
+    click.echo(_as_json(settings) if as_json else _as_table(settings.origins))
+    for warning in settings.warnings:
+        click.echo(printable(f"Warning: {warning}"), err=True)
+
+
+# Without ignore_unknown_options a value such as -1 would be taken for an option.
+@command.command(name="set", context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("value")
+def set_command(name: str, value: str) -> None:
+    """Write VALUE for the option NAME into the settings file."""
+    file = config_file()
+    save_setting(name, value, file=file)
+    click.echo(printable(f"Set {_option(name)} in {file}."))
+    _tell_if_overridden(name)
+
+
+@command.command(name="unset")
+@click.argument("name")
+def unset_command(name: str) -> None:
+    """Take the option NAME out of the settings file."""
+    file = config_file()
+    save_setting(name, None, file=file)
+    click.echo(printable(f"{_option(name)} is not set in {file}."))
+    _tell_if_overridden(name)
+
+
+@command.command(name="path")
+def path_command() -> None:
+    """Print where the settings file is, whether or not it exists."""
+    click.echo(printable(str(config_file())))
+
+
+def _option(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _tell_if_overridden(name: str) -> None:
+    variable = variable_name(_option(name))
+    if os.environ.get(variable, "").strip():
+        click.echo(
+            printable(f"Note: the environment variable {variable} overrides the file."), err=True
+        )
+
+
+def _as_table(origins: tuple[Setting, ...]) -> str:
+    rows = [_HEADINGS, *((s.name, _shown(s.value), s.origin, s.detail) for s in origins)]
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _shown(value: str | int | float | bool | None) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _as_json(settings: Settings) -> str:
+    """ASCII only, so that no control character reaches a terminal."""
+    found = {
+        "file": str(config_file()),
+        "settings": [
+            {"name": s.name, "value": s.value, "origin": s.origin, "detail": s.detail}
+            for s in settings.origins
+        ],
+        "warnings": list(settings.warnings),
+    }
+    return json.dumps(found, indent=2)

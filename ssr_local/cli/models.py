@@ -1,0 +1,327 @@
+"""``ssr-local models``: list, fetch, check and remove model files.
+
+Results go to standard output; progress and remarks to standard error, progress only
+when that is a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from msgspec import Struct
+
+from ssr_local.errors import (
+    Interrupted,
+    ModelDamagedError,
+    ModelError,
+    ModelNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from ssr_local.download import LocalModel, Progress
+    from ssr_local.registry import ModelSpec, Registry
+
+
+class ModelRow(Struct, frozen=True, kw_only=True):
+    """One model as ``models list --json`` prints it; sizes in bytes."""
+
+    name: str
+    state: str
+    checked: bool
+    file: str
+    path: str
+    present_bytes: int
+    total_bytes: int | None
+    licence: str
+    parameters: int | None
+    context: int | None
+    note: str
+    sources: tuple[str, ...]
+    sha256: str | None
+
+
+class PairRow(Struct, frozen=True, kw_only=True):
+    """One pair as ``models list --json`` prints it."""
+
+    name: str
+    draft: str
+    target: str
+    for_whom: str
+    missing_bytes: int
+    calibrations: tuple[str, ...]
+
+
+class Listing(Struct, frozen=True):
+    """What ``models list --json`` prints."""
+
+    models: tuple[ModelRow, ...]
+    pairs: tuple[PairRow, ...]
+
+
+@click.group(name="models")
+def command() -> None:
+    """List, fetch, check and remove model files."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_models(as_json: bool) -> None:
+    """Show all models and pairs, and what of them is on this machine."""
+    from ssr_local.registry import load_registry
+
+    registry = load_registry()
+    if as_json:
+        listing = _listing(registry)
+        click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2).decode())
+    else:
+        _print_listing(_listing(registry))
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def pull(names: tuple[str, ...]) -> None:
+    """Fetch models, or all models of pairs; the default pair when no NAME is given.
+
+    An interrupted download goes on where it stopped. A damaged file is fetched again.
+    """
+    from ssr_local.download import ensure_model, missing_bytes
+    from ssr_local.registry import load_registry
+
+    specs = _specs(load_registry(), names or ("default",))
+    if missing := missing_bytes(specs):
+        _remark(f"{human_bytes(missing)} to fetch.")
+    for spec in specs:
+        try:
+            with progress_shown() as show:
+                path = ensure_model(spec, on_progress=show, on_notice=_remark, repair=True)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                "Stopped.",
+                "What was fetched so far is kept.",
+                f"Go on: ssr-local models pull {spec.name}",
+            ) from error
+        click.echo(f"{spec.name}: {path}")
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def verify(names: tuple[str, ...]) -> None:
+    """Hash model files again and compare; all that are here when no NAME is given."""
+    from ssr_local.download import check_again, known_sha256, local_path
+    from ssr_local.registry import load_registry
+
+    registry = load_registry()
+    specs = _specs(registry, names or tuple(registry.models))
+    if not names:
+        specs = [spec for spec in specs if local_path(spec).is_file()]
+        if not specs:
+            _remark("No models on this machine yet. Fetch the default pair: ssr-local models pull")
+    errors: list[ModelError] = []
+    for spec in specs:
+        published = known_sha256(spec)
+        try:
+            with progress_shown() as show:
+                path = check_again(spec, on_progress=show)
+        except ModelError as error:
+            errors.append(error)
+            damaged = isinstance(error, ModelDamagedError)
+            click.echo(f"{spec.name}: {'damaged' if damaged else 'not usable'}")
+        else:
+            click.echo(f"{spec.name}: {'ok' if published else 'no published hash'} ({path})")
+    _raise_first(errors)
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(names: tuple[str, ...], yes: bool) -> None:
+    """Remove the files of models, finished or not."""
+    from ssr_local.download import local_path, local_state, remove_model
+    from ssr_local.registry import load_registry
+
+    for spec in _specs(load_registry(), names):
+        here = local_state(spec)
+        if here.state == "missing":
+            _remark(f"{spec.name} is not on this machine.")
+        elif yes or click.confirm(
+            f"Remove {local_path(spec)} ({human_bytes(here.present_bytes)})?", err=True
+        ):
+            freed = remove_model(spec)
+            click.echo(f"{spec.name}: removed, {human_bytes(freed)} freed")
+
+
+@command.command()
+@click.argument("name")
+def path(name: str) -> None:
+    """Print the path of a model's file."""
+    from ssr_local.download import verified_path
+    from ssr_local.registry import load_registry
+
+    click.echo(str(verified_path(load_registry().model(name))))
+
+
+def human_bytes(num_bytes: int) -> str:
+    """A size for people, in decimal units: 491 MB, 1.6 GB."""
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+@contextmanager
+def progress_shown() -> Iterator[Callable[[Progress], None] | None]:
+    """A callback that draws progress on standard error; None when that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task, shown = bar.add_task("", total=None, visible=False), ""
+
+        def show(progress: Progress) -> None:
+            nonlocal task, shown
+            words = f"{progress.name} {progress.phase}"
+            if words != shown:
+                bar.remove_task(task)
+                # Rich measures speed from what was there at the start of its task.
+                task = bar.add_task(words, completed=progress.done_bytes)
+                shown = words
+            bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
+
+        yield show
+
+
+def _remark(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _raise_first(errors: list[ModelError]) -> None:
+    """The error of one damaged model, or one that names them all."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ModelDamagedError(
+            f"{len(errors)} models cannot be used.",
+            " ".join(error.what for error in errors),
+            "Fetch them again: ssr-local models pull NAME",
+        )
+
+
+def _specs(registry: Registry, names: Iterable[str]) -> list[ModelSpec]:
+    """The models of these names, pairs being replaced by their two, each model once."""
+    found: dict[str, ModelSpec] = {}
+    for name in names:
+        if name not in registry.models and name in registry.pairs:
+            pair = registry.pairs[name]
+            members = [registry.model(pair.draft), registry.model(pair.target)]
+        else:
+            members = [_model_or_close(registry, name)]
+        found |= {spec.name: spec for spec in members}
+    return list(found.values())
+
+
+def _model_or_close(registry: Registry, name: str) -> ModelSpec:
+    try:
+        return registry.model(name)
+    except ModelNotFoundError as error:
+        pairs = ", ".join(registry.pairs)
+        raise ModelNotFoundError(
+            error.what, error.why or f"Pairs are: {pairs}.", error.next_step
+        ) from error
+
+
+def _listing(registry: Registry) -> Listing:
+    from ssr_local.download import known_sha256, local_state, missing_bytes
+
+    models = tuple(
+        _model_row(spec, local_state(spec), known_sha256(spec)) for spec in registry.models.values()
+    )
+    pairs = tuple(
+        PairRow(
+            name=pair.name,
+            draft=pair.draft,
+            target=pair.target,
+            for_whom=pair.for_whom,
+            missing_bytes=missing_bytes(
+                [registry.models[name] for name in (pair.draft, pair.target)
+                 if name in registry.models]
+            ),
+            calibrations=tuple(pair.calibrations),
+        )
+        for pair in registry.pairs.values()
+    )  # fmt: skip
+    return Listing(models, pairs)
+
+
+def _model_row(spec: ModelSpec, here: LocalModel, sha256: str | None) -> ModelRow:
+    return ModelRow(
+        name=spec.name,
+        state=here.state,
+        checked=here.checked,
+        file=spec.file,
+        path=str(here.path),
+        present_bytes=here.present_bytes,
+        total_bytes=here.total_bytes,
+        licence=spec.licence,
+        parameters=spec.parameters,
+        context=spec.context,
+        note=spec.note,
+        sources=tuple(source.label for source in spec.sources),
+        sha256=sha256,
+    )
+
+
+def _print_listing(listing: Listing) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # Without a terminal no line may be folded: another program reads it.
+    console = Console(width=None if sys.stdout.isatty() else 400)
+    models = Table("model", "state", "size", "licence", "parameters", "note", box=None)
+    for model in listing.models:
+        size = "?" if model.total_bytes is None else human_bytes(model.total_bytes)
+        parameters = "?" if model.parameters is None else f"{model.parameters / 1e9:.2f} B"
+        row = (model.name, state_words(model), size, model.licence, parameters, model.note)
+        models.add_row(*(Text(cell) for cell in row))
+    pairs = Table("pair", "draft", "target", "for whom", box=None)
+    for pair in listing.pairs:
+        pairs.add_row(*(Text(cell) for cell in (pair.name, pair.draft, pair.target, pair.for_whom)))
+    console.print(models)
+    console.print()
+    console.print(pairs)
+
+
+def state_words(model: ModelRow) -> str:
+    """The state of a model for people."""
+    if model.state == "partial":
+        total = "?" if model.total_bytes is None else human_bytes(model.total_bytes)
+        return f"partial ({human_bytes(model.present_bytes)} of {total})"
+    if model.state == "present" and not model.checked:
+        return "present (unchecked)"
+    return model.state

@@ -1,0 +1,62 @@
+"""Command-line options made from the fields of the option structs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import click
+import msgspec
+
+from ssr_local.options import EngineOptions, SolveOptions, choices, describe
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def options_of(
+    kind: type[SolveOptions] | type[EngineOptions], names: Iterable[str] = ()
+) -> Callable[[_F], _F]:
+    """A decorator that adds an option for every field (or for ``names``).
+
+    An option that is not given arrives as None, so that other sources of settings count.
+    """
+    wanted = list(names) or list(kind.__struct_fields__)
+
+    def decorate(function: _F) -> _F:
+        for name in reversed(wanted):
+            function = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                default=None,
+                type=_type(kind, name),
+                help=_help(kind, name),
+            )(function)
+        return function
+
+    return decorate
+
+
+def _type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType:
+    words = choices(kind, name)
+    if words:
+        return click.Choice(words)
+    annotation = get_type_hints(kind)[name]
+    plain = {annotation, *get_args(annotation)}
+    if int in plain:
+        return click.INT
+    return click.FLOAT if float in plain else click.STRING
+
+
+def _help(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:
+    default = getattr(kind(), name)
+    shown = "" if default is None else f" [default: {default}]"
+    return f"{describe(kind, name)}{shown}"
+
+
+def field_names() -> tuple[str, ...]:
+    """The names of all options of both structs."""
+    return tuple(
+        field.name
+        for kind in (SolveOptions, EngineOptions)
+        for field in msgspec.structs.fields(kind)
+    )

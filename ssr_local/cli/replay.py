@@ -1,0 +1,54 @@
+"""``ssr-local replay``: an event log, played again without models."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from ssr_local.cli.view import LineView
+from ssr_local.display import one_line
+from ssr_local.errors import UsageError
+from ssr_local.events import RunEnded, read_events
+
+_LONGEST_PAUSE_S = 2.0
+_EXIT_CUT_OFF = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="how fast: 1 as it was, 2 twice as fast, 0 at once [default: 0]",
+)
+def command(file: str, as_json: bool, speed: float) -> int:
+    """Play the event log FILE, written by "ssr-local solve --events"."""
+    import msgspec
+
+    view = LineView()
+    before = 0.0
+    try:
+        handle = Path(file).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read.", error.strerror or "") from error
+    with handle:
+        for event in read_events(handle, file):
+            if speed:
+                time.sleep(min(_LONGEST_PAUSE_S, max(0.0, event.at_s - before) / speed))
+                before = event.at_s
+            if as_json:
+                if isinstance(event, RunEnded):
+                    click.echo(msgspec.json.encode(event.result).decode("utf-8"))
+            elif sys.stdout.isatty() or not isinstance(event, RunEnded):
+                view.show(event)
+            else:
+                view.result(event.result)
+            if isinstance(event, RunEnded):
+                return 0 if event.result.status == "answered" else _EXIT_CUT_OFF
+    click.echo(f"{one_line(file)}: the log ends before the run did.", err=True)
+    return _EXIT_CUT_OFF

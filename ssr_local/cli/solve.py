@@ -1,0 +1,184 @@
+"""``ssr-local solve``: a problem in, what happens while it is solved, an answer out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import click
+import msgspec
+
+from ssr_local.api import Solver
+from ssr_local.cli import EXIT_INTERRUPTED, EXIT_TERMINATED
+from ssr_local.cli.parameters import options_of
+from ssr_local.cli.view import LineView
+from ssr_local.config import Settings, load_settings
+from ssr_local.display import one_line
+from ssr_local.errors import EngineCrashed, ProblemError, UsageError
+from ssr_local.events import AnyEvent, RunEnded, write_events
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.records import RunResult
+
+_MAX_INPUT_BYTES = 1_000_000
+_EXIT_NO_ANSWER = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("problem", required=False)
+@click.option("--file", "file", type=click.Path(), help="read the problem from this file")
+@click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
+@click.option("--events", type=click.Path(), help="write the event log to this file (JSONL)")
+@options_of(SolveOptions)
+@options_of(EngineOptions)
+def command(
+    problem: str | None, file: str | None, as_json: bool, events: str | None, **overrides: Any
+) -> int:
+    """Solve PROBLEM ("-" reads it from standard input).
+
+    On a terminal everything that happens is shown; elsewhere only the answer is printed.
+    Exit code 0: answered; 1: no answer; 2: wrong usage; 3: model missing or damaged;
+    4: the engine failed; 130: stopped.
+    """
+    settings = load_settings(overrides)
+    for warning in settings.warnings:
+        click.echo(f"Warning: {one_line(warning)}", err=True)
+    text = _read_problem(problem, file)
+    with ExitStack() as stack:
+        log = stack.enter_context(_event_log(events)) if events else None
+        progress = stack.enter_context(_download_progress())
+        solver = stack.enter_context(
+            Solver(
+                engine=settings.engine,
+                on_progress=progress,
+                on_notice=lambda line: click.echo(one_line(line), err=True),
+            )
+        )
+        _say_download(solver, settings)
+        stop = stack.enter_context(_signals(solver))
+        result = _run(solver, text, settings, log, show=not as_json and sys.stdout.isatty())
+    return _finish(result, stop, as_json)
+
+
+def _run(
+    solver: Solver, text: str, settings: Settings, log: IO[bytes] | None, *, show: bool
+) -> RunResult:
+    stream: Iterator[AnyEvent] = solver.stream(text, settings.solve)
+    if log is not None:
+        stream = write_events(stream, log)
+    view = LineView()
+    for event in stream:
+        if show:
+            view.show(event)
+        if isinstance(event, RunEnded):
+            return event.result
+    raise EngineCrashed("The run ended without a result.")
+
+
+def _finish(result: RunResult, stop: _Stop, as_json: bool) -> int:
+    if as_json:
+        click.echo(msgspec.json.encode(result).decode("utf-8"))
+    elif not sys.stdout.isatty():
+        if result.answer is not None:
+            click.echo(one_line(result.answer))
+        else:
+            LineView(err=True).result(result)
+    if stop.number is not None:
+        return EXIT_TERMINATED if stop.number == signal.SIGTERM else EXIT_INTERRUPTED
+    if result.status == "cancelled":
+        return EXIT_INTERRUPTED
+    return 0 if result.status == "answered" else _EXIT_NO_ANSWER
+
+
+def _read_problem(problem: str | None, file: str | None) -> str:
+    if (problem is None) == (file is None):
+        raise UsageError(
+            "Give one problem: as an argument, '-' for standard input, or --file.",
+            "",
+            "Try: ssr-local solve 'What is 17 * 23?'",
+        )
+    if problem is not None and problem != "-":
+        return problem
+    name = file or "standard input"
+    try:
+        if file is None:
+            raw = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1)
+        else:
+            with Path(file).open("rb") as handle:
+                raw = handle.read(_MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read.", error.strerror or "") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ProblemError(
+            f"The problem in {name} is not UTF-8 text (byte {error.start}).",
+            "",
+            "Save it as UTF-8.",
+        ) from error
+
+
+@contextmanager
+def _event_log(path: str) -> Iterator[IO[bytes]]:
+    try:
+        handle = Path(path).open("wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(
+            f"The event log {path} cannot be written.", error.strerror or "", "Name another file."
+        ) from error
+    with handle:
+        yield handle
+
+
+def _say_download(solver: Solver, settings: Settings) -> None:
+    missing = solver.missing_bytes(settings.solve)
+    if missing:
+        click.echo(
+            f"Models are missing: {missing / 1e6:,.0f} MB are downloaded first, once.", err=True
+        )
+
+
+@contextmanager
+def _download_progress() -> Iterator[Any]:
+    """A progress bar on standard error, made when the first byte comes."""
+    from ssr_local.cli.progress import download_bar
+
+    with download_bar() as update:
+        yield update
+
+
+class _Stop:
+    """Which signal asked the run to stop, if any."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+
+@contextmanager
+def _signals(solver: Solver) -> Iterator[_Stop]:
+    """Once: stop the run and keep what there is. Twice, or before it runs: end at once."""
+    stop = _Stop()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.number is not None or solver.worker_pid is None:
+            solver.kill()
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            sys.exit(EXIT_TERMINATED)
+        stop.number = number
+        click.echo("Stopping; once more ends at once.", err=True)
+        solver.cancel()
+
+    numbers = [signal.SIGINT]
+    if hasattr(signal, "SIGTERM"):
+        numbers.append(signal.SIGTERM)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

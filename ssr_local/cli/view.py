@@ -1,0 +1,164 @@
+"""How a run's events look as lines in a shell."""
+
+from __future__ import annotations
+
+import click
+
+from ssr_local.display import clean, one_line
+from ssr_local.events import (
+    AnyEvent,
+    ModelLoaded,
+    ModelLoading,
+    Notice,
+    PathEnded,
+    PathOpened,
+    RunEnded,
+    RunStarted,
+    SelectionScored,
+    StepDrafted,
+    StepRewritten,
+    StepVerified,
+    VotesCounted,
+)
+from ssr_local.records import RunResult, VoteGroup
+
+_END_WORDS = {
+    "answered": "answer",
+    "end_of_generation": "finished",
+    "empty_step": "the model had nothing more to say",
+    "repetition": "it began to repeat itself",
+    "token_budget": "its token budget is used up",
+    "step_budget": "its step budget is used up",
+    "time_limit": "time is up",
+    "context_full": "the model's context is full",
+    "kv_cache_full": "the KV cache is full",
+    "early_exit": "enough answers are in",
+    "dropped": "dropped",
+    "cancelled": "stopped",
+}
+_STRATEGIES_SHOWN = 5
+
+
+class LineView:
+    """Writes what happens, a line or a paragraph an event, to a file such as stdout."""
+
+    def __init__(self, *, err: bool = False) -> None:
+        self._err = err
+        self._letters: dict[int, str] = {}
+        self._drafted: dict[int, str] = {}
+
+    def show(self, event: AnyEvent) -> None:
+        """Write what there is to say of an event; most token-level ones say nothing."""
+        if isinstance(event, ModelLoading):
+            self._line(f"Loading {clean(event.name)} ({event.role}) ...", dim=True)
+        elif isinstance(event, ModelLoaded):
+            self._line(
+                f"  ready after {event.elapsed_s:.1f} s on {clean(event.info.device)}", dim=True
+            )
+        elif isinstance(event, RunStarted):
+            options = event.options
+            self._line(
+                f"{options['method']}, {options['paths']} paths, verifier {options['verifier']},"
+                f" seed {options['seed']}",
+                dim=True,
+            )
+        elif isinstance(event, Notice):
+            self._line(f"Note: {one_line(event.message)}", fg="yellow")
+        elif isinstance(event, SelectionScored):
+            self._selection(event)
+        elif isinstance(event, PathOpened):
+            self._letters[event.path] = event.strategy.letter
+        elif isinstance(event, VotesCounted):
+            return
+        elif isinstance(event, RunEnded):
+            self.result(event.result)
+        else:
+            self._step(event)
+
+    def _selection(self, event: SelectionScored) -> None:
+        shown = []
+        for row in event.scores[:_STRATEGIES_SHOWN]:
+            mark = "*" if row.times_chosen else " "
+            score = "" if row.score is None else f" {row.score:.2f}"
+            shown.append(f"{mark}{row.letter} {one_line(row.name)}{score}")
+        self._line("Strategies: " + "  ".join(shown), bold=True)
+
+    def _step(self, event: AnyEvent) -> None:
+        if isinstance(event, StepDrafted):
+            self._drafted[event.path] = event.text
+            if event.author == "target":
+                self._line(f"{self._tag(event.path, event.step)} {_body(event.text)}")
+        elif isinstance(event, StepVerified):
+            verdict = event.verdict
+            score = "no score" if verdict.score is None else f"{verdict.score:.1f}"
+            text = _body(self._drafted.get(event.path, ""))
+            tag = self._tag(event.path, event.step)
+            if verdict.accepted:
+                self._line(f"{tag} {click.style(f'kept {score}', fg='green')}  {text}")
+            else:
+                why = f" ({one_line(verdict.reason)})" if verdict.reason else ""
+                self._line(f"{tag} {click.style(f'rejected {score}', fg='red')}{why}  {text}", dim=True)
+        elif isinstance(event, StepRewritten):
+            tag = self._tag(event.path, event.step)
+            self._line(f"{tag} {click.style('rewritten', fg='cyan')}  {_body(event.text)}")
+        elif isinstance(event, PathEnded):
+            words = _END_WORDS[event.reason]
+            answer = "" if event.answer is None else f": {one_line(event.answer)}"
+            self._line(
+                f"{self._name(event.path)} ends, {words}{answer}",
+                fg="green" if event.answer is not None else "yellow",
+            )
+
+    def result(self, result: RunResult) -> None:
+        """The votes, the answer, and what it cost."""
+        for group in result.votes:
+            self._line(_vote(group))
+        if result.answer is not None:
+            self._line(f"Answer: {one_line(result.answer)}", bold=True)
+        elif result.status == "cancelled":
+            self._line("Stopped before there was an answer.", fg="yellow")
+        else:
+            self._line("No path came to an answer.", fg="yellow")
+        if result.answer is None and result.best_path is not None:
+            path = result.paths[result.best_path]
+            self._line(f"The furthest path ({path.strategy}) got this far:")
+            self._line(clean(path.text).strip())
+        self._line(_cost(result), dim=True)
+
+    def _tag(self, path: int, step: int) -> str:
+        return f"{self._name(path)} step {step + 1}"
+
+    def _name(self, path: int) -> str:
+        return click.style(f"[{path + 1}{self._letters.get(path, '')}]", fg="blue")
+
+    def _line(
+        self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False
+    ) -> None:
+        click.echo(
+            click.style(text, fg=fg, bold=bold or None, dim=dim or None), err=self._err
+        )
+
+
+def _body(text: str) -> str:
+    return clean(text).strip()
+
+
+def _vote(group: VoteGroup) -> str:
+    paths = ", ".join(str(path + 1) for path in group.paths)
+    mark = "*" if group.winner else " "
+    score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
+    return f"{mark} {one_line(group.answer)}  (paths {paths}{score})"
+
+
+def _cost(result: RunResult) -> str:
+    usage, timing = result.usage, result.timing_s
+    rate = (
+        ""
+        if result.acceptance_rate is None
+        else f", {result.num_accepted} of {result.num_drafted} drafted steps kept"
+    )
+    return (
+        f"{timing.total:.1f} s{rate}; tokens decoded: draft {usage.draft.decode_tokens},"
+        f" target {usage.target.decode_tokens}; prefilled: draft {usage.draft.prefill_tokens},"
+        f" target {usage.target.prefill_tokens}"
+    )

@@ -1,0 +1,490 @@
+"""The loop every native engine shares: batches, positions, cancel, UTF-8, usage.
+
+A binding (``engine/llama.py``) brings the library's calls; nothing here knows which
+library it is.
+
+One invariant carries the design: a sequence is a list of known tokens of which the KV
+cache holds at most all but the last. The tokens not yet in the cache are *pending*. So
+the logits for whatever comes next never have to be kept: evaluating the pending tokens
+yields them, after a fork, a truncation or a probe alike.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_local.engine.base import (
+    Cancelled,
+    Delta,
+    Extended,
+    ExtendJob,
+    NoRoom,
+    Sampling,
+    StepEnd,
+    StepJob,
+    Vocabulary,
+)
+from ssr_local.engine.sequences import SequenceBook
+from ssr_local.errors import DecodeError
+from ssr_local.records import ModelInfo, ModelUsage
+from ssr_local.steps import StepSplitter
+
+DecodeResult = Literal["ok", "no_slot", "aborted", "failed"]
+Floats = npt.NDArray[np.float32]
+
+# A step may overrun its token limit by this much to complete a character.
+_CHARACTER_TOKENS = 4
+
+
+@dataclass(slots=True)
+class BatchRow:
+    """One token of a batch and what is to be done with its logits."""
+
+    token: int
+    position: int
+    seq_id: int
+    logits: bool = False
+
+
+_ReadRow = tuple[BatchRow, Callable[[Floats], None] | None]
+"""A token to evaluate and what reads its logits."""
+
+
+class Binding(Protocol):
+    """The library's side of a native engine.
+
+    ``decode`` takes at most ``num_chunk`` rows of which at most ``num_outputs`` ask for
+    logits; ``logits(i)`` and ``sample(sampler, i)`` speak of row ``i`` of the last batch.
+    ``num_chunk`` is small enough that a cancelled run ends within two seconds, and depends
+    on nothing that varies from run to run, because the batches' shapes decide the last
+    bits of the results.
+    """
+
+    info: ModelInfo
+    vocabulary: Vocabulary
+    chat_template: str | None
+    notes: tuple[str, ...]
+    num_chunk: int
+    num_outputs: int
+    num_cells: int
+    num_ctx: int
+    max_sequences: int
+    can_truncate: bool
+
+    def resize(self, num_cells: int) -> None: ...
+    def reset(self) -> None: ...
+    def tokenize(self, text: str, special: bool) -> list[int]: ...
+    def piece(self, token: int) -> bytes: ...
+    def is_end(self, token: int) -> bool: ...
+    def decode(self, rows: Sequence[BatchRow]) -> DecodeResult: ...
+    def logits(self, row: int) -> Floats: ...
+    def new_sampler(self, sampling: Sampling) -> Any: ...
+    def free_sampler(self, sampler: Any) -> None: ...
+    def sample(self, sampler: Any, row: int) -> int: ...
+    def copy_sequence(self, source: int, destination: int) -> None: ...
+    def remove_cells(self, seq_id: int, start: int) -> bool: ...
+    def last_position(self, seq_id: int) -> int: ...
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Sequence:
+    tokens: list[int]
+    sampler: Any = None
+    sampling: Sampling | None = None
+
+
+@dataclass(slots=True)
+class _RunningStep:
+    job: StepJob
+    splitter: StepSplitter = field(default_factory=StepSplitter)
+    decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
+    )
+    num_tokens: int = 0
+
+    @property
+    def inside_character(self) -> bool:
+        return bool(self.decoder.getstate()[0])
+
+
+class NativeEngine:
+    """The engine protocol over a binding. See ``engine.base.Engine`` for what each method does."""
+
+    def __init__(self, binding: Binding, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self._binding = binding
+        self._should_stop = should_stop
+        self._book = SequenceBook(binding.num_cells, binding.max_sequences)
+        self._sequences: dict[int, _Sequence] = {}
+        self._running: dict[int, _RunningStep] = {}
+        self._prefilled = 0
+        self._decoded = 0
+        self._pieces: dict[int, bytes] = {}
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._binding.info
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._binding.vocabulary
+
+    @property
+    def chat_template(self) -> str | None:
+        return self._binding.chat_template
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._binding.notes
+
+    @property
+    def max_sequences(self) -> int:
+        return self._binding.max_sequences
+
+    @property
+    def max_tokens(self) -> int:
+        return min(self._binding.num_ctx, self._binding.num_cells)
+
+    @property
+    def used_cells(self) -> int:
+        """KV cells in use, for reports."""
+        return self._book.used_cells
+
+    def reserve(self, num_tokens: int) -> None:
+        if self._sequences:
+            raise DecodeError("The KV cache cannot change its size while sequences are open.")
+        if num_tokens > self._binding.num_cells:
+            self._binding.resize(num_tokens)
+            self._book = SequenceBook(self._binding.num_cells, self._binding.max_sequences)
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        return self._binding.tokenize(text, special)
+
+    def open(self, tokens: Sequence[int]) -> int:
+        if not tokens:
+            raise DecodeError("A sequence needs at least one token.")
+        seq_id = self._take_id(self._book.open())
+        self._sequences[seq_id] = _Sequence(list(tokens[:1]))
+        try:
+            (result,) = self.extend([ExtendJob(seq_id=seq_id, tokens=tokens[1:])])
+        except BaseException:
+            self.release(seq_id)
+            raise
+        if result.no_room:
+            self.release(seq_id)
+            raise DecodeError(
+                f"A prompt of {len(tokens)} tokens does not fit"
+                f" into a KV cache of {self._binding.num_cells} cells.",
+                "",
+                "Give a larger --ctx or a shorter problem.",
+            )
+        return seq_id
+
+    def fork(self, seq_id: int) -> int:
+        new_id = self._take_id(self._book.fork(seq_id))
+        self._binding.copy_sequence(seq_id, new_id)
+        self._sequences[new_id] = _Sequence(list(self._sequences[seq_id].tokens))
+        return new_id
+
+    def num_tokens(self, seq_id: int) -> int:
+        return len(self._sequences[seq_id].tokens)
+
+    def tokens(self, seq_id: int, start: int = 0) -> list[int]:
+        return self._sequences[seq_id].tokens[start:]
+
+    def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
+        granted, refused = self._grant(jobs)
+        before = {job.seq_id: self.num_tokens(job.seq_id) for job in granted}
+        try:
+            results = _Reader(granted)
+            self._run(self._rows(granted, results))
+        except BaseException:
+            for job in granted:
+                self.truncate(job.seq_id, before[job.seq_id])
+            raise
+        for job in granted:
+            self._sequences[job.seq_id].tokens.extend(job.tokens)
+            if job.suffix:
+                self._drop_cells(job.seq_id, self.num_tokens(job.seq_id) - 1)
+        by_id = {job.seq_id: results.result(job) for job in granted} | refused
+        return [by_id[job.seq_id] for job in jobs]
+
+    def start_steps(self, jobs: Sequence[StepJob]) -> None:
+        for job in jobs:
+            sequence = self._sequences[job.seq_id]
+            if sequence.sampling != job.sampling:
+                self._free_sampler(sequence)
+                # The sampler outlives the step: a path's draws go on from step to step.
+                sequence.sampler = self._binding.new_sampler(job.sampling)
+                sequence.sampling = job.sampling
+            self._running[job.seq_id] = _RunningStep(job)
+
+    def stop_step(self, seq_id: int) -> None:
+        self._running.pop(seq_id, None)
+
+    def decode_round(self) -> list[Delta]:
+        self._check_cancelled()
+        fitting, full = self._fitting()
+        deltas = [self._end_step(seq_id, "", reason) for seq_id, reason in full.items()]
+        if not fitting:
+            return deltas
+        self._prefill_pending(fitting)
+        rows = [
+            BatchRow(sequence.tokens[-1], len(sequence.tokens) - 1, seq_id, logits=True)
+            for seq_id in fitting
+            for sequence in (self._sequences[seq_id],)
+        ]
+        if not self._decode(rows):
+            return [*deltas, self._end_step(fitting[-1], "", "kv_cache_full")]
+        return deltas + [self._advance(seq_id, row) for row, seq_id in enumerate(fitting)]
+
+    def truncate(self, seq_id: int, num_tokens: int) -> None:
+        sequence = self._sequences[seq_id]
+        del sequence.tokens[max(1, num_tokens) :]
+        self._drop_cells(seq_id, len(sequence.tokens) - 1)
+
+    def release(self, seq_id: int) -> None:
+        self._running.pop(seq_id, None)
+        self._free_sampler(self._sequences.pop(seq_id))
+        self._binding.remove_cells(seq_id, 0)
+        self._book.release(seq_id)
+
+    def clear(self) -> None:
+        for seq_id in list(self._sequences):
+            self.release(seq_id)
+        self._binding.reset()
+        self._prefilled = self._decoded = 0
+
+    def usage(self) -> ModelUsage:
+        return ModelUsage(self._prefilled, self._decoded, self.info.num_parameters)
+
+    def close(self) -> None:
+        self.clear()
+        self._binding.close()
+
+    # Room ------------------------------------------------------------------
+
+    def _grant(self, jobs: Sequence[ExtendJob]) -> tuple[list[ExtendJob], dict[int, Extended]]:
+        """Which jobs fit, in order; the others with the reason why not."""
+        granted: list[ExtendJob] = []
+        refused: dict[int, Extended] = {}
+        free = self._book.free_cells
+        for job in jobs:
+            length, count = self.num_tokens(job.seq_id), len(job.tokens) + len(job.suffix)
+            needed = length - self._book.length(job.seq_id) + count - (not job.suffix)
+            reason: NoRoom | None = None
+            if length + count > self._binding.num_ctx:
+                reason = "context_full"
+            elif needed > free:
+                reason = "kv_cache_full"
+            if reason:
+                refused[job.seq_id] = Extended(seq_id=job.seq_id, no_room=reason)
+            else:
+                granted.append(job)
+                free -= needed
+        return granted, refused
+
+    def _fitting(self) -> tuple[list[int], dict[int, NoRoom]]:
+        """Which running sequences can take one more token, in order; the others with the reason."""
+        fitting: list[int] = []
+        full: dict[int, NoRoom] = {}
+        free = self._book.free_cells
+        for seq_id in self._running:
+            needed = self.num_tokens(seq_id) - self._book.length(seq_id)
+            if self.num_tokens(seq_id) >= self._binding.num_ctx:
+                full[seq_id] = "context_full"
+            elif needed > free:
+                full[seq_id] = "kv_cache_full"
+            else:
+                fitting.append(seq_id)
+                free -= needed
+        return fitting, full
+
+    # Prefill ---------------------------------------------------------------
+
+    def _rows(self, jobs: Sequence[ExtendJob], results: _Reader) -> Iterator[_ReadRow]:
+        """Every token to evaluate, each with what reads its logits."""
+        for job in jobs:
+            known = self._sequences[job.seq_id].tokens
+            start = self._book.length(job.seq_id)
+            tokens = [*known[start:], *job.tokens, *job.suffix]
+            if not job.suffix:
+                tokens.pop()  # the last known token stays pending
+            first_new = len(known) - start
+            for offset, token in enumerate(tokens):
+                reader = results.reader(job, offset + 1 - first_new)
+                yield BatchRow(token, start + offset, job.seq_id, reader is not None), reader
+
+    def _run(self, rows: Iterator[_ReadRow]) -> None:
+        batch: list[_ReadRow] = []
+        outputs = 0
+        for row in rows:
+            outputs += row[1] is not None
+            if len(batch) >= self._binding.num_chunk or outputs > self._binding.num_outputs:
+                self._run_chunk(batch)
+                batch, outputs = [], int(row[1] is not None)
+            batch.append(row)
+        if batch:
+            self._run_chunk(batch)
+
+    def _run_chunk(self, batch: Sequence[_ReadRow]) -> None:
+        self._check_cancelled()
+        if not self._decode([row for row, _ in batch]):
+            raise DecodeError(
+                "The KV cache has no room although the books say so.",
+                "llama.cpp found no slot for a batch that should fit.",
+                "Give a larger --ctx, and please report this.",
+            )
+        self._prefilled += len(batch)
+        for index, (_, reader) in enumerate(batch):
+            if reader:
+                reader(self._binding.logits(index))
+
+    def _prefill_pending(self, seq_ids: Sequence[int]) -> None:
+        """Evaluate what is pending except the last token, which the coming round takes."""
+        behind = [
+            ExtendJob(seq_id=seq_id)
+            for seq_id in seq_ids
+            if self._book.length(seq_id) < self.num_tokens(seq_id) - 1
+        ]
+        if behind:
+            self._run(self._rows(behind, _Reader(behind)))
+
+    # Decoding --------------------------------------------------------------
+
+    def _decode(self, rows: Sequence[BatchRow]) -> bool:
+        """Evaluate a batch and keep the books; False when the cache had no slot."""
+        result = self._binding.decode(rows)
+        if result == "no_slot":
+            return False
+        if result != "ok":
+            self._restore_books(rows)
+            raise DecodeError(
+                f"{self.info.name}: the model could not be evaluated.",
+                f"llama.cpp reported a decode that {result}.",
+                "See the log for its own words; a smaller --ctx or --gpu-layers may help.",
+            )
+        for row in rows:
+            self._book.append(row.seq_id, 1)
+        return True
+
+    def _restore_books(self, rows: Sequence[BatchRow]) -> None:
+        """After a failed call: cut each sequence back to what the books hold."""
+        for seq_id in {row.seq_id for row in rows}:
+            if self._binding.last_position(seq_id) >= self._book.length(seq_id):
+                self._drop_cells(seq_id, self._book.length(seq_id))
+
+    def _drop_cells(self, seq_id: int, length: int) -> None:
+        if self._binding.last_position(seq_id) < length:
+            return
+        if not self._binding.remove_cells(seq_id, length):
+            # Recurrent memory cannot be cut in the middle: forget all, prefill it again.
+            self._binding.remove_cells(seq_id, 0)
+            length = 0
+        self._book.truncate(seq_id, length)
+
+    def _advance(self, seq_id: int, row: int) -> Delta:
+        step = self._running[seq_id]
+        sequence = self._sequences[seq_id]
+        token = self._binding.sample(sequence.sampler, row)
+        self._decoded += 1
+        step.num_tokens += 1
+        if self._binding.is_end(token):
+            # Nothing follows yet, so the token before is pending again.
+            self._drop_cells(seq_id, len(sequence.tokens) - 1)
+            return self._end_step(seq_id, step.decoder.decode(b"", True), "end_of_generation", 1)
+        sequence.tokens.append(token)
+        text = step.decoder.decode(self._piece(token))
+        before = len(step.splitter.text)
+        end = step.splitter.push(text)
+        if end is not None:
+            if end < before + len(text):
+                self._keep_part_of_last_token(sequence, seq_id, text[: end - before])
+            return self._end_step(seq_id, text[: end - before], "blank_line", 1)
+        limit = step.job.max_tokens + (_CHARACTER_TOKENS if step.inside_character else 0)
+        if step.num_tokens >= limit:
+            rest = step.decoder.decode(b"", True)
+            return self._end_step(seq_id, text + rest, "token_limit", 1)
+        return Delta(seq_id, text, 1)
+
+    def _keep_part_of_last_token(self, sequence: _Sequence, seq_id: int, text: str) -> None:
+        """The step ends inside its last token: put the tokens of the part before in its place."""
+        del sequence.tokens[-1]
+        sequence.tokens.extend(self._binding.tokenize(text, False))
+
+    def _end_step(self, seq_id: int, text: str, end: StepEnd, num_tokens: int = 0) -> Delta:
+        del self._running[seq_id]
+        return Delta(seq_id, text, num_tokens, end)
+
+    def _piece(self, token: int) -> bytes:
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._binding.piece(token)
+        return piece
+
+    def _take_id(self, seq_id: int | None) -> int:
+        if seq_id is None:
+            raise DecodeError(
+                f"More than {self._book.max_sequences} sequences are open at once.",
+                "",
+                "Ask for fewer --paths.",
+            )
+        return seq_id
+
+    def _free_sampler(self, sequence: _Sequence) -> None:
+        if sequence.sampler is not None:
+            self._binding.free_sampler(sequence.sampler)
+            sequence.sampler = sequence.sampling = None
+
+    def _check_cancelled(self) -> None:
+        if self._should_stop():
+            raise Cancelled
+
+
+class _Reader:
+    """Collects log-probabilities while the rows of a prefill go by."""
+
+    def __init__(self, jobs: Sequence[ExtendJob]) -> None:
+        self._log_probs: dict[int, list[float]] = {job.seq_id: [] for job in jobs}
+        self._probes: dict[int, tuple[float, ...]] = {}
+
+    def reader(self, job: ExtendJob, next_index: int) -> Callable[[Floats], None] | None:
+        """What reads the logits that predict ``job.tokens[next_index]`` or what is behind."""
+        if job.log_probs and 0 <= next_index < len(job.tokens):
+            token = job.tokens[next_index]
+            return lambda row: self._log_probs[job.seq_id].append(
+                log_probabilities(row, [[token]])[0]
+            )
+        if job.suffix and next_index == len(job.tokens) + len(job.suffix):
+            return lambda row: self._probes.update(
+                {job.seq_id: log_probabilities(row, job.candidates)}
+            )
+        return None
+
+    def result(self, job: ExtendJob) -> Extended:
+        return Extended(
+            seq_id=job.seq_id,
+            log_probs=tuple(self._log_probs[job.seq_id]) if job.log_probs else None,
+            probe=self._probes.get(job.seq_id),
+        )
+
+
+def log_probabilities(row: Floats, candidates: Sequence[Sequence[int]]) -> tuple[float, ...]:
+    """Log-probability (nats) of each candidate under one row of logits, NaN where unreadable.
+
+    ``row`` has shape (vocabulary,). A candidate's token probabilities are added up.
+    """
+    top = float(row.max())
+    if not np.isfinite(top):
+        return tuple(float("nan") for _ in candidates)
+    norm = top + float(np.log(np.exp(row - top).sum(dtype=np.float64)))
+    return tuple(
+        float(np.logaddexp.reduce(row[list(ids)].astype(np.float64) - norm)) if ids else -np.inf
+        for ids in candidates
+    )

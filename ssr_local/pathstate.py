@@ -1,0 +1,124 @@
+"""What the coordinator remembers of one path while it runs, and how a method is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import Struct
+
+from ssr_local.engine.base import StepEnd
+from ssr_local.options import SolveOptions
+from ssr_local.records import Author, EndReason, ReasoningPath, Step, Strategy, Verdict
+
+State = Literal["ready", "writing", "drafted", "rewriting", "ended"]
+
+
+class Plan(Struct, frozen=True):
+    """Which models a method uses for what.
+
+    ``writer`` writes the steps; with ``verified`` the target judges and rewrites them;
+    with ``selects`` the paths follow strategies.
+    """
+
+    writer: Author
+    verified: bool
+    selects: bool
+    num_paths: int
+
+    @property
+    def roles(self) -> tuple[Author, ...]:
+        """The models the method needs loaded."""
+        if self.verified:
+            return ("draft", "target")
+        return (self.writer,)
+
+
+def plan_for(options: SolveOptions) -> Plan:
+    """The plan of ``options.method`` (ssr.md, section 5)."""
+    if options.method == "ssr":
+        return Plan("draft", verified=True, selects=True, num_paths=options.paths)
+    if options.method == "specreason":
+        return Plan("draft", verified=True, selects=False, num_paths=1)
+    if options.method == "draft":
+        return Plan("draft", verified=False, selects=False, num_paths=1)
+    if options.method == "target":
+        return Plan("target", verified=False, selects=False, num_paths=1)
+    selects = options.method == "parallel-spm"
+    return Plan("target", verified=False, selects=selects, num_paths=options.paths)
+
+
+@dataclass(slots=True)
+class StepInProgress:
+    """The step a path is writing or has waiting for its verdict.
+
+    ``marks`` are the lengths of the path's sequences, in tokens, before the step.
+    """
+
+    author: Author
+    marks: dict[Author, int]
+    started_s: float
+    text: str = ""
+    num_tokens: int = 0
+    end: StepEnd | None = None
+
+
+@dataclass(slots=True)
+class Judged:
+    """The step verified last, kept so that its verdict can still be overridden."""
+
+    step: StepInProgress
+    tokens: dict[Author, list[int]]
+    verdict: Verdict
+    num_steps: int
+
+
+@dataclass(slots=True)
+class PathState:
+    """One path while it runs. ``opening`` is what its prompt already holds of its text."""
+
+    index: int
+    strategy: Strategy
+    selection_score: float | None
+    opening: str = ""
+    sequences: dict[Author, int] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    num_tokens: int = 0
+    state: State = "ready"
+    current: StepInProgress | None = None
+    judged: Judged | None = None
+    end_reason: EndReason | None = None
+    answer: str | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.state != "ended"
+
+    @property
+    def step_index(self) -> int:
+        """The index of the step being written."""
+        return len(self.steps)
+
+    @property
+    def text(self) -> str:
+        """The path's text so far, steps in place only."""
+        return self.opening + "".join(step.text for step in self.steps)
+
+    @property
+    def mean_score(self) -> float | None:
+        """Mean score of the scored steps, None without any."""
+        scores = [step.score for step in self.steps if step.score is not None]
+        return sum(scores) / len(scores) if scores else None
+
+    def record(self) -> ReasoningPath:
+        """The path as the result shows it."""
+        return ReasoningPath(
+            index=self.index,
+            strategy=self.strategy.letter,
+            strategy_name=self.strategy.name,
+            selection_score=self.selection_score,
+            steps=tuple(self.steps),
+            end_reason=self.end_reason,
+            answer=self.answer,
+            mean_score=self.mean_score,
+        )

@@ -1,0 +1,244 @@
+"""A pair of loaded models that solves one problem after another.
+
+It runs inside the worker process (or in this one, for tests and notebooks) and turns a
+problem into events: models loaded when first needed, kept between problems.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from ssr_local.answers import compare
+from ssr_local.coordinator import CommandSource, Coordinator
+from ssr_local.engine.base import Engine
+from ssr_local.errors import ProblemError, UsageError
+from ssr_local.events import AnyEvent, ModelLoaded, ModelLoading, Notice, RunEnded, RunStarted
+from ssr_local.isolation import Helper
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.pathstate import Plan, plan_for
+from ssr_local.prompter import Prompter
+from ssr_local.records import Author, Calibration, Models
+from ssr_local.result import build_result
+from ssr_local.strategies import Pool, load_pool
+from ssr_local.verification import VERIFIERS, Judge
+from ssr_local.version import VERSION
+
+MAX_PROBLEM_CHARS = 200_000
+
+# Room beside the problem and the paths' budgets: the system's text, the pool as the
+# selection shows it, and a probe behind every path.
+_PROMPT_TOKENS = 768
+_TOKENS_BESIDE_PATH = 128
+
+
+class ModelFile(msgspec.Struct, frozen=True):
+    """A model on this machine: its name, the file, and the file's SHA-256 where known."""
+
+    name: str
+    path: str
+    sha256: str | None = None
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a session needs to know before its first problem.
+
+    ``backend`` "fake" plays the shipped demonstration instead of running models.
+    """
+
+    models: dict[Author, ModelFile]
+    engine: EngineOptions
+    calibrations: dict[str, Calibration] = {}
+    backend: str = "llama"
+
+
+Loader = Callable[[Author, ModelFile, Setup, Callable[[], bool]], Engine]
+"""Loads one model: role, file, setup, and what says that work must stop."""
+
+
+def load_llama(
+    role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+) -> Engine:
+    """Load a GGUF file with llama.cpp."""
+    from pathlib import Path
+
+    from ssr_local.engine.llama import load_engine
+
+    options = setup.engine
+    return load_engine(
+        Path(file.path),
+        name=file.name,
+        sha256=file.sha256,
+        gpu_layers=options.gpu_layers,
+        threads=options.threads,
+        num_cells=options.ctx or 1024,
+        max_cells=options.ctx or None,
+        should_stop=should_stop,
+    )
+
+
+def load_fake(
+    role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+) -> Engine:
+    """The demonstration's scripted model."""
+    from ssr_local.engine.fake import demo_engine
+
+    return demo_engine(role, should_stop)
+
+
+LOADERS: dict[str, Loader] = {"llama": load_llama, "fake": load_fake}
+
+
+class Session:
+    """Loaded models and the helper process, for one problem at a time."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        loader: Loader | None = None,
+    ) -> None:
+        self._setup = setup
+        self._should_stop = should_stop
+        self._load = loader or LOADERS[setup.backend]
+        self._engines: dict[Author, Engine] = {}
+        self._helper = Helper()
+
+    def solve(
+        self,
+        problem: str,
+        options: SolveOptions,
+        commands: CommandSource | None = None,
+    ) -> Iterator[AnyEvent]:
+        """Solve one problem; the last event is ``RunEnded`` unless an error is raised."""
+        problem = check_problem(problem)
+        options = _with_seed(options)
+        pool = load_pool(options.strategies)
+        plan = plan_for(options)
+        self._helper.warm("ssr_local.answers:compare_in_helper")
+        for role in plan.roles:
+            yield from self._loaded(role)
+        engines = {role: self._engines[role] for role in plan.roles}
+        started = time.monotonic()
+        self._reserve(engines, problem, plan, options)
+        models = Models(**{role: engine.info for role, engine in engines.items()})
+        values = self._option_values(options)
+        yield RunStarted(
+            problem=problem, options=values, models=models, pool=pool.strategies, version=VERSION
+        )
+        run = self._coordinator(problem, options, plan, pool, engines, commands)
+        notices: list[str] = []
+        for event in run.run():
+            if isinstance(event, Notice):
+                notices.append(event.message)
+            yield event
+        elapsed = time.monotonic() - started
+        yield RunEnded(
+            at_s=elapsed,
+            result=build_result(
+                run,
+                options=values,
+                models=models,
+                version=VERSION,
+                notices=tuple(notices),
+                total_s=elapsed,
+            ),
+        )
+
+    def close(self) -> None:
+        """Unload the models and stop the helper process."""
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+        self._helper.close()
+
+    def _loaded(self, role: Author) -> Iterator[AnyEvent]:
+        if role in self._engines:
+            return
+        file = self._setup.models[role]
+        yield ModelLoading(role=role, name=file.name)
+        started = time.monotonic()
+        engine = self._load(role, file, self._setup, self._should_stop)
+        self._engines[role] = engine
+        yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
+
+    def _reserve(
+        self,
+        engines: Mapping[Author, Engine],
+        problem: str,
+        plan: Plan,
+        options: SolveOptions,
+    ) -> None:
+        if self._setup.engine.ctx:
+            return
+        for engine in engines.values():
+            prompt = len(engine.tokenize(problem)) + _PROMPT_TOKENS
+            engine.reserve(
+                prompt + plan.num_paths * (options.max_tokens + _TOKENS_BESIDE_PATH)
+            )
+
+    def _coordinator(
+        self,
+        problem: str,
+        options: SolveOptions,
+        plan: Plan,
+        pool: Pool,
+        engines: Mapping[Author, Engine],
+        commands: CommandSource | None,
+    ) -> Coordinator:
+        return Coordinator(
+            problem=problem,
+            options=options,
+            plan=plan,
+            pool=pool,
+            engines=engines,
+            prompters={
+                role: Prompter(engine, pool, self._helper) for role, engine in engines.items()
+            },
+            judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
+            same=lambda a, b: compare(a, b, helper=self._helper) == "equal",
+            commands=commands,
+        )
+
+    def _option_values(
+        self, options: SolveOptions
+    ) -> dict[str, str | int | float | bool | None]:
+        values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
+        return values | {role: file.name for role, file in self._setup.models.items()}
+
+
+def check_problem(problem: str) -> str:
+    """The problem's text, fit to be solved; raises ``ProblemError`` when it is not."""
+    if "\0" in problem:
+        raise ProblemError(
+            "The problem contains a NUL character.", "", "Give it as plain text (UTF-8)."
+        )
+    try:
+        problem.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ProblemError(
+            "The problem is not valid text.", str(error.reason), "Give it as UTF-8."
+        ) from error
+    if not problem.strip():
+        raise ProblemError("The problem is empty.", "", "Give its text, '-' or --file.")
+    if len(problem) > MAX_PROBLEM_CHARS:
+        raise ProblemError(
+            f"The problem has {len(problem)} characters; at most {MAX_PROBLEM_CHARS} are accepted.",
+            "",
+            "Shorten it to what is asked.",
+        )
+    return problem.strip()
+
+
+def _with_seed(options: SolveOptions) -> SolveOptions:
+    if options.verifier not in VERIFIERS:
+        raise UsageError(
+            f"There is no verifier {options.verifier!r}.", f"Accepted: {', '.join(VERIFIERS)}."
+        )
+    if options.seed is not None:
+        return options
+    return msgspec.structs.replace(options, seed=secrets.randbelow(2**32 - 1))

@@ -1,0 +1,374 @@
+"""The process the engines live in, and the parent's handle on it.
+
+A failed assertion inside ggml aborts its process and an out-of-memory kill gives no
+warning, so models are loaded in a child. Parent and child exchange msgpack messages; what
+the child writes to standard error, llama.cpp's log included, goes to a file whose last
+lines become part of ``EngineCrashed``.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from ssr_local import errors, folders
+from ssr_local.commands import AnyCommand, Cancel
+from ssr_local.engine.base import Cancelled
+from ssr_local.errors import EngineCrashed, SSRError
+from ssr_local.events import AnyEvent
+from ssr_local.options import SolveOptions
+from ssr_local.process import (
+    die_with_parent,
+    private_pipes,
+    read_frame,
+    start_child,
+    write_frame,
+)
+from ssr_local.session import Session, Setup
+
+CANCEL_GRACE_S = 10.0
+"""How long a cancelled child may take to answer before it is killed."""
+
+_CLOSE_GRACE_S = 5.0
+_LOG_TAIL_LINES = 12
+_LOG_TAIL_BYTES = 16_384
+_KEPT_LOGS = 10
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="message"):
+    """Base of what goes over the pipes."""
+
+
+class Prepare(Message, frozen=True, tag=True):
+    """To the child, first of all: what to load."""
+
+    setup: Setup
+
+
+class Solve(Message, frozen=True, tag=True):
+    """To the child: one problem."""
+
+    problem: str
+    options: SolveOptions
+
+
+class Tell(Message, frozen=True, tag=True):
+    """To the child: a command for the run that goes on."""
+
+    command: AnyCommand
+
+
+class Happened(Message, frozen=True, tag=True):
+    """To the parent: an event."""
+
+    event: AnyEvent
+
+
+class Failed(Message, frozen=True, tag=True):
+    """To the parent: the run ended with an error of our tree."""
+
+    kind: str
+    what: str
+    why: str
+    next_step: str
+
+
+class Finished(Message, frozen=True, tag=True):
+    """To the parent: the run is over, the child waits for the next problem."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(Prepare | Solve | Tell).decode
+_decode_reply = msgspec.msgpack.Decoder(Happened | Failed | Finished).decode
+
+
+# In the child ------------------------------------------------------------------
+
+
+class Mailbox:
+    """Commands for the run that goes on, filled by one thread and read by another."""
+
+    def __init__(self) -> None:
+        self._commands: queue.SimpleQueue[AnyCommand] = queue.SimpleQueue()
+        self._stop = threading.Event()
+
+    def put(self, command: AnyCommand) -> None:
+        """Leave a command; a ``Cancel`` also stops the engines between two calls."""
+        if isinstance(command, Cancel):
+            self._stop.set()
+        self._commands.put(command)
+
+    def should_stop(self) -> bool:
+        """Whether work must stop now."""
+        return self._stop.is_set()
+
+    def poll(self) -> Sequence[AnyCommand]:
+        commands: list[AnyCommand] = []
+        while not self._commands.empty():
+            commands.append(self._commands.get())
+        return commands
+
+    def wait(self) -> Sequence[AnyCommand]:
+        return [self._commands.get(), *self.poll()]
+
+    def clear(self) -> None:
+        """Forget what was meant for a run that is over."""
+        self.poll()
+        self._stop.clear()
+
+
+def main(parent_pid: int) -> None:
+    """The child's life: prepare once, then solve problem after problem."""
+    requests, replies = private_pipes(keep_stderr=True)
+    die_with_parent(parent_pid)
+    mailbox = Mailbox()
+    inbox: queue.SimpleQueue[Prepare | Solve] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, inbox, mailbox), daemon=True).start()
+    first = inbox.get()
+    if not isinstance(first, Prepare):
+        raise TypeError("the first message must be Prepare")
+    if first.setup.backend == "llama":
+        from ssr_local.engine.llama import start_backend
+
+        start_backend(sys.stderr)
+    session = Session(first.setup, should_stop=mailbox.should_stop)
+    while True:
+        request = inbox.get()
+        if isinstance(request, Solve):
+            _solve(session, request, mailbox, replies)
+
+
+def _listen(
+    requests: IO[bytes], inbox: queue.SimpleQueue[Prepare | Solve], mailbox: Mailbox
+) -> None:
+    while (frame := read_frame(requests)) is not None:
+        request = _decode_request(frame)
+        if isinstance(request, Tell):
+            mailbox.put(request.command)
+        else:
+            if isinstance(request, Solve):
+                mailbox.clear()  # a cancel that came too late belongs to the last run
+            inbox.put(request)
+    # The parent is gone. Tidying up could wait for a long call; the system does it anyway.
+    os._exit(0)
+
+
+def _solve(session: Session, request: Solve, mailbox: Mailbox, replies: IO[bytes]) -> None:
+    def send(message: Message) -> None:
+        write_frame(replies, _encode(message))
+
+    try:
+        for event in session.solve(request.problem, request.options, mailbox):
+            send(Happened(event))
+        send(Finished())
+    except Cancelled:
+        send(Failed("Interrupted", "Stopped before the run had begun.", "", ""))
+    except SSRError as error:
+        send(Failed(type(error).__name__, error.what, error.why, error.next_step))
+    except BrokenPipeError:
+        os._exit(0)
+
+
+# In the parent -----------------------------------------------------------------
+
+
+class Worker:
+    """A child process with loaded models. One run at a time; not shared between threads,
+    except ``tell`` and ``kill``, which any thread may call."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writing = threading.Lock()
+        self._busy = False
+        self._cancelled_at: float | None = None
+        self.log_path: Path | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it lives."""
+        process = self._process
+        return process.pid if process and process.poll() is None else None
+
+    def solve(self, problem: str, options: SolveOptions) -> Iterator[AnyEvent]:
+        """The run's events. Stopping to iterate cancels the run and waits for its end.
+
+        Raises the error the run ended with, and ``EngineCrashed`` when the child died;
+        the next call starts a new one.
+        """
+        self._start()
+        self._cancelled_at = None
+        self._send(Solve(problem, options))
+        self._busy = True
+        try:
+            for reply in self._replies():
+                if isinstance(reply, Happened):
+                    yield reply.event
+                elif isinstance(reply, Failed):
+                    self._busy = False
+                    raise _error_from(reply)
+                else:
+                    self._busy = False
+                    return
+        finally:
+            if self._busy:
+                self._drain()
+
+    def tell(self, command: AnyCommand) -> None:
+        """Send a command to the run that goes on; nothing happens when there is none."""
+        if not self._busy:
+            return
+        if isinstance(command, Cancel) and self._cancelled_at is None:
+            self._cancelled_at = time.monotonic()
+            threading.Thread(target=self._kill_if_silent, daemon=True).start()
+        try:
+            self._send(Tell(command))
+        except EngineCrashed:
+            return  # whoever reads the events is told
+
+    def kill(self) -> None:
+        """End the child at once."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the child; politely first."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+        try:
+            process.wait(_CLOSE_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _start(self) -> None:
+        if self.pid is not None:
+            return
+        self.close()
+        log, self.log_path = _new_log()
+        try:
+            self._process = start_child("ssr_local.worker", str(os.getpid()), log)
+        except OSError as error:
+            raise EngineCrashed(
+                "The worker process could not be started.", str(error), "Check free memory."
+            ) from error
+        finally:
+            log.close()
+        self._send(Prepare(self._setup))
+
+    def _send(self, message: Message) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            raise self._crashed()
+        with self._writing:
+            try:
+                write_frame(process.stdin, _encode(message))
+            except (OSError, ValueError) as error:
+                raise self._crashed() from error
+
+    def _replies(self) -> Iterator[Happened | Failed | Finished]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise self._crashed()
+        while (frame := read_frame(process.stdout)) is not None:
+            yield _decode_reply(frame)
+        self._busy = False
+        raise self._crashed()
+
+    def _drain(self) -> None:
+        """The consumer left early: cancel, and leave the child ready for the next run."""
+        self.tell(Cancel())
+        try:
+            for reply in self._replies():
+                if not isinstance(reply, Happened):
+                    break
+        except EngineCrashed:
+            pass
+        finally:
+            self._busy = False
+
+    def _kill_if_silent(self) -> None:
+        started = self._cancelled_at
+        time.sleep(CANCEL_GRACE_S)
+        if self._busy and self._cancelled_at == started:
+            self.kill()
+
+    def _crashed(self) -> EngineCrashed:
+        process = self._process
+        code = None
+        if process is not None:
+            process.kill()
+            code = process.wait()
+        if self._cancelled_at is not None:
+            why = "It did not answer when it was told to stop, and was killed."
+        elif code is not None and code < 0:
+            why = f"It was killed by signal {-code}."
+        else:
+            why = f"It ended with exit code {code}."
+        tail = _log_tail(self.log_path)
+        if tail:
+            why += f" Its last words: {' / '.join(tail[-3:])}"
+        self.close()
+        return EngineCrashed(
+            "The worker process that runs the models has ended.",
+            why[:1500],
+            f"Try again; its whole log is in {self.log_path}.",
+            log_tail=tail,
+        )
+
+
+def _error_from(reply: Failed) -> SSRError:
+    kind = getattr(errors, reply.kind, SSRError)
+    if not (isinstance(kind, type) and issubclass(kind, SSRError)):
+        kind = SSRError
+    error: SSRError = kind(reply.what, reply.why, reply.next_step)
+    return error
+
+
+def _new_log() -> tuple[IO[bytes], Path | None]:
+    """A log file for one child; old ones beyond a few are removed."""
+    folder = folders.cache_dir() / "logs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = sorted(folder.glob("worker-*.log"), key=lambda path: path.stat().st_mtime)
+        for path in old[: -_KEPT_LOGS + 1]:
+            path.unlink(missing_ok=True)
+        path = folder / f"worker-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        return path.open("ab"), path
+    except OSError:
+        return open(os.devnull, "wb"), None  # noqa: PTH123 - devnull is no file
+
+
+def _log_tail(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    lines = [_printable(line) for line in text.splitlines() if line.strip()]
+    return tuple(lines[-_LOG_TAIL_LINES:])
+
+
+def _printable(line: str) -> str:
+    return "".join(c for c in line if c.isprintable())[:300]

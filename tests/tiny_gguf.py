@@ -1,0 +1,389 @@
+"""Writes tiny GGUF models with random weights that the real llama.cpp loads and runs.
+
+Weights come from a numpy seed; a file is below 2 MB and a decode call takes less than
+a millisecond. What such a model writes can be steered without any mock:
+
+- ``logit_bias`` adds a constant to tokens' logits. llama.cpp has an output bias for few
+  architectures, so channel 0 of the residual stream is kept constant (large in the
+  embeddings, never read or written by a layer, 1 after the final norm), and the output
+  weights of that channel are the biases.
+- ``chains`` are token sequences in which each token is nearly always followed by the next.
+  Every link has a channel of its own that only its first token's embedding sets and only
+  its second token's output weights read. ``chains=[ids("\\\\boxed{7}") + [end]]`` makes paths
+  end with an answer; ``chains=[ids("é")]`` makes characters that span tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+Arch = Literal["qwen2", "llama"]
+Vocab = Literal["bytes-a", "bytes-b"]
+Weights = NDArray[np.float32]
+
+END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+
+CHATML = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+_SPECIALS = (END_OF_TEXT, TURN_START, TURN_END)
+# Each pair of pieces makes one token, and stands after the pairs its pieces are made of.
+_MERGES: dict[Vocab, tuple[tuple[str, str], ...]] = {
+    "bytes-a": (
+        ("\n", "\n"),
+        ("h", "e"),
+        (" ", "t"),
+        (" t", "he"),
+        ("Y", "e"),
+        ("Ye", "s"),
+        ("N", "o"),
+    ),
+    "bytes-b": (
+        ("a", "n"),
+        (" ", "an"),
+        (" an", "d"),
+        ("Y", "e"),
+        ("Ye", "s"),
+        ("N", "o"),
+        ("o", "n"),
+        ("i", "on"),
+        ("\n", "\n"),
+    ),
+}
+_CONSTANT_CHANNEL = 0
+_CONSTANT = 1024.0  # far above the other channels, so that the norm's divisor hardly moves
+_LINK_LOGIT = 60.0  # above what random weights and sensible biases come to
+
+# Found by trying: greedy text stays varied only when attention is sharp and weighs more than
+# the last token's embedding; else it runs in circles of a dozen tokens.
+_SHARPNESS = np.float32(3.0)  # of queries and of keys
+_ATTENTION_GAIN, _FEED_FORWARD_GAIN, _STATE_GAIN = 4.0, 1.5, 12.0
+_LAYER_GROWTH = 9.0  # about what a layer adds to the variance of the residual stream
+_LOGITS_PER_SCALE = 1.5
+
+
+def token_texts(vocab: Vocab = "bytes-a") -> list[bytes]:
+    """The bytes of every token, by id; a special token's are its name."""
+    bytes_in_order = [bytes([value]) for value in range(256)]
+    merged = [(left + right).encode() for left, right in _MERGES[vocab]]
+    specials = [name.encode() for name in _SPECIALS]
+    if vocab == "bytes-a":
+        return bytes_in_order + merged + specials
+    return merged[::-1] + bytes_in_order[::-1] + specials
+
+
+def token_id(text: str | bytes, vocab: Vocab = "bytes-a") -> int:
+    """The id of the token with exactly this text."""
+    return token_texts(vocab).index(text.encode() if isinstance(text, str) else text)
+
+
+def ids(text: str, vocab: Vocab = "bytes-a") -> list[int]:
+    """One token for every byte of ``text``: no merges, no special tokens."""
+    texts = token_texts(vocab)
+    return [texts.index(bytes([value])) for value in text.encode()]
+
+
+def write_tiny_model(
+    path: Path,
+    *,
+    arch: Arch = "qwen2",
+    vocab: Vocab = "bytes-a",
+    seed: int = 0,
+    num_layers: int = 2,
+    embedding: int = 64,
+    heads: int = 4,
+    kv_heads: int = 2,
+    context: int = 2048,
+    chat_template: str | None = CHATML,
+    scale: float = 3.0,
+    logit_bias: Mapping[int, float] | None = None,
+    chains: Sequence[Sequence[int]] = (),
+    readable: bool = True,
+    half: bool = False,
+    name: str | None = None,
+) -> Path:
+    """Write a transformer to ``path`` and return it.
+
+    ``scale`` is about the standard deviation of the random logits; more of it makes sampled
+    text closer to greedy. Unless ``logit_bias`` (token id -> logits added) says otherwise,
+    newline pairs are a little likelier than the rest, special tokens next to never written,
+    and neither, if ``readable``, are bytes that are not printable ASCII. ``half`` stores the
+    matrices as F16.
+    """
+    random = np.random.default_rng(seed)
+    ends = _Ends(
+        random,
+        vocab,
+        num_layers * _LAYER_GROWTH,
+        embedding,
+        scale,
+        logit_bias or {},
+        chains,
+        readable,
+    )
+    tensors = ends.tensors()
+    for layer in range(num_layers):
+        tensors |= _transformer_block(ends, layer, arch, embedding, embedding // heads * kv_heads)
+    writer = gguf.GGUFWriter(path, arch)
+    _add_common(writer, name or f"Tiny {arch} {seed}", num_layers, embedding, context)
+    writer.add_feed_forward_length(2 * embedding)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_dimension_count(embedding // heads)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_F16 if half else gguf.LlamaFileType.ALL_F32))
+    _add_tokenizer(writer, vocab, chat_template)
+    return _write(writer, path, tensors, half)
+
+
+def write_tiny_mamba(
+    path: Path,
+    *,
+    vocab: Vocab = "bytes-a",
+    seed: int = 0,
+    num_layers: int = 2,
+    embedding: int = 64,
+    context: int = 2048,
+    chat_template: str | None = CHATML,
+    scale: float = 3.0,
+    logit_bias: Mapping[int, float] | None = None,
+    chains: Sequence[Sequence[int]] = (),
+    readable: bool = True,
+) -> Path:
+    """Write a recurrent model: llama.cpp refuses to take back a part of its sequences."""
+    random = np.random.default_rng(seed)
+    ends = _Ends(
+        random,
+        vocab,
+        _LAYER_GROWTH,
+        embedding,
+        scale,
+        logit_bias or {},
+        chains,
+        readable,
+    )
+    tensors = ends.tensors()
+    inner, state, rank, kernel = 2 * embedding, 16, 4, 4
+    for layer in range(num_layers):
+        block = f"blk.{layer}."
+        decay = -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1))
+        tensors |= {
+            # The state is cubic in its input: later layers read faintly, or it all explodes.
+            f"{block}attn_norm.weight": ends.norm(30.0 * layer * _LAYER_GROWTH),
+            f"{block}ssm_in.weight": ends.reading(2 * inner),
+            f"{block}ssm_conv1d.weight": ends.matrix(inner, kernel),
+            f"{block}ssm_conv1d.bias": ends.vector(inner),
+            f"{block}ssm_x.weight": ends.matrix(rank + 2 * state, inner),
+            f"{block}ssm_dt.weight": ends.matrix(inner, rank),
+            f"{block}ssm_dt.bias": ends.vector(inner) - 2.0,
+            f"{block}ssm_a": decay,
+            f"{block}ssm_d": np.ones(inner, np.float32),
+            f"{block}ssm_out.weight": ends.writing(inner, _STATE_GAIN),
+        }
+    writer = gguf.GGUFWriter(path, "mamba")
+    _add_common(writer, f"Tiny mamba {seed}", num_layers, embedding, context)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    writer.add_file_type(int(gguf.LlamaFileType.ALL_F32))
+    _add_tokenizer(writer, vocab, chat_template)
+    return _write(writer, path, tensors, half=False)
+
+
+def _transformer_block(
+    ends: _Ends, layer: int, arch: Arch, embedding: int, width_kv: int
+) -> dict[str, Weights]:
+    block, read, write = f"blk.{layer}.", ends.reading, ends.writing
+    tensors = {
+        f"{block}attn_norm.weight": ends.norm(layer * _LAYER_GROWTH),
+        f"{block}attn_q.weight": _SHARPNESS * read(embedding),
+        f"{block}attn_k.weight": _SHARPNESS * read(width_kv),
+        f"{block}attn_v.weight": read(width_kv),
+        f"{block}attn_output.weight": write(embedding, _ATTENTION_GAIN),
+        f"{block}ffn_norm.weight": ends.norm((layer + 1) * _LAYER_GROWTH),
+        f"{block}ffn_gate.weight": read(2 * embedding),
+        f"{block}ffn_up.weight": read(2 * embedding),
+        f"{block}ffn_down.weight": write(2 * embedding, _FEED_FORWARD_GAIN),
+    }
+    if arch == "qwen2":
+        tensors |= {
+            f"{block}attn_q.bias": ends.vector(embedding),
+            f"{block}attn_k.bias": ends.vector(width_kv),
+            f"{block}attn_v.bias": ends.vector(width_kv),
+        }
+    return tensors
+
+
+class _Ends:
+    """Both ends of the residual stream, and random weights that keep off reserved channels."""
+
+    def __init__(
+        self,
+        random: np.random.Generator,
+        vocab: Vocab,
+        growth: float,
+        embedding: int,
+        scale: float,
+        logit_bias: Mapping[int, float],
+        chains: Sequence[Sequence[int]],
+        readable: bool,
+    ) -> None:
+        self._random = random
+        self._texts = token_texts(vocab)
+        self._growth = growth
+        self._embedding = embedding
+        self._scale = scale
+        self._links = _links(chains)
+        self._num_reserved = 1 + len(self._links)
+        if self._num_reserved > embedding // 2:
+            raise ValueError(f"{len(self._links)} links need a wider embedding than {embedding}")
+        self._bias = self._usual_bias(readable) | dict(logit_bias)
+
+    def _usual_bias(self, readable: bool) -> dict[int, float]:
+        bias = {self._texts.index(name.encode()): -6.0 * self._scale for name in _SPECIALS}
+        if readable:
+            odd = [value for value in range(256) if not 32 <= value < 127]
+            bias |= {self._texts.index(bytes([value])): -4.0 * self._scale for value in odd}
+        bias[self._texts.index(b"\n\n")] = 0.75 * self._scale
+        return bias
+
+    def tensors(self) -> dict[str, Weights]:
+        """Embeddings, final norm and output weights."""
+        free = self._embedding - self._num_reserved
+        embeddings = self._normal(len(self._texts), self._embedding)
+        output = (
+            self._normal(len(self._texts), self._embedding)
+            * self._scale
+            / _LOGITS_PER_SCALE
+            / np.sqrt(free)
+        )
+        embeddings[:, : self._num_reserved] = 0.0
+        output[:, : self._num_reserved] = 0.0
+        embeddings[:, _CONSTANT_CHANNEL] = _CONSTANT
+        for token, value in self._bias.items():
+            output[token, _CONSTANT_CHANNEL] = value
+        for channel, (token, following) in enumerate(self._links.items(), start=1):
+            embeddings[token, channel] = 1.0
+            output[following, channel] = _LINK_LOGIT
+        after_norm = self.norm(self._growth)
+        after_norm[: self._num_reserved] = _CONSTANT / np.sqrt(self._embedding)
+        after_norm[_CONSTANT_CHANNEL] = 1.0 / np.sqrt(self._embedding)
+        return {
+            "token_embd.weight": embeddings,
+            "output_norm.weight": after_norm,
+            "output.weight": output.astype(np.float32),
+        }
+
+    def norm(self, growth: float) -> Weights:
+        """A norm after so many writes: brings free channels to about 1, hides the others."""
+        about = np.sqrt(1.0 + growth)
+        weights = np.full(self._embedding, _CONSTANT / np.sqrt(self._embedding) / about, np.float32)
+        weights[: self._num_reserved] = 0.0
+        return weights
+
+    def matrix(self, rows: int, columns: int) -> Weights:
+        weights: Weights = self._normal(rows, columns) * np.float32(columns**-0.5)
+        return weights
+
+    def vector(self, length: int) -> Weights:
+        weights: Weights = np.float32(0.1) * self._normal(1, length)[0]
+        return weights
+
+    def reading(self, rows: int) -> Weights:
+        """Residual stream -> ``rows``."""
+        return self.matrix(rows, self._embedding)
+
+    def writing(self, columns: int, gain: float) -> Weights:
+        """``columns`` -> residual stream, reserved channels left alone."""
+        weights: Weights = np.float32(gain) * self.matrix(self._embedding, columns)
+        weights[: self._num_reserved] = 0.0
+        return weights
+
+    def _normal(self, rows: int, columns: int) -> Weights:
+        return self._random.standard_normal((rows, columns), dtype=np.float32)
+
+
+def _links(chains: Sequence[Sequence[int]]) -> dict[int, int]:
+    links: dict[int, int] = {}
+    for chain in chains:
+        for token, following in pairwise(chain):
+            if links.setdefault(token, following) != following:
+                raise ValueError(f"token {token} cannot be followed by two different tokens")
+    return links
+
+
+def _add_common(writer: Any, name: str, num_layers: int, embedding: int, context: int) -> None:
+    writer.add_name(name)
+    writer.add_block_count(num_layers)
+    writer.add_context_length(context)
+    writer.add_embedding_length(embedding)
+    writer.add_layer_norm_rms_eps(1e-6)
+
+
+def _add_tokenizer(writer: Any, vocab: Vocab, chat_template: str | None) -> None:
+    texts = token_texts(vocab)
+    specials = [texts.index(name.encode()) for name in _SPECIALS]
+    end_of_text, _, turn_end = specials
+    tokens = [
+        text.decode() if index in specials else _in_gpt2_letters(text)
+        for index, text in enumerate(texts)
+    ]
+    control, normal = int(gguf.TokenType.CONTROL), int(gguf.TokenType.NORMAL)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2" if vocab == "bytes-a" else "gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([control if i in specials else normal for i in range(len(tokens))])
+    writer.add_token_merges(
+        [" ".join(_in_gpt2_letters(part.encode()) for part in pair) for pair in _MERGES[vocab]]
+    )
+    writer.add_bos_token_id(end_of_text)
+    writer.add_eos_token_id(turn_end)
+    writer.add_eot_token_id(turn_end)
+    writer.add_pad_token_id(end_of_text)
+    writer.add_add_bos_token(False)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
+
+
+def _gpt2_letters() -> list[str]:
+    """The printable letter in which byte-level tokenizers store each byte."""
+    letters, num_moved = [], 0
+    for value in range(256):
+        if 33 <= value <= 126 or 161 <= value <= 172 or value >= 174:
+            letters.append(chr(value))
+        else:
+            letters.append(chr(256 + num_moved))
+            num_moved += 1
+    return letters
+
+
+_LETTERS = _gpt2_letters()
+
+
+def _in_gpt2_letters(raw: bytes) -> str:
+    return "".join(_LETTERS[value] for value in raw)
+
+
+def _write(writer: Any, path: Path, tensors: Mapping[str, Weights], half: bool) -> Path:
+    for tensor_name, weights in tensors.items():
+        matrix = half and weights.ndim == 2 and "ssm" not in tensor_name
+        writer.add_tensor(tensor_name, weights.astype(np.float16) if matrix else weights)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
