@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from ssr_local.version import VERSION as __version__
+from ssr_local.version import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from ssr_local.api import Solver

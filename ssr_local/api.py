@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ssr_local.commands import AnyCommand, Cancel
+from ssr_local.coordinator.plan import plan_for
 from ssr_local.engine.base import Cancelled
 from ssr_local.errors import EngineCrashed, Interrupted, UsageError
 from ssr_local.events import AnyEvent, RunEnded
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
-from ssr_local.pathstate import plan_for
 from ssr_local.records import Author, RunResult
 from ssr_local.registry import PairSpec, load_registry, resolve_pair
 from ssr_local.session import ModelFile, Session, Setup, check_problem
@@ -66,9 +66,7 @@ class Solver:
         self._roles: set[Author] = set()
         self._pair = self._resolve()
 
-    def solve(
-        self, problem: str, options: SolveOptions | None = None, **changes: Any
-    ) -> RunResult:
+    def solve(self, problem: str, options: SolveOptions | None = None, **changes: Any) -> RunResult:
         """Solve one problem and return what it came to.
 
         ``changes`` are single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
@@ -183,7 +181,12 @@ class Solver:
 
         spec = load_registry().model(getattr(self._pair, role))
         path = ensure_model(spec, on_progress=self._on_progress, on_notice=self._on_notice)
-        return ModelFile(name=spec.name, path=str(path), sha256=known_sha256(spec))
+        return ModelFile(
+            name=spec.name,
+            path=str(path),
+            sha256=known_sha256(spec),
+            num_parameters=spec.parameters,
+        )
 
     def _resolve(self) -> PairSpec:
         if self._is_demo:

@@ -270,7 +270,8 @@ def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], No
                 damaged = damaged or isinstance(error, ModelDamagedError)
                 reason = f"{source.label}: {error}".replace("\n", " ")
                 reasons.append(reason)
-                notice(f"{spec.name}: {reason}")
+                if len(reasons) < len(spec.sources):
+                    notice(f"{spec.name}: {reason}; trying the next source.")
                 continue
             stamps.remember(path, digest, trusted=spec.sha256 or digest)
             return
@@ -278,7 +279,8 @@ def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], No
     raise kind(
         f"Model {spec.name} ({spec.file}) could not be fetched.",
         "; ".join(reasons),
-        f"Try again, it goes on where it stopped: ssr-local models pull {spec.name}",
+        f"{'Fetch it again' if damaged else 'To go on where it stopped'}:"
+        f" ssr-local models pull {spec.name}",
     )
 
 

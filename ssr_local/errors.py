@@ -92,7 +92,7 @@ class EngineError(SSRError):
     exit_code = 4
 
 
-class EngineCrashed(EngineError):
+class EngineCrashed(EngineError):  # noqa: N818 - the name the documentation promises
     """The worker process died or stopped answering.
 
     ``log_tail`` holds the last lines it wrote, oldest first.
@@ -117,7 +117,7 @@ class HelperError(EngineError):
     """The killable helper process could not be started or broke its protocol."""
 
 
-class Interrupted(SSRError):
+class Interrupted(SSRError):  # noqa: N818 - not an error of the program
     """The user stopped the work."""
 
     exit_code = 130

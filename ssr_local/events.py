@@ -182,7 +182,7 @@ def decode_event(line: bytes | str) -> AnyEvent:
 
 
 def write_events(events: Iterable[AnyEvent], file: IO[bytes]) -> Iterator[AnyEvent]:
-    """Pass events on, each written and flushed to ``file`` first, so that a killed run keeps them."""
+    """Pass events on, each written and flushed to ``file`` first: a killed run keeps them."""
     for event in events:
         file.write(encode_event(event) + b"\n")
         file.flush()

@@ -56,15 +56,15 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         int,
         Meta(ge=1, le=12, description="letter orders averaged by the logprob selection (1 to 12)"),
     ] = 1
-    verifier: Annotated[
-        VerifierName, Meta(description="how the target scores a drafted step")
-    ] = "combined"
+    verifier: Annotated[VerifierName, Meta(description="how the target scores a drafted step")] = (
+        "combined"
+    )
     threshold: Annotated[
         float, Meta(ge=0, le=9, description="lowest score (0 to 9) at which a step is kept")
     ] = 7.0
-    max_tokens: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="token budget of one path")
-    ] = 1024
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="token budget of one path")] = (
+        1024
+    )
     max_steps: Annotated[int, Meta(ge=1, le=10_000, description="step budget of one path")] = 64
     max_step_tokens: Annotated[
         int, Meta(ge=1, le=100_000, description="tokens after which a step ends anyway")

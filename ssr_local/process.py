@@ -30,9 +30,7 @@ def start_child(module: str, arguments: str, stderr: int | IO[bytes]) -> subproc
     if not sys.executable:
         raise OSError("this program does not know its Python interpreter")
     path = [str(entry) for entry in sys.path]
-    code = (
-        f"import sys; sys.path[:] = {path!r}; from {module} import main; main({arguments})"
-    )
+    code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main({arguments})"
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {

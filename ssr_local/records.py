@@ -91,7 +91,7 @@ class Step(Struct, frozen=True, kw_only=True):
     accepted: bool | None = None
     num_tokens: int = 0
     draft_text: str | UnsetType = UNSET
-    draft_score: float | None | UnsetType = UNSET
+    draft_score: float | UnsetType | None = UNSET
 
 
 class ReasoningPath(Struct, frozen=True, kw_only=True):

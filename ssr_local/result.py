@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ssr_local import voting
-from ssr_local.coordinator import Coordinator
+from ssr_local.coordinator.run import Run
 from ssr_local.records import Flops, Models, RunResult, Timing
 
 
 def build_result(
-    run: Coordinator,
+    run: Run,
     *,
     options: dict[str, str | int | float | bool | None],
     models: Models,

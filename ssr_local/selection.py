@@ -86,7 +86,9 @@ def score_table(
     """The whole pool with its scores and how many paths follow each, best first."""
     times = Counter(chosen)
     rows = [
-        StrategyScore(s.letter, s.name, None if scores is None else scores[s.letter], times[s.letter])
+        StrategyScore(
+            s.letter, s.name, None if scores is None else scores[s.letter], times[s.letter]
+        )
         for s in strategies
     ]
     if times[UNKNOWN_LETTER]:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from ssr_local.answers import compare
-from ssr_local.coordinator import CommandSource, Coordinator
+from ssr_local.coordinator import CommandSource, Run, solve
+from ssr_local.coordinator.plan import Plan, plan_for
 from ssr_local.engine.base import Engine
 from ssr_local.errors import ProblemError, UsageError
 from ssr_local.events import AnyEvent, ModelLoaded, ModelLoading, Notice, RunEnded, RunStarted
 from ssr_local.isolation import Helper
 from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.pathstate import Plan, plan_for
 from ssr_local.prompter import Prompter
 from ssr_local.records import Author, Calibration, Models
 from ssr_local.result import build_result
@@ -36,11 +36,12 @@ _TOKENS_BESIDE_PATH = 128
 
 
 class ModelFile(msgspec.Struct, frozen=True):
-    """A model on this machine: its name, the file, and the file's SHA-256 where known."""
+    """A model on this machine: its name, the file, and what models.toml knows of it."""
 
     name: str
     path: str
     sha256: str | None = None
+    num_parameters: int | None = None
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,7 @@ def load_llama(
         Path(file.path),
         name=file.name,
         sha256=file.sha256,
+        num_parameters=file.num_parameters,
         gpu_layers=options.gpu_layers,
         threads=options.threads,
         num_cells=options.ctx or 1024,
@@ -84,7 +86,7 @@ def load_fake(
     role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
 ) -> Engine:
     """The demonstration's scripted model."""
-    from ssr_local.engine.fake import demo_engine
+    from ssr_local.engine.demo import demo_engine
 
     return demo_engine(role, should_stop)
 
@@ -130,9 +132,9 @@ class Session:
         yield RunStarted(
             problem=problem, options=values, models=models, pool=pool.strategies, version=VERSION
         )
-        run = self._coordinator(problem, options, plan, pool, engines, commands)
+        run = self._run(problem, options, plan, pool, engines)
         notices: list[str] = []
-        for event in run.run():
+        for event in solve(run, commands):
             if isinstance(event, Notice):
                 notices.append(event.message)
             yield event
@@ -177,20 +179,17 @@ class Session:
             return
         for engine in engines.values():
             prompt = len(engine.tokenize(problem)) + _PROMPT_TOKENS
-            engine.reserve(
-                prompt + plan.num_paths * (options.max_tokens + _TOKENS_BESIDE_PATH)
-            )
+            engine.reserve(prompt + plan.num_paths * (options.max_tokens + _TOKENS_BESIDE_PATH))
 
-    def _coordinator(
+    def _run(
         self,
         problem: str,
         options: SolveOptions,
         plan: Plan,
         pool: Pool,
         engines: Mapping[Author, Engine],
-        commands: CommandSource | None,
-    ) -> Coordinator:
-        return Coordinator(
+    ) -> Run:
+        return Run(
             problem=problem,
             options=options,
             plan=plan,
@@ -201,12 +200,9 @@ class Session:
             },
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
             same=lambda a, b: compare(a, b, helper=self._helper) == "equal",
-            commands=commands,
         )
 
-    def _option_values(
-        self, options: SolveOptions
-    ) -> dict[str, str | int | float | bool | None]:
+    def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return values | {role: file.name for role, file in self._setup.models.items()}
 

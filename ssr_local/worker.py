@@ -314,8 +314,11 @@ class Worker:
         process = self._process
         code = None
         if process is not None:
-            process.kill()
-            code = process.wait()
+            try:
+                code = process.wait(_CLOSE_GRACE_S)  # its pipe has ended, so it is about to
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
         if self._cancelled_at is not None:
             why = "It did not answer when it was told to stop, and was killed."
         elif code is not None and code < 0:

@@ -36,7 +36,7 @@ def options_of(
     return decorate
 
 
-def _type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType:
+def _type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType[Any]:
     words = choices(kind, name)
     if words:
         return click.Choice(words)

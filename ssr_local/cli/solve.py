@@ -145,9 +145,9 @@ def _say_download(solver: Solver, settings: Settings) -> None:
 @contextmanager
 def _download_progress() -> Iterator[Any]:
     """A progress bar on standard error, made when the first byte comes."""
-    from ssr_local.cli.progress import download_bar
+    from ssr_local.cli.models import progress_shown
 
-    with download_bar() as update:
+    with progress_shown() as update:
         yield update
 
 

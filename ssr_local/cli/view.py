@@ -97,7 +97,9 @@ class LineView:
                 self._line(f"{tag} {click.style(f'kept {score}', fg='green')}  {text}")
             else:
                 why = f" ({one_line(verdict.reason)})" if verdict.reason else ""
-                self._line(f"{tag} {click.style(f'rejected {score}', fg='red')}{why}  {text}", dim=True)
+                self._line(
+                    f"{tag} {click.style(f'rejected {score}', fg='red')}{why}  {text}", dim=True
+                )
         elif isinstance(event, StepRewritten):
             tag = self._tag(event.path, event.step)
             self._line(f"{tag} {click.style('rewritten', fg='cyan')}  {_body(event.text)}")
@@ -134,9 +136,7 @@ class LineView:
     def _line(
         self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False
     ) -> None:
-        click.echo(
-            click.style(text, fg=fg, bold=bold or None, dim=dim or None), err=self._err
-        )
+        click.echo(click.style(text, fg=fg, bold=bold or None, dim=dim or None), err=self._err)
 
 
 def _body(text: str) -> str:

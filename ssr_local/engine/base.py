@@ -16,9 +16,7 @@ from msgspec import Struct
 
 from ssr_local.records import ModelInfo, ModelUsage
 
-StepEnd = Literal[
-    "blank_line", "end_of_generation", "token_limit", "context_full", "kv_cache_full"
-]
+StepEnd = Literal["blank_line", "end_of_generation", "token_limit", "context_full", "kv_cache_full"]
 """Why a step's decoding ended."""
 
 NoRoom = Literal["context_full", "kv_cache_full"]
@@ -126,7 +124,7 @@ class Engine(Protocol):
         """The longest sequence there is room for, in tokens."""
 
     def reserve(self, num_tokens: int) -> None:
-        """See to it that the KV cache has that many cells, as far as memory and the user's limit allow.
+        """Give the KV cache that many cells, as far as memory and the user's limit allow.
 
         Only while no sequence is open.
         """

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp._ggml import libggml
 
-from ssr_local.engine.base import Sampling, Vocabulary
-from ssr_local.engine.devices import Device, physical_cores, place_layers, step_down
+from ssr_local.engine.base import Cancelled, Sampling, Vocabulary
+from ssr_local.engine.devices import Device, DeviceKind, physical_cores, place_layers, step_down
 from ssr_local.engine.native import BatchRow, DecodeResult, Floats, NativeEngine
 from ssr_local.errors import DecodeError, ModelUnusableError
 from ssr_local.gguf_header import GGUFHeader, display_name, estimate_kv_bytes, read_header
@@ -44,6 +44,7 @@ _CHUNK_WORK = 128e9
 # token of every path would cost ten times as much and change nothing that is drawn.
 _TOP_K = 256
 
+_DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu"}
 _ABORTED = 2
 _NO_SLOT = 1
 
@@ -108,7 +109,6 @@ def supports_gpu_offload() -> bool:
 def devices() -> tuple[Device, ...]:
     """The compute devices the library sees, the processor included."""
     start_backend()
-    kinds = ("cpu", "gpu", "igpu", "accel")
     functions = _device_functions()
     found: list[Device] = []
     for index in range(functions["count"]()):
@@ -120,7 +120,7 @@ def devices() -> tuple[Device, ...]:
             Device(
                 name=_text(functions["name"](device)),
                 description=_text(functions["description"](device)),
-                kind=kinds[kind] if kind < len(kinds) else "accel",  # type: ignore[arg-type]
+                kind=_DEVICE_KINDS.get(kind, "accel"),
                 free_bytes=free.value,
                 total_bytes=total.value,
             )
@@ -166,6 +166,8 @@ class LlamaBinding:
         threads: int = 0,
         num_cells: int = 2048,
         max_cells: int | None = None,
+        num_parameters: int | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         start_backend()
         self.path = path
@@ -175,6 +177,8 @@ class LlamaBinding:
         self._name, self._sha256 = name, sha256
         self._threads = threads or physical_cores()
         self._max_cells = max_cells
+        self._num_parameters = num_parameters
+        self._should_stop = should_stop
         self._model: Any = None
         self._context: Any = None
         self._batch: Any = None
@@ -198,16 +202,16 @@ class LlamaBinding:
             requested=requested_layers,
         )
         layers: int | None = placement.gpu_layers
-        if requested_layers > 0 and layers == 0:
-            self._note(f"{self._name} runs on the processor: {placement.reason}")
+        has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
+        if (has_gpu or requested_layers > 0) and placement.gpu_layers <= self._header.num_layers:
+            self._note(f"{self._name}: {placement.reason}")
         while layers is not None:
             if self._try_load(layers, num_cells):
                 return
             fewer = step_down(layers)
             if fewer is not None:
                 self._note(
-                    f"{self._name}: loading {layers} layers onto the GPU failed,"
-                    f" trying {fewer}."
+                    f"{self._name}: loading {layers} layers onto the GPU failed, trying {fewer}."
                 )
             layers = fewer
         raise ModelUnusableError(
@@ -224,10 +228,14 @@ class LlamaBinding:
             # The processor's kernels repack the weights at load; with a memory map the
             # original pages would stay resident beside them.
             parameters.load_mode = _LOAD_MODE_NONE
+        callback = llama_cpp.llama_progress_callback(lambda _done, _data: not self._should_stop())
+        parameters.progress_callback = callback
         self._model = llama_cpp.llama_model_load_from_file(
             str(self.path).encode("utf-8"), parameters
         )
         if not self._model:
+            if self._should_stop():
+                raise Cancelled
             return False
         self._memory_kind()
         if self._open_context(num_cells):
@@ -296,7 +304,8 @@ class LlamaBinding:
     def _describe(self) -> None:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._num_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
-        num_parameters = int(llama_cpp.llama_model_n_params(self._model))
+        # The library counts a tied embedding twice where the file holds it twice.
+        num_parameters = self._num_parameters or int(llama_cpp.llama_model_n_params(self._model))
         chunk = _SMALLEST_CHUNK
         while chunk * 2 <= min(_CHUNK_WORK / max(num_parameters, 1), _NUM_BATCH):
             chunk *= 2
@@ -362,9 +371,7 @@ class LlamaBinding:
         raw = text.encode("utf-8", "replace")
         size = len(raw) + 16
         buffer = (llama_cpp.llama_token * size)()
-        count = llama_cpp.llama_tokenize(
-            self._vocab, raw, len(raw), buffer, size, False, special
-        )
+        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, size, False, special)
         if count < 0:
             raise DecodeError(f"{self._name}: the text could not be tokenized.")
         return list(buffer[:count])
@@ -476,14 +483,16 @@ def load_engine(
     threads: int = 0,
     num_cells: int = 2048,
     max_cells: int | None = None,
+    num_parameters: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> NativeEngine:
     """Load a GGUF file.
 
-    ``gpu_layers`` -1 puts as many layers on the GPU as fit; ``threads`` 0 takes one a
-    physical core; ``num_cells`` is the KV cache's first size and ``max_cells`` the size it
-    may grow to (None: as large as asked). Raises ``ModelDamagedError`` for a file that is
-    not a sound GGUF file and ``ModelUnusableError`` when llama.cpp refuses it.
+    ``num_parameters`` is the official count where it is known. ``gpu_layers`` -1 puts as
+    many layers on the GPU as fit; ``threads`` 0 takes one a physical core; ``num_cells`` is
+    the KV cache's first size and ``max_cells`` the size it may grow to (None: as large as
+    asked). Raises ``ModelDamagedError`` for a file that is not a sound GGUF file and
+    ``ModelUnusableError`` when llama.cpp refuses it.
     """
     binding = LlamaBinding(
         path,
@@ -493,6 +502,8 @@ def load_engine(
         threads=threads,
         num_cells=num_cells,
         max_cells=max_cells,
+        num_parameters=num_parameters,
+        should_stop=should_stop,
     )
     return NativeEngine(binding, should_stop)
 

@@ -1,51 +1,14 @@
-"""What the coordinator remembers of one path while it runs, and how a method is run."""
+"""What the coordinator remembers of one path while it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from msgspec import Struct
-
 from ssr_local.engine.base import StepEnd
-from ssr_local.options import SolveOptions
 from ssr_local.records import Author, EndReason, ReasoningPath, Step, Strategy, Verdict
 
 State = Literal["ready", "writing", "drafted", "rewriting", "ended"]
-
-
-class Plan(Struct, frozen=True):
-    """Which models a method uses for what.
-
-    ``writer`` writes the steps; with ``verified`` the target judges and rewrites them;
-    with ``selects`` the paths follow strategies.
-    """
-
-    writer: Author
-    verified: bool
-    selects: bool
-    num_paths: int
-
-    @property
-    def roles(self) -> tuple[Author, ...]:
-        """The models the method needs loaded."""
-        if self.verified:
-            return ("draft", "target")
-        return (self.writer,)
-
-
-def plan_for(options: SolveOptions) -> Plan:
-    """The plan of ``options.method`` (ssr.md, section 5)."""
-    if options.method == "ssr":
-        return Plan("draft", verified=True, selects=True, num_paths=options.paths)
-    if options.method == "specreason":
-        return Plan("draft", verified=True, selects=False, num_paths=1)
-    if options.method == "draft":
-        return Plan("draft", verified=False, selects=False, num_paths=1)
-    if options.method == "target":
-        return Plan("target", verified=False, selects=False, num_paths=1)
-    selects = options.method == "parallel-spm"
-    return Plan("target", verified=False, selects=selects, num_paths=options.paths)
 
 
 @dataclass(slots=True)
@@ -122,3 +85,17 @@ class PathState:
             answer=self.answer,
             mean_score=self.mean_score,
         )
+
+
+def current_step(path: PathState) -> StepInProgress:
+    """The step a path is writing; it is an error of ours when there is none."""
+    if path.current is None:
+        raise RuntimeError(f"path {path.index} is writing no step")
+    return path.current
+
+
+def last_judged(path: PathState) -> Judged:
+    """The step verified last on a path; it is an error of ours when there is none."""
+    if path.judged is None:
+        raise RuntimeError(f"path {path.index} has no verdict yet")
+    return path.judged

@@ -1,0 +1,92 @@
+"""How steps settle, paths end, and answers are counted (ssr.md, sections 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ssr_local import voting
+from ssr_local.answers import extract_answer
+from ssr_local.coordinator.path import PathState, current_step
+from ssr_local.coordinator.run import Run
+from ssr_local.events import AnyEvent, PathEnded, VotesCounted
+from ssr_local.records import EndReason, Step
+from ssr_local.steps import is_thinking, path_end
+
+_FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
+
+
+def settle(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
+    """Put a step in its place (None: it was empty) and see whether the path ends."""
+    current = current_step(path)
+    path.current = None
+    path.state = "ready"
+    earlier = [old.text for old in path.steps]
+    if step is not None:
+        path.steps.append(step)
+        path.num_tokens += step.num_tokens
+    reason = path_end(
+        step=step.text if step else "",
+        earlier=earlier,
+        step_end=current.end or "blank_line",
+        answered=answer_of(run, path, at_end=False) is not None,
+        num_tokens=path.num_tokens,
+        max_tokens=run.options.max_tokens,
+        max_steps=run.options.max_steps,
+    )
+    if reason:
+        yield from end(run, path, reason)
+
+
+def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
+    if not at_end and is_thinking(path.text):
+        return None
+    return extract_answer(path.text, kind=run.pool.answer, at_end=at_end)
+
+
+def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
+    """Close a path; only one that came to its own end has an answer to vote with."""
+    _keep_unfinished(run, path)
+    path.state = "ended"
+    path.end_reason = reason
+    if reason in _FINISHED:
+        path.answer = answer_of(run, path, at_end=True)
+    for role, seq_id in path.sequences.items():
+        run.engines[role].release(seq_id)
+    path.sequences.clear()
+    yield run.at(
+        PathEnded(path=path.index, reason=reason, answer=path.answer, mean_score=path.mean_score)
+    )
+    if path.answer is not None and any(other.live for other in run.paths):
+        yield from count_votes(run)
+
+
+def _keep_unfinished(run: Run, path: PathState) -> None:
+    """What a path was writing when it was stopped stays in it, unverified."""
+    step, path.current = path.current, None
+    if step is not None and step.text.strip():
+        path.steps.append(Step(text=step.text, author=step.author, num_tokens=step.num_tokens))
+
+
+def end_all(run: Run, reason: EndReason) -> Iterator[AnyEvent]:
+    for path in run.live():
+        yield from end(run, path, reason)
+
+
+def stop_early(run: Run) -> Iterator[AnyEvent]:
+    """End the other paths when the mode has what it waits for, or time is up."""
+    if voting.early_exit(run.options.mode, run.groups):
+        yield from end_all(run, "early_exit")
+    limit = run.options.time_limit
+    if limit and run.clock() - run.started >= limit:
+        yield from end_all(run, "time_limit")
+
+
+def count_votes(run: Run) -> Iterator[AnyEvent]:
+    ballots = [
+        voting.Ballot(path.index, path.answer, path.mean_score, path.selection_score)
+        for path in run.paths
+        if path.answer is not None
+    ]
+    with run.phase("vote"):
+        run.groups = voting.group(ballots, run.same)
+    yield run.at(VotesCounted(groups=run.groups))

@@ -1,0 +1,42 @@
+"""Which models a method uses for what (ssr.md, section 5)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ssr_local.options import SolveOptions
+from ssr_local.records import Author
+
+
+class Plan(Struct, frozen=True):
+    """Which models a method uses for what.
+
+    ``writer`` writes the steps; with ``verified`` the target judges and rewrites them;
+    with ``selects`` the paths follow strategies.
+    """
+
+    writer: Author
+    verified: bool
+    selects: bool
+    num_paths: int
+
+    @property
+    def roles(self) -> tuple[Author, ...]:
+        """The models the method needs loaded."""
+        if self.verified:
+            return ("draft", "target")
+        return (self.writer,)
+
+
+def plan_for(options: SolveOptions) -> Plan:
+    """The plan of ``options.method`` (ssr.md, section 5)."""
+    if options.method == "ssr":
+        return Plan("draft", verified=True, selects=True, num_paths=options.paths)
+    if options.method == "specreason":
+        return Plan("draft", verified=True, selects=False, num_paths=1)
+    if options.method == "draft":
+        return Plan("draft", verified=False, selects=False, num_paths=1)
+    if options.method == "target":
+        return Plan("target", verified=False, selects=False, num_paths=1)
+    selects = options.method == "parallel-spm"
+    return Plan("target", verified=False, selects=selects, num_paths=options.paths)

@@ -1,0 +1,154 @@
+"""The state of one run, which the phases of the method read and change."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+import msgspec
+
+from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
+from ssr_local.coordinator.plan import Plan
+from ssr_local.engine.base import Engine, Sampling, StepJob
+from ssr_local.events import Event
+from ssr_local.options import SolveOptions
+from ssr_local.prompter import Prompter
+from ssr_local.records import Author, Status, StrategyScore, Usage, VoteGroup
+from ssr_local.strategies import Pool
+from ssr_local.verification import Judge
+
+PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "vote"]
+
+_E = TypeVar("_E", bound=Event)
+
+
+class Run:
+    """One problem being solved: what was asked, the models, the paths, what was counted.
+
+    ``engines`` has the models the plan names and ``prompters`` one for each of them;
+    ``same`` decides whether two answers are equivalent. ``roots`` are the sequences that
+    hold what all paths of a model share.
+    """
+
+    def __init__(
+        self,
+        *,
+        problem: str,
+        options: SolveOptions,
+        plan: Plan,
+        pool: Pool,
+        engines: Mapping[Author, Engine],
+        prompters: Mapping[Author, Prompter],
+        judge: Judge,
+        same: Callable[[str, str], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.problem = problem
+        self.options = options
+        self.plan = plan
+        self.pool = pool
+        self.engines = engines
+        self.prompters = prompters
+        self.judge = judge
+        self.same = same
+        self.clock = clock
+        self.started = clock()
+        self.paths: list[PathState] = []
+        self.scores: tuple[StrategyScore, ...] = ()
+        self.groups: tuple[VoteGroup, ...] = ()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.num_drafted = self.num_accepted = self.num_rewrites = 0
+        self.cancelled = False
+        self.usage = Usage()
+        self.roots: dict[Author, int] = {}
+        self.probes: dict[bool, list[int]] = {}
+
+    @property
+    def status(self) -> Status:
+        """How the run came out; valid when it is over."""
+        if self.cancelled:
+            return "cancelled"
+        return "answered" if self.groups else "no_answer"
+
+    def live(self) -> list[PathState]:
+        """The paths that have not ended."""
+        return [path for path in self.paths if path.live]
+
+    def in_state(self, state: State, role: Author) -> dict[int, PathState]:
+        """The paths in that state by the id of their sequence on that model."""
+        return {path.sequences[role]: path for path in self.live() if path.state == state}
+
+    def find(self, index: int) -> PathState | None:
+        """The live path of that index."""
+        return next((path for path in self.live() if path.index == index), None)
+
+    @property
+    def same_vocabulary(self) -> bool:
+        """Whether token ids mean the same to both models."""
+        prints = {engine.vocabulary.fingerprint for engine in self.engines.values()}
+        return len(prints) == 1
+
+    @property
+    def asks_the_target(self) -> bool:
+        """Whether selection needs the target."""
+        return self.plan.selects and self.options.selection in ("logprob", "generate")
+
+    def start_steps(
+        self, role: Author, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
+    ) -> None:
+        """Let a model begin a step on each of these paths."""
+        engine = self.engines[role]
+        jobs = []
+        for path in paths:
+            marks = {r: self.engines[r].num_tokens(seq) for r, seq in path.sequences.items()}
+            path.current = StepInProgress(role, marks, self.clock())
+            path.state = state
+            left = max(1, self.options.max_tokens - path.num_tokens)
+            sampling = Sampling(
+                self.options.temperature,
+                self.options.top_p,
+                self.seed(f"{path.index}/{role}"),
+            )
+            jobs.append(
+                StepJob(path.sequences[role], min(self.options.max_step_tokens, left), sampling)
+            )
+        if jobs:
+            engine.start_steps(jobs)
+
+    def hand_over(self, path: PathState, giver: Author, taker: Author) -> list[int]:
+        """The current step as the other model's token ids."""
+        step = current_step(path)
+        if self.same_vocabulary:
+            return self.engines[giver].tokens(path.sequences[giver], step.marks[giver])
+        return self.engines[taker].tokenize(step.text)
+
+    def truncate(self, path: PathState) -> None:
+        """Forget the current step on both models."""
+        for role, seq_id in path.sequences.items():
+            self.engines[role].truncate(seq_id, current_step(path).marks[role])
+
+    def read_usage(self) -> Usage:
+        """Tokens worked through so far, by model."""
+        used = {role: engine.usage() for role, engine in self.engines.items()}
+        return Usage(**used)
+
+    def seed(self, purpose: str) -> int:
+        """A seed of its own for every path and model, the same for the same run seed."""
+        return zlib.crc32(f"{self.options.seed}/{purpose}".encode())
+
+    def at(self, event: _E) -> _E:
+        """The event with the time it happened."""
+        return msgspec.structs.replace(event, at_s=self.clock() - self.started)
+
+    @contextmanager
+    def phase(self, name: PhaseName) -> Iterator[None]:
+        """Count the time inside as that phase's."""
+        started = self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] += self.clock() - started

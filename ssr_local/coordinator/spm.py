@@ -1,0 +1,158 @@
+"""The paper's Selective Parallel Module: strategies are chosen, paths opened (ssr.md, 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+
+from ssr_local import selection
+from ssr_local.coordinator.ending import end
+from ssr_local.coordinator.path import PathState
+from ssr_local.coordinator.run import Run
+from ssr_local.engine.base import ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.errors import ProblemError
+from ssr_local.events import AnyEvent, Notice, PathOpened, SelectionScored
+from ssr_local.prompter import shared_prefix
+from ssr_local.records import Author
+
+_TOKENS_PER_LETTER = 4
+
+
+def prepare(run: Run) -> Iterator[AnyEvent]:
+    """Check that the problem fits, and prefill what all paths and the selection share."""
+    with run.phase("prefill"):
+        for role, engine in run.engines.items():
+            prompts = _all_prompts(run, role)
+            longest = max(len(prompt) for prompt in prompts)
+            if longest >= engine.max_tokens:
+                raise ProblemError(
+                    f"The problem is too long: its prompt has {longest} tokens,"
+                    f" and there is room for {engine.max_tokens} in {engine.info.name}.",
+                    "",
+                    "Shorten it, or give a larger --ctx if the model allows one.",
+                )
+            count = shared_prefix(prompts)
+            run.roots[role] = engine.open(prompts[0][: max(1, count)])
+    for note in _notes(run):
+        yield run.at(Notice(message=note))
+
+
+def _all_prompts(run: Run, role: Author) -> list[list[int]]:
+    prompter = run.prompters[role]
+    unknown = run.pool.by_letter("M")
+    strategies = [*run.pool.strategies, unknown] if run.plan.selects else [unknown]
+    prompts = prompter.paths(run.problem, strategies)
+    if role == "target" and run.asks_the_target:
+        prompts += prompter.selections(run.problem, [run.pool.strategies], 1)
+    return prompts
+
+
+def _notes(run: Run) -> Iterator[str]:
+    for role in run.engines:
+        yield from run.engines[role].notes
+        yield from run.prompters[role].notices
+    if run.plan.verified and not run.same_vocabulary:
+        yield (
+            "Draft and target have different vocabularies:"
+            " steps are handed over as text and tokenized again."
+        )
+    if run.plan.verified and run.judge.notice:
+        yield run.judge.notice
+
+
+def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
+    """Yield the scores; return the letters the paths follow."""
+    count, pool = run.plan.num_paths, run.pool.strategies
+    mode = run.options.selection if run.plan.selects else "none"
+    scores: dict[str, float] | None = None
+    with run.phase("selection"):
+        if mode == "logprob":
+            scores = _score_letters(run)
+            chosen = selection.best(scores, count) if scores else selection.first(pool, count)
+        elif mode == "generate":
+            chosen = _generate_letters(run)
+        elif mode == "random":
+            chosen = selection.at_random(pool, count, run.seed("selection"))
+        elif mode == "first":
+            chosen = selection.first(pool, count)
+        else:
+            chosen = selection.none(count)
+    if mode == "logprob" and scores is None:
+        yield run.at(
+            Notice(
+                message="The target's choice of strategies could not be read: the pool's"
+                " first ones are followed."
+            )
+        )
+    run.scores = selection.score_table(pool, chosen, scores)
+    if run.plan.selects:
+        yield run.at(SelectionScored(mode=mode, scores=run.scores, chosen=chosen))
+    return chosen
+
+
+def _score_letters(run: Run) -> dict[str, float] | None:
+    engine, prompter = run.engines["target"], run.prompters["target"]
+    pool = run.pool.strategies
+    orders = selection.orders(pool, run.options.selection_permutations)
+    prompts = prompter.selections(run.problem, orders, 1)
+    candidates = prompter.candidates([strategy.letter for strategy in pool])
+    root = run.roots["target"]
+    start = engine.num_tokens(root)
+    rows: list[tuple[float, ...]] = []
+    # Each order needs a sequence of its own; the paths have not taken theirs yet.
+    forks = [engine.fork(root) for _ in prompts]
+    for result in engine.extend(
+        [
+            ExtendJob(seq_id=fork, suffix=prompt[start:], candidates=candidates)
+            for fork, prompt in zip(forks, prompts, strict=True)
+        ]
+    ):
+        rows.append(result.probe or (float("nan"),) * len(pool))
+    for fork in forks:
+        engine.release(fork)
+    return selection.probabilities(pool, orders, rows)
+
+
+def _generate_letters(run: Run) -> tuple[str, ...]:
+    engine, count = run.engines["target"], run.plan.num_paths
+    pool = run.pool.strategies
+    (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
+    root = run.roots["target"]
+    fork = engine.fork(root)
+    shared = shared_prefix([prompt, engine.tokens(root)])
+    engine.truncate(fork, shared)
+    engine.extend([ExtendJob(seq_id=fork, tokens=prompt[shared:])])
+    job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
+    text = "".join(delta.text for delta in decode_steps(engine, [job]))
+    engine.release(fork)
+    return selection.parse_letters(text, pool, count)
+
+
+def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
+    """Fork every path from the shared prefix and prefill its own advice."""
+    table = {row.letter: row.score for row in run.scores}
+    new = [
+        PathState(len(run.paths) + offset, run.pool.by_letter(letter), table.get(letter))
+        for offset, letter in enumerate(letters)
+    ]
+    with run.phase("prefill"):
+        for role, engine in run.engines.items():
+            prompts = run.prompters[role].paths(run.problem, [p.strategy for p in new])
+            root = run.roots[role]
+            start = engine.num_tokens(root)
+            jobs = []
+            for path, prompt in zip(new, prompts, strict=True):
+                path.sequences[role] = engine.fork(root)
+                jobs.append(ExtendJob(seq_id=path.sequences[role], tokens=prompt[start:]))
+            for path, result in zip(new, engine.extend(jobs), strict=True):
+                path.end_reason = path.end_reason or result.no_room
+    for path in new:
+        if run.prompters[run.plan.writer].opens_thinking:
+            path.opening = "<think>\n"
+        run.paths.append(path)
+        yield run.at(
+            PathOpened(
+                path=path.index, strategy=path.strategy, selection_score=path.selection_score
+            )
+        )
+        if path.end_reason:
+            yield from end(run, path, path.end_reason)

@@ -1,0 +1,108 @@
+"""What the user can do to a run while it goes on: commands, obeyed between rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from ssr_local.commands import (
+    AddPath,
+    AnyCommand,
+    Cancel,
+    DropPath,
+    OverrideVerdict,
+    Pause,
+    Resume,
+)
+from ssr_local.coordinator.ending import end
+from ssr_local.coordinator.path import Judged, PathState
+from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.spm import open_paths
+from ssr_local.coordinator.ssd import accept, reject
+from ssr_local.engine.base import Cancelled, ExtendJob
+from ssr_local.events import AnyEvent, Notice, RunPaused, RunResumed, StepVerified
+
+Wait = Callable[[], Sequence[AnyCommand]]
+
+
+def obey(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEvent]:
+    """Carry out commands in order; ``wait`` brings the next ones while the run is paused."""
+    for position, command in enumerate(commands):
+        if isinstance(command, Cancel):
+            raise Cancelled
+        if isinstance(command, Pause):
+            yield from _pause(run, commands[position + 1 :], wait)
+            return
+        if isinstance(command, AddPath):
+            yield from _add_path(run, command.letter)
+        elif isinstance(command, DropPath):
+            path = run.find(command.path)
+            if path is not None:
+                yield from end(run, path, "dropped")
+        elif isinstance(command, OverrideVerdict):
+            yield from _override(run, command)
+
+
+def _pause(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEvent]:
+    """Stand still until told to go on; other commands are obeyed meanwhile."""
+    yield run.at(RunPaused())
+    while True:
+        for position, command in enumerate(commands):
+            if isinstance(command, Resume):
+                yield run.at(RunResumed())
+                yield from obey(run, commands[position + 1 :], wait)
+                return
+            if not isinstance(command, Pause):
+                yield from obey(run, [command], wait)
+        commands = wait()
+
+
+def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
+    known = {strategy.letter for strategy in run.pool.strategies} | {"M"}
+    room = min(
+        engine.max_sequences - len(run.roots) - len(run.live()) for engine in run.engines.values()
+    )
+    if letter not in known or not run.plan.selects or room < 1:
+        reason = "no strategy has that letter" if letter not in known else "there is no room"
+        yield run.at(Notice(message=f"No path was added on {letter}: {reason}."))
+        return
+    yield from open_paths(run, [letter])
+
+
+def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
+    """Give the step verified last the other verdict and go on from there."""
+    path = run.find(command.path)
+    judged = path.judged if path else None
+    if path is None or judged is None or judged.verdict.accepted == command.accept:
+        yield run.at(Notice(message=f"Path {command.path} has no such verdict to change."))
+        return
+    _back_to(run, path, judged)
+    verdict = msgspec.structs.replace(
+        judged.verdict, accepted=command.accept, reason="changed by the user"
+    )
+    path.judged = Judged(judged.step, judged.tokens, verdict, judged.num_steps)
+    yield run.at(
+        StepVerified(path=path.index, step=path.step_index, verdict=verdict, overridden=True)
+    )
+    if not command.accept:
+        run.num_accepted -= 1
+        reject(run, path)
+        return
+    for role, engine in run.engines.items():
+        job = ExtendJob(seq_id=path.sequences[role], tokens=judged.tokens[role])
+        (result,) = engine.extend([job])
+        judged.step.end = result.no_room or judged.step.end
+    yield from accept(run, path)
+
+
+def _back_to(run: Run, path: PathState, judged: Judged) -> None:
+    """The path as it was before the judged step, on both models."""
+    for step in path.steps[judged.num_steps :]:
+        path.num_tokens -= step.num_tokens
+        run.num_rewrites -= step.author == "target"
+    del path.steps[judged.num_steps :]
+    for role, seq_id in path.sequences.items():
+        run.engines[role].stop_step(seq_id)
+    path.current = judged.step
+    run.truncate(path)

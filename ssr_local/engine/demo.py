@@ -1,0 +1,112 @@
+"""The demonstration: one problem, played by two scripted models, no weights needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from ssr_local.engine.fake import FakeEngine
+from ssr_local.records import Author
+
+PROBLEM = (
+    "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens are there?"
+)
+_NOTE = "This is the demonstration: a scripted run of one fixed problem; no model is involved."
+_ASSISTANT = "<|im_start|>assistant\n"
+_QUESTION = "<|im_end|>\n<|im_start|>user\n"
+_PARAMETERS: Mapping[Author, int] = {"draft": 500_000_000, "target": 1_500_000_000}
+_TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
+
+
+class ScriptedStep(NamedTuple):
+    """One step: the draft's text, the probability the target gives it, and the target's own."""
+
+    draft: str
+    yes: float
+    target: str = ""
+
+
+_PATHS: tuple[tuple[ScriptedStep, ...], ...] = (
+    (
+        ScriptedStep("Let h be the number of hens and c the number of cows.\n\n", 0.93),
+        ScriptedStep("Heads give h + c = 30, and legs give 2h + 4c = 84.\n\n", 0.92),
+        ScriptedStep(
+            "Dividing the second equation by 2 gives h + 2c = 84.\n\n",
+            0.61,
+            "Dividing the second equation by 2 gives h + 2c = 42.\n\n",
+        ),
+        ScriptedStep("Subtracting the first equation leaves c = 12, so h = 18.\n\n", 0.91),
+        ScriptedStep("There are \\boxed{18} hens.", 0.94),
+    ),
+    (
+        ScriptedStep("Suppose all 30 animals were hens: they would have 60 legs.\n\n", 0.92),
+        ScriptedStep("There are 84 - 60 = 24 legs more than that.\n\n", 0.93),
+        ScriptedStep("Every cow adds 2 legs, so there are 24 / 2 = 12 cows.\n\n", 0.93),
+        ScriptedStep("That leaves 30 - 12 = 18 hens, so the answer is \\boxed{18}.", 0.95),
+    ),
+    (
+        ScriptedStep("Try half and half: 15 hens and 15 cows have 30 + 60 = 90 legs.\n\n", 0.91),
+        ScriptedStep(
+            "That is 6 legs too many, so 6 cows must become hens.\n\n",
+            0.66,
+            "That is 6 legs too many; turning a cow into a hen saves 2 legs.\n\n",
+        ),
+        ScriptedStep("So 15 + 6 = 21 of them are hens: \\boxed{21}.", 0.9),
+    ),
+)
+_LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
+
+
+class DemoScript:
+    """Plays ``paths`` in turn over the prompts it meets; selection favours ``letters``."""
+
+    def __init__(
+        self,
+        paths: Sequence[Sequence[ScriptedStep]] = _PATHS,
+        letters: Mapping[str, float] = _LETTERS,
+    ) -> None:
+        self._paths = paths
+        self._letters = letters
+        self._met: dict[str, int] = {}
+
+    def continuation(self, role: Author, text: str) -> str:
+        prompt, _, written = text.rpartition(_ASSISTANT)
+        steps = self._steps(prompt)
+        for step in steps:
+            own = step.draft if role == "draft" else step.target or step.draft
+            for version in (step.draft, step.target):
+                if version and written.startswith(version):
+                    written = written[len(version) :]
+                    break
+            else:
+                return own[len(written) :] if own.startswith(written) else ""
+        return ""
+
+    def probe(self, text: str) -> Mapping[str, float]:
+        partial, asked, _ = text.rpartition(_QUESTION)
+        prompt, _, written = partial.rpartition(_ASSISTANT)
+        if not asked or not prompt:
+            return {letter: self._letters.get(letter, 0.01) for letter in "ABCDEFGHIJKL"}
+        yes = next((s.yes for s in self._steps(prompt) if written.endswith(s.draft)), 0.9)
+        return {"Yes": yes, "No": 1 - yes}
+
+    def _steps(self, prompt: str) -> Sequence[ScriptedStep]:
+        index = self._met.setdefault(prompt, len(self._met))
+        return self._paths[index % len(self._paths)]
+
+
+# Draft and target follow one script, and so agree on which path is which.
+_SCRIPT = DemoScript()
+
+
+def demo_engine(role: Author, should_stop: Callable[[], bool]) -> FakeEngine:
+    """One of the demonstration's two models; both follow the same script."""
+    return FakeEngine(
+        _SCRIPT,
+        role=role,
+        name=f"demo-{role}",
+        num_parameters=_PARAMETERS[role],
+        token_s=_TOKEN_S[role],
+        notes=(_NOTE,) if role == "draft" else (),
+        should_stop=should_stop,
+    )

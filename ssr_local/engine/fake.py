@@ -1,0 +1,242 @@
+"""A scripted engine: the whole protocol without a model.
+
+It ships, because the app's demonstration and everybody's tests use it. Tokens are words;
+what a sequence continues with, and what a probe reads, comes from a script.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from ssr_local.engine.base import (
+    Cancelled,
+    Delta,
+    Extended,
+    ExtendJob,
+    NoRoom,
+    StepJob,
+    Vocabulary,
+)
+from ssr_local.engine.sequences import SequenceBook
+from ssr_local.errors import DecodeError
+from ssr_local.records import Author, ModelInfo, ModelUsage
+from ssr_local.steps import StepSplitter
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_WORDS = re.compile(r"<\|\w+\|>|\n|[^\S\n]+|\w+|[^\w\s]")
+_SPECIAL = ("<|im_start|>", "<|im_end|>")
+_LIKELIHOOD = -0.1
+
+
+class Script(Protocol):
+    """What a scripted model says.
+
+    ``text`` is always the whole sequence, prompt included.
+    """
+
+    def continuation(self, role: Author, text: str) -> str:
+        """Everything still to come behind ``text``; empty: the model ends there."""
+
+    def probe(self, text: str) -> Mapping[str, float]:
+        """Probabilities of the words that could follow a question."""
+
+
+class FakeEngine:
+    """The engine protocol over a script. ``history`` lists every call, oldest first.
+
+    ``num_cells`` bounds the KV cache as on a real engine; ``token_s`` is how long a decode
+    round takes; ``vocabulary_name`` tells vocabularies apart.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        role: Author = "draft",
+        name: str = "",
+        num_cells: int = 65_536,
+        num_parameters: int = 1_000_000,
+        vocabulary_name: str = "words",
+        token_s: float = 0.0,
+        notes: tuple[str, ...] = (),
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.history: list[tuple[str, Any]] = []
+        self.max_sequences = 14
+        self.max_tokens = num_cells
+        self.chat_template: str | None = CHATML
+        self.notes = notes
+        self.info = ModelInfo(
+            name=name or f"fake-{role}",
+            file="",
+            sha256=None,
+            num_parameters=num_parameters,
+            num_vocab=0,
+            num_ctx=num_cells,
+            device="script",
+        )
+        self.vocabulary = Vocabulary(
+            fingerprint=vocabulary_name,
+            num_tokens=0,
+            bos_text="",
+            eos_text="<|im_end|>",
+            add_bos=False,
+            special_texts=_SPECIAL,
+        )
+        self._script, self._role = script, role
+        self._token_s, self._should_stop = token_s, should_stop
+        self._book = SequenceBook(num_cells, self.max_sequences)
+        self._sequences: dict[int, list[int]] = {}
+        self._running: dict[int, tuple[StepJob, StepSplitter, int]] = {}
+        self._words: list[str] = []
+        self._ids: dict[str, int] = {}
+        self._prefilled = self._decoded = 0
+
+    def reserve(self, num_tokens: int) -> None:
+        self.history.append(("reserve", num_tokens))
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        return [self._id(word) for word in _WORDS.findall(text)]
+
+    def open(self, tokens: Sequence[int]) -> int:
+        self.history.append(("open", len(tokens)))
+        seq_id = self._take(self._book.open())
+        self._sequences[seq_id] = []
+        (result,) = self.extend([ExtendJob(seq_id=seq_id, tokens=tokens)])
+        if result.no_room or not tokens:
+            self.release(seq_id)
+            raise DecodeError(f"A prompt of {len(tokens)} tokens does not fit.")
+        return seq_id
+
+    def fork(self, seq_id: int) -> int:
+        self.history.append(("fork", seq_id))
+        new_id = self._take(self._book.fork(seq_id))
+        self._sequences[new_id] = list(self._sequences[seq_id])
+        return new_id
+
+    def num_tokens(self, seq_id: int) -> int:
+        return len(self._sequences[seq_id])
+
+    def tokens(self, seq_id: int, start: int = 0) -> list[int]:
+        return self._sequences[seq_id][start:]
+
+    def text(self, seq_id: int) -> str:
+        """A sequence's whole text."""
+        return "".join(self._words[token] for token in self._sequences[seq_id])
+
+    def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
+        self._check_cancelled()
+        self.history.append(("extend", [job.seq_id for job in jobs]))
+        return [self._extend(job) for job in jobs]
+
+    def start_steps(self, jobs: Sequence[StepJob]) -> None:
+        self.history.append(("start_steps", [job.seq_id for job in jobs]))
+        for job in jobs:
+            self._running[job.seq_id] = (job, StepSplitter(), 0)
+
+    def stop_step(self, seq_id: int) -> None:
+        self._running.pop(seq_id, None)
+
+    def decode_round(self) -> list[Delta]:
+        self._check_cancelled()
+        self.history.append(("decode_round", list(self._running)))
+        if self._token_s:
+            time.sleep(self._token_s)
+        return [self._decode(seq_id) for seq_id in list(self._running)]
+
+    def truncate(self, seq_id: int, num_tokens: int) -> None:
+        self.history.append(("truncate", (seq_id, num_tokens)))
+        del self._sequences[seq_id][max(1, num_tokens) :]
+        self._book.truncate(seq_id, len(self._sequences[seq_id]))
+
+    def release(self, seq_id: int) -> None:
+        self._running.pop(seq_id, None)
+        del self._sequences[seq_id]
+        self._book.release(seq_id)
+
+    def clear(self) -> None:
+        for seq_id in list(self._sequences):
+            self.release(seq_id)
+        self._prefilled = self._decoded = 0
+
+    def usage(self) -> ModelUsage:
+        return ModelUsage(self._prefilled, self._decoded, self.info.num_parameters)
+
+    def close(self) -> None:
+        self.clear()
+
+    def _extend(self, job: ExtendJob) -> Extended:
+        no_room = self._no_room(job.seq_id, len(job.tokens) + len(job.suffix))
+        if no_room:
+            return Extended(seq_id=job.seq_id, no_room=no_room)
+        self._append(job.seq_id, job.tokens)
+        self._prefilled += len(job.tokens) + len(job.suffix)
+        probe = None
+        if job.suffix:
+            asked = self.text(job.seq_id) + "".join(self._words[token] for token in job.suffix)
+            said = self._script.probe(asked)
+            probe = tuple(self._log_prob(said, candidate) for candidate in job.candidates)
+        return Extended(
+            seq_id=job.seq_id,
+            log_probs=(_LIKELIHOOD,) * len(job.tokens) if job.log_probs else None,
+            probe=probe,
+        )
+
+    def _log_prob(self, said: Mapping[str, float], candidate: Sequence[int]) -> float:
+        total = math.fsum(said.get(self._words[token], 0.0) for token in candidate)
+        if math.isnan(total):
+            return math.nan
+        return math.log(total) if total > 0 else -math.inf
+
+    def _decode(self, seq_id: int) -> Delta:
+        job, splitter, count = self._running[seq_id]
+        no_room = self._no_room(seq_id, 1)
+        if no_room:
+            self.stop_step(seq_id)
+            return Delta(seq_id, "", 0, no_room)
+        self._decoded += 1
+        match = _WORDS.match(self._script.continuation(self._role, self.text(seq_id)))
+        if match is None:
+            self.stop_step(seq_id)
+            return Delta(seq_id, "", 1, "end_of_generation")
+        word = match.group()
+        self._append(seq_id, [self._id(word)])
+        if splitter.push(word) is not None:
+            self.stop_step(seq_id)
+            return Delta(seq_id, word, 1, "blank_line")
+        if count + 1 >= job.max_tokens:
+            self.stop_step(seq_id)
+            return Delta(seq_id, word, 1, "token_limit")
+        self._running[seq_id] = (job, splitter, count + 1)
+        return Delta(seq_id, word, 1)
+
+    def _append(self, seq_id: int, tokens: Sequence[int]) -> None:
+        self._sequences[seq_id].extend(tokens)
+        self._book.append(seq_id, len(tokens))
+
+    def _no_room(self, seq_id: int, count: int) -> NoRoom | None:
+        if len(self._sequences[seq_id]) + count > self.max_tokens:
+            return "context_full"
+        return "kv_cache_full" if count > self._book.free_cells else None
+
+    def _id(self, word: str) -> int:
+        if word not in self._ids:
+            self._ids[word] = len(self._words)
+            self._words.append(word)
+        return self._ids[word]
+
+    def _take(self, seq_id: int | None) -> int:
+        if seq_id is None:
+            raise DecodeError(f"More than {self.max_sequences} sequences are open at once.")
+        return seq_id
+
+    def _check_cancelled(self) -> None:
+        if self._should_stop():
+            raise Cancelled

@@ -1,0 +1,338 @@
+"""Placement as tables of cases; the probes on written system trees and on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.engine import hardware
+from ssr_local.engine.devices import (
+    Device,
+    Memory,
+    ModelSize,
+    memory,
+    physical_cores,
+    place_layers,
+    place_pair,
+    processor_features,
+    processor_name,
+    step_down,
+)
+
+GIB = 2**30
+MIB = 2**20
+CPU = Device("CPU", "Some processor", "cpu", 16 * GIB, 16 * GIB)
+
+
+def gpu(free: float, name: str = "GPU0", kind: str = "gpu") -> Device:
+    """A GPU with ``free`` GiB after the margin (10 % and 512 MiB) is taken off."""
+    total = int((free * GIB + 512 * MIB) / 0.9) + 2
+    return Device(name, f"Card {name}", kind, total, total)  # type: ignore[arg-type]
+
+
+# 9 layers and the output: 100 MiB each, 20 MiB of KV a layer, 80 MiB of buffers.
+SIZE = ModelSize(num_layers=9, file_bytes=1000 * MIB, kv_bytes=180 * MIB, compute_bytes=80 * MIB)
+WHOLE = (1000 + 180 + 80) / 1024
+
+
+def place(devices: list[Device], requested: int, size: ModelSize = SIZE) -> tuple[int, str]:
+    placed = place_layers(
+        num_layers=size.num_layers,
+        file_bytes=size.file_bytes,
+        kv_bytes=size.kv_bytes,
+        compute_bytes=size.compute_bytes,
+        devices=devices,
+        requested=requested,
+    )
+    return placed.gpu_layers, placed.reason
+
+
+@pytest.mark.parametrize(
+    ("devices", "requested", "layers", "words"),
+    [
+        ([], -1, 0, "No GPU"),
+        ([CPU], -1, 0, "No GPU"),
+        ([CPU], 5, 0, "No GPU"),
+        ([CPU, gpu(8)], 0, 0, "as asked"),
+        ([CPU, gpu(8)], -1, 10, "All 10 layers on Card GPU0"),
+        ([CPU, gpu(WHOLE)], -1, 10, "All 10"),
+        ([CPU, gpu(WHOLE - 1 / 1024)], -1, 9, "9 of 10"),
+        # k layers need 100 k + 20 (k - 1) + 80 MiB
+        ([CPU, gpu((100 * 5 + 20 * 4 + 80) / 1024)], -1, 5, "5 of 10 layers on Card GPU0"),
+        ([CPU, gpu((100 * 5 + 20 * 4 + 79) / 1024)], -1, 4, "4 of 10"),
+        ([CPU, gpu(180 / 1024)], -1, 1, "1 of 10"),
+        ([CPU, gpu(179 / 1024)], -1, 0, "too little"),
+        ([CPU, Device("G", "", "gpu", 0, 8 * GIB)], -1, 0, "0.0 GiB to spare on G"),
+        ([CPU, Device("G", "", "gpu", 512 * MIB, 8 * GIB)], -1, 0, "processor"),
+        ([CPU, gpu(8)], 3, 3, "3 of 10 layers on Card GPU0, as asked."),
+        ([CPU, gpu(8)], 500, 10, "10 of 10"),
+        ([CPU, gpu(0.5)], 10, 10, "only 3 seem to fit"),
+        # An integrated GPU counts only when there is no other.
+        ([CPU, gpu(8, "IGPU", "igpu")], -1, 10, "Card IGPU"),
+        ([CPU, gpu(8, "IGPU", "igpu"), gpu(180 / 1024)], -1, 1, "Card GPU0"),
+        ([CPU, gpu(8, "BLAS", "accel")], -1, 0, "No GPU"),
+        # Each of two devices holds whole layers of 120 MiB and a buffer of its own.
+        ([CPU, gpu(0.5), gpu(0.5, "GPU1")], -1, 6, "Card GPU0, Card GPU1"),
+        ([CPU, gpu(4), gpu(4, "GPU1")], -1, 10, "All 10"),
+        ([CPU, gpu(0.5), gpu(0, "GPU1")], -1, 3, "3 of 10"),
+    ],
+)
+def test_place_layers(devices: list[Device], requested: int, layers: int, words: str) -> None:
+    placed, reason = place(devices, requested)
+    assert placed == layers
+    assert words in reason
+
+
+@given(
+    st.integers(1, 2**64),
+    st.integers(0, 2**50),
+    st.integers(0, 2**40),
+    st.integers(0, 2**34),
+    st.lists(st.integers(0, 2**37), max_size=3),
+    st.integers(-1, 200),
+)
+def test_auto_never_exceeds_the_free_memory(
+    num_layers: int, file_bytes: int, kv: int, compute: int, free: list[int], requested: int
+) -> None:
+    size = ModelSize(
+        num_layers=num_layers, file_bytes=file_bytes, kv_bytes=kv, compute_bytes=compute
+    )
+    devices = [Device(f"G{i}", "", "gpu", f, f) for i, f in enumerate(free)]
+    layers, reason = place(devices, requested, size)
+    assert 0 <= layers <= num_layers + 1
+    assert reason
+    if requested == -1 and layers > 0:
+        weights = file_bytes * layers // (num_layers + 1)
+        assert weights + kv * (layers - 1) // num_layers <= 0.9 * sum(free)
+
+
+LARGE = ModelSize(num_layers=19, file_bytes=4000 * MIB, kv_bytes=380 * MIB, compute_bytes=100 * MIB)
+BOTH = (1000 + 180 + 80 + 4000 + 380 + 100) / 1024
+
+
+@pytest.mark.parametrize(
+    ("room", "requested", "draft", "target"),
+    [
+        (None, -1, 0, 0),
+        (BOTH, -1, 10, 20),
+        (BOTH - 1 / 1024, -1, 10, 19),
+        # The target's first layer needs 200 + 100 MiB, each further one 220.
+        (WHOLE + (200 + 220 * 6 + 100) / 1024, -1, 10, 7),
+        (WHOLE + 200 / 1024, -1, 10, 0),
+        (WHOLE, -1, 10, 0),
+        ((100 * 5 + 20 * 4 + 80) / 1024, -1, 5, 0),
+        (0.01, -1, 0, 0),
+        (BOTH, 0, 0, 0),
+        (BOTH, 4, 4, 4),
+        (BOTH, 15, 10, 15),
+    ],
+)
+def test_place_pair(room: float | None, requested: int, draft: int, target: int) -> None:
+    devices = [CPU] if room is None else [CPU, gpu(room)]
+    placed = place_pair(SIZE, LARGE, devices, requested)
+    assert (placed.draft.gpu_layers, placed.target.gpu_layers) == (draft, target)
+    assert placed.draft.reason
+    assert placed.target.reason
+
+
+def test_a_pair_on_two_devices_does_not_count_memory_twice() -> None:
+    devices = [gpu(2.0), gpu(2.0, "GPU1")]
+    placed = place_pair(SIZE, LARGE, devices, -1)
+    alone = place_layers(
+        num_layers=19,
+        file_bytes=4000 * MIB,
+        kv_bytes=380 * MIB,
+        compute_bytes=100 * MIB,
+        devices=devices,
+        requested=-1,
+    )
+    assert placed.draft.gpu_layers == 10
+    # 4096 MiB less the draft's 1340 with its second buffer: 2 x (1378 - 100) // 220.
+    assert placed.target.gpu_layers == 10
+    assert placed.target.gpu_layers < alone.gpu_layers
+
+
+@pytest.mark.parametrize(
+    ("start", "tried"),
+    [(29, [14, 7, 3, 1, 0]), (1, [0]), (0, []), (-1, [])],
+)
+def test_step_down_halves_then_zero_then_gives_up(start: int, tried: list[int]) -> None:
+    layers, seen = step_down(start), []
+    while layers is not None:
+        seen.append(layers)
+        layers = step_down(layers)
+    assert seen == tried
+
+
+def write_tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def topology(*cores: tuple[int, int]) -> dict[str, str]:
+    """(package, core) of each processor in turn."""
+    files = {}
+    for cpu, (package, core) in enumerate(cores):
+        folder = f"sys/devices/system/cpu/cpu{cpu}/topology"
+        files[f"{folder}/physical_package_id"] = f"{package}\n"
+        files[f"{folder}/core_id"] = f"{core}\n"
+    return files
+
+
+HYPER_THREADED = topology((0, 0), (0, 1), (0, 2), (0, 3), (0, 0), (0, 1), (0, 2), (0, 3))
+V2 = {"proc/self/cgroup": "0::/box/inner\n"}
+V1 = {"proc/self/cgroup": "5:cpu,cpuacct:/box\n4:memory:/box\n0::/\n"}
+QUOTA_V2 = "sys/fs/cgroup/box/cpu.max"
+FOLDER_V1 = "sys/fs/cgroup/cpu,cpuacct/box"
+
+
+@pytest.mark.parametrize(
+    ("files", "allowed", "cores"),
+    [
+        ({}, {0, 1, 2}, 3),
+        (HYPER_THREADED, set(range(8)), 4),
+        (HYPER_THREADED, {0, 4}, 1),
+        (HYPER_THREADED, {0, 1, 5}, 2),
+        (topology((0, 0), (0, 1), (1, 0), (1, 1)), {0, 1, 2, 3}, 4),
+        (HYPER_THREADED | V2, set(range(8)), 4),
+        (HYPER_THREADED | V2 | {QUOTA_V2: "200000 100000\n"}, set(range(8)), 2),
+        (HYPER_THREADED | V2 | {QUOTA_V2: "max 100000\n"}, set(range(8)), 4),
+        (HYPER_THREADED | V2 | {QUOTA_V2: "50000 100000\n"}, set(range(8)), 1),
+        (HYPER_THREADED | V2 | {QUOTA_V2: "900000 100000\n"}, set(range(8)), 4),
+        (HYPER_THREADED | V2 | {QUOTA_V2: "nonsense"}, set(range(8)), 4),
+        (
+            HYPER_THREADED
+            | V1
+            | {
+                f"{FOLDER_V1}/cpu.cfs_quota_us": "300000",
+                f"{FOLDER_V1}/cpu.cfs_period_us": "100000",
+            },
+            set(range(8)),
+            3,
+        ),
+        (
+            HYPER_THREADED
+            | V1
+            | {f"{FOLDER_V1}/cpu.cfs_quota_us": "-1", f"{FOLDER_V1}/cpu.cfs_period_us": "100000"},
+            set(range(8)),
+            4,
+        ),
+        (HYPER_THREADED | {"sys/devices/cpu_core/cpus": "0-1,4-5\n"}, set(range(8)), 2),
+        (HYPER_THREADED | {"sys/devices/cpu_core/cpus": "0-1,4-5\n"}, {2, 3}, 2),
+    ],
+)
+def test_cores_on_linux(
+    tmp_path: Path, files: dict[str, str], allowed: set[int], cores: int
+) -> None:
+    assert hardware._linux_cores(write_tree(tmp_path, files), allowed) == cores
+
+
+MEMINFO = {"proc/meminfo": "MemTotal: 8192 kB\nMemFree: 100 kB\nMemAvailable: 6144 kB\n"}
+BOX = "sys/fs/cgroup/box"
+BOX_V1 = "sys/fs/cgroup/memory/box"
+
+
+@pytest.mark.parametrize(
+    ("files", "total_kib", "available_kib"),
+    [
+        ({}, 0, 0),
+        (MEMINFO, 8192, 6144),
+        (MEMINFO | V2 | {f"{BOX}/memory.max": "max"}, 8192, 6144),
+        (
+            MEMINFO
+            | V2
+            | {
+                f"{BOX}/memory.max": str(4096 * 1024),
+                f"{BOX}/memory.current": str(3072 * 1024),
+                f"{BOX}/memory.stat": f"anon 5\ninactive_file {512 * 1024}\nactive_file 1024\n",
+            },
+            4096,
+            1024 + 512 + 1,
+        ),
+        (
+            MEMINFO
+            | V1
+            | {
+                f"{BOX_V1}/memory.limit_in_bytes": str(4096 * 1024),
+                f"{BOX_V1}/memory.usage_in_bytes": str(4096 * 1024),
+            },
+            4096,
+            0,
+        ),
+        (MEMINFO | V1 | {f"{BOX_V1}/memory.limit_in_bytes": str(2**63 - 4096)}, 8192, 6144),
+    ],
+)
+def test_memory_on_linux(
+    tmp_path: Path, files: dict[str, str], total_kib: int, available_kib: int
+) -> None:
+    found = hardware._linux_memory(write_tree(tmp_path, files))
+    assert found == Memory(total_kib * 1024, available_kib * 1024)
+
+
+VM_STAT = """Mach Virtual Memory Statistics: (page size of 16384 bytes)
+Pages free:                               100.
+Pages active:                             900.
+Pages inactive:                            50.
+Pages speculative:                         10.
+Pages wired down:                         500."""
+
+
+@pytest.mark.parametrize(
+    ("memsize", "vm_stat", "expected"),
+    [
+        (str(16 * GIB), VM_STAT, Memory(16 * GIB, 160 * 16384)),
+        (str(16 * GIB), "", Memory(16 * GIB, 0)),
+        ("", VM_STAT, Memory(0, 0)),
+    ],
+)
+def test_memory_on_mac(memsize: str, vm_stat: str, expected: Memory) -> None:
+    assert hardware._mac_memory(memsize, vm_stat) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "features"),
+    [
+        ("fpu sse2 avx2 fma avx avx512_vnni f16c", ("avx", "avx2", "fma", "f16c", "avx512_vnni")),
+        ("fp asimd asimddp i8mm sve", ("neon", "dotprod", "i8mm", "sve")),
+        ("AVX1.0 AVX2 FMA", ("avx", "avx2", "fma")),
+        ("", ()),
+    ],
+)
+def test_features(words: str, features: tuple[str, ...]) -> None:
+    assert hardware._known_features(words.split()) == features
+
+
+def test_this_machine_answers() -> None:
+    assert 1 <= physical_cores() <= (os.cpu_count() or 1)
+    found = memory()
+    assert 0 < found.available_bytes <= found.total_bytes
+    assert processor_name().strip()
+    assert isinstance(processor_features(), tuple)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="affinity is Linux's")
+def test_affinity_limits_the_cores() -> None:
+    one = min(os.sched_getaffinity(0))
+    code = (
+        f"import os; os.sched_setaffinity(0, [{one}])\n"
+        "from ssr_local.engine.devices import physical_cores\n"
+        "assert physical_cores() == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_nothing_here_needs_llama_cpp() -> None:
+    code = (
+        "import sys; import ssr_local.engine.devices\n"
+        "assert 'llama_cpp' not in sys.modules and 'numpy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

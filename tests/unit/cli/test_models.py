@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ssr_local.cli.models import command, human_bytes
+from ssr_local.errors import ModelDamagedError, ModelNotFoundError, SSRError
+
+PAYLOAD = b"GGUF" + bytes(range(256)) * 40
+SHA = hashlib.sha256(PAYLOAD).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two models and their pair, to be had from a folder like a memory stick's."""
+    monkeypatch.setenv("SSR_LOCAL_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path / "config"))
+    (tmp_path / "config").mkdir()
+    entries = []
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.src").write_bytes(PAYLOAD)
+        source = f'{{ kind = "file", path = "{(tmp_path / name).as_posix()}.src" }}'
+        entries.append(
+            f'[models.{name}]\nfile = "{name}.gguf"\nbytes = {len(PAYLOAD)}\n'
+            f'sha256 = "{SHA}"\nlicence = "[bold]MIT"\nsources = [{source}]\n'
+        )
+    entries.append('[pairs.both]\ndraft = "one"\ntarget = "two"\nfor_whom = "tests"\n')
+    (tmp_path / "config" / "models.toml").write_text("".join(entries))
+    return tmp_path
+
+
+def run(*args: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(command, list(args), input=answer)
+
+
+def error_of(result: Result) -> SSRError:
+    assert isinstance(result.exception, SSRError), result
+    assert len(str(result.exception).splitlines()) <= 3
+    return result.exception
+
+
+def model_file(stick: Path, name: str) -> Path:
+    return stick / "data" / "models" / f"{name}.gguf"
+
+
+def test_pull_takes_models_and_pairs(stick: Path) -> None:
+    assert run("pull", "one").stdout == f"one: {model_file(stick, 'one')}\n"
+    result = run("pull", "both", "one")
+    assert result.exit_code == 0
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["one", "two"]
+    assert "to fetch" in result.stderr
+    assert model_file(stick, "two").read_bytes() == PAYLOAD
+
+
+def test_pull_fetches_a_damaged_file_again(stick: Path) -> None:
+    run("pull", "one")
+    model_file(stick, "one").write_bytes(b"x" * len(PAYLOAD))
+    result = run("pull", "one")
+    assert result.exit_code == 0
+    assert "damaged" in result.stderr
+    assert model_file(stick, "one").read_bytes() == PAYLOAD
+
+
+def test_pull_takes_the_default_pair_without_names(stick: Path) -> None:
+    config = stick / "config" / "models.toml"
+    config.write_text(config.read_text().replace("pairs.both", "pairs.default"))
+    assert run("pull").exit_code == 0
+    assert model_file(stick, "two").is_file()
+
+
+def test_pull_of_an_unknown_name_names_close_ones() -> None:
+    error = error_of(run("pull", "qwen2.5-coder-05b"))
+    assert isinstance(error, ModelNotFoundError)
+    assert "qwen2.5-coder-0.5b" in str(error)
+    assert "both" in str(error)
+
+
+def test_pull_that_fails_names_the_source(stick: Path) -> None:
+    (stick / "one.src").unlink()
+    error = error_of(run("pull", "one"))
+    assert error.exit_code == 3
+    assert "one.src" in str(error)
+
+
+def test_list_for_people(stick: Path) -> None:
+    run("pull", "one")
+    result = run("list")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+    assert "present" in lines["one"]
+    assert "[bold]MIT" in lines["one"]
+    assert "missing" in lines["two"]
+    assert lines["both"].split() == ["both", "one", "two", "tests"]
+    assert "491 MB" in lines["qwen2.5-coder-0.5b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "state", "words"),
+    [
+        (None, "missing", "missing"),
+        (PAYLOAD, "present", "present (unchecked)"),
+        (PAYLOAD[:-1], "damaged", "damaged"),
+    ],
+)
+def test_list_tells_states_apart(
+    stick: Path, content: bytes | None, state: str, words: str
+) -> None:
+    if content is not None:
+        model_file(stick, "one").parent.mkdir(parents=True)
+        model_file(stick, "one").write_bytes(content)
+    data = json.loads(run("list", "--json").stdout)
+    (row,) = [row for row in data["models"] if row["name"] == "one"]
+    assert (row["state"], row["checked"]) == (state, False)
+    assert row["sha256"] == SHA
+    (pair,) = [row for row in data["pairs"] if row["name"] == "both"]
+    missing = 1 if state == "present" else 2
+    assert pair["missing_bytes"] == missing * len(PAYLOAD)
+    assert words in run("list").stdout
+
+
+def test_list_shows_unfinished_files(stick: Path) -> None:
+    folder = model_file(stick, "one").parent
+    folder.mkdir(parents=True)
+    (folder / "one.gguf.part").write_bytes(b"x" * 5000)
+    note = {"source": "s", "total": len(PAYLOAD), "sha256": SHA}
+    (folder / "one.gguf.part.json").write_text(json.dumps(note))
+    assert "partial (5 kB of 10 kB)" in run("list").stdout
+
+
+def test_verify_finds_a_flipped_bit_that_left_no_trace(stick: Path) -> None:
+    run("pull", "both")
+    path = model_file(stick, "one")
+    stat = path.stat()
+    path.write_bytes(PAYLOAD[:-1] + b"!")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    result = run("verify")
+    error = error_of(result)
+    assert isinstance(error, ModelDamagedError)
+    assert error.exit_code == 3
+    assert "one.gguf" in str(error)
+    assert "models pull one" in str(error)
+    assert result.stdout.splitlines()[0] == "one: damaged"
+    assert result.stdout.splitlines()[1].startswith("two: ok")
+    assert "damaged" in run("list").stdout
+
+
+def test_verify_of_several_damaged_files_names_all(stick: Path) -> None:
+    run("pull", "both")
+    for name in ("one", "two"):
+        model_file(stick, name).write_bytes(b"short")
+    text = str(error_of(run("verify")))
+    assert "one.gguf" in text
+    assert "two.gguf" in text
+
+
+def test_verify_without_models_and_of_a_missing_one() -> None:
+    result = run("verify")
+    assert result.exit_code == 0
+    assert "No models" in result.stderr
+    assert isinstance(error_of(run("verify", "one")), ModelNotFoundError)
+
+
+def test_path_prints_the_path_or_how_to_get_it(stick: Path) -> None:
+    error = error_of(run("path", "one"))
+    assert error.exit_code == 3
+    assert "ssr-local models pull one" in str(error)
+    run("pull", "one")
+    assert run("path", "one").stdout == f"{model_file(stick, 'one')}\n"
+
+
+@pytest.mark.parametrize(("answer", "gone"), [("n\n", False), ("", False), ("y\n", True)])
+def test_rm_asks(stick: Path, answer: str, gone: bool) -> None:
+    run("pull", "one")
+    result = run("rm", "one", answer=answer)
+    assert "Remove" in result.stderr
+    assert model_file(stick, "one").exists() is not gone
+
+
+def test_rm_yes_does_not_ask(stick: Path) -> None:
+    run("pull", "both")
+    assert run("rm", "--yes", "both").stdout.count("removed") == 2
+    assert not model_file(stick, "one").exists()
+    assert "not on this machine" in run("rm", "one").stderr
+
+
+def test_interrupted_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssr_local.download.ensure_model", interrupted)
+    error = error_of(run("pull", "one"))
+    assert error.exit_code == 130
+    assert "ssr-local models pull one" in str(error)
+
+
+def test_progress_is_never_on_standard_output(stick: Path) -> None:
+    """On a terminal it is drawn on standard error alone."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    code = "from ssr_local.cli.models import command; command(['pull', 'one'])"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        cwd=Path(__file__).parents[3],
+        check=True,
+        env=os.environ | {"TERM": "xterm"},
+        timeout=60,
+    )
+    os.close(slave)
+    drawn = os.read(master, 100_000).decode(errors="replace")
+    os.close(master)
+    assert result.stdout.decode() == f"one: {model_file(stick, 'one')}\n"
+    assert "\x1b[" in drawn
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, ssr_local.cli.models, ssr_local.registry, ssr_local.download;"
+        "heavy = {'llama_cpp', 'textual', 'sympy', 'huggingface_hub', 'rich.progress'};"
+        "sys.exit(bool(heavy & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[3]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "words"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (5000, "5 kB"),
+        (491400064, "491 MB"),
+        (999_600_000, "1.0 GB"),
+        (1117320768, "1.1 GB"),
+    ],
+)
+def test_sizes_are_readable(num_bytes: int, words: str) -> None:
+    assert human_bytes(num_bytes) == words
