@@ -8,7 +8,6 @@ two private pipes. Nothing a function prints can reach them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import importlib
 import math
@@ -28,18 +27,21 @@ from typing import IO, Any, Literal
 import msgspec
 
 from ssr_local.errors import HelperError
+from ssr_local.process import (
+    die_with_parent,
+    private_pipes,
+    read_frame,
+    start_child,
+    write_frame,
+)
 
 MEMORY_LIMIT_BYTES = 1 << 30
 START_LIMIT_S = 60.0
 """How long a child may take to start and to import one module, on a slow, busy machine."""
-MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 _NAME = re.compile(r"ssr_local(?:\.[a-z][a-z0-9_]*)+:[a-z][a-z0-9_]*")
-_PREFIX_BYTES = 4
 _CPU_MARGIN_S = 10
 _REAP_LIMIT_S = 5.0
-_PR_SET_PDEATHSIG = 1
-_SIGKILL = 9
 
 
 class HelperTimeout(HelperError):  # noqa: N818
@@ -250,7 +252,7 @@ class _Child:
         if len(frame) > 4096:
             watchdog.start()
         try:
-            _write_frame(process.stdin, frame)
+            write_frame(process.stdin, frame)
         except (OSError, ValueError):
             return  # the reader sees the end of the child and says why
         finally:
@@ -258,7 +260,11 @@ class _Child:
 
     def _own(self) -> None:
         try:
-            self._process = process = _start_process(self._memory_limit_bytes)
+            self._process = process = start_child(
+                "ssr_local.isolation",
+                f"{self._memory_limit_bytes}, {os.getpid()}",
+                subprocess.DEVNULL,
+            )
         except OSError as error:
             self._ended.set()
             self._started.put(error)
@@ -267,7 +273,7 @@ class _Child:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            while (frame := _read_frame(process.stdout)) is not None:
+            while (frame := read_frame(process.stdout)) is not None:
                 self._replies.put(frame)
         finally:
             process.kill()
@@ -285,76 +291,21 @@ class _Child:
         return f"Killed by signal {-code}." if code < 0 else f"It ended with exit code {code}."
 
 
-def _start_process(memory_limit_bytes: int) -> subprocess.Popen[bytes]:
-    if not sys.executable:
-        raise OSError("this program does not know its Python interpreter")
-    # A plain "-c" needs no __main__ guard in the user's script, and the parent's own path
-    # finds this package wherever the parent found it.
-    path = [str(entry) for entry in sys.path]
-    code = (
-        f"import sys; sys.path[:] = {path!r}; "
-        f"from ssr_local.isolation import main; main({memory_limit_bytes}, {os.getpid()})"
-    )
-    options: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        options = {
-            "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        }
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        **options,
-    )
-
-
-def _write_frame(pipe: IO[bytes], frame: bytes) -> None:
-    if len(frame) > MAX_FRAME_BYTES:
-        raise ValueError("message too long")
-    pipe.write(len(frame).to_bytes(_PREFIX_BYTES, "big") + frame)
-    pipe.flush()
-
-
-def _read_frame(pipe: IO[bytes]) -> bytes | None:
-    """The next frame; None at the end of the pipe or when what comes is not a frame."""
-    try:
-        prefix = pipe.read(_PREFIX_BYTES)
-        size = int.from_bytes(prefix, "big")
-        if len(prefix) < _PREFIX_BYTES or size > MAX_FRAME_BYTES:
-            return None
-        frame = pipe.read(size)
-    except (OSError, ValueError):
-        return None
-    return frame if len(frame) == size else None
-
-
 def main(memory_limit_bytes: int, parent_pid: int) -> None:
     """The child's life: read a request, do it, answer, until the parent is gone."""
-    requests, replies = _private_pipes()
+    requests, replies = private_pipes(keep_stderr=False)
     _limit_resources(memory_limit_bytes)
-    _die_with_parent(parent_pid)
+    die_with_parent(parent_pid)
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_watch_parent, args=(requests, inbox), daemon=True).start()
     while True:
         reply = _answer(_decode_request.decode(inbox.get()))
-        _write_frame(replies, msgspec.msgpack.encode(reply))
-
-
-def _private_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Our ends of the pipes, moved out of the way of everything that prints or reads."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    os.close(nothing)
-    return requests, replies
+        write_frame(replies, msgspec.msgpack.encode(reply))
 
 
 def _watch_parent(requests: IO[bytes], inbox: queue.SimpleQueue[bytes]) -> None:
     # A thread of its own, so that the end of the parent is seen in the middle of a call.
-    while (frame := _read_frame(requests)) is not None:
+    while (frame := read_frame(requests)) is not None:
         inbox.put(frame)
     os._exit(0)
 
@@ -407,14 +358,3 @@ def _limit_cpu(timeout_s: float) -> None:
     with contextlib.suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
-
-
-def _die_with_parent(parent_pid: int) -> None:
-    # The end of the pipe is not enough: one long operation on big integers never lets the
-    # thread that watches it run.
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os._exit(0)

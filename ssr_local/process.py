@@ -88,8 +88,8 @@ def private_pipes(*, keep_stderr: bool) -> tuple[IO[bytes], IO[bytes]]:
 def die_with_parent(parent_pid: int) -> None:
     """In a child on Linux: be killed when the parent ends, however that happens.
 
-    The end of the pipe is not enough: one long call into a library may never let the
-    thread that watches the pipe run.
+    Only for a child that long calls keep from noticing the end of its pipe, and only when
+    it was started from a thread that lives as long as it should: Linux means that thread.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from ssr_local.answers import compare
+from ssr_local.answers import EQUIVALENT, compare
 from ssr_local.coordinator import CommandSource, Run, solve
 from ssr_local.coordinator.plan import Plan, plan_for
 from ssr_local.engine.base import Engine
@@ -121,7 +121,7 @@ class Session:
         options = _with_seed(options)
         pool = load_pool(options.strategies)
         plan = plan_for(options)
-        self._helper.warm("ssr_local.answers:compare_in_helper")
+        self._helper.warm(EQUIVALENT)
         for role in plan.roles:
             yield from self._loaded(role)
         engines = {role: self._engines[role] for role in plan.roles}

@@ -8,6 +8,7 @@ lines become part of ``EngineCrashed``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -27,7 +28,6 @@ from ssr_local.errors import EngineCrashed, SSRError
 from ssr_local.events import AnyEvent
 from ssr_local.options import SolveOptions
 from ssr_local.process import (
-    die_with_parent,
     private_pipes,
     read_frame,
     start_child,
@@ -126,10 +126,9 @@ class Mailbox:
         self._stop.clear()
 
 
-def main(parent_pid: int) -> None:
+def main() -> None:
     """The child's life: prepare once, then solve problem after problem."""
     requests, replies = private_pipes(keep_stderr=True)
-    die_with_parent(parent_pid)
     mailbox = Mailbox()
     inbox: queue.SimpleQueue[Prepare | Solve] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, inbox, mailbox), daemon=True).start()
@@ -248,10 +247,8 @@ class Worker:
             return
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         try:
             process.wait(_CLOSE_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -264,7 +261,7 @@ class Worker:
         self.close()
         log, self.log_path = _new_log()
         try:
-            self._process = start_child("ssr_local.worker", str(os.getpid()), log)
+            self._process = start_child("ssr_local.worker", "", log)
         except OSError as error:
             raise EngineCrashed(
                 "The worker process could not be started.", str(error), "Check free memory."
