@@ -238,6 +238,7 @@ class LlamaBinding:
                 raise Cancelled
             return False
         self._memory_kind()
+        self._size_batches()
         if self._open_context(num_cells):
             return True
         llama_cpp.llama_model_free(self._model)
@@ -257,7 +258,7 @@ class LlamaBinding:
     def _open_context(self, num_cells: int) -> bool:
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = num_cells
-        parameters.n_batch = parameters.n_ubatch = _NUM_BATCH
+        parameters.n_batch = parameters.n_ubatch = self._num_batch
         parameters.n_seq_max = _MAX_SEQUENCES
         parameters.n_outputs_max = parameters.n_outputs_max_per_seq = _NUM_OUTPUTS
         parameters.n_threads = parameters.n_threads_batch = self._threads
@@ -274,6 +275,17 @@ class LlamaBinding:
         self.num_ctx = min(self.num_cells, self._num_ctx_train())
         self._new_batch()
         return True
+
+    def _size_batches(self) -> None:
+        """Chunks of about a second on a processor; scratch memory grows with them too."""
+        chunk = _SMALLEST_CHUNK
+        if self.gpu_layers >= self._header.num_layers:
+            chunk = _NUM_BATCH
+        work = _CHUNK_WORK / max(int(llama_cpp.llama_model_n_params(self._model)), 1)
+        while chunk * 2 <= min(work, _NUM_BATCH):
+            chunk *= 2
+        self.num_chunk = chunk
+        self._num_batch = max(chunk, _NUM_OUTPUTS)
 
     def _num_ctx_train(self) -> int:
         return int(llama_cpp.llama_model_n_ctx_train(self._model)) or self.num_cells
@@ -306,10 +318,6 @@ class LlamaBinding:
         self._num_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         # The library counts a tied embedding twice where the file holds it twice.
         num_parameters = self._num_parameters or int(llama_cpp.llama_model_n_params(self._model))
-        chunk = _SMALLEST_CHUNK
-        while chunk * 2 <= min(_CHUNK_WORK / max(num_parameters, 1), _NUM_BATCH):
-            chunk *= 2
-        self.num_chunk = chunk if self.gpu_layers < self._header.num_layers else _NUM_BATCH
         self.info = ModelInfo(
             name=self._name,
             file=str(self.path),
@@ -392,14 +400,14 @@ class LlamaBinding:
     # Evaluation ------------------------------------------------------------
 
     def _new_batch(self) -> None:
-        self._batch = llama_cpp.llama_batch_init(_NUM_BATCH, 0, 1)
-        size = (_NUM_BATCH,)
+        self._batch = llama_cpp.llama_batch_init(self._num_batch, 0, 1)
+        size = (self._num_batch,)
         view: Callable[..., npt.NDArray[Any]] = np.ctypeslib.as_array
         self._tokens = view(self._batch.token, size)
         self._positions = view(self._batch.pos, size)
         self._wanted = view(self._batch.logits, size)
         view(self._batch.n_seq_id, size)[:] = 1
-        self._seq_ids = [self._batch.seq_id[i] for i in range(_NUM_BATCH)]
+        self._seq_ids = [self._batch.seq_id[i] for i in range(self._num_batch)]
 
     def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
         count = len(rows)

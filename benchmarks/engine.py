@@ -1,0 +1,245 @@
+"""What our engine loop costs over the bare C calls, and what batching brings.
+
+Alternates, in one run and on one context, between our engine and ``llama_decode`` called
+with the same batch and nothing else; then five paths at once against five calls of
+``Llama.create_completion``, one after another, with the same prompts and token counts.
+
+    python benchmarks/engine.py [--model NAME] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+
+from ssr_local.download import ensure_model
+from ssr_local.engine.base import ExtendJob, Sampling, StepJob
+from ssr_local.engine.llama import LlamaBinding
+from ssr_local.engine.native import BatchRow, NativeEngine
+from ssr_local.isolation import Helper
+from ssr_local.prompter import Prompter, shared_prefix
+from ssr_local.registry import load_registry
+from ssr_local.strategies import load_pool
+
+PROBLEM = (
+    "A school buys 14 boxes of pencils with 12 pencils each and 9 boxes with 20 pencils each."
+    " It hands the pencils to 6 classes equally. How many pencils does each class get, and how"
+    " many are left over? Explain every step in detail."
+)
+SAMPLING = Sampling(temperature=0.6, top_p=0.95, seed=1)
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds the call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def bare_decode(binding: LlamaBinding, rows: Sequence[BatchRow]) -> float:
+    """Seconds of ``llama_decode`` alone on a batch that is already filled in."""
+    fill(binding, rows)
+    context, batch = binding._context, binding._batch
+
+    def call() -> None:
+        if llama_cpp.llama_decode(context, batch) != 0:
+            raise SystemExit("llama_decode failed")
+        llama_cpp.llama_synchronize(context)
+
+    return timed(call)
+
+
+def fill(binding: LlamaBinding, rows: Sequence[BatchRow]) -> None:
+    batch = binding._batch
+    batch.n_tokens = len(rows)
+    for index, row in enumerate(rows):
+        batch.token[index] = row.token
+        batch.pos[index] = row.position
+        batch.n_seq_id[index] = 1
+        batch.seq_id[index][0] = row.seq_id
+        batch.logits[index] = row.logits
+
+
+def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int) -> float:
+    """Bare seconds / our seconds for one decode round on ``count`` sequences (medians)."""
+    binding: LlamaBinding = engine._binding  # type: ignore[assignment]
+    root = engine.open(prompt)
+    paths = [engine.fork(root) for _ in range(count)]
+    ours, bare = [], []
+    for round_number in range(rounds + 2):
+        missing = [seq for seq in paths if seq not in engine._running]
+        engine.start_steps([StepJob(seq, 10_000, SAMPLING) for seq in missing])
+        rows = [
+            BatchRow(engine.tokens(seq)[-1], engine.num_tokens(seq) - 1, seq, logits=True)
+            for seq in paths
+        ]
+        first = timed(engine.decode_round) if round_number % 2 else None
+        if first is not None:  # what ours wrote has to go before the bare call writes it again
+            for row in rows:
+                binding.remove_cells(row.seq_id, row.position)
+        second = bare_decode(binding, rows)
+        for row in rows:
+            binding.remove_cells(row.seq_id, row.position)
+        if first is not None:
+            # Put ours back so that its books are right again.
+            bare_decode(binding, rows)
+        else:
+            first = timed(engine.decode_round)
+        if round_number >= 2:
+            ours.append(first)
+            bare.append(second)
+    engine.clear()
+    return statistics.median(bare) / statistics.median(ours)
+
+
+def prefill_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, repeats: int) -> float:
+    """Bare seconds / our seconds for a prefill of 64 tokens on ``count`` sequences (medians)."""
+    binding: LlamaBinding = engine._binding  # type: ignore[assignment]
+    root = engine.open(prompt[:32])
+    paths = [engine.fork(root) for _ in range(count)]
+    tokens = list(prompt[32:96])
+    start = engine.num_tokens(root) - 1
+    rows = [
+        BatchRow(token, start + offset, seq)
+        for seq in paths
+        for offset, token in enumerate([engine.tokens(seq)[-1], *tokens[:-1]])
+    ]
+    chunks = [rows[i : i + binding.num_chunk] for i in range(0, len(rows), binding.num_chunk)]
+
+    def run_ours() -> float:
+        spent = timed(lambda: engine.extend([ExtendJob(seq_id=s, tokens=tokens) for s in paths]))
+        for seq in paths:
+            engine.truncate(seq, start + 1)
+        return spent
+
+    def run_bare() -> float:
+        spent = sum(bare_decode(binding, chunk) for chunk in chunks)
+        for seq in paths:
+            binding.remove_cells(seq, start)
+        return spent
+
+    ours, bare = [], []
+    for number in range(repeats + 1):
+        pair = (run_ours, run_bare) if number % 2 else (run_bare, run_ours)
+        spent = {work: work() for work in pair}
+        if number:
+            ours.append(spent[run_ours])
+            bare.append(spent[run_bare])
+    engine.clear()
+    return statistics.median(bare) / statistics.median(ours)
+
+
+def paths_at_once(
+    engine: NativeEngine, prompts: Sequence[Sequence[int]], counts: Sequence[int]
+) -> float:
+    """Seconds for all prompts together, each decoded to its count of tokens."""
+
+    def work() -> None:
+        shared = shared_prefix(prompts)
+        root = engine.open(prompts[0][:shared])
+        paths = [engine.fork(root) for _ in prompts]
+        engine.extend(
+            [
+                ExtendJob(seq_id=seq, tokens=prompt[shared:])
+                for seq, prompt in zip(paths, prompts, strict=True)
+            ]
+        )
+        left = dict(zip(paths, counts, strict=True))
+        while left:
+            idle = [seq for seq in left if seq not in engine._running]
+            engine.start_steps([StepJob(seq, left[seq], SAMPLING) for seq in idle])
+            for delta in engine.decode_round():
+                left[delta.seq_id] -= delta.num_tokens
+                if left[delta.seq_id] <= 0:
+                    del left[delta.seq_id]
+
+    spent = timed(work)
+    engine.clear()
+    return spent
+
+
+def one_after_another(
+    llama: Any, prompts: Sequence[Sequence[int]], num_tokens: int
+) -> tuple[float, list[int]]:
+    """Seconds and tokens of five ``create_completion`` calls."""
+    counts: list[int] = []
+
+    def work() -> None:
+        for prompt in prompts:
+            answer = llama.create_completion(
+                list(prompt),
+                max_tokens=num_tokens,
+                temperature=SAMPLING.temperature,
+                top_p=SAMPLING.top_p,
+                seed=SAMPLING.seed,
+            )
+            counts.append(answer["usage"]["completion_tokens"])
+
+    llama.reset()
+    return timed(work), counts
+
+
+def sequential_speedup(
+    engine: NativeEngine, path: Path, prompts: Sequence[Sequence[int]], repeats: int, tokens: int
+) -> float:
+    llama = llama_cpp.Llama(
+        str(path),
+        n_ctx=1024,
+        n_threads=engine._binding._threads,
+        verbose=False,  # type: ignore[attr-defined]
+    )
+    ratios = []
+    for _ in range(repeats):
+        sequential, counts = one_after_another(llama, prompts, tokens)
+        ratios.append(sequential / paths_at_once(engine, prompts, counts))
+    llama.close()
+    return statistics.median(ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", help="default: the default pair's target")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=20, help="decode rounds measured")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=96, help="tokens a path in the last part")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    registry = load_registry()
+    name = arguments.model or registry.pair("default").target
+    path = ensure_model(registry.model(name))
+    engine = NativeEngine(LlamaBinding(path, name=name, threads=arguments.threads, num_cells=4096))
+    pool = load_pool("maths")
+    with Helper() as helper:
+        prompts = Prompter(engine, pool, helper).paths(PROBLEM, pool.strategies[:5])
+    sequences = {
+        str(count): {
+            "decode_ratio": round(decode_ratio(engine, prompts[0], count, arguments.rounds), 4),
+            "prefill_ratio": round(prefill_ratio(engine, prompts[0], count, arguments.repeats), 4),
+        }
+        for count in (1, 3, 5, 8)
+    }
+    speedup = sequential_speedup(engine, path, prompts, arguments.repeats, arguments.tokens)
+    engine.close()
+    report = {"model": name, "sequences": sequences, "sequential_speedup": round(speedup, 3)}
+    if arguments.json:
+        print(json.dumps(report))
+        return
+    print(f"{name}: bare C loop's time / ours (1 is as fast)")
+    for count, row in sequences.items():
+        print(
+            f"  {count} sequences: decode {row['decode_ratio']:.3f}"
+            f"  prefill {row['prefill_ratio']:.3f}"
+        )
+    print(f"five paths at once against five completions in turn: {speedup:.2f} x as fast")
+
+
+if __name__ == "__main__":
+    main()
