@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssr_local.answer_values import exact_value
+from ssr_local.answers.values import exact_value
 from ssr_local.answers import EQUIVALENT, Comparison, compare, extract_answer, normalise
 from ssr_local.errors import HelperError
 from ssr_local.isolation import Helper

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ssr_local.answer_text import whole_box
-from ssr_local.answer_values import SCALE_WORDS, exact_value
+from ssr_local.answers.text import whole_box
+from ssr_local.answers.values import SCALE_WORDS, exact_value
 
 MAX_CHARS = 2000
 """Longer answers are only trimmed: nobody compares them as mathematics."""

@@ -14,9 +14,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.answer_forms import Reduced, normalise, reduce_answer
-from ssr_local.answer_text import AnswerKind, extract_answer
-from ssr_local.answer_values import exact_value
+from ssr_local.answers.forms import Reduced, normalise, reduce_answer
+from ssr_local.answers.text import AnswerKind, extract_answer
+from ssr_local.answers.values import exact_value
 from ssr_local.isolation import Helper, HelperDied, HelperRaised, HelperTimeout
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 Comparison = Literal["equal", "different", "undecided"]
 
-EQUIVALENT = "ssr_local.equivalence:equivalent"
+EQUIVALENT = "ssr_local.answers.equivalence:equivalent"
 """The helper's function; ``helper.warm(EQUIVALENT)`` imports the algebra ahead of time."""
 
 MAX_CHARS = 400
