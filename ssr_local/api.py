@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ssr_local.commands import AnyCommand, Cancel
 from ssr_local.coordinator.plan import plan_for
 from ssr_local.engine.base import Cancelled
+from ssr_local.engine.demo import DEMO_PAIR, demo_pair
 from ssr_local.errors import EngineCrashed, Interrupted, UsageError
 from ssr_local.events import AnyEvent, RunEnded
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
@@ -26,9 +28,6 @@ from ssr_local.worker import Mailbox, Worker
 
 if TYPE_CHECKING:
     from ssr_local.download import Progress
-
-DEMO_PAIR = "demo"
-"""The pair that needs no models: a scripted engine plays a recorded-looking run."""
 
 
 class Solver:
@@ -63,6 +62,7 @@ class Solver:
         self._session: Session | None = None
         self._mailbox = Mailbox()
         self._running = False
+        self._cancelled = threading.Event()
         self._roles: set[Author] = set()
         self._pair = self._resolve()
 
@@ -73,10 +73,13 @@ class Solver:
         Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
         damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
         """
+        result: RunResult | None = None
         for event in self.stream(problem, options, **changes):
             if isinstance(event, RunEnded):
-                return event.result
-        raise EngineCrashed("The run ended without a result.")
+                result = event.result
+        if result is None:
+            raise EngineCrashed("The run ended without a result.")
+        return result
 
     def stream(
         self, problem: str, options: SolveOptions | None = None, **changes: Any
@@ -91,7 +94,12 @@ class Solver:
         return self._events(problem, chosen)
 
     def tell(self, command: AnyCommand) -> None:
-        """Steer the run that goes on, from any thread."""
+        """Steer the run that goes on, from any thread.
+
+        Not from a signal handler of the thread that runs it: start a thread there.
+        """
+        if self._running and isinstance(command, Cancel):
+            self._cancelled.set()
         if self._worker is not None:
             self._worker.tell(command)
         elif self._running:
@@ -144,13 +152,16 @@ class Solver:
     def _events(self, problem: str, options: SolveOptions) -> Iterator[AnyEvent]:
         if self._running:
             raise UsageError("This solver is still busy with another problem.")
+        self._cancelled.clear()
+        self._mailbox.clear()
         self._running = True
         try:
             self._prepare(plan_for(options).roles)
+            if self._cancelled.is_set():
+                raise Cancelled
             if self._worker is not None:
-                yield from self._worker.solve(problem, options)
+                yield from self._worker.solve(problem, options, self._cancelled.is_set)
             elif self._session is not None:
-                self._mailbox.clear()
                 yield from self._session.solve(problem, options, self._mailbox)
         except Cancelled as error:
             raise Interrupted("Stopped before the run had begun.") from error
@@ -161,14 +172,15 @@ class Solver:
         """A worker (or session) that has the models these roles need."""
         if set(roles) <= self._roles and (self._worker or self._session):
             return
-        self._roles |= set(roles)
+        needed = self._roles | set(roles)
         setup = Setup(
-            models={role: self._model_file(role) for role in sorted(self._roles)},
+            models={role: self._model_file(role) for role in sorted(needed)},
             engine=self.engine,
             calibrations=dict(self._pair.calibrations),
             backend="fake" if self._is_demo else "llama",
         )
         self.close()
+        self._roles = needed
         if self._in_process:
             self._session = Session(setup, should_stop=self._mailbox.should_stop)
         else:
@@ -176,11 +188,11 @@ class Solver:
 
     def _model_file(self, role: Author) -> ModelFile:
         if self._is_demo:
-            return ModelFile(name=f"demo-{role}", path="")
+            return ModelFile(name=getattr(self._pair, role), path="")
         from ssr_local.download import ensure_model, known_sha256
 
         spec = load_registry().model(getattr(self._pair, role))
-        path = ensure_model(spec, on_progress=self._on_progress, on_notice=self._on_notice)
+        path = ensure_model(spec, on_progress=self._progress, on_notice=self._on_notice)
         return ModelFile(
             name=spec.name,
             path=str(path),
@@ -188,9 +200,15 @@ class Solver:
             num_parameters=spec.parameters,
         )
 
+    def _progress(self, progress: Progress) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
     def _resolve(self) -> PairSpec:
         if self._is_demo:
-            return PairSpec(name=DEMO_PAIR, draft="demo-draft", target="demo-target")
+            return demo_pair()
         return resolve_pair(
             load_registry(),
             pair=self.engine.pair,

@@ -8,13 +8,10 @@ environment as ``SSR_LOCAL_`` and the name in capitals. Each value remembers its
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,12 +20,17 @@ from msgspec import Struct
 from ssr_local.errors import ConfigError, UsageError
 from ssr_local.folders import config_dir
 from ssr_local.options import EngineOptions, SolveOptions, accepted_values, validate
+from ssr_local.toml_file import (
+    decode_text,
+    parse_toml,
+    printable,
+    quoted,
+    read_bounded,
+    reason_of,
+)
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
-
-# By name, because the type checker looks at 3.10 also where tomli is not installed.
-_tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 Origin = Literal["option", "environment", "config", "default"]
 
@@ -36,15 +38,16 @@ PREFIX = "SSR_LOCAL_"
 MAX_CONFIG_BYTES = 1024 * 1024
 RESERVED_TABLES = ("tui",)
 """Tables of the configuration file that belong to other parts of the program."""
-RESERVED_VARIABLES = ("SSR_LOCAL_DATA_DIR", "SSR_LOCAL_CACHE_DIR", "SSR_LOCAL_CONFIG_DIR")
+RESERVED_VARIABLES = (
+    "SSR_LOCAL_DATA_DIR",
+    "SSR_LOCAL_CACHE_DIR",
+    "SSR_LOCAL_CONFIG_DIR",
+    "SSR_LOCAL_DEMO_SPEED",
+)
 """Environment variables with our prefix that are no options."""
 
 OPTION_NAMES = (*SolveOptions.__struct_fields__, *EngineOptions.__struct_fields__)
 
-# tomllib's memory grows with the square of a dotted key's parts: 200 kB of "a.a.a..." take
-# 40 GB. No key of ours has more than two parts.
-_MAX_DOTS_PER_LINE = 50
-_MAX_INT_BITS = 64
 _MAX_SHOWN_CHARS = 60
 
 
@@ -126,7 +129,7 @@ def save_setting(
     file = config_file() if file is None else file
     key = name.replace("-", "_")
     text = _existing_text(file)
-    present = [k for k in parse_toml(text.encode(), printable(str(file))) if _same_key(k, key)]
+    present = [k for k in parse_toml(text, printable(str(file))) if _same_key(k, key)]
     if key not in OPTION_NAMES and not (value is None and present):
         raise _unknown_option(name)
     if value is not None:
@@ -134,68 +137,6 @@ def save_setting(
         value = _checked(key, value, f"Option {key!r}", UsageError, strict=strict)
     if value is not None or present:
         _write_atomically(file, _edited(text, present, key, value, printable(str(file))))
-
-
-def read_bounded(file: Path, max_bytes: int) -> bytes:
-    """The bytes of a regular file of at most ``max_bytes``.
-
-    Raises ``FileNotFoundError`` when there is none, ``ConfigError`` for everything else.
-    """
-    shown = printable(str(file))
-    try:
-        # Opening a pipe without a writer would wait for ever.
-        if file.exists() and not file.is_file():
-            raise ConfigError(f"{shown}: not a regular file.", "", "Give the path of a TOML file.")
-        with file.open("rb") as stream:
-            data = stream.read(max_bytes + 1)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
-        raise ConfigError(f"{shown}: cannot be read.", f"{_reason(error)}.") from error
-    if len(data) > max_bytes:
-        raise ConfigError(
-            f"{shown}: too large.", f"Accepted: at most {max_bytes // 1024} kB of TOML."
-        )
-    return data
-
-
-def parse_toml(data: bytes, name: str) -> dict[str, Any]:
-    """``data`` as a TOML table; ``ConfigError`` names ``name`` and, where known, the line."""
-    text = _decoded(data, name)
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.count(".") > _MAX_DOTS_PER_LINE and not line.lstrip().startswith("#"):
-            raise ConfigError(
-                f"{name}, line {number}: too many dots.",
-                f"Accepted: at most {_MAX_DOTS_PER_LINE} in one line.",
-            )
-    try:
-        table: dict[str, Any] = _tomllib.loads(text)
-    except RecursionError as error:
-        raise ConfigError(f"{name}: nested too deeply.") from error
-    except ValueError as error:  # TOMLDecodeError is one; a number of 5,000 digits is another
-        reason, line_number = _located(str(error), text)
-        place = f", line {line_number}" if line_number else ""
-        raise ConfigError(
-            f"{name}{place}: not valid TOML.", f"{reason}.", "Correct the file and try again."
-        ) from error
-    return table
-
-
-def printable(text: str) -> str:
-    """``text`` on one line, with ``?`` for whatever a terminal might obey instead of show."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def quoted(value: object) -> str:
-    """A value from outside as an error may show it: escaped, cut, tables and lists by kind."""
-    if isinstance(value, str):
-        cut = value if len(value) <= _MAX_SHOWN_CHARS else value[:_MAX_SHOWN_CHARS] + "..."
-        return repr(cut)
-    if _is_huge(value):
-        return f"an integer of more than {_MAX_INT_BITS} bits"
-    if isinstance(value, bool | int | float):
-        return repr(value)
-    return "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
 
 
 def _from_overrides(overrides: Mapping[str, Any]) -> dict[str, Setting]:
@@ -223,7 +164,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Setting]:
 def _from_file(file: Path) -> dict[str, Setting]:
     shown = printable(str(file))
     layer: dict[str, Setting] = {}
-    for key, value in parse_toml(_existing_text(file).encode(), shown).items():
+    for key, value in parse_toml(_existing_text(file), shown).items():
         if key in RESERVED_TABLES and isinstance(value, dict):
             continue
         name = key.replace("-", "_")
@@ -246,16 +187,13 @@ def _checked(
     """The value as the option takes it; the error begins with ``subject``."""
     kind = SolveOptions if name in SolveOptions.__struct_fields__ else EngineOptions
     refusal = error_class(f"{subject} cannot be {quoted(value)}.", accepted_values(kind, name))
-    # Python refuses to print an integer of thousands of digits, and validate() would print it.
-    if not isinstance(value, str | int | float) or _is_huge(value):
-        raise refusal
     try:
         one = (
             validate(SolveOptions, {name: value}, strict=strict)
             if kind is SolveOptions
             else validate(EngineOptions, {name: value}, strict=strict)
         )
-    except (UsageError, UnicodeEncodeError) as error:  # the latter: bytes that are no UTF-8
+    except UsageError as error:
         raise refusal from error
     checked: str | int | float | bool | None = getattr(one, name)
     return checked
@@ -293,38 +231,9 @@ def _suggestion(word: str, known: tuple[str, ...]) -> str:
     return f"Did you mean {near[0]}?" if near else ""
 
 
-def _is_huge(value: object) -> bool:
-    return isinstance(value, int) and value.bit_length() > _MAX_INT_BITS
-
-
-def _reason(error: Exception) -> str:
-    return printable(getattr(error, "strerror", None) or str(error))
-
-
-def _decoded(data: bytes, name: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{name}, line {line}: not UTF-8 text.",
-            f"Byte 0x{data[error.start]:02x} at offset {error.start}.",
-            "Save the file as UTF-8.",
-        ) from error
-
-
-def _located(message: str, text: str) -> tuple[str, int | None]:
-    """tomllib's message without its place at the end, and the line it names."""
-    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
-    reason = printable((message[: found.start()] if found else message)[:200])
-    if found is None:
-        return reason, None
-    return reason, int(found[1]) if found[1] else text.rstrip("\n").count("\n") + 1
-
-
 def _existing_text(file: Path) -> str:
     try:
-        return _decoded(read_bounded(file, MAX_CONFIG_BYTES), printable(str(file)))
+        return decode_text(read_bounded(file, MAX_CONFIG_BYTES), printable(str(file)))
     except FileNotFoundError:
         return ""
 
@@ -359,7 +268,7 @@ def _edited(
         return document.as_string()
     except (TOMLKitError, RecursionError) as error:
         raise ConfigError(
-            f"{shown}: cannot be edited safely.", f"{_reason(error)}.", "Edit the file by hand."
+            f"{shown}: cannot be edited safely.", f"{reason_of(error)}.", "Edit the file by hand."
         ) from error
 
 
@@ -409,5 +318,5 @@ def _write_atomically(file: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
     except (OSError, UnicodeEncodeError) as error:
         raise ConfigError(
-            f"{shown}: cannot be written.", f"{_reason(error)}.", "Nothing was changed."
+            f"{shown}: cannot be written.", f"{reason_of(error)}.", "Nothing was changed."
         ) from error

@@ -22,6 +22,8 @@ _KEPT = "\n\t"
 # and Persian, Indian scripts and emoji need them.
 _JOINERS = "\u200c\u200d"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_MAX_INT_BITS = 64
+_MAX_SHOWN_CHARS = 60
 
 
 def clean(text: str) -> str:
@@ -35,6 +37,36 @@ def one_line(text: str, limit: int = 0) -> str:
     # What is cut off is not looked at: names in a model's file may be megabytes long.
     line = " ".join(clean(text[: 8 * limit] if limit else text).split())
     return line if not limit or len(line) <= limit else line[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with ``?`` for whatever a terminal might obey instead of show.
+
+    For names that must stay recognisable as what they are, such as a file's.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def quoted(value: object) -> str:
+    """A value from outside as an error may show it: escaped, cut, tables and lists by kind."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _MAX_SHOWN_CHARS else value[:_MAX_SHOWN_CHARS] + "...")
+    # Python refuses to print an integer of thousands of digits.
+    if isinstance(value, int) and value.bit_length() > _MAX_INT_BITS:
+        return f"an integer of more than {_MAX_INT_BITS} bits"
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def human_bytes(num_bytes: int) -> str:
+    """A size for people, in decimal units: 491 MB, 1.6 GB."""
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
 
 
 def _is_seen(character: str) -> bool:

@@ -202,7 +202,7 @@ def read_events(file: IO[bytes], name: str) -> Iterator[AnyEvent]:
             continue
         try:
             yield decode_event(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if number > 1 and not line.endswith(b"\n") and len(line) < MAX_LOG_LINE_BYTES:
                 return
             raise EventLogError(

@@ -7,11 +7,11 @@ download cut short is found before llama.cpp maps it.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from msgspec import Struct
 
+from ssr_local.display import one_line
 from ssr_local.errors import ModelDamagedError, ModelNotFoundError, ModelUnusableError
 from ssr_local.gguf_reader import (
     BadHeaderError,
@@ -31,11 +31,7 @@ _FILE_TYPES = {
     **{37: "TQ2_0", 38: "MXFP4", 39: "NVFP4", 40: "Q1_0", 41: "Q2_0"},
 }
 
-_ESCAPE_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC, DCS
-    r"|\x1b[ -/]*[0-~]?"
-)
+_MAX_SHOWN_CHARS = 300
 
 
 class GGUFHeader(Struct, frozen=True, kw_only=True):
@@ -74,8 +70,7 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """The model's name, else the file's, without control characters, at most 80 long."""
-        shown = display_name(self.name or "") or display_name(self.path.name)
-        return shown[:80].rstrip() or "unnamed model"
+        return one_line(self.name or "", 80) or one_line(self.path.name, 80) or "unnamed model"
 
     @property
     def chat_template(self) -> str | None:
@@ -177,7 +172,10 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
         return self.embedding_length // self.num_heads if self.num_heads else 0
 
     def _wrong(self, key: str) -> ModelDamagedError:
-        return _damaged(self.path, f"Its value {display_name(key)!r} is missing or makes no sense.")
+        return _damaged(
+            self.path,
+            f"Its value {one_line(key, _MAX_SHOWN_CHARS)!r} is missing or makes no sense.",
+        )
 
 
 def read_header(path: Path) -> GGUFHeader:
@@ -186,7 +184,7 @@ def read_header(path: Path) -> GGUFHeader:
     Raises ``ModelNotFoundError`` (no such file), ``ModelUnusableError`` (it may not be read)
     or ``ModelDamagedError`` (not a GGUF file, cut short, contradicts itself).
     """
-    shown = display_name(str(path))
+    shown = one_line(str(path), _MAX_SHOWN_CHARS)
     try:
         if not path.is_file():
             raise ModelNotFoundError(
@@ -209,13 +207,6 @@ def estimate_kv_bytes(header: GGUFHeader, num_cells: int, bytes_per_element: int
     Recurrent layers' states do not grow with the cells and are not counted.
     """
     return num_cells * bytes_per_element * header.kv_elements_per_cell()
-
-
-def display_name(text: str, limit: int = 300) -> str:
-    """``text`` for a terminal: no escape sequences or control characters, one line."""
-    plain = _ESCAPE_SEQUENCE.sub("", text[: 8 * limit])
-    spaced = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in plain)
-    return " ".join(spaced.split())[:limit]
 
 
 def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
@@ -247,7 +238,7 @@ def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
 
 def _damaged(path: Path, why: str) -> ModelDamagedError:
     return ModelDamagedError(
-        f"{display_name(str(path))}: this model file cannot be used.",
+        f"{one_line(str(path), _MAX_SHOWN_CHARS)}: this model file cannot be used.",
         why,
         "Fetch it again, or give another file.",
     )

@@ -21,6 +21,7 @@ from typing import IO, cast
 
 from msgspec import Struct
 
+from ssr_local.display import one_line
 from ssr_local.models_file import HubSource, ModelSpec
 from ssr_local.partfile import Origin, PartFile
 from ssr_local.sources import Job, SourceError
@@ -94,7 +95,7 @@ def find_remote(source: HubSource) -> Remote:
         status = getattr(getattr(error, "response", None), "status_code", 0)
         raise SourceError(_answered(status)) from error
     except unreachable as error:
-        raise SourceError(f"the hub cannot be reached ({_one_line(error)})") from error
+        raise SourceError(f"the hub cannot be reached ({_reason(error)})") from error
     if found.size is None:
         raise SourceError("the hub does not say how large the file is")
     etag = found.etag or ""
@@ -161,7 +162,7 @@ def _body(remote: Remote, offset: int) -> Iterator[bytes]:
             raise _RetryError(_answered(error.code)) from error
         raise SourceError(_answered(error.code)) from error
     except (http.client.HTTPException, OSError) as error:
-        raise _RetryError(f"the connection was lost ({_one_line(error)})") from error
+        raise _RetryError(f"the connection was lost ({_reason(error)})") from error
 
 
 def _check_response(response: http.client.HTTPResponse, remote: Remote, offset: int) -> None:
@@ -225,7 +226,6 @@ def _answered(status: int) -> str:
     return f"the hub answered {status}" + (f": {hint}" if hint else "")
 
 
-def _one_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     reason = getattr(error, "reason", None) or error
-    text = " ".join(str(reason).split()) or type(error).__name__
-    return "".join(sign for sign in text if sign.isprintable())[:160]
+    return one_line(str(reason), 160) or type(error).__name__

@@ -13,14 +13,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ssr_local.errors import ConfigError
-from ssr_local.options import VerifierName
 from ssr_local.records import Calibration
+from ssr_local.toml_file import parse_toml
+from ssr_local.verification import VERIFIERS
 
 MAX_PARTS = 10_000
 
@@ -136,12 +137,11 @@ class PairSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calibrations: dict[str, Calibration] = {}
 
 
-def parse_models_toml(text: str, where: str) -> tuple[dict[str, ModelSpec], dict[str, PairSpec]]:
-    """The models and pairs that a TOML text holds; ``where`` names the file in errors."""
-    try:
-        data = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ConfigError(f"{where} is not valid TOML.", str(error)) from error
+def parse_models_toml(
+    toml: bytes | str, where: str
+) -> tuple[dict[str, ModelSpec], dict[str, PairSpec]]:
+    """The models and pairs that a TOML file holds; ``where`` names the file in errors."""
+    data = parse_toml(toml, where)
     _refuse_unknown(data, ("models", "pairs"), where, "")
     _refuse_control(data, where, "")
     models = {
@@ -241,7 +241,7 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
     _refuse_unknown(table, accepted, where, key)
     calibrations = table.get("calibrations", {})
     if isinstance(calibrations, dict):
-        _refuse_unknown(calibrations, get_args(VerifierName), where, f"{key}.calibrations")
+        _refuse_unknown(calibrations, VERIFIERS, where, f"{key}.calibrations")
         for verifier, one in calibrations.items():
             if isinstance(one, dict):
                 _refuse_unknown(

@@ -6,17 +6,19 @@ structs; ``validate`` is the only place that judges the values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
+from ssr_local.display import quoted
 from ssr_local.errors import UsageError
+from ssr_local.verification import VERIFIERS
 
 Method = Literal["ssr", "target", "draft", "parallel", "parallel-spm", "specreason"]
 Mode = Literal["full", "fast1", "fast2"]
 Selection = Literal["logprob", "generate", "random", "first", "none"]
-VerifierName = Literal["combined", "yes-no", "likelihood", "digit", "expected-digit"]
 
 MAX_PATHS = 12
 
@@ -32,9 +34,7 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             " target paths without and with strategies"
         ),
     ] = "ssr"
-    paths: Annotated[
-        int, Meta(ge=1, le=MAX_PATHS, description="number of reasoning paths (1 to 12)")
-    ] = 3
+    paths: Annotated[int, Meta(ge=1, le=MAX_PATHS, description="number of reasoning paths")] = 3
     mode: Annotated[
         Mode,
         Meta(
@@ -54,13 +54,11 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "logprob"
     selection_permutations: Annotated[
         int,
-        Meta(ge=1, le=12, description="letter orders averaged by the logprob selection (1 to 12)"),
+        Meta(ge=1, le=12, description="letter orders averaged by the logprob selection"),
     ] = 1
-    verifier: Annotated[VerifierName, Meta(description="how the target scores a drafted step")] = (
-        "combined"
-    )
+    verifier: Annotated[str, Meta(description="how the target scores a drafted step")] = "combined"
     threshold: Annotated[
-        float, Meta(ge=0, le=9, description="lowest score (0 to 9) at which a step is kept")
+        float, Meta(ge=0, le=9, description="lowest score at which a step is kept")
     ] = 7.0
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="token budget of one path")] = (
         1024
@@ -119,6 +117,9 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 _Options = TypeVar("_Options", SolveOptions, EngineOptions)
 
+# Options whose words are what other modules offer.
+_NAMES = {"verifier": tuple(VERIFIERS)}
+
 
 def validate(kind: type[_Options], values: dict[str, Any], *, strict: bool = True) -> _Options:
     """``values`` as options of that kind.
@@ -129,7 +130,7 @@ def validate(kind: type[_Options], values: dict[str, Any], *, strict: bool = Tru
     unknown = sorted(set(values) - set(kind.__struct_fields__))
     if unknown:
         raise UsageError(
-            f"There is no option {unknown[0]!r}.",
+            f"There is no option {quoted(unknown[0])}.",
             "",
             f"Options are: {', '.join(kind.__struct_fields__)}.",
         )
@@ -137,11 +138,11 @@ def validate(kind: type[_Options], values: dict[str, Any], *, strict: bool = Tru
     for name, value in values.items():
         try:
             one: _Options = msgspec.convert({name: value}, kind, strict=strict)
-        except msgspec.ValidationError as error:
-            raise UsageError(
-                f"Option {name!r} cannot be {value!r}.", accepted_values(kind, name)
-            ) from error
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: no UTF-8
+            raise _refusal(kind, name, value) from error
         checked[name] = getattr(one, name)
+        if name in _NAMES and checked[name] not in _NAMES[name]:
+            raise _refusal(kind, name, value)
     _reject_nan(checked)
     return kind(**checked)
 
@@ -160,6 +161,8 @@ def accepted_values(kind: type[SolveOptions] | type[EngineOptions], name: str) -
 
 def choices(kind: type[SolveOptions] | type[EngineOptions], name: str) -> tuple[str, ...]:
     """The words an option accepts, empty when it takes numbers or free text."""
+    if name in _NAMES:
+        return _NAMES[name]
     for annotated in get_args(_hints(kind)[name])[:1]:
         if get_origin(annotated) is Literal:
             return tuple(str(value) for value in get_args(annotated))
@@ -167,11 +170,33 @@ def choices(kind: type[SolveOptions] | type[EngineOptions], name: str) -> tuple[
 
 
 def describe(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:
-    """The one-line description written where the option is defined."""
-    for meta in get_args(_hints(kind)[name])[1:]:
-        if isinstance(meta, Meta) and meta.description:
-            return meta.description
-    return name
+    """One line on what an option does, and the range of a number."""
+    description, limits = name, ""
+    for meta in _metas(_hints(kind)[name]):
+        description = meta.description or description
+        limits = _range(meta) or limits
+    return f"{description} ({limits})" if limits else description
+
+
+def _metas(annotation: Any) -> Iterator[Meta]:
+    """What is said of an option's type, or of the type that it may have beside None."""
+    for part in get_args(annotation):
+        if isinstance(part, Meta):
+            yield part
+        else:
+            yield from _metas(part)
+
+
+def _range(meta: Meta) -> str:
+    above = meta.ge if meta.ge is not None else meta.gt
+    if above is None:
+        return ""
+    start = f"{above}" if meta.ge is not None else f"above {above}"
+    return f"{start} or more" if meta.le is None else f"{start} to {meta.le}"
+
+
+def _refusal(kind: type[SolveOptions] | type[EngineOptions], name: str, value: Any) -> UsageError:
+    return UsageError(f"Option {name!r} cannot be {quoted(value)}.", accepted_values(kind, name))
 
 
 def _reject_nan(values: dict[str, Any]) -> None:

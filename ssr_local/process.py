@@ -12,6 +12,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -29,8 +30,10 @@ def start_child(module: str, arguments: str, stderr: int | IO[bytes]) -> subproc
     """
     if not sys.executable:
         raise OSError("this program does not know its Python interpreter")
-    path = [str(entry) for entry in sys.path]
-    code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main({arguments})"
+    code = (
+        f"import sys; sys.path[:] = {_module_path()!r};"
+        f" from {module} import main; main({arguments})"
+    )
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {
@@ -43,6 +46,21 @@ def start_child(module: str, arguments: str, stderr: int | IO[bytes]) -> subproc
         stderr=stderr,
         **options,
     )
+
+
+def _module_path() -> list[str]:
+    """Where the child looks for modules: where we do, a folder of scripts last.
+
+    Python puts the script's folder or the current one first. Files there that happen to
+    be named like modules our dependencies import must not be found before them.
+    """
+    folders = {"", "."}
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    with contextlib.suppress(OSError):  # a current folder that is gone
+        folders.add(str(Path.cwd()))
+        if script:
+            folders |= {str(Path(script).absolute().parent), str(Path(script).resolve().parent)}
+    return sorted((str(entry) for entry in sys.path), key=lambda entry: entry in folders)
 
 
 def write_frame(pipe: IO[bytes], frame: bytes) -> None:

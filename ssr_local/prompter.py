@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from ssr_local import prompts
 from ssr_local.engine.base import Engine
+from ssr_local.errors import SSRError
+from ssr_local.isolation import HelperDied, HelperTimeout
 from ssr_local.records import Strategy
 from ssr_local.steps import THINK_CLOSE, THINK_OPEN, is_thinking
 from ssr_local.strategies import Pool
@@ -19,12 +21,17 @@ from ssr_local.templates import (
     render_builtin,
 )
 
-# Stands for an assistant's turn while a template is rendered around it.
+# Stand for a user's and an assistant's turn while a template is rendered around them.
+_USER_MARK = "SSRLOCALUSER5C1D"
 _MARK = "SSRLOCALTURN7F3A"
 
 
 class Prompter:
-    """The prompts of one model for one pool of strategies."""
+    """The prompts of one model for one pool of strategies.
+
+    Making one tries the model's chat template on every kind of dialogue, so that all the
+    prompts of a run have one form; ``notices`` says when the built-in one is used.
+    """
 
     def __init__(self, engine: Engine, pool: Pool, helper: RemoteCaller) -> None:
         self._engine = engine
@@ -35,6 +42,11 @@ class Prompter:
         self.notices: list[str] = []
         if not self._template:
             self._use_builtin("its file has none")
+        asked = Dialogue((Message("system", prompts.SYSTEM), Message("user", _USER_MARK)))
+        opened, *probes = self._render([asked, *(_probe(q) for q in prompts.QUESTIONS.values())])
+        self.opens_thinking = is_thinking(opened)
+        """Whether the template itself opens a think block for the assistant."""
+        self._probes = dict(zip(prompts.QUESTIONS, probes, strict=True))
 
     def paths(self, problem: str, strategies: Sequence[Strategy]) -> list[list[int]]:
         """Token ids of each strategy's whole prompt, the assistant's turn opened."""
@@ -64,17 +76,8 @@ class Prompter:
 
         ``thinking`` says that the turn is inside an open think block, closed first.
         """
-        dialogue = Dialogue(
-            (
-                Message("system", prompts.SYSTEM),
-                Message("user", "."),
-                Message("assistant", _MARK),
-                Message("user", prompts.QUESTIONS[question]),
-            )
-        )
-        (text,) = self._render([dialogue], required=_MARK)
         close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
-        suffix = text[text.rindex(_MARK) + len(_MARK) :]
+        suffix = self._probes[question].rpartition(_MARK)[2]
         return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
 
     def candidates(self, words: Sequence[str]) -> list[tuple[int, ...]]:
@@ -87,14 +90,6 @@ class Prompter:
             tuple(sorted(ids - set().union(*(other for other in first if other is not ids))))
             for ids in first
         ]
-
-    @property
-    def opens_thinking(self) -> bool:
-        """Whether the template itself opens a think block for the assistant."""
-        if not hasattr(self, "_opens"):
-            (text,) = self._render([Dialogue((Message("user", "."),))])
-            self._opens = is_thinking(text)
-        return self._opens
 
     def _skip_thinking(self) -> str:
         """What makes the next token the answer itself, for models that think first."""
@@ -117,20 +112,22 @@ class Prompter:
             text = vocabulary.bos_text + text
         return self._engine.tokenize(text, special=True)
 
-    def _render(self, dialogues: Sequence[Dialogue], required: str = "") -> list[str]:
+    def _render(self, dialogues: Sequence[Dialogue]) -> list[str]:
         reason = ""
         # Some templates refuse a system turn: its text then goes before the user's.
         for attempt in (dialogues, [_without_system_turn(d) for d in dialogues]):
             if self._template:
                 try:
-                    return self._render_own(attempt, required)
+                    return self._render_own(attempt)
                 except Exception as error:  # noqa: BLE001 - a hostile template can raise anything
-                    reason = reason or str(error).partition("\n")[0] or type(error).__name__
+                    reason = reason or _reason(error)
+                    if isinstance(error, HelperTimeout | HelperDied):
+                        break  # it would only take as long once more
         if self._template:
             self._use_builtin(reason)
         return render_builtin(self._family, dialogues, self._engine.vocabulary.bos_text)
 
-    def _render_own(self, dialogues: Sequence[Dialogue], required: str) -> list[str]:
+    def _render_own(self, dialogues: Sequence[Dialogue]) -> list[str]:
         vocabulary = self._engine.vocabulary
         request = RenderRequest(
             self._template or "", vocabulary.bos_text, vocabulary.eos_text, tuple(dialogues)
@@ -138,8 +135,8 @@ class Prompter:
         texts = render(request, self._helper)
         for text, dialogue in zip(texts, dialogues, strict=True):
             # Some templates trim what they are given, but all must contain it.
-            said = [m.content.strip() for m in dialogue.messages if m.role == "user"]
-            if not all(content in text for content in said) or required not in text:
+            said = [m.content.strip() for m in dialogue.messages if m.role != "system"]
+            if not all(content in text for content in said):
                 raise ValueError("it leaves out what it is given")
         return texts
 
@@ -152,6 +149,24 @@ class Prompter:
 
     def _safe(self, problem: str) -> str:
         return prompts.defuse(problem.strip(), self._engine.vocabulary.special_texts)
+
+
+def _probe(question: str) -> Dialogue:
+    """A question behind an assistant's turn that a mark stands for."""
+    return Dialogue(
+        (
+            Message("system", prompts.SYSTEM),
+            Message("user", _USER_MARK),
+            Message("assistant", _MARK),
+            Message("user", question),
+        )
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why a template could not be used, in one line; the helper says it in its second."""
+    text = (error.why or error.what) if isinstance(error, SSRError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _without_system_turn(dialogue: Dialogue) -> Dialogue:

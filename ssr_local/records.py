@@ -150,13 +150,18 @@ class Usage(Struct, frozen=True):
 
 
 class Timing(Struct, frozen=True):
-    """Wall-clock seconds of one run by phase; ``total`` covers all of it."""
+    """Wall-clock seconds of one run by phase; ``total`` covers all of it.
+
+    ``draft`` is what the draft wrote, ``rewrite`` what the target wrote in place of
+    rejected steps, ``write`` what it wrote where nobody drafts.
+    """
 
     selection: float = 0.0
     prefill: float = 0.0
     draft: float = 0.0
     verify: float = 0.0
     rewrite: float = 0.0
+    write: float = 0.0
     vote: float = 0.0
     total: float = 0.0
 

@@ -27,6 +27,7 @@ from ssr_local.models_file import (
     WheelSource,
     parse_models_toml,
 )
+from ssr_local.toml_file import printable, read_bounded
 
 if TYPE_CHECKING:
     if sys.version_info >= (3, 11):
@@ -83,8 +84,9 @@ def load_registry() -> Registry:
     models: dict[str, ModelSpec] = {}
     pairs: dict[str, PairSpec] = {}
     own = folders.config_dir() / FILE_NAME
-    for text, where in ((_shipped_text(), FILE_NAME), (_user_text(own), str(own))):
-        new_models, new_pairs = parse_models_toml(text, where)
+    shipped = models_toml().read_bytes()
+    for toml, where in ((shipped, FILE_NAME), (_users(own), printable(str(own)))):
+        new_models, new_pairs = parse_models_toml(toml, where)
         models |= new_models
         pairs |= new_pairs
         _check_pairs(models, new_pairs.values(), where)
@@ -142,19 +144,11 @@ def _check_file_clashes(models: Iterable[ModelSpec], where: str) -> None:
             )
 
 
-def _shipped_text() -> str:
-    return models_toml().read_text(encoding="utf-8")
-
-
-def _user_text(path: Path) -> str:
+def _users(path: Path) -> bytes:
     try:
-        if not path.exists():
-            return ""
-        if path.stat().st_size > MAX_TOML_BYTES:
-            raise ConfigError(f"{path} is too large to be a models file.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read.", str(error)) from error
+        return read_bounded(path, MAX_TOML_BYTES)
+    except FileNotFoundError:
+        return b""
 
 
 def _is_gguf_path(text: str) -> bool:

@@ -16,7 +16,7 @@ from ssr_local.answers import EQUIVALENT, compare
 from ssr_local.coordinator import CommandSource, Run, solve
 from ssr_local.coordinator.plan import Plan, plan_for
 from ssr_local.engine.base import Engine
-from ssr_local.errors import ProblemError, UsageError
+from ssr_local.errors import ProblemError
 from ssr_local.events import AnyEvent, ModelLoaded, ModelLoading, Notice, RunEnded, RunStarted
 from ssr_local.isolation import Helper
 from ssr_local.options import EngineOptions, SolveOptions
@@ -24,7 +24,7 @@ from ssr_local.prompter import Prompter
 from ssr_local.records import Author, Calibration, Models
 from ssr_local.result import build_result
 from ssr_local.strategies import Pool, load_pool
-from ssr_local.verification import VERIFIERS, Judge
+from ssr_local.verification import Judge
 from ssr_local.version import VERSION
 
 MAX_PROBLEM_CHARS = 200_000
@@ -121,7 +121,8 @@ class Session:
         options = _with_seed(options)
         pool = load_pool(options.strategies)
         plan = plan_for(options)
-        self._helper.warm(EQUIVALENT)
+        if self._setup.backend != "fake":  # the demonstration's answers need no algebra
+            self._helper.warm(EQUIVALENT)  # takes a second, which loading a model hides
         for role in plan.roles:
             yield from self._loaded(role)
         engines = {role: self._engines[role] for role in plan.roles}
@@ -178,8 +179,7 @@ class Session:
         if self._setup.engine.ctx:
             return
         for engine in engines.values():
-            prompt = len(engine.tokenize(problem)) + _PROMPT_TOKENS
-            engine.reserve(prompt + plan.num_paths * (options.max_tokens + _TOKENS_BESIDE_PATH))
+            engine.reserve(num_cells(len(engine.tokenize(problem)), plan, options))
 
     def _run(
         self,
@@ -207,6 +207,12 @@ class Session:
         return values | {role: file.name for role, file in self._setup.models.items()}
 
 
+def num_cells(problem_tokens: int, plan: Plan, options: SolveOptions) -> int:
+    """KV-cache cells that a run needs at most, per model, when ``ctx`` does not say."""
+    paths = plan.num_paths * (options.max_tokens + _TOKENS_BESIDE_PATH)
+    return problem_tokens + _PROMPT_TOKENS + paths
+
+
 def check_problem(problem: str) -> str:
     """The problem's text, fit to be solved; raises ``ProblemError`` when it is not."""
     if "\0" in problem:
@@ -231,10 +237,6 @@ def check_problem(problem: str) -> str:
 
 
 def _with_seed(options: SolveOptions) -> SolveOptions:
-    if options.verifier not in VERIFIERS:
-        raise UsageError(
-            f"There is no verifier {options.verifier!r}.", f"Accepted: {', '.join(VERIFIERS)}."
-        )
     if options.seed is not None:
         return options
     return msgspec.structs.replace(options, seed=secrets.randbelow(2**32 - 1))

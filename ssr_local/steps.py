@@ -87,14 +87,14 @@ def path_end(
         return "answered"
     if step_end == "end_of_generation":
         return "end_of_generation"
+    if step_end == "context_full":  # before what a step cut short may look like
+        return "context_full"
+    if step_end == "kv_cache_full":
+        return "kv_cache_full"
     if not step.strip():
         return "empty_step"
     if is_repeated(step, earlier):
         return "repetition"
-    if step_end == "context_full":
-        return "context_full"
-    if step_end == "kv_cache_full":
-        return "kv_cache_full"
     if num_tokens >= max_tokens:
         return "token_budget"
     if len(earlier) + 1 >= max_steps:

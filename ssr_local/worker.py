@@ -9,13 +9,14 @@ lines become part of ``EngineCrashed``.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,8 +24,9 @@ import msgspec
 
 from ssr_local import errors, folders
 from ssr_local.commands import AnyCommand, Cancel
+from ssr_local.display import one_line
 from ssr_local.engine.base import Cancelled
-from ssr_local.errors import EngineCrashed, SSRError
+from ssr_local.errors import EngineCrashed, SSRError, UsageError
 from ssr_local.events import AnyEvent
 from ssr_local.options import SolveOptions
 from ssr_local.process import (
@@ -42,6 +44,7 @@ _CLOSE_GRACE_S = 5.0
 _LOG_TAIL_LINES = 12
 _LOG_TAIL_BYTES = 16_384
 _KEPT_LOGS = 10
+_log_numbers = itertools.count(1)
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="message"):
@@ -190,6 +193,7 @@ class Worker:
         self._writing = threading.Lock()
         self._busy = False
         self._cancelled_at: float | None = None
+        self._was_silent = False
         self.log_path: Path | None = None
 
     @property
@@ -198,17 +202,27 @@ class Worker:
         process = self._process
         return process.pid if process and process.poll() is None else None
 
-    def solve(self, problem: str, options: SolveOptions) -> Iterator[AnyEvent]:
+    def solve(
+        self,
+        problem: str,
+        options: SolveOptions,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[AnyEvent]:
         """The run's events. Stopping to iterate cancels the run and waits for its end.
 
+        ``cancelled`` says whether the run was cancelled before there was one to tell.
         Raises the error the run ended with, and ``EngineCrashed`` when the child died;
         the next call starts a new one.
         """
-        self._start()
-        self._cancelled_at = None
-        self._send(Solve(problem, options))
-        self._busy = True
+        with self._writing:  # a Cancel told meanwhile waits, and reaches this run
+            self._start()
+            self._cancelled_at = None
+            self._was_silent = False
+            self._send(Solve(problem, options))
+            self._busy = True
         try:
+            if cancelled():
+                self.tell(Cancel())
             for reply in self._replies():
                 if isinstance(reply, Happened):
                     yield reply.event
@@ -224,15 +238,15 @@ class Worker:
 
     def tell(self, command: AnyCommand) -> None:
         """Send a command to the run that goes on; nothing happens when there is none."""
-        if not self._busy:
-            return
-        if isinstance(command, Cancel) and self._cancelled_at is None:
-            self._cancelled_at = time.monotonic()
-            threading.Thread(target=self._kill_if_silent, daemon=True).start()
-        try:
-            self._send(Tell(command))
-        except EngineCrashed:
-            return  # whoever reads the events is told
+        with self._writing:
+            process = self._process
+            if not self._busy or process is None or process.stdin is None:
+                return
+            if isinstance(command, Cancel) and self._cancelled_at is None:
+                self._cancelled_at = now = time.monotonic()
+                threading.Thread(target=self._kill_if_silent, args=(now,), daemon=True).start()
+            with contextlib.suppress(OSError, ValueError):  # whoever reads the events is told
+                write_frame(process.stdin, _encode(Tell(command)))
 
     def kill(self) -> None:
         """End the child at once."""
@@ -274,23 +288,30 @@ class Worker:
         process = self._process
         if process is None or process.stdin is None:
             raise self._crashed()
-        with self._writing:
-            try:
-                write_frame(process.stdin, _encode(message))
-            except (OSError, ValueError) as error:
-                raise self._crashed() from error
+        try:
+            frame = _encode(message)
+        except UnicodeEncodeError as error:  # bytes from a command line that are no UTF-8
+            raise UsageError("An option is not valid text.", error.reason, "Use UTF-8.") from error
+        try:
+            write_frame(process.stdin, frame)
+        except (OSError, ValueError) as error:
+            raise self._crashed() from error
 
     def _replies(self) -> Iterator[Happened | Failed | Finished]:
         process = self._process
         if process is None or process.stdout is None:
             raise self._crashed()
-        while (frame := read_frame(process.stdout)) is not None:
-            yield _decode_reply(frame)
+        with contextlib.suppress(msgspec.DecodeError):  # a child that says that is no use
+            while (frame := read_frame(process.stdout)) is not None:
+                yield _decode_reply(frame)
         self._busy = False
         raise self._crashed()
 
     def _drain(self) -> None:
         """The consumer left early: cancel, and leave the child ready for the next run."""
+        if sys.is_finalizing():  # there is none, and no thread could watch the child any more
+            self.kill()
+            return
         self.tell(Cancel())
         try:
             for reply in self._replies():
@@ -301,10 +322,10 @@ class Worker:
         finally:
             self._busy = False
 
-    def _kill_if_silent(self) -> None:
-        started = self._cancelled_at
+    def _kill_if_silent(self, cancelled_at: float) -> None:
         time.sleep(CANCEL_GRACE_S)
-        if self._busy and self._cancelled_at == started:
+        if self._busy and self._cancelled_at == cancelled_at:
+            self._was_silent = True
             self.kill()
 
     def _crashed(self) -> EngineCrashed:
@@ -316,7 +337,7 @@ class Worker:
             except subprocess.TimeoutExpired:
                 process.kill()
                 code = process.wait()
-        if self._cancelled_at is not None:
+        if self._was_silent:
             why = "It did not answer when it was told to stop, and was killed."
         elif code is not None and code < 0:
             why = f"It was killed by signal {-code}."
@@ -350,7 +371,8 @@ def _new_log() -> tuple[IO[bytes], Path | None]:
         old = sorted(folder.glob("worker-*.log"), key=lambda path: path.stat().st_mtime)
         for path in old[: -_KEPT_LOGS + 1]:
             path.unlink(missing_ok=True)
-        path = folder / f"worker-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_log_numbers)}"
+        path = folder / f"worker-{stamp}.log"
         return path.open("ab"), path
     except OSError:
         return open(os.devnull, "wb"), None  # noqa: PTH123 - devnull is no file
@@ -366,9 +388,5 @@ def _log_tail(path: Path | None) -> tuple[str, ...]:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ()
-    lines = [_printable(line) for line in text.splitlines() if line.strip()]
+    lines = [one_line(line, 300) for line in text.splitlines() if line.strip()]
     return tuple(lines[-_LOG_TAIL_LINES:])
-
-
-def _printable(line: str) -> str:
-    return "".join(c for c in line if c.isprintable())[:300]

@@ -12,10 +12,10 @@ from ssr_local.config import (
     Settings,
     config_file,
     load_settings,
-    printable,
     save_setting,
     variable_name,
 )
+from ssr_local.toml_file import printable
 
 _HEADINGS = ("NAME", "VALUE", "ORIGIN", "DETAIL")
 

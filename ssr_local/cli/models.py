@@ -7,14 +7,14 @@ when that is a terminal.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 from msgspec import Struct
 
+from ssr_local.cli.progress import progress_shown
 from ssr_local.errors import (
     Interrupted,
     ModelDamagedError,
@@ -23,7 +23,7 @@ from ssr_local.errors import (
 )
 
 if TYPE_CHECKING:
-    from ssr_local.download import LocalModel, Progress
+    from ssr_local.download import LocalModel
     from ssr_local.registry import ModelSpec, Registry
 
 
@@ -173,47 +173,6 @@ def human_bytes(num_bytes: int) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
-
-
-@contextmanager
-def progress_shown() -> Iterator[Callable[[Progress], None] | None]:
-    """A callback that draws progress on standard error; None when that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    bar = Bar(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task, shown = bar.add_task("", total=None, visible=False), ""
-
-        def show(progress: Progress) -> None:
-            nonlocal task, shown
-            words = f"{progress.name} {progress.phase}"
-            if words != shown:
-                bar.remove_task(task)
-                # Rich measures speed from what was there at the start of its task.
-                task = bar.add_task(words, completed=progress.done_bytes)
-                shown = words
-            bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
-
-        yield show
 
 
 def _remark(text: str) -> None:

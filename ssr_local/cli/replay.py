@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -43,11 +42,9 @@ def command(file: str, as_json: bool, speed: float) -> int:
                 before = event.at_s
             if as_json:
                 if isinstance(event, RunEnded):
-                    click.echo(msgspec.json.encode(event.result).decode("utf-8"))
-            elif sys.stdout.isatty() or not isinstance(event, RunEnded):
-                view.show(event)
+                    click.echo(msgspec.json.encode(event.result) + b"\n", nl=False)
             else:
-                view.result(event.result)
+                view.show(event)
             if isinstance(event, RunEnded):
                 return 0 if event.result.status == "answered" else _EXIT_CUT_OFF
     click.echo(f"{one_line(file)}: the log ends before the run did.", err=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -16,10 +17,11 @@ import msgspec
 from ssr_local.api import Solver
 from ssr_local.cli import EXIT_INTERRUPTED, EXIT_TERMINATED
 from ssr_local.cli.parameters import options_of
+from ssr_local.cli.progress import progress_shown
 from ssr_local.cli.view import LineView
 from ssr_local.config import Settings, load_settings
-from ssr_local.display import one_line
-from ssr_local.errors import EngineCrashed, ProblemError, UsageError
+from ssr_local.display import clean, one_line
+from ssr_local.errors import EngineCrashed, ProblemError, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, write_events
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.records import RunResult
@@ -50,7 +52,7 @@ def command(
     text = _read_problem(problem, file)
     with ExitStack() as stack:
         log = stack.enter_context(_event_log(events)) if events else None
-        progress = stack.enter_context(_download_progress())
+        progress = stack.enter_context(progress_shown())
         solver = stack.enter_context(
             Solver(
                 engine=settings.engine,
@@ -60,8 +62,17 @@ def command(
         )
         _say_download(solver, settings)
         stop = stack.enter_context(_signals(solver))
-        result = _run(solver, text, settings, log, show=not as_json and sys.stdout.isatty())
-    return _finish(result, stop, as_json)
+        try:
+            result = _run(solver, text, settings, log, show=not as_json and sys.stdout.isatty())
+        except SSRError as error:
+            if stop.number is None:
+                raise
+            click.echo(clean(str(error)), err=True)
+            return stop.exit_code
+    _print(result, as_json)
+    if stop.number is not None or result.status == "cancelled":
+        return stop.exit_code
+    return 0 if result.status == "answered" else _EXIT_NO_ANSWER
 
 
 def _run(
@@ -69,29 +80,37 @@ def _run(
 ) -> RunResult:
     stream: Iterator[AnyEvent] = solver.stream(text, settings.solve)
     if log is not None:
-        stream = write_events(stream, log)
+        stream = _logged(stream, log)
     view = LineView()
+    result: RunResult | None = None
     for event in stream:
         if show:
             view.show(event)
         if isinstance(event, RunEnded):
-            return event.result
-    raise EngineCrashed("The run ended without a result.")
+            result = event.result
+    if result is None:
+        raise EngineCrashed("The run ended without a result.")
+    return result
 
 
-def _finish(result: RunResult, stop: _Stop, as_json: bool) -> int:
+def _logged(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:
+    try:
+        yield from write_events(stream, log)
+    except OSError as error:
+        raise SSRError(
+            f"The event log {log.name} cannot be written.", error.strerror or "", "Name another."
+        ) from error
+
+
+def _print(result: RunResult, as_json: bool) -> None:
+    """What goes to standard output when it is no terminal; there, all has been shown."""
     if as_json:
-        click.echo(msgspec.json.encode(result).decode("utf-8"))
+        click.echo(msgspec.json.encode(result) + b"\n", nl=False)  # UTF-8 wherever it goes
     elif not sys.stdout.isatty():
         if result.answer is not None:
             click.echo(one_line(result.answer))
         else:
             LineView(err=True).result(result)
-    if stop.number is not None:
-        return EXIT_TERMINATED if stop.number == signal.SIGTERM else EXIT_INTERRUPTED
-    if result.status == "cancelled":
-        return EXIT_INTERRUPTED
-    return 0 if result.status == "answered" else _EXIT_NO_ANSWER
 
 
 def _read_problem(problem: str | None, file: str | None) -> str:
@@ -112,6 +131,12 @@ def _read_problem(problem: str | None, file: str | None) -> str:
                 raw = handle.read(_MAX_INPUT_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{name} cannot be read.", error.strerror or "") from error
+    if len(raw) > _MAX_INPUT_BYTES:
+        raise ProblemError(
+            f"The problem in {name} is longer than {_MAX_INPUT_BYTES} bytes.",
+            "",
+            "Shorten it to what is asked.",
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -130,8 +155,11 @@ def _event_log(path: str) -> Iterator[IO[bytes]]:
         raise UsageError(
             f"The event log {path} cannot be written.", error.strerror or "", "Name another file."
         ) from error
-    with handle:
+    try:
         yield handle
+    finally:
+        with suppress(OSError):  # every event was flushed when it was written
+            handle.close()
 
 
 def _say_download(solver: Solver, settings: Settings) -> None:
@@ -142,20 +170,15 @@ def _say_download(solver: Solver, settings: Settings) -> None:
         )
 
 
-@contextmanager
-def _download_progress() -> Iterator[Any]:
-    """A progress bar on standard error, made when the first byte comes."""
-    from ssr_local.cli.models import progress_shown
-
-    with progress_shown() as update:
-        yield update
-
-
 class _Stop:
     """Which signal asked the run to stop, if any."""
 
     def __init__(self) -> None:
         self.number: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_TERMINATED if self.number == signal.SIGTERM else EXIT_INTERRUPTED
 
 
 @contextmanager
@@ -171,7 +194,8 @@ def _signals(solver: Solver) -> Iterator[_Stop]:
             sys.exit(EXIT_TERMINATED)
         stop.number = number
         click.echo("Stopping; once more ends at once.", err=True)
-        solver.cancel()
+        # In a thread, because the one interrupted here may hold the lock that this takes.
+        threading.Thread(target=solver.cancel, daemon=True).start()
 
     numbers = [signal.SIGINT]
     if hasattr(signal, "SIGTERM"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from ssr_local.display import clean, one_line
@@ -56,12 +58,7 @@ class LineView:
                 f"  ready after {event.elapsed_s:.1f} s on {clean(event.info.device)}", dim=True
             )
         elif isinstance(event, RunStarted):
-            options = event.options
-            self._line(
-                f"{options['method']}, {options['paths']} paths, verifier {options['verifier']},"
-                f" seed {options['seed']}",
-                dim=True,
-            )
+            self._line(_options(event), dim=True)
         elif isinstance(event, Notice):
             self._line(f"Note: {one_line(event.message)}", fg="yellow")
         elif isinstance(event, SelectionScored):
@@ -80,7 +77,7 @@ class LineView:
         for row in event.scores[:_STRATEGIES_SHOWN]:
             mark = "*" if row.times_chosen else " "
             score = "" if row.score is None else f" {row.score:.2f}"
-            shown.append(f"{mark}{row.letter} {one_line(row.name)}{score}")
+            shown.append(f"{mark}{one_line(row.letter)} {one_line(row.name)}{score}")
         self._line("Strategies: " + "  ".join(shown), bold=True)
 
     def _step(self, event: AnyEvent) -> None:
@@ -98,7 +95,8 @@ class LineView:
             else:
                 why = f" ({one_line(verdict.reason)})" if verdict.reason else ""
                 self._line(
-                    f"{tag} {click.style(f'rejected {score}', fg='red')}{why}  {text}", dim=True
+                    f"{tag} {click.style(f'rejected {score}{why}', fg='red')}"
+                    f"  {click.style(text, dim=True)}"
                 )
         elif isinstance(event, StepRewritten):
             tag = self._tag(event.path, event.step)
@@ -106,9 +104,9 @@ class LineView:
         elif isinstance(event, PathEnded):
             words = _END_WORDS[event.reason]
             answer = "" if event.answer is None else f": {one_line(event.answer)}"
+            color = "green" if event.answer is not None else "yellow"
             self._line(
-                f"{self._name(event.path)} ends, {words}{answer}",
-                fg="green" if event.answer is not None else "yellow",
+                f"{self._name(event.path)} {click.style(f'ends, {words}{answer}', fg=color)}"
             )
 
     def result(self, result: RunResult) -> None:
@@ -121,8 +119,8 @@ class LineView:
             self._line("Stopped before there was an answer.", fg="yellow")
         else:
             self._line("No path came to an answer.", fg="yellow")
-        if result.answer is None and result.best_path is not None:
-            path = result.paths[result.best_path]
+        best = [path for path in result.paths if path.index == result.best_path and path.steps]
+        for path in best if result.answer is None else ():
             self._line(f"The furthest path ({path.strategy}) got this far:")
             self._line(clean(path.text).strip())
         self._line(_cost(result), dim=True)
@@ -131,12 +129,25 @@ class LineView:
         return f"{self._name(path)} step {step + 1}"
 
     def _name(self, path: int) -> str:
-        return click.style(f"[{path + 1}{self._letters.get(path, '')}]", fg="blue")
+        return click.style(f"[{path + 1}{one_line(self._letters.get(path, ''))}]", fg="blue")
 
     def _line(
         self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False
     ) -> None:
-        click.echo(click.style(text, fg=fg, bold=bold or None, dim=dim or None), err=self._err)
+        styled = click.style(text, fg=fg, bold=bold or None, dim=dim or None)
+        # No colour when asked for none (no-color.org); None leaves it to what the stream is.
+        click.echo(styled, err=self._err, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _options(event: RunStarted) -> str:
+    """What matters most of what is in force; an old log may lack an option."""
+    options = event.options
+    shown = [f"{options.get('method')}"]
+    if options.get("method") in ("ssr", "parallel", "parallel-spm"):
+        shown.append(f"{options.get('paths')} paths")
+    if options.get("method") in ("ssr", "specreason"):
+        shown.append(f"verifier {options.get('verifier')}")
+    return one_line(", ".join([*shown, f"seed {options.get('seed')}"]))
 
 
 def _body(text: str) -> str:

@@ -10,7 +10,7 @@ from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
 from ssr_local.events import AnyEvent, PathEnded, VotesCounted
 from ssr_local.records import EndReason, Step
-from ssr_local.steps import is_thinking, path_end
+from ssr_local.steps import THINK_CLOSE, is_thinking, path_end
 
 _FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
 
@@ -38,9 +38,13 @@ def settle(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
 
 
 def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
-    if not at_end and is_thinking(path.text):
-        return None
-    return extract_answer(path.text, kind=run.pool.answer, at_end=at_end)
+    text = path.text
+    if not at_end:
+        if is_thinking(text):
+            return None
+        # A guess boxed while thinking is no answer as long as one can still follow.
+        text = text.rpartition(THINK_CLOSE)[2]
+    return extract_answer(text, kind=run.pool.answer, at_end=at_end)
 
 
 def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:

@@ -21,7 +21,7 @@ from ssr_local.records import Author, Status, StrategyScore, Usage, VoteGroup
 from ssr_local.strategies import Pool
 from ssr_local.verification import Judge
 
-PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "vote"]
+PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
 
 _E = TypeVar("_E", bound=Event)
 

@@ -67,16 +67,17 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
     with run.phase("selection"):
         if mode == "logprob":
             scores = _score_letters(run)
-            chosen = selection.best(scores, count) if scores else selection.first(pool, count)
+            read = selection.best(scores, count) if scores else None
         elif mode == "generate":
-            chosen = _generate_letters(run)
+            read = _generate_letters(run)
         elif mode == "random":
-            chosen = selection.at_random(pool, count, run.seed("selection"))
+            read = selection.at_random(pool, count, run.seed("selection"))
         elif mode == "first":
-            chosen = selection.first(pool, count)
+            read = selection.first(pool, count)
         else:
-            chosen = selection.none(count)
-    if mode == "logprob" and scores is None:
+            read = selection.none(count)
+    chosen = read or selection.first(pool, count)
+    if read is None:
         yield run.at(
             Notice(
                 message="The target's choice of strategies could not be read: the pool's"
@@ -112,19 +113,32 @@ def _score_letters(run: Run) -> dict[str, float] | None:
     return selection.probabilities(pool, orders, rows)
 
 
-def _generate_letters(run: Run) -> tuple[str, ...]:
+def _generate_letters(run: Run) -> tuple[str, ...] | None:
     engine, count = run.engines["target"], run.plan.num_paths
     pool = run.pool.strategies
     (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
     root = run.roots["target"]
     fork = engine.fork(root)
-    shared = shared_prefix([prompt, engine.tokens(root)])
-    engine.truncate(fork, shared)
-    engine.extend([ExtendJob(seq_id=fork, tokens=prompt[shared:])])
-    job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
-    text = "".join(delta.text for delta in decode_steps(engine, [job]))
+    (result,) = engine.extend([_continue(run, "target", fork, prompt)])
+    text = ""
+    if not result.no_room:
+        job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
+        text = "".join(delta.text for delta in decode_steps(engine, [job]))
     engine.release(fork)
-    return selection.parse_letters(text, pool, count)
+    return None if result.no_room else selection.parse_letters(text, pool, count)
+
+
+def _continue(run: Run, role: Author, fork: int, prompt: list[int]) -> ExtendJob:
+    """What makes a fresh fork of a model's root hold this prompt.
+
+    Normally the root is the prompt's beginning. It is not where the prompt has another
+    form than the ones the root was made of.
+    """
+    engine = run.engines[role]
+    shared = shared_prefix([prompt, engine.tokens(fork)])
+    if shared < engine.num_tokens(fork):
+        engine.truncate(fork, shared)
+    return ExtendJob(seq_id=fork, tokens=prompt[engine.num_tokens(fork) :])
 
 
 def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
@@ -137,12 +151,10 @@ def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
     with run.phase("prefill"):
         for role, engine in run.engines.items():
             prompts = run.prompters[role].paths(run.problem, [p.strategy for p in new])
-            root = run.roots[role]
-            start = engine.num_tokens(root)
             jobs = []
             for path, prompt in zip(new, prompts, strict=True):
-                path.sequences[role] = engine.fork(root)
-                jobs.append(ExtendJob(seq_id=path.sequences[role], tokens=prompt[start:]))
+                path.sequences[role] = engine.fork(run.roots[role])
+                jobs.append(_continue(run, role, path.sequences[role], prompt))
             for path, result in zip(new, engine.extend(jobs), strict=True):
                 path.end_reason = path.end_reason or result.no_room
     for path in new:

@@ -18,7 +18,7 @@ def write(run: Run) -> Iterator[AnyEvent]:
     """One decode round of the writer for every path that is writing."""
     writer = run.plan.writer
     ready = [path for path in run.live() if path.state == "ready"]
-    with run.phase("draft" if writer == "draft" else "rewrite"):
+    with run.phase("draft" if writer == "draft" else "write"):
         run.start_steps(writer, ready, "writing")
         writing = run.in_state("writing", writer)
         deltas = run.engines[writer].decode_round() if writing else []
@@ -46,7 +46,6 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
         )
     )
     if run.plan.verified:
-        run.num_drafted += 1
         path.state = "drafted"
     else:
         yield from settle(
@@ -70,7 +69,6 @@ def verify(run: Run) -> Iterator[AnyEvent]:
         results = target.extend([_probe_job(run, p, tokens[p.index]) for p in waiting])
     for path, result in zip(waiting, results, strict=True):
         if result.no_room:
-            run.truncate(path)
             yield from end(run, path, result.no_room)
             continue
         verdict = run.judge.verdict(Reading(probe=result.probe, tokens=result.log_probs))
@@ -104,6 +102,7 @@ def _judged(
         "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
         "target": target_tokens,
     }
+    run.num_drafted += 1
     path.judged = Judged(step, tokens, verdict, len(path.steps))
     yield run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
     if verdict.accepted:
@@ -171,7 +170,7 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
         (result,) = run.engines["draft"].extend(
             [ExtendJob(seq_id=path.sequences["draft"], tokens=tokens)]
         )
-    if result.no_room and step.end == "blank_line":
+    if result.no_room and step.end != "end_of_generation":
         step.end = result.no_room
     yield from settle(
         run,

@@ -63,8 +63,14 @@ def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
     room = min(
         engine.max_sequences - len(run.roots) - len(run.live()) for engine in run.engines.values()
     )
-    if letter not in known or not run.plan.selects or room < 1:
-        reason = "no strategy has that letter" if letter not in known else "there is no room"
+    reason = ""
+    if not run.plan.selects:
+        reason = f"the method {run.options.method} has no strategies"
+    elif letter not in known:
+        reason = "no strategy has that letter"
+    elif room < 1:
+        reason = "there is no room"
+    if reason:
         yield run.at(Notice(message=f"No path was added on {letter}: {reason}."))
         return
     yield from open_paths(run, [letter])

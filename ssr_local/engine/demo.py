@@ -1,12 +1,24 @@
-"""The demonstration: one problem, played by two scripted models, no weights needed."""
+"""The demonstration: one problem, played by two scripted models, no weights needed.
+
+``SSR_LOCAL_DEMO_SPEED`` says how many times as fast as usual it plays; 0: without waiting.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ssr_local.engine.fake import FakeEngine
-from ssr_local.records import Author
+from ssr_local.errors import UsageError
+from ssr_local.models_file import PairSpec
+from ssr_local.records import Author, Calibration
+
+DEMO_PAIR = "demo"
+"""The name of the pair that needs no models."""
+
+SPEED_VARIABLE = "SSR_LOCAL_DEMO_SPEED"
 
 PROBLEM = (
     "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens are there?"
@@ -16,6 +28,24 @@ _ASSISTANT = "<|im_start|>assistant\n"
 _QUESTION = "<|im_end|>\n<|im_start|>user\n"
 _PARAMETERS: Mapping[Author, int] = {"draft": 500_000_000, "target": 1_500_000_000}
 _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
+
+# The scripted probabilities are 0.9 and more for good steps, below 0.7 for bad ones; all
+# steps have one likelihood. So the default threshold of 7 parts good from bad.
+_EVIDENCE = "made for the demonstration's script"
+_CALIBRATIONS = {
+    "yes-no": Calibration(
+        knots=((0.5, 0.0), (0.8, 6.0), (0.9, 7.5), (1.0, 9.0)),
+        mean=0.8,
+        deviation=0.1,
+        note=_EVIDENCE,
+    ),
+    "likelihood": Calibration(
+        knots=((-1.0, 0.0), (-0.1, 8.0)), mean=-0.1, deviation=0.1, note=_EVIDENCE
+    ),
+    "combined": Calibration(
+        knots=((-3.0, 0.0), (0.0, 6.0), (1.0, 7.5), (2.0, 9.0)), note=_EVIDENCE
+    ),
+}
 
 
 class ScriptedStep(NamedTuple):
@@ -54,6 +84,7 @@ _PATHS: tuple[tuple[ScriptedStep, ...], ...] = (
         ScriptedStep("So 15 + 6 = 21 of them are hens: \\boxed{21}.", 0.9),
     ),
 )
+_CHOICE = "Do not solve this yet."  # how the selection's prompt differs from a path's
 _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
 
 
@@ -71,8 +102,10 @@ class DemoScript:
 
     def continuation(self, role: Author, text: str) -> str:
         prompt, _, written = text.rpartition(_ASSISTANT)
-        steps = self._steps(prompt)
-        for step in steps:
+        if _CHOICE in prompt:
+            ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
+            return ", ".join(ranked).removeprefix(written)
+        for step in self._steps(prompt):
             own = step.draft if role == "draft" else step.target or step.draft
             for version in (step.draft, step.target):
                 if version and written.startswith(version):
@@ -88,7 +121,7 @@ class DemoScript:
         if not asked or not prompt:
             return {letter: self._letters.get(letter, 0.01) for letter in "ABCDEFGHIJKL"}
         yes = next((s.yes for s in self._steps(prompt) if written.endswith(s.draft)), 0.9)
-        return {"Yes": yes, "No": 1 - yes}
+        return {"Yes": yes, "No": 1 - yes, "8": yes, "2": 1 - yes}
 
     def _steps(self, prompt: str) -> Sequence[ScriptedStep]:
         index = self._met.setdefault(prompt, len(self._met))
@@ -100,13 +133,38 @@ _SCRIPT = DemoScript()
 
 
 def demo_engine(role: Author, should_stop: Callable[[], bool]) -> FakeEngine:
-    """One of the demonstration's two models; both follow the same script."""
+    """One of the demonstration's two models; both follow the same script.
+
+    Raises ``UsageError`` when ``SSR_LOCAL_DEMO_SPEED`` is no such number.
+    """
+    speed = _speed()
     return FakeEngine(
         _SCRIPT,
         role=role,
         name=f"demo-{role}",
         num_parameters=_PARAMETERS[role],
-        token_s=_TOKEN_S[role],
+        token_s=_TOKEN_S[role] / speed if speed else 0.0,
         notes=(_NOTE,) if role == "draft" else (),
         should_stop=should_stop,
     )
+
+
+def demo_pair() -> PairSpec:
+    """The demonstration's pair, with the calibrations its script was written for."""
+    return PairSpec(
+        name=DEMO_PAIR, draft="demo-draft", target="demo-target", calibrations=_CALIBRATIONS
+    )
+
+
+def _speed() -> float:
+    text = os.environ.get(SPEED_VARIABLE, "").strip() or "1"
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 <= speed < math.inf:
+        raise UsageError(
+            f"{SPEED_VARIABLE} cannot be {text[:60]!r}.",
+            "Accepted: a number, 1 for the usual speed, 0 for no waiting.",
+        )
+    return speed

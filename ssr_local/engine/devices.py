@@ -25,13 +25,10 @@ from ssr_local.engine.hardware import (
 __all__ = [
     "Device",
     "Memory",
-    "ModelSize",
-    "PairPlacement",
     "Placement",
     "memory",
     "physical_cores",
     "place_layers",
-    "place_pair",
     "processor_features",
     "processor_name",
     "step_down",
@@ -63,22 +60,6 @@ class Placement(Struct, frozen=True):
     reason: str
 
 
-class ModelSize(Struct, frozen=True, kw_only=True):
-    """What one model needs: bytes of its file, its KV cache and its compute buffers."""
-
-    num_layers: int
-    file_bytes: int
-    kv_bytes: int
-    compute_bytes: int
-
-
-class PairPlacement(Struct, frozen=True):
-    """Where both models of a pair go."""
-
-    draft: Placement
-    target: Placement
-
-
 def place_layers(
     *,
     num_layers: int,
@@ -91,31 +72,24 @@ def place_layers(
     """How many layers of one model go to the GPU.
 
     ``requested`` of -1 means as many as fit; another number is obeyed as far as the model has
-    layers and the machine has a GPU, and the reason says so when it will hardly fit.
+    layers and the machine has a GPU, and the reason says so when it will hardly fit. A pair is
+    placed one model after the other, each in the memory that is free when it is loaded.
     """
-    size = ModelSize(
-        num_layers=num_layers,
-        file_bytes=file_bytes,
-        kv_bytes=kv_bytes,
-        compute_bytes=compute_bytes,
-    )
-    return _place(size, _gpus(devices), [_usable(gpu) for gpu in _gpus(devices)], requested)
-
-
-def place_pair(
-    draft: ModelSize, target: ModelSize, devices: Sequence[Device], requested: int
-) -> PairPlacement:
-    """The same for two models that share the devices: the draft first, the target after it.
-
-    Both are whole on the GPU when both fit. Else the draft has precedence: it is read once
-    for every drafted token and small enough to fit whole, where a part of the target would
-    still wait for the processor at every step; the target gets what is left.
-    """
+    if requested == 0:
+        return Placement(0, "Runs on the processor, as asked.")
     gpus = _gpus(devices)
+    if not gpus:
+        return Placement(0, "No GPU was found; runs on the processor.")
+    whole = num_layers + 1
     rooms = [_usable(gpu) for gpu in gpus]
-    first = _place(draft, gpus, rooms, requested)
-    left = _rooms_after(draft, first.gpu_layers, rooms)
-    return PairPlacement(draft=first, target=_place(target, gpus, left, requested))
+    if len(rooms) == 1:
+        fitting = _fitting_on_one(num_layers, file_bytes, kv_bytes, rooms[0] - compute_bytes)
+    else:
+        # Every device holds whole layers and a compute buffer of its own.
+        each = max(1, -(-file_bytes // whole) - (-kv_bytes // max(1, num_layers)))
+        fitting = min(whole, sum(max(0, room - compute_bytes) // each for room in rooms))
+    names = ", ".join(gpu.description or gpu.name for gpu in gpus)
+    return _placement(requested, fitting, whole, names, f"{sum(rooms) / 2**30:.1f} GiB")
 
 
 def step_down(gpu_layers: int) -> int | None:
@@ -132,62 +106,25 @@ def _usable(gpu: Device) -> int:
     return max(0, int(gpu.free_bytes * (1 - SPARE_SHARE)) - SPARE_BYTES)
 
 
-def _place(
-    size: ModelSize, gpus: Sequence[Device], rooms: Sequence[int], requested: int
-) -> Placement:
-    if requested == 0:
-        return Placement(0, "Runs on the processor, as asked.")
-    if not gpus:
-        return Placement(0, "No GPU was found; runs on the processor.")
-    whole = size.num_layers + 1
-    fitting = _fitting(size, rooms)
-    names = ", ".join(gpu.description or gpu.name for gpu in gpus)
+def _fitting_on_one(num_layers: int, file_bytes: int, kv_bytes: int, left: int) -> int:
+    """The largest k with weights * k / (n + 1) + KV * (k - 1) / n <= what is left."""
+    n, whole = max(1, num_layers), num_layers + 1
+    each = file_bytes * n + kv_bytes * whole
+    if left < 0:
+        return 0
+    return min(whole, (left * n * whole + kv_bytes * whole) // max(1, each))
+
+
+def _placement(requested: int, fitting: int, whole: int, names: str, room: str) -> Placement:
+    """The decision, given how many of the ``whole`` layers fit."""
     if requested > 0:
         layers = min(requested, whole)
         doubt = f"; only {fitting} seem to fit" if layers > fitting else ""
         return Placement(layers, f"{layers} of {whole} layers on {names}, as asked{doubt}.")
     if fitting == whole:
         return Placement(whole, f"All {whole} layers on {names}.")
-    room = f"{sum(rooms) / 2**30:.1f} GiB"
     if fitting == 0:
         return Placement(0, f"Runs on the processor: {room} to spare on {names} is too little.")
     return Placement(
         fitting, f"{fitting} of {whole} layers on {names}: {room} to spare holds no more."
     )
-
-
-def _fitting(size: ModelSize, rooms: Sequence[int]) -> int:
-    """Layers that fit; every device holds whole layers and a compute buffer of its own."""
-    whole = size.num_layers + 1
-    if len(rooms) == 1:
-        return _fitting_on_one(size, rooms[0])
-    each = -(-size.file_bytes // whole) - (-size.kv_bytes // max(1, size.num_layers))
-    return min(whole, sum(max(0, room - size.compute_bytes) // max(1, each) for room in rooms))
-
-
-def _fitting_on_one(size: ModelSize, room: int) -> int:
-    """The largest k with weights * k / (n + 1) + KV * (k - 1) / n + buffers <= room."""
-    n, whole = max(1, size.num_layers), size.num_layers + 1
-    left = room - size.compute_bytes
-    each = size.file_bytes * n + size.kv_bytes * whole
-    if left < 0:
-        return 0
-    return min(whole, (left * n * whole + size.kv_bytes * whole) // max(1, each))
-
-
-def _bytes_on_gpu(size: ModelSize, gpu_layers: int) -> int:
-    """Weights, KV cache and compute buffer; the first layer to go is the output, without KV."""
-    if gpu_layers <= 0:
-        return 0
-    weights = size.file_bytes * gpu_layers // (size.num_layers + 1)
-    kv = size.kv_bytes * (gpu_layers - 1) // max(1, size.num_layers)
-    return weights + kv + size.compute_bytes
-
-
-def _rooms_after(size: ModelSize, gpu_layers: int, rooms: Sequence[int]) -> list[int]:
-    """What a placed model leaves; llama.cpp splits it in proportion to the free memory."""
-    if gpu_layers <= 0 or not sum(rooms):
-        return list(rooms)
-    buffers = size.compute_bytes * (len(rooms) - 1)
-    used = _bytes_on_gpu(size, gpu_layers) + buffers
-    return [max(0, room - used * room // sum(rooms)) for room in rooms]

@@ -1,7 +1,9 @@
 """A scripted engine: the whole protocol without a model.
 
-It ships, because the app's demonstration and everybody's tests use it. Tokens are words;
-what a sequence continues with, and what a probe reads, comes from a script.
+It ships, because the app's demonstration and everybody's tests use it. Tokens are words,
+and a token's id is its word's bytes behind a mark of the vocabulary, so that two engines of
+one vocabulary can exchange ids. What a sequence continues with, and what a probe reads,
+comes from a script.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -95,22 +98,25 @@ class FakeEngine:
         self._book = SequenceBook(num_cells, self.max_sequences)
         self._sequences: dict[int, list[int]] = {}
         self._running: dict[int, tuple[StepJob, StepSplitter, int]] = {}
-        self._words: list[str] = []
-        self._ids: dict[str, int] = {}
+        self._mark = b"\x01" + zlib.crc32(vocabulary_name.encode()).to_bytes(4, "big")
         self._prefilled = self._decoded = 0
 
     def reserve(self, num_tokens: int) -> None:
+        if self._sequences:
+            raise DecodeError("The KV cache cannot change its size while sequences are open.")
         self.history.append(("reserve", num_tokens))
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         return [self._id(word) for word in _WORDS.findall(text)]
 
     def open(self, tokens: Sequence[int]) -> int:
+        self._check_cancelled()
         self.history.append(("open", len(tokens)))
+        if not tokens:
+            raise DecodeError("A sequence needs at least one token.")
         seq_id = self._take(self._book.open())
         self._sequences[seq_id] = []
-        (result,) = self.extend([ExtendJob(seq_id=seq_id, tokens=tokens)])
-        if result.no_room or not tokens:
+        if self._extend(ExtendJob(seq_id=seq_id, tokens=tokens)).no_room:
             self.release(seq_id)
             raise DecodeError(f"A prompt of {len(tokens)} tokens does not fit.")
         return seq_id
@@ -129,7 +135,7 @@ class FakeEngine:
 
     def text(self, seq_id: int) -> str:
         """A sequence's whole text."""
-        return "".join(self._words[token] for token in self._sequences[seq_id])
+        return "".join(map(self._word, self._sequences[seq_id]))
 
     def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
         self._check_cancelled()
@@ -180,7 +186,7 @@ class FakeEngine:
         self._prefilled += len(job.tokens) + len(job.suffix)
         probe = None
         if job.suffix:
-            asked = self.text(job.seq_id) + "".join(self._words[token] for token in job.suffix)
+            asked = self.text(job.seq_id) + "".join(map(self._word, job.suffix))
             said = self._script.probe(asked)
             probe = tuple(self._log_prob(said, candidate) for candidate in job.candidates)
         return Extended(
@@ -190,7 +196,7 @@ class FakeEngine:
         )
 
     def _log_prob(self, said: Mapping[str, float], candidate: Sequence[int]) -> float:
-        total = math.fsum(said.get(self._words[token], 0.0) for token in candidate)
+        total = math.fsum(said.get(self._word(token), 0.0) for token in candidate)
         if math.isnan(total):
             return math.nan
         return math.log(total) if total > 0 else -math.inf
@@ -227,10 +233,13 @@ class FakeEngine:
         return "kv_cache_full" if count > self._book.free_cells else None
 
     def _id(self, word: str) -> int:
-        if word not in self._ids:
-            self._ids[word] = len(self._words)
-            self._words.append(word)
-        return self._ids[word]
+        return int.from_bytes(self._mark + word.encode("utf-8"), "big")
+
+    def _word(self, token: int) -> str:
+        raw = token.to_bytes((token.bit_length() + 7) // 8, "big")
+        if not raw.startswith(self._mark):
+            raise DecodeError(f"{self.info.name}: {token} is no token of this vocabulary.")
+        return raw[len(self._mark) :].decode("utf-8")
 
     def _take(self, seq_id: int | None) -> int:
         if seq_id is None:

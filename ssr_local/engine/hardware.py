@@ -1,14 +1,16 @@
-"""What the operating system says about the processor and the memory."""
+"""What the operating system says about the processor, the memory and graphics cards."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -22,11 +24,25 @@ _FEATURES = (
 _OTHER_FEATURE_NAMES = {"asimd": "neon", "asimddp": "dotprod", "avx1.0": "avx"}
 
 
+GraphicsMaker = Literal["nvidia", "amd", "intel", "apple"]
+
+_MAKERS: dict[str, GraphicsMaker] = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
+_MAKER_NAMES = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel", "apple": "Apple"}
+_DISPLAY_CLASS = "0x03"
+
+
 class Memory(Struct, frozen=True):
     """Main memory this process may use, limits of its container included."""
 
     total_bytes: int
     available_bytes: int
+
+
+class Graphics(Struct, frozen=True):
+    """A graphics processor that llama.cpp could use if it is built for it."""
+
+    name: str
+    maker: GraphicsMaker
 
 
 def physical_cores() -> int:
@@ -77,6 +93,22 @@ def processor_features() -> tuple[str, ...]:
     if sys.platform == "win32":
         return _windows_features()
     return ()
+
+
+def graphics() -> tuple[Graphics, ...]:
+    """The graphics processors of this machine, whatever llama.cpp is built for."""
+    found: list[Graphics] = []
+    if sys.platform == "linux":
+        found = _linux_graphics(_ROOT)
+    elif sys.platform == "darwin" and platform.machine() == "arm64":
+        found = [Graphics(f"{processor_name()} GPU", "apple")]
+    elif sys.platform == "win32":
+        found = _windows_graphics()
+    if not any(one.maker == "nvidia" for one in found) and shutil.which("nvidia-smi"):
+        # Inside WSL and some containers only the driver's own tool sees the card.
+        names = _output_of(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
+        found += [Graphics(name.strip(), "nvidia") for name in names.splitlines() if name.strip()]
+    return tuple(found)
 
 
 # Linux --------------------------------------------------------------------------------
@@ -158,6 +190,22 @@ def _cgroup_folders(root: Path, controller: str) -> list[Path]:
             group = top / inside.strip().lstrip("/")
             folders += [group, *(parent for parent in group.parents if parent.is_relative_to(top))]
     return [folder for folder in dict.fromkeys(folders) if ".." not in folder.parts]
+
+
+def _linux_graphics(root: Path) -> list[Graphics]:
+    """Display controllers on the PCI bus; only NVIDIA's driver tells their names."""
+    names = []
+    for file in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
+        fields = dict(line.partition(":")[::2] for line in _read(file).splitlines())
+        names.append(fields.get("Model", "").strip())
+    found = []
+    for device in sorted(root.glob("sys/bus/pci/devices/*")):
+        maker = _MAKERS.get(_read(device / "vendor"))
+        if maker is None or not _read(device / "class").startswith(_DISPLAY_CLASS):
+            continue
+        name = names.pop(0) if maker == "nvidia" and names else ""
+        found.append(Graphics(name or f"{_MAKER_NAMES[maker]} graphics", maker))
+    return found + [Graphics(name or "NVIDIA graphics", "nvidia") for name in names]
 
 
 def _number(folder: Path, *names: str) -> int | None:
@@ -282,3 +330,22 @@ if sys.platform == "win32":
         numbers = {"neon": 19, "avx": 39, "avx2": 40, "avx512f": 41, "dotprod": 43}
         present = ctypes.windll.kernel32.IsProcessorFeaturePresent
         return _known_features(name for name, number in numbers.items() if present(number))
+
+    def _windows_graphics() -> list[Graphics]:
+        path = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
+        found = []
+        for number in range(16):
+            try:
+                with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, rf"{path}\{number:04}") as key:
+                    name = str(winreg.QueryValueEx(key, "DriverDesc")[0])
+            except OSError:
+                continue
+            if maker := _maker_in(name):
+                found.append(Graphics(name, maker))
+        return found
+
+    def _maker_in(name: str) -> GraphicsMaker | None:
+        words: dict[str, GraphicsMaker] = {
+            "nvidia": "nvidia", "radeon": "amd", "amd": "amd", "intel": "intel",
+        }  # fmt: skip
+        return next((maker for word, maker in words.items() if word in name.lower()), None)

@@ -102,7 +102,13 @@ class _Sequence:
 
 @dataclass(slots=True)
 class _RunningStep:
+    """``whole_tokens`` and ``whole_text`` are the lengths of sequence and step where the
+    characters were last complete.
+    """
+
     job: StepJob
+    whole_tokens: int
+    whole_text: int = 0
     splitter: StepSplitter = field(default_factory=StepSplitter)
     decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -179,10 +185,10 @@ class NativeEngine:
         if result.no_room:
             self.release(seq_id)
             raise DecodeError(
-                f"A prompt of {len(tokens)} tokens does not fit"
-                f" into a KV cache of {self._binding.num_cells} cells.",
+                f"A prompt of {len(tokens)} tokens does not fit:"
+                f" there is room for {min(self.max_tokens, self._book.free_cells)}.",
                 "",
-                "Give a larger --ctx or a shorter problem.",
+                "Give a shorter problem, or a larger --ctx if the model allows one.",
             )
         return seq_id
 
@@ -223,7 +229,7 @@ class NativeEngine:
                 # The sampler outlives the step: a path's draws go on from step to step.
                 sequence.sampler = self._binding.new_sampler(job.sampling)
                 sequence.sampling = job.sampling
-            self._running[job.seq_id] = _RunningStep(job)
+            self._running[job.seq_id] = _RunningStep(job, len(sequence.tokens))
 
     def stop_step(self, seq_id: int) -> None:
         self._running.pop(seq_id, None)
@@ -404,18 +410,22 @@ class NativeEngine:
         before = len(step.splitter.text)
         end = step.splitter.push(text)
         if end is not None:
-            if end < before + len(text):
-                self._keep_part_of_last_token(sequence, seq_id, text[: end - before])
+            if end < before + len(text) or step.inside_character:
+                self._cut_inside_token(sequence, step, end)
             return self._end_step(seq_id, text[: end - before], "blank_line", 1)
+        if not step.inside_character:
+            step.whole_tokens, step.whole_text = len(sequence.tokens), len(step.splitter.text)
         limit = step.job.max_tokens + (_CHARACTER_TOKENS if step.inside_character else 0)
         if step.num_tokens >= limit:
             rest = step.decoder.decode(b"", True)
             return self._end_step(seq_id, text + rest, "token_limit", 1)
         return Delta(seq_id, text, 1)
 
-    def _keep_part_of_last_token(self, sequence: _Sequence, seq_id: int, text: str) -> None:
-        """The step ends inside its last token: put the tokens of the part before in its place."""
-        del sequence.tokens[-1]
+    def _cut_inside_token(self, sequence: _Sequence, step: _RunningStep, end: int) -> None:
+        """The step ends inside its last token: put tokens of the part before in its place."""
+        text = step.splitter.text[step.whole_text : end]
+        del sequence.tokens[step.whole_tokens :]
+        self._drop_cells(step.job.seq_id, len(sequence.tokens))
         sequence.tokens.extend(self._binding.tokenize(text, False))
 
     def _end_step(self, seq_id: int, text: str, end: StepEnd, num_tokens: int = 0) -> Delta:

@@ -47,11 +47,12 @@ class SequenceBook:
 
     def fork(self, seq_id: int) -> int | None:
         """A new id that holds the same cells, or None when all ids are taken."""
+        cells = self._cells[seq_id]
         new_id = self.open()
         if new_id is None:
             return None
-        self._cells[new_id] = list(self._cells[seq_id])
-        for cell in self._cells[new_id]:
+        self._cells[new_id] = list(cells)
+        for cell in cells:
             self._holders[cell] += 1
         return new_id
 

@@ -16,9 +16,9 @@ from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct
 
-from ssr_local.config import parse_toml, printable, quoted, read_bounded
 from ssr_local.errors import ConfigError, UsageError
 from ssr_local.records import UNKNOWN_LETTER, Strategy
+from ssr_local.toml_file import parse_toml, printable, quoted, read_bounded
 
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""

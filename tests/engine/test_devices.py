@@ -15,11 +15,9 @@ from ssr_local.engine import hardware
 from ssr_local.engine.devices import (
     Device,
     Memory,
-    ModelSize,
     memory,
     physical_cores,
     place_layers,
-    place_pair,
     processor_features,
     processor_name,
     step_down,
@@ -37,19 +35,17 @@ def gpu(free: float, name: str = "GPU0", kind: str = "gpu") -> Device:
 
 
 # 9 layers and the output: 100 MiB each, 20 MiB of KV a layer, 80 MiB of buffers.
-SIZE = ModelSize(num_layers=9, file_bytes=1000 * MIB, kv_bytes=180 * MIB, compute_bytes=80 * MIB)
+SIZE = {
+    "num_layers": 9,
+    "file_bytes": 1000 * MIB,
+    "kv_bytes": 180 * MIB,
+    "compute_bytes": 80 * MIB,
+}
 WHOLE = (1000 + 180 + 80) / 1024
 
 
-def place(devices: list[Device], requested: int, size: ModelSize = SIZE) -> tuple[int, str]:
-    placed = place_layers(
-        num_layers=size.num_layers,
-        file_bytes=size.file_bytes,
-        kv_bytes=size.kv_bytes,
-        compute_bytes=size.compute_bytes,
-        devices=devices,
-        requested=requested,
-    )
+def place(devices: list[Device], requested: int, size: dict[str, int] = SIZE) -> tuple[int, str]:
+    placed = place_layers(devices=devices, requested=requested, **size)
     return placed.gpu_layers, placed.reason
 
 
@@ -100,9 +96,12 @@ def test_place_layers(devices: list[Device], requested: int, layers: int, words:
 def test_auto_never_exceeds_the_free_memory(
     num_layers: int, file_bytes: int, kv: int, compute: int, free: list[int], requested: int
 ) -> None:
-    size = ModelSize(
-        num_layers=num_layers, file_bytes=file_bytes, kv_bytes=kv, compute_bytes=compute
-    )
+    size = {
+        "num_layers": num_layers,
+        "file_bytes": file_bytes,
+        "kv_bytes": kv,
+        "compute_bytes": compute,
+    }
     devices = [Device(f"G{i}", "", "gpu", f, f) for i, f in enumerate(free)]
     layers, reason = place(devices, requested, size)
     assert 0 <= layers <= num_layers + 1
@@ -110,52 +109,6 @@ def test_auto_never_exceeds_the_free_memory(
     if requested == -1 and layers > 0:
         weights = file_bytes * layers // (num_layers + 1)
         assert weights + kv * (layers - 1) // num_layers <= 0.9 * sum(free)
-
-
-LARGE = ModelSize(num_layers=19, file_bytes=4000 * MIB, kv_bytes=380 * MIB, compute_bytes=100 * MIB)
-BOTH = (1000 + 180 + 80 + 4000 + 380 + 100) / 1024
-
-
-@pytest.mark.parametrize(
-    ("room", "requested", "draft", "target"),
-    [
-        (None, -1, 0, 0),
-        (BOTH, -1, 10, 20),
-        (BOTH - 1 / 1024, -1, 10, 19),
-        # The target's first layer needs 200 + 100 MiB, each further one 220.
-        (WHOLE + (200 + 220 * 6 + 100) / 1024, -1, 10, 7),
-        (WHOLE + 200 / 1024, -1, 10, 0),
-        (WHOLE, -1, 10, 0),
-        ((100 * 5 + 20 * 4 + 80) / 1024, -1, 5, 0),
-        (0.01, -1, 0, 0),
-        (BOTH, 0, 0, 0),
-        (BOTH, 4, 4, 4),
-        (BOTH, 15, 10, 15),
-    ],
-)
-def test_place_pair(room: float | None, requested: int, draft: int, target: int) -> None:
-    devices = [CPU] if room is None else [CPU, gpu(room)]
-    placed = place_pair(SIZE, LARGE, devices, requested)
-    assert (placed.draft.gpu_layers, placed.target.gpu_layers) == (draft, target)
-    assert placed.draft.reason
-    assert placed.target.reason
-
-
-def test_a_pair_on_two_devices_does_not_count_memory_twice() -> None:
-    devices = [gpu(2.0), gpu(2.0, "GPU1")]
-    placed = place_pair(SIZE, LARGE, devices, -1)
-    alone = place_layers(
-        num_layers=19,
-        file_bytes=4000 * MIB,
-        kv_bytes=380 * MIB,
-        compute_bytes=100 * MIB,
-        devices=devices,
-        requested=-1,
-    )
-    assert placed.draft.gpu_layers == 10
-    # 4096 MiB less the draft's 1340 with its second buffer: 2 x (1378 - 100) // 220.
-    assert placed.target.gpu_layers == 10
-    assert placed.target.gpu_layers < alone.gpu_layers
 
 
 @pytest.mark.parametrize(
@@ -311,12 +264,47 @@ def test_features(words: str, features: tuple[str, ...]) -> None:
     assert hardware._known_features(words.split()) == features
 
 
+def pci(slot: str, vendor: str, kind: str) -> dict[str, str]:
+    folder = f"sys/bus/pci/devices/0000:{slot}"
+    return {f"{folder}/vendor": f"{vendor}\n", f"{folder}/class": f"{kind}\n"}
+
+
+NVIDIA_NAMED = {"proc/driver/nvidia/gpus/0000:01:00.0/information": "Model: \t RTX 4090\nIRQ: 5\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, []),
+        (pci("00:02.0", "0x8086", "0x030000"), [("Intel graphics", "intel")]),
+        (pci("03:00.0", "0x1002", "0x038000"), [("AMD graphics", "amd")]),
+        (pci("01:00.0", "0x10de", "0x030200"), [("NVIDIA graphics", "nvidia")]),
+        (pci("01:00.0", "0x10de", "0x030200") | NVIDIA_NAMED, [("RTX 4090", "nvidia")]),
+        (NVIDIA_NAMED, [("RTX 4090", "nvidia")]),
+        # A network card, a card's sound, and a virtual machine's display.
+        (pci("00:1f.6", "0x8086", "0x020000"), []),
+        (pci("01:00.1", "0x10de", "0x040300"), []),
+        (pci("00:01.0", "0x1234", "0x030000"), []),
+        (
+            pci("00:02.0", "0x8086", "0x030000") | pci("01:00.0", "0x10de", "0x030000"),
+            [("Intel graphics", "intel"), ("NVIDIA graphics", "nvidia")],
+        ),
+    ],
+)
+def test_graphics_on_linux(
+    tmp_path: Path, files: dict[str, str], found: list[tuple[str, str]]
+) -> None:
+    graphics = hardware._linux_graphics(write_tree(tmp_path, files))
+    assert [(one.name, one.maker) for one in graphics] == found
+
+
 def test_this_machine_answers() -> None:
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
     found = memory()
     assert 0 < found.available_bytes <= found.total_bytes
     assert processor_name().strip()
     assert isinstance(processor_features(), tuple)
+    assert isinstance(hardware.graphics(), tuple)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="affinity is Linux's")

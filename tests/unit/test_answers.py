@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssr_local.answers.values import exact_value
 from ssr_local.answers import EQUIVALENT, Comparison, compare, extract_answer, normalise
+from ssr_local.answers.values import exact_value
 from ssr_local.errors import HelperError
 from ssr_local.isolation import Helper
 

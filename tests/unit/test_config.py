@@ -18,12 +18,12 @@ from ssr_local.config import (
     Settings,
     config_file,
     load_settings,
-    parse_toml,
     save_setting,
     variable_name,
 )
 from ssr_local.errors import ConfigError, UsageError
 from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.toml_file import parse_toml
 
 ROOT = Path(__file__).parents[2]
 
@@ -295,7 +295,7 @@ def test_a_mistyped_variable_is_warned_about(file: Path, variable: str, expected
     assert warning.isprintable()
 
 
-@pytest.mark.parametrize("name", ["DATA_DIR", "CACHE_DIR", "CONFIG_DIR"])
+@pytest.mark.parametrize("name", ["DATA_DIR", "CACHE_DIR", "CONFIG_DIR", "DEMO_SPEED"])
 def test_folder_variables_are_no_mistakes(file: Path, name: str) -> None:
     assert load(file, env={f"SSR_LOCAL_{name}": "/x"}).warnings == ()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local.display import clean, one_line
+from ssr_local.display import clean, human_bytes, one_line, printable, quoted
 
 HOSTILE = st.text(
     st.sampled_from("\x1b\x9b\x9d\x90\x9c\x07\\[]P0;mJ \n\r\t\u202e\u2028\ud800ab")
@@ -40,6 +40,11 @@ HOSTILE = st.text(
         ("a\u202eb\u2066c\u200fd\u061ce\u00adf", "abcdef"),
         ("half \ud800 pair", "half  pair"),
         ("می\u200cخواهم 👩\u200d🔬", "می\u200cخواهم 👩\u200d🔬"),
+        ("\x1b[?1049h\x1b[2J\x1b[1;1Hgone", "gone"),
+        ("\x1b[38:2::1:2:3mtrue colour", "true colour"),
+        ("\x1b]52;c;cm0gLXJm\x07copied", "copied"),
+        ("\x1b_Gkitty\x1b\\\x1b^pm\x1b\\\x1bXsos\x1b\\text", "text"),
+        ("שלום עולם 日本語 e\u0301 क्षि 🇩🇪 ∫₀¹ x²", "שלום עולם 日本語 e\u0301 क्षि 🇩🇪 ∫₀¹ x²"),
     ],
 )
 def test_clean(text: str, shown: str) -> None:
@@ -79,9 +84,45 @@ def test_one_line(text: str, limit: int, shown: str) -> None:
     assert one_line(text, limit) == shown
 
 
-@pytest.mark.parametrize("piece", ["\x1b]", "\x9d", "\x1b[", "\x9b0", "\x1b ", "\x9d0\x1b", "\x1bP ;"])
+@pytest.mark.parametrize(
+    "piece", ["\x1b]", "\x9d", "\x1b[", "\x9b0", "\x1b ", "\x9d0\x1b", "\x1bP ;"]
+)
 def test_time_grows_with_the_length_alone(piece: str) -> None:
     started = time.perf_counter()
     clean(piece * 200_000)
     clean(piece + "0" * 200_000)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (491400064, "491 MB"), (1_608_720_832, "1.6 GB")],
+)
+def test_human_bytes(size: int, shown: str) -> None:
+    assert human_bytes(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a\x1b[2J'\udcff", '"a\\x1b[2J\'\\udcff"'),
+        ("x" * 60, f"'{'x' * 60}'"),
+        ("x" * 61, f"'{'x' * 60}...'"),
+        (7, "7"),
+        (True, "True"),
+        (None, "None"),
+        (2**64 - 1, "18446744073709551615"),
+        (2**64, "an integer of more than 64 bits"),
+        pytest.param(-(1 << 40_000), "an integer of more than 64 bits", id="40000 bits"),
+        ({"a": 1}, "a table"),
+        ([1 << 40_000], "a list"),
+    ],
+)
+def test_quoted(value: object, shown: str) -> None:
+    assert quoted(value) == shown
+
+
+@given(st.text())
+def test_printable_keeps_the_length(text: str) -> None:
+    assert printable(text).isprintable()
+    assert len(printable(text)) == len(text)

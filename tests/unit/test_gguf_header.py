@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssr_local.errors import ModelDamagedError, ModelNotFoundError
-from ssr_local.gguf_header import GGUFHeader, display_name, estimate_kv_bytes, read_header
+from ssr_local.gguf_header import GGUFHeader, estimate_kv_bytes, read_header
 from tests.tiny_gguf import CHATML, token_texts, write_tiny_mamba, write_tiny_model
 
 U32, STRING, ARRAY, U64 = 4, 8, 9, 10
@@ -284,14 +284,6 @@ def test_a_model_without_a_name_is_called_after_its_file(
     read: Callable[[bytes], GGUFHeader], values: tuple[bytes, ...]
 ) -> None:
     assert read(gguf_bytes(*values)).title == "model.gguf"
-
-
-@given(st.text(max_size=300), st.integers(0, 100))
-def test_printable_text_is_printable(text: str, limit: int) -> None:
-    shown = display_name(text, limit)
-    assert shown.isprintable()
-    assert len(shown) <= limit
-    assert display_name(shown, limit) == shown.rstrip()
 
 
 @pytest.mark.parametrize(

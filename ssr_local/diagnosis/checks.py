@@ -1,0 +1,329 @@
+"""What the doctor makes of the facts: each check a function that returns a finding. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ssr_local.diagnosis.findings import Finding, State
+from ssr_local.display import human_bytes, one_line
+from ssr_local.download import LocalModel
+from ssr_local.engine.devices import Device
+from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
+from ssr_local.registry import ModelSpec
+from ssr_local.speed import EngineFacts, ModelSpeed
+from ssr_local.verification import VERIFIERS, Judge
+
+_README = "see 'GPUs' in the README"
+
+# llama.cpp's names of what it is built for -> the processor's.
+_LIBRARY_FEATURES = {
+    **{"AVX": "avx", "AVX2": "avx2", "FMA": "fma", "F16C": "f16c", "AVX_VNNI": "avx_vnni"},
+    **{"AVX512": "avx512f", "AVX512_VNNI": "avx512_vnni", "AVX512_BF16": "avx512_bf16"},
+    **{"AMX_INT8": "amx_int8", "NEON": "neon", "DOTPROD": "dotprod"},
+    **{"MATMUL_INT8": "i8mm", "SVE": "sve"},
+}
+# Every system tells whether the processor has these; without them such a library dies.
+_DEADLY = ("avx", "avx2", "avx512f")
+_INSTALL = (
+    "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
+    " llama-cpp-python"
+)
+_BACK_ENDS: dict[GraphicsMaker, str] = {
+    "nvidia": "-DGGML_CUDA=on",
+    "amd": "-DGGML_VULKAN=on",
+    "intel": "-DGGML_VULKAN=on",
+    "apple": "-DGGML_METAL=on",
+}
+_WHEELS = "https://abetlen.github.io/llama-cpp-python/whl/"
+_WHEEL_FOLDERS: dict[GraphicsMaker, str] = {
+    "nvidia": "cu124",
+    "amd": "vulkan",
+    "intel": "vulkan",
+    "apple": "metal",
+}
+
+_NOISY_SPREAD = 1.5
+_FAIR_SHARE = 0.9
+_BUSY_LOAD = 0.6
+
+
+# The machine -------------------------------------------------------------------
+
+
+def processor(name: str, cores: int, logical: int, threads: int) -> Finding:
+    """The processor, and whether as many threads as asked for make sense on it."""
+    value = f"{one_line(name, 80)}, {_count(cores, 'core')}, {_count(threads, 'thread')} used"
+    if threads > logical:
+        return Finding(
+            "processor",
+            "warning",
+            value,
+            f"More threads than processors make it slower: leave --threads out, or give {cores}.",
+        )
+    return Finding("processor", "ok", value)
+
+
+def processor_load(load_average: float, cores: int) -> Finding:
+    """Whether other programs keep the processor busy."""
+    value = f"{load_average:.1f} programs running on {_count(cores, 'core')}"
+    if load_average > _BUSY_LOAD * cores:
+        return Finding(
+            "load", "warning", value, "Close other programs: every speed measured now is too low."
+        )
+    return Finding("load", "ok", value)
+
+
+def main_memory(memory: Memory) -> Finding:
+    """Main memory as the system tells it."""
+    if not memory.total_bytes:
+        return Finding("memory", "ok", "not known on this system")
+    return Finding(
+        "memory",
+        "ok",
+        f"{human_bytes(memory.total_bytes)}, {human_bytes(memory.available_bytes)} of it free",
+    )
+
+
+def folder(name: str, path: str, writable: bool, loss: str) -> Finding:
+    """A folder of ours; ``loss`` is what does not work when it cannot be written to."""
+    if writable:
+        return Finding(f"{name} folder", "ok", path)
+    return Finding(
+        f"{name} folder",
+        "warning",
+        f"{path} cannot be written to: {loss}",
+        f"Set SSR_LOCAL_{name.upper()}_DIR to a folder you can write to.",
+    )
+
+
+# The engine --------------------------------------------------------------------
+
+
+def instruction_sets(has: Sequence[str], system_info: str) -> Finding:
+    """What the processor can do against what the installed library is built for."""
+    named = re.findall(r"(\w+) = 1", system_info)
+    built = {_LIBRARY_FEATURES[name] for name in named if name in _LIBRARY_FEATURES}
+    rebuild = f'Rebuild it here: CMAKE_ARGS="-DGGML_NATIVE=on" {_INSTALL}'
+    if not named or not has:
+        return Finding("instruction sets", "ok", "not known")
+    if lacking := [name for name in _DEADLY if name in built and name not in has]:
+        return Finding(
+            "instruction sets",
+            "problem",
+            f"llama.cpp is built for {', '.join(lacking)}, which this processor does not have",
+            rebuild,
+        )
+    used = ", ".join(name for name in has if name in built) or "none"
+    if unused := [name for name in has if name not in built]:
+        return Finding(
+            "instruction sets",
+            "warning",
+            f"uses {used}; built without {', '.join(unused)}, which this processor has",
+            rebuild,
+        )
+    return Finding("instruction sets", "ok", f"uses {used}")
+
+
+def back_ends(system_info: str) -> Finding:
+    """What the installed library can compute on."""
+    names = dict.fromkeys(re.findall(r"(\w+) : ", system_info))
+    gpu = "" if set(names) - {"CPU", "BLAS"} else "; none for a GPU"
+    return Finding("back ends", "ok", (", ".join(names) or "not known") + (gpu if names else ""))
+
+
+def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) -> Finding:
+    """The graphics processors there are against those the installed library can use."""
+    usable = usable_gpus(engine)
+    names = ", ".join(one_line(one.name, 60) for one in present)
+    if usable:
+        seen = ", ".join(
+            f"{one.description or one.name} ({human_bytes(one.free_bytes)} free)" for one in usable
+        )
+        asked = "; not used, as asked (--gpu-layers 0)" if gpu_layers == 0 else ""
+        return Finding("graphics", "ok", f"{seen}{asked}")
+    blind = "; llama.cpp is built for one but sees none" if engine.can_offload else ""
+    if not present:
+        value = f"none found{blind}; models run on the processor"
+        advice = "--gpu-layers has no effect: leave it out." if gpu_layers > 0 else ""
+        return Finding("graphics", "warning" if advice else "ok", value, advice)
+    if engine.can_offload:
+        return Finding("graphics", "warning", f"{names}{blind}", "Install or repair its driver.")
+    # What shares the main memory with the processor is rarely faster than it, save Apple's.
+    best = min(present, key=lambda one: list(_BACK_ENDS).index(one.maker))
+    state: State = "ok" if best.maker == "intel" or gpu_layers == 0 else "warning"
+    return Finding(
+        "graphics", state, f"{names}; llama.cpp is built without GPU support", _gpu_build(best)
+    )
+
+
+def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
+    """The graphics processors the library can put layers on."""
+    if not engine.can_offload:
+        return ()
+    return tuple(device for device in engine.devices if device.kind in ("gpu", "igpu"))
+
+
+def _gpu_build(gpu: Graphics) -> str:
+    return (
+        f'To use it: CMAKE_ARGS="{_BACK_ENDS[gpu.maker]}" {_INSTALL}, or take a ready wheel from'
+        f" {_WHEELS}{_WHEEL_FOLDERS[gpu.maker]} ({_README})"
+    )
+
+
+# The models --------------------------------------------------------------------
+
+
+def model_file(role: str, spec: ModelSpec, here: LocalModel, known_hash: bool) -> Finding:
+    """Whether a model's file is here and whole."""
+    name = one_line(spec.name, 60)
+    pull = f"ssr-local models pull {name}"
+    if here.state == "missing":
+        advice = f"Fetch it: {pull}" if spec.in_place is None else f"Put it at {here.path}."
+        size = human_bytes(here.total_bytes) if here.total_bytes else "size not known"
+        return Finding(role, "problem", f"{name}: missing ({size})", advice)
+    if here.state == "partial":
+        total = human_bytes(here.total_bytes) if here.total_bytes else "?"
+        value = f"{name}: {human_bytes(here.present_bytes)} of {total} fetched"
+        return Finding(role, "problem", value, f"Go on: {pull}")
+    if here.state == "damaged":
+        advice = f"Fetch it again: {pull}"
+        if spec.in_place is not None:
+            advice = f"Replace {here.path}, or give another file."
+        return Finding(role, "problem", f"{name}: its file is damaged", advice)
+    value = f"{name}: present, {human_bytes(here.present_bytes)}"
+    if here.checked:
+        return Finding(role, "ok", f"{value}, hash checked")
+    if not known_hash:
+        return Finding(role, "ok", f"{value}, no published hash to check")
+    return Finding(
+        role, "warning", f"{value}, hash not checked", f"Check it: ssr-local models verify {name}"
+    )
+
+
+def context(role: str, context_length: int, wanted: int) -> Finding:
+    """Whether one path's budget fits into what the model was trained for, in tokens."""
+    name, value = f"{role} context", f"{context_length} tokens"
+    if context_length < wanted:
+        return Finding(
+            name,
+            "warning",
+            f"{value}; a path may need {wanted}",
+            f"Give a smaller --max-tokens, at most {max(1, context_length // 2)} or so.",
+        )
+    return Finding(name, "ok", value)
+
+
+def chat_template(role: str, present: bool) -> Finding:
+    """Whether the model's file says how it wants to be spoken to."""
+    name = f"{role} chat template"
+    if present:
+        return Finding(name, "ok", "present")
+    return Finding(
+        name,
+        "warning",
+        "none in its file; the one for its family built into ssr-local is used",
+        "Take an 'instruct' or 'chat' version of the model.",
+    )
+
+
+def kv_cache(role: str, default: tuple[int, int], own: tuple[int, int]) -> Finding:
+    """Memory of the KV cache: (cells, bytes) under the default options and the user's."""
+    text = "{1} for {0} cells, with the {2} options"
+    shown = [text.format(default[0], human_bytes(default[1]), "default")]
+    if own != default:
+        shown.append(text.format(own[0], human_bytes(own[1]), "present"))
+    return Finding(f"{role} KV cache", "ok", "; ".join(shown))
+
+
+def memory_needed(needed: int, memory: Memory, gpu_bytes: int) -> Finding:
+    """Whether both files and both KV caches fit into main memory and the GPU's."""
+    name = "memory needed"
+    value = f"{human_bytes(needed)} for both models and their KV caches"
+    if not memory.total_bytes:
+        return Finding(name, "ok", value)
+    smaller = "Take a smaller pair (ssr-local models list), or give a smaller --ctx"
+    if needed > memory.total_bytes + gpu_bytes:
+        total = human_bytes(memory.total_bytes + gpu_bytes)
+        return Finding(name, "problem", f"{value}; this machine has {total}", f"{smaller}.")
+    if needed > memory.available_bytes + gpu_bytes:
+        free = human_bytes(memory.available_bytes + gpu_bytes)
+        return Finding(name, "warning", f"{value}; {free} are free", f"Close programs. {smaller}.")
+    return Finding(name, "ok", value)
+
+
+def disk_space(path: str, free: int, missing: int) -> Finding:
+    """Whether what is still to be fetched fits into the models folder."""
+    value = f"{human_bytes(free)} free in {path}"
+    if not missing:
+        return Finding("disk space", "ok", value)
+    value += f", {human_bytes(missing)} to fetch"
+    if missing > free:
+        return Finding(
+            "disk space",
+            "problem",
+            value,
+            "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
+        )
+    return Finding("disk space", "ok", value)
+
+
+def calibration(judge: Judge, verifier: str) -> Finding:
+    """Whether the scores of the verifier in force mean something for this pair."""
+    if not judge.notice:
+        return Finding("calibration", "ok", f"there is one for the verifier {verifier}")
+    free = [name for name in VERIFIERS if not Judge(name, 0.0, {}).notice]
+    return Finding(
+        "calibration",
+        "warning",
+        judge.notice,
+        f"Take the default pair, or a verifier that needs none: {', '.join(free)}.",
+    )
+
+
+def vocabularies(draft: ModelSpeed | None, target: ModelSpeed | None) -> Finding:
+    """Whether the models can exchange tokens; only loading both tells."""
+    if draft is None or target is None:
+        return Finding("vocabularies", "ok", "not compared: that needs both models loaded")
+    if draft.vocabulary == target.vocabulary:
+        return Finding("vocabularies", "ok", "equal: draft and target exchange tokens")
+    return Finding(
+        "vocabularies",
+        "warning",
+        "different: steps are handed over as text and tokenized again",
+        "It works and costs time; two models of one family exchange tokens.",
+    )
+
+
+# Speed -------------------------------------------------------------------------
+
+
+def speed(role: str, measured: ModelSpeed) -> Finding:
+    """How fast a model is here."""
+    value = (
+        f"loaded in {measured.load_s:.1f} s; prefill {measured.prefill:.0f}, decode"
+        f" {measured.decode_one:.1f} (1 path), {measured.decode_three:.1f} (3 paths) tokens/s"
+        f" on {one_line(measured.device, 80)}"
+    )
+    if is_disturbed(measured):
+        return Finding(
+            f"{role} speed",
+            "warning",
+            f"{value}; other programs were in the way",
+            "Close them and measure again: these speeds are too low, and so are a run's meanwhile.",
+        )
+    return Finding(f"{role} speed", "ok", value)
+
+
+def is_disturbed(measured: ModelSpeed) -> bool:
+    """Whether other programs took time from the measurement.
+
+    llama.cpp's threads wait for one another at every layer: one that has to share its core
+    with another program can make all of them a hundred times slower.
+    """
+    share = measured.processor_share
+    return measured.spread > _NOISY_SPREAD or (share is not None and share < _FAIR_SHARE)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

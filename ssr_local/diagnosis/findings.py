@@ -1,0 +1,54 @@
+"""What the doctor finds, one thing at a time, by section."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ssr_local.display import one_line
+from ssr_local.errors import ConfigError, ModelError, SSRError
+
+State = Literal["ok", "warning", "problem"]
+SectionName = Literal["machine", "configuration", "engine", "models", "speed"]
+
+_SECTIONS: tuple[SectionName, ...] = ("machine", "configuration", "engine", "models", "speed")
+
+
+class Finding(Struct, frozen=True):
+    """One thing looked at: how it is, and what to do about it when that is not well."""
+
+    name: str
+    state: State
+    value: str
+    advice: str = ""
+
+
+class Section(Struct, frozen=True):
+    """Findings that belong together."""
+
+    name: SectionName
+    findings: tuple[Finding, ...]
+
+
+class Book:
+    """Findings as they come in, by section."""
+
+    def __init__(self) -> None:
+        self._findings: dict[SectionName, list[Finding]] = {name: [] for name in _SECTIONS}
+
+    def add(self, section: SectionName, *found: Finding) -> None:
+        """Enter findings behind those the section has."""
+        self._findings[section].extend(found)
+
+    def add_error(self, name: str, error: SSRError) -> None:
+        """An error as a problem, in the section that its kind belongs to."""
+        section: SectionName = "models" if isinstance(error, ModelError) else "engine"
+        if isinstance(error, ConfigError):
+            section = "configuration"
+        value = one_line(f"{error.what} {error.why}")
+        self.add(section, Finding(name, "problem", value, one_line(error.next_step)))
+
+    def sections(self) -> tuple[Section, ...]:
+        """What was found so far, without sections that have nothing."""
+        return tuple(Section(name, tuple(found)) for name, found in self._findings.items() if found)

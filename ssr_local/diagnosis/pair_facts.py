@@ -1,0 +1,160 @@
+"""The models of a pair as the doctor finds them: their files, their headers, their memory.
+
+Nothing is loaded, hashed or fetched here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from ssr_local import folders
+from ssr_local.config import Settings
+from ssr_local.coordinator.plan import plan_for
+from ssr_local.diagnosis import checks
+from ssr_local.diagnosis.findings import Book, Finding
+from ssr_local.display import one_line
+from ssr_local.download import LocalModel, known_sha256, local_state, missing_bytes
+from ssr_local.engine.demo import DEMO_PAIR
+from ssr_local.errors import ModelError, SSRError
+from ssr_local.gguf_header import GGUFHeader, estimate_kv_bytes, read_header
+from ssr_local.options import SolveOptions
+from ssr_local.records import Author
+from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.session import num_cells
+
+ROLES: tuple[Author, ...] = ("draft", "target")
+
+# A problem of some length; the KV cache is sized when the real one is known.
+_PROBLEM_TOKENS = 256
+_NAME_CHARS = 60
+
+
+class Cells(Struct, frozen=True):
+    """KV-cache cells per model: under the default options, and under those in force."""
+
+    default: int
+    own: int
+
+
+class PairModel(Struct, frozen=True, kw_only=True):
+    """A model of the pair before it is loaded; without a sound, whole file no header.
+
+    ``kv_bytes`` and ``default_kv_bytes`` are 0 without a header.
+    """
+
+    role: Author
+    spec: ModelSpec
+    here: LocalModel
+    header: GGUFHeader | None
+    kv_bytes: int = 0
+    default_kv_bytes: int = 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """Memory for the file and the KV cache."""
+        return (self.header.file_bytes if self.header else 0) + self.kv_bytes
+
+
+def cells_of(settings: Settings) -> Cells:
+    """How large a run makes its KV caches, for a problem of some length."""
+    default, own = SolveOptions(), settings.solve
+    return Cells(
+        num_cells(_PROBLEM_TOKENS, plan_for(default), default),
+        settings.engine.ctx or num_cells(_PROBLEM_TOKENS, plan_for(own), own),
+    )
+
+
+def look_at_pair(
+    settings: Settings, cells: Cells, book: Book
+) -> tuple[PairSpec | None, tuple[PairModel, ...]]:
+    """The pair and its models; None and nothing where there is no such pair."""
+    options = settings.engine
+    if options.pair == DEMO_PAIR and options.draft is None and options.target is None:
+        book.add("models", Finding("pair", "ok", "the demonstration; it needs no models"))
+        return None, ()
+    try:
+        registry = load_registry()
+        pair = resolve_pair(registry, pair=options.pair, draft=options.draft, target=options.target)
+        specs = {role: registry.model(getattr(pair, role)) for role in ROLES}
+    except SSRError as error:
+        book.add_error("pair", error)
+        return None, ()
+    book.add("models", Finding("pair", "ok", one_line(pair.name, _NAME_CHARS)))
+    path_tokens = num_cells(
+        _PROBLEM_TOKENS, plan_for(SolveOptions(method="target")), settings.solve
+    )
+    found = [_look_at_model(role, spec, cells, path_tokens, book) for role, spec in specs.items()]
+    _look_at_disk(tuple(specs.values()), book)
+    return pair, tuple(model for model in found if model is not None)
+
+
+def needed_bytes(models: Sequence[PairModel]) -> int | None:
+    """Memory for both models and their caches; None when one is not there."""
+    if len(models) < len(ROLES) or any(model.header is None for model in models):
+        return None
+    return sum(model.needed_bytes for model in models)
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next((one for one in (folder, *folder.parents) if os.path.lexists(one)), folder)
+
+
+def _look_at_model(
+    role: Author, spec: ModelSpec, cells: Cells, path_tokens: int, book: Book
+) -> PairModel | None:
+    """What is here of a model; None where not even that can be told."""
+    try:
+        here = local_state(spec)
+        book.add("models", checks.model_file(role, spec, here, known_sha256(spec) is not None))
+        model = PairModel(role=role, spec=spec, here=here, header=None)
+        return _with_header(model, cells, path_tokens, book) if here.state == "present" else model
+    except OSError as error:
+        value = f"{one_line(spec.name, _NAME_CHARS)}: {error.strerror}"
+        book.add("models", Finding(role, "problem", value, "Check the models folder."))
+        return None
+    except ModelError as error:
+        book.add_error(f"{role} file", error)
+        return model
+
+
+def _with_header(model: PairModel, cells: Cells, path_tokens: int, book: Book) -> PairModel:
+    """What the file says of itself. Raises ``ModelError`` before anything is entered."""
+    header, role = read_header(model.here.path), model.role
+    own = estimate_kv_bytes(header, cells.own)
+    default = estimate_kv_bytes(header, cells.default)
+    template = "tokenizer.chat_template"
+    num_parameters = model.spec.parameters or header.num_parameters
+    kind = (
+        f"{header.title}: {one_line(header.architecture, 40)},"
+        f" {header.file_type or 'quantisation not known'}, {num_parameters / 1e9:.2f} B parameters"
+    )
+    book.add(
+        "models",
+        Finding(f"{role} kind", "ok", kind),
+        checks.context(role, header.context_length, path_tokens),
+        checks.chat_template(role, template in header.metadata or template in header.long_strings),
+        checks.kv_cache(role, (cells.default, default), (cells.own, own)),
+    )
+    return PairModel(
+        role=role,
+        spec=model.spec,
+        here=model.here,
+        header=header,
+        kv_bytes=own,
+        default_kv_bytes=default,
+    )
+
+
+def _look_at_disk(specs: Sequence[ModelSpec], book: Book) -> None:
+    folder = folders.models_dir()
+    try:
+        free, missing = shutil.disk_usage(existing(folder)).free, missing_bytes(specs)
+    except OSError:
+        return  # the folder's own finding says what is wrong
+    book.add("models", checks.disk_space(one_line(str(folder)), free, missing))

@@ -1,0 +1,153 @@
+"""What the engine tests share: a binding that can be watched, and checks of the books."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+import numpy.typing as npt
+
+from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.llama import LlamaBinding
+from ssr_local.engine.native import BatchRow, DecodeResult, Floats, NativeEngine
+
+GREEDY = Sampling(temperature=0)
+
+
+class WatchedBinding(LlamaBinding):
+    """The real binding, watched; it can also be told to go wrong.
+
+    ``calls`` are the batches handed to llama.cpp and ``read`` copies of the logits rows
+    that were asked for. ``results`` are given back by the next decodes, one each: None lets
+    the call run, anything else is reported instead, with ``done`` after the real call.
+    ``pieces`` replaces tokens' bytes; ``spoil`` may change a row of logits that is read.
+    """
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self.calls: list[list[BatchRow]] = []
+        self.read: list[npt.NDArray[np.float64]] = []
+        self.results: deque[DecodeResult | None] = deque()
+        self.done = False
+        self.pieces: dict[int, bytes] = {}
+        self.spoil: Callable[[Floats], Floats] = lambda row: row
+        super().__init__(path, **({"name": path.stem} | options))
+
+    def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
+        self.calls.append(list(rows))
+        result = self.results.popleft() if self.results else None
+        if result is None or self.done:
+            real = super().decode(rows)
+            return result or real
+        return result
+
+    def logits(self, row: int) -> Floats:
+        values = self.spoil(super().logits(row))
+        self.read.append(values.astype(np.float64))
+        return values
+
+    def piece(self, token: int) -> bytes:
+        return self.pieces.get(token) or super().piece(token)
+
+    @property
+    def num_rows(self) -> int:
+        """Tokens evaluated so far."""
+        return sum(len(rows) for rows in self.calls)
+
+    @property
+    def num_logits(self) -> int:
+        """Rows of logits asked for so far."""
+        return sum(row.logits for rows in self.calls for row in rows)
+
+
+def watched(
+    path: Path, should_stop: Callable[[], bool] = lambda: False, **options: Any
+) -> tuple[NativeEngine, WatchedBinding]:
+    """An engine over a watched binding, and the binding."""
+    binding = WatchedBinding(path, **options)
+    return NativeEngine(binding, should_stop), binding
+
+
+@contextmanager
+def exact_attention() -> Iterator[None]:
+    """Contexts opened inside attend in single precision throughout.
+
+    Half precision, added up in an order that depends on the batch, moves the sharp tiny
+    models' logits by up to 0.1. Without it only 0.0001 is left, and equal means equal.
+    """
+    defaults = llama_cpp.llama_context_default_params
+
+    def single_precision() -> Any:
+        parameters = defaults()
+        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
+        return parameters
+
+    llama_cpp.llama_context_default_params = single_precision
+    try:
+        yield
+    finally:
+        llama_cpp.llama_context_default_params = defaults
+
+
+def check_books(engine: NativeEngine) -> None:
+    """Our books say what llama.cpp says, and the last token of a sequence is pending."""
+    binding, book = engine._binding, engine._book
+    assert set(engine._sequences) == set(book.seq_ids)
+    assert book.used_cells <= binding.num_cells
+    assert engine.used_cells == book.used_cells
+    for seq_id in range(binding.max_sequences):
+        held = binding.last_position(seq_id) + 1
+        if seq_id not in book:
+            assert held == 0, f"sequence {seq_id} was released but holds {held} cells"
+            continue
+        assert held == book.length(seq_id), f"sequence {seq_id}"
+        assert engine.num_tokens(seq_id) > held, f"sequence {seq_id} has nothing pending"
+
+
+def next_log_probs(engine: Engine, seq_id: int, num_vocab: int) -> npt.NDArray[np.float64]:
+    """Log-probabilities of every token behind a sequence, by a probe of single candidates."""
+    last = engine.tokens(seq_id)[-1:]
+    fork = engine.fork(seq_id)
+    engine.truncate(fork, engine.num_tokens(fork) - 1)
+    (result,) = engine.extend(
+        [ExtendJob(seq_id=fork, suffix=last, candidates=[[i] for i in range(num_vocab)])]
+    )
+    engine.release(fork)
+    return np.array(result.probe)
+
+
+def log_softmax(row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Log-probabilities of a row of logits, straightforwardly in double precision."""
+    shifted = row - row.max()
+    result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
+    return result
+
+
+def write(
+    engine: Engine, seq_id: int, num_tokens: int, sampling: Sampling = GREEDY
+) -> tuple[str, list[int]]:
+    """Text and ids of so many more tokens, over the ends of steps."""
+    start, text, written = engine.num_tokens(seq_id), "", 0
+    while written < num_tokens:
+        job = StepJob(seq_id, num_tokens - written, sampling)
+        for delta in decode_steps(engine, [job]):
+            text += delta.text
+            written += delta.num_tokens
+            if delta.end in ("context_full", "kv_cache_full", "end_of_generation"):
+                written = num_tokens
+    return text, engine.tokens(seq_id, start)
+
+
+def write_together(
+    engine: Engine, seq_ids: Sequence[int], num_tokens: int, sampling: Sampling = GREEDY
+) -> dict[int, str]:
+    """One step on each sequence, all in one batch."""
+    texts = dict.fromkeys(seq_ids, "")
+    for delta in decode_steps(engine, [StepJob(s, num_tokens, sampling) for s in seq_ids]):
+        texts[delta.seq_id] += delta.text
+    return texts

@@ -1,0 +1,63 @@
+"""The engines that the protocol tests run on. A new one joins by a line in ``KITS``.
+
+The two special texts are all that a kit must arrange: behind ``BEFORE_BLANK`` the model
+finishes its paragraph (a full stop, a blank line), behind ``BEFORE_END`` it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ssr_local.engine.base import Engine
+from ssr_local.engine.fake import FakeEngine
+from ssr_local.records import Author
+from tests.engine.harness import watched
+from tests.tiny_gguf import TURN_END, ids, token_id
+
+PROMPT = "What is the sum of 12 and 30? "
+BEFORE_BLANK = "So that is all|"
+BEFORE_END = "That was the end#"
+
+_WORDS = ("the", "sum", "is", "twelve", "and", "thirty", "?", "!")
+
+CHAINS = (
+    (*ids(BEFORE_BLANK[-1] + "."), token_id("\n\n")),
+    (*ids(BEFORE_END[-1]), token_id(TURN_END)),
+)
+"""What makes a tiny model do so."""
+
+
+class PlainScript:
+    """Words that follow from the text before them, and from nothing else."""
+
+    def continuation(self, role: Author, text: str) -> str:
+        if text.endswith(BEFORE_END[-1]):
+            return ""
+        if text.endswith(BEFORE_BLANK[-1]):
+            return ".\n\n"
+        if text.endswith((".", ".\n")):
+            return "\n"
+        if text[-1].isalnum():
+            return " "
+        return _WORDS[hashlib.sha256(text.encode()).digest()[0] % len(_WORDS)]
+
+    def probe(self, text: str) -> Mapping[str, float]:
+        return {"Yes": 0.5, "No": 0.25, "the": 0.125}
+
+
+Kit = Callable[[Callable[..., Path], int, Callable[[], bool]], Engine]
+"""Makes an engine: what writes tiny models, KV cells, what says that work must stop."""
+
+
+def _fake(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
+    return FakeEngine(PlainScript(), num_cells=num_cells, should_stop=should_stop)
+
+
+def _llama(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
+    path = tiny(chains=CHAINS, context=4096)
+    return watched(path, should_stop, num_cells=num_cells, max_cells=num_cells, threads=1)[0]
+
+
+KITS: dict[str, Kit] = {"fake": _fake, "llama": _llama}

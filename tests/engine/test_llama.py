@@ -1,0 +1,369 @@
+"""What only the llama engine has: logits, draws, characters that span tokens, cells."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.llama import load_engine
+from ssr_local.engine.native import log_probabilities
+from tests import tiny_gguf
+from tests.engine.conftest import Load, Tiny
+from tests.engine.harness import (
+    GREEDY,
+    check_books,
+    log_softmax,
+    next_log_probs,
+    write,
+    write_together,
+)
+from tests.engine.kits import BEFORE_BLANK, CHAINS, PROMPT
+from tests.tiny_gguf import ids, token_id, write_tiny_model
+
+LONG = PROMPT * 5
+
+
+def text_of(engine: Engine, binding: object, seq_id: int, start: int = 0) -> bytes:
+    """A sequence's bytes as the binding tells them."""
+    return b"".join(binding.piece(token) for token in engine.tokens(seq_id, start))  # type: ignore[attr-defined]
+
+
+# Log-probabilities ----------------------------------------------------------
+
+
+def test_log_probs_are_the_softmax_of_the_raw_logits(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny())
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    tokens = engine.tokenize("The sum is 42, and that is the answer.")
+    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens, log_probs=True)])
+    expected = [log_softmax(row)[t] for row, t in zip(binding.read, tokens, strict=True)]
+    assert result.log_probs == pytest.approx(expected, abs=1e-5)
+
+
+def test_log_probs_equal_those_read_token_by_token(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny())
+    tokens = engine.tokenize("The sum is 42, and so on and on it goes.\n\nBut why?")
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    slow = engine.fork(seq_id)
+    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens, log_probs=True)])
+    expected = []
+    for token in tokens:
+        rows = next_log_probs(engine, slow, engine.info.num_vocab)
+        assert np.exp(rows).sum() == pytest.approx(1.0, abs=1e-5)
+        expected.append(rows[token])
+        engine.extend([ExtendJob(seq_id=slow, tokens=[token])])
+        check_books(engine)
+    assert len(tokens) > engine._binding.num_outputs, "the rows are read over several calls"
+    assert result.log_probs == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_fused_probe_equals_extending_first(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny())
+    fused = engine.open(engine.tokenize(PROMPT))
+    apart = engine.fork(fused)
+    tokens, suffix = engine.tokenize("So it is 42.\n\n"), engine.tokenize("Right? Yes or No:")
+    words = [engine.tokenize("Yes"), engine.tokenize("No")]
+    (both,) = engine.extend(
+        [ExtendJob(seq_id=fused, tokens=tokens, log_probs=True, suffix=suffix, candidates=words)]
+    )
+    (first,) = engine.extend([ExtendJob(seq_id=apart, tokens=tokens, log_probs=True)])
+    (second,) = engine.extend([ExtendJob(seq_id=apart, suffix=suffix, candidates=words)])
+    assert both.log_probs == pytest.approx(first.log_probs, abs=1e-4)
+    assert both.probe == pytest.approx(second.probe, abs=1e-4)
+    check_books(engine)
+    assert write(engine, fused, 30) == write(engine, apart, 30)
+
+
+def test_a_probe_reads_the_next_position(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny())
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    whole = engine.open(engine.tokenize(PROMPT + "Right?"))
+    job = ExtendJob(seq_id=seq_id, suffix=engine.tokenize("Right?"), candidates=[[65], [66, 67]])
+    (result,) = engine.extend([job])
+    expected = next_log_probs(engine, whole, engine.info.num_vocab)
+    assert result.probe == pytest.approx(
+        [expected[65], np.logaddexp(expected[66], expected[67])], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([0.0, 0.0, 0.0, 0.0], math.log(0.25)),
+        ([800.0, -800.0, -800.0, -800.0], 0.0),
+        ([-math.inf, 0.0, 0.0, -math.inf], -math.inf),
+        ([0.0, math.nan, 0.0, 0.0], math.nan),
+        ([math.inf, 0.0, 0.0, 0.0], math.nan),
+        ([-math.inf] * 4, math.nan),
+    ],
+)
+def test_log_probabilities_of_odd_rows(row: list[float], expected: float) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        (value,) = log_probabilities(np.array(row, np.float32), [[0]])
+    assert value == pytest.approx(expected, nan_ok=True)
+
+
+def test_logits_are_computed_only_where_they_are_read(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny())
+    first = engine.open(engine.tokenize(LONG))
+    second = engine.fork(first)
+    engine.extend([ExtendJob(seq_id=second, tokens=engine.tokenize(LONG))])
+    assert binding.num_logits == 0, "a plain prefill reads nothing"
+    engine.extend([ExtendJob(seq_id=first, tokens=ids("12345"), log_probs=True)])
+    assert binding.num_logits == len(binding.read) == 5
+    probe = ExtendJob(seq_id=first, tokens=ids("678"), suffix=ids("Right?"), candidates=[[1]])
+    engine.extend([probe])
+    assert binding.num_logits == 6
+    write_together(engine, [first, second], 1)
+    assert binding.num_logits == 8
+    assert len(binding.calls[-1]) == 2, "one call, one row for each path"
+
+
+# Sampling -------------------------------------------------------------------
+
+
+def test_a_narrow_nucleus_is_greedy(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny())
+    first = engine.open(engine.tokenize(PROMPT))
+    second = engine.fork(first)
+    assert write(engine, first, 40, Sampling(1.0, 1e-6, 3)) == write(engine, second, 40)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.7)])
+def test_tokens_are_drawn_with_their_probabilities(
+    tiny: Tiny, load: Load, temperature: float, top_p: float
+) -> None:
+    engine, _ = load(tiny(scale=1.0))
+    root = engine.open(engine.tokenize(PROMPT))
+    logits = next_log_probs(engine, root, engine.info.num_vocab) / temperature
+    weights = np.exp(log_softmax(logits))
+    order = np.argsort(-weights)
+    kept = order[: int(np.searchsorted(np.cumsum(weights[order]), top_p)) + 1]
+    expected = np.zeros_like(weights)
+    expected[kept] = weights[kept] / weights[kept].sum()
+    counts, num_draws = np.zeros_like(weights), 1500
+    start = engine.num_tokens(root)
+    for seed in range(num_draws):
+        write_together(engine, [root], 1, Sampling(temperature, top_p, seed))
+        for token in engine.tokens(root, start):
+            counts[token] += 1
+        engine.truncate(root, start)
+    likely = expected > 0.01
+    assert likely.sum() >= 3
+    deviation = np.sqrt(expected * (1 - expected) / num_draws)
+    drawn = counts / num_draws
+    assert (np.abs(drawn - expected)[likely] < 5 * deviation[likely]).all()
+    assert counts[expected == 0].sum() == 0, "nothing outside the nucleus"
+
+
+def test_a_paths_draws_go_on_from_step_to_step(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny(scale=1.0))
+    sampling = Sampling(1.0, 1.0, 4)
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    start, drafts = engine.num_tokens(seq_id), set()
+    for _ in range(4):
+        drafts.add(write_together(engine, [seq_id], 8, sampling)[seq_id])
+        engine.truncate(seq_id, start)
+    assert len(drafts) == 4, "a rejected draft is drawn again just as it was"
+
+
+# Text -----------------------------------------------------------------------
+
+
+def spread(load: Load, tiny: Tiny) -> tuple[Engine, object]:
+    """A model that writes characters of several tokens again and again."""
+    characters = "é你😀"
+    path = tiny(
+        chains=tuple(tuple(ids(c)) for c in characters),
+        logit_bias={ids(c)[0]: 10.0 for c in characters},
+    )
+    return load(path)
+
+
+def test_characters_over_several_tokens_arrive_whole(tiny: Tiny, load: Load) -> None:
+    engine, binding = spread(load, tiny)
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    start = engine.num_tokens(seq_id)
+    deltas = list(decode_steps(engine, [StepJob(seq_id, 120, GREEDY)]))
+    text = "".join(delta.text for delta in deltas)
+    assert text.encode() == text_of(engine, binding, seq_id, start)
+    assert "\ufffd" not in text
+    assert set("é你😀") <= set(text)
+    assert any(not delta.text and delta.end is None for delta in deltas)
+
+
+def test_the_token_limit_completes_a_character(tiny: Tiny, load: Load) -> None:
+    engine, binding = spread(load, tiny)
+    overruns = set()
+    for limit in range(1, 16):
+        seq_id = engine.open(engine.tokenize(PROMPT))
+        start = engine.num_tokens(seq_id)
+        deltas = list(decode_steps(engine, [StepJob(seq_id, limit, GREEDY)]))
+        text = "".join(delta.text for delta in deltas)
+        assert "\ufffd" not in text
+        assert text.encode() == text_of(engine, binding, seq_id, start)
+        overruns.add(len(deltas) - limit)
+        engine.release(seq_id)
+    assert {0, 1} <= overruns <= {0, 1, 2, 3}
+
+
+def test_bytes_that_are_no_text_do_not_hold_a_step_up(tiny: Tiny, load: Load) -> None:
+    start = ids("😀")[0]
+    engine, _ = load(tiny(chains=((start, start),), logit_bias={start: 30.0}))
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    text = write_together(engine, [seq_id], 10)[seq_id]
+    assert set(text) == {"\ufffd"}
+    assert engine.num_tokens(seq_id) - len(engine.tokenize(PROMPT)) <= 14
+
+
+CUTS = [
+    # what two tokens are made to stand for, the step they make, which of them are kept, and
+    # the text that takes the place of the rest
+    pytest.param(b".", b"\n\nX", ".\n\n", ".", "\n\n", id="behind the blank line"),
+    pytest.param(b".", b"\n \n\n\n", ".\n \n", ".", "\n \n", id="more blank lines"),
+    pytest.param(b".\n", b"\nX", ".\n\n", ".", "\n", id="second newline"),
+    pytest.param(b"\xc3", b"\xa9\n\nX", "é\n\n", "", "é\n\n", id="inside a character"),
+    pytest.param(b"\xc3", b"\xa9.\n\n\xc3", "é.\n\n", "", "é.\n\n", id="character begun"),
+    pytest.param(b"o\xf0\x9f", b"\x98\x80\n\n\n", "o😀\n\n", "", "o😀\n\n", id="long one"),
+    pytest.param(b".", b"\n\n", ".\n\n", ".^", "", id="at a token's end"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "step", "kept", "rest"), CUTS)
+def test_a_step_that_ends_inside_a_token(
+    tiny: Tiny, load: Load, first: bytes, second: bytes, step: str, kept: str, rest: str
+) -> None:
+    path = tiny(chains=(tuple(ids("|.^")),))
+    engine, binding = load(path)
+    binding.pieces = {ids(".")[0]: first, ids("^")[0]: second}
+    prompt = engine.tokenize(BEFORE_BLANK)
+    other, seq_id = engine.open(prompt), engine.open(prompt)
+    assert write_together(engine, [seq_id, other], 20) == {seq_id: step, other: step}
+    check_books(engine)
+    assert engine.tokens(seq_id) == [*prompt, *ids(kept), *engine.tokenize(rest)]
+    fresh, fresh_binding = load(path)
+    fresh_binding.pieces = binding.pieces
+    again = fresh.open(engine.tokens(seq_id))
+    assert write(engine, seq_id, 30)[1] == write(fresh, again, 30)[1]
+
+
+def test_a_token_of_the_vocabulary_that_goes_on_behind_a_blank_line(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubled = [("x" * 2**power,) * 2 for power in range(7)]
+    merges = (("\n", "\n"), ("\n\n", "X"), *doubled)
+    monkeypatch.setitem(tiny_gguf._MERGES, "bytes-c", merges)  # type: ignore[misc]
+    beyond, long = (token_id(text, "bytes-c") for text in ("\n\nX", "x" * 128))  # type: ignore[arg-type]
+    chain = [*ids("|.", "bytes-c"), beyond]  # type: ignore[arg-type]
+    engine, binding = load(
+        write_tiny_model(tmp_path / "c.gguf", vocab="bytes-c", chains=[chain])  # type: ignore[arg-type]
+    )
+    assert binding.piece(beyond) == b"\n\nX"
+    assert binding.piece(long) == b"x" * 128
+    seq_id = engine.open(engine.tokenize(BEFORE_BLANK))
+    assert write_together(engine, [seq_id], 20) == {seq_id: ".\n\n"}
+    assert engine.tokens(seq_id) == engine.tokenize(BEFORE_BLANK + ".\n\n")
+    check_books(engine)
+
+
+def test_fingerprints_tell_vocabularies_apart(tiny: Tiny, load: Load) -> None:
+    plain, seeded, other = (
+        load(tiny(**options))[0].vocabulary
+        for options in ({}, {"seed": 1, "num_layers": 1}, {"vocab": "bytes-b"})
+    )
+    assert plain.fingerprint == seeded.fingerprint != other.fingerprint
+    assert "<|im_start|>" in plain.special_texts
+    assert (plain.eos_text, plain.add_bos) == ("<|im_end|>", False)
+
+
+def test_control_tokens_are_read_only_where_asked_for(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny())
+    end = token_id("<|im_end|>")
+    assert engine.tokenize("a<|im_end|>", special=True) == [*ids("a"), end]
+    assert end not in engine.tokenize("a<|im_end|>")
+
+
+# Room -----------------------------------------------------------------------
+
+
+def test_the_models_own_context_bounds_a_sequence(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny(context=300, chains=CHAINS), num_cells=1024)
+    assert (engine.max_tokens, engine.info.num_ctx) == (300, 1024)
+    seq_id = engine.open(ids("x" * 290))
+    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=ids("y" * 11))])
+    assert result.no_room == "context_full"
+    other = engine.open(ids("x" * 290))
+    text, tokens = write(engine, seq_id, 50)
+    assert engine.num_tokens(seq_id) == 300
+    assert len(tokens) == 10
+    (last,) = decode_steps(engine, [StepJob(seq_id, 5, GREEDY)])
+    assert (last.end, last.text) == ("context_full", "")
+    check_books(engine)
+    assert write(engine, other, 50) == (text, tokens), "the other has its own context"
+
+
+def test_every_cell_is_used_before_a_path_is_ended(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny(logit_bias={token_id("\n\n"): -60.0}), num_cells=256)
+    root = engine.open(ids("x" * 100))
+    paths = [root, *(engine.fork(root) for _ in range(3))]
+    ended = {}
+    for delta in decode_steps(engine, [StepJob(p, 500, Sampling(1.0, 1.0, p)) for p in paths]):
+        check_books(engine)
+        if delta.end:
+            ended[delta.seq_id] = (delta.end, engine.used_cells)
+    assert {reason for reason, _ in ended.values()} == {"kv_cache_full"}
+    assert min(used for _, used in ended.values()) > 256 - len(paths)
+    assert engine.used_cells == 256
+
+
+def test_released_and_truncated_cells_are_free(tiny: Tiny, load: Load) -> None:
+    engine, _ = load(tiny())
+    root = engine.open(ids("x" * 101))
+    assert engine.used_cells == 100
+    fork = engine.fork(root)
+    assert engine.used_cells == 100, "a fork takes no cells"
+    engine.extend([ExtendJob(seq_id=fork, tokens=ids("y" * 50))])
+    assert engine.used_cells == 150
+    engine.truncate(root, 11)
+    assert engine.used_cells == 150, "the fork still holds them"
+    engine.truncate(fork, 61)
+    assert engine.used_cells == 60
+    engine.release(fork)
+    assert engine.used_cells == 10
+    engine.clear()
+    assert engine.used_cells == 0
+    check_books(engine)
+
+
+@pytest.mark.parametrize(
+    ("num_cells", "max_cells", "asked", "before", "after"),
+    [
+        (512, None, 1500, 512, 1536),
+        (512, None, 400, 512, 512),
+        (512, 1024, 5000, 512, 1024),
+        (1024, 1024, 5000, 1024, 1024),
+        (4096, 512, 600, 512, 512),
+    ],
+)
+def test_the_cache_grows_as_far_as_it_may(
+    tiny: Tiny, num_cells: int, max_cells: int | None, asked: int, before: int, after: int
+) -> None:
+    engine = load_engine(
+        tiny(context=8192), name="m", num_cells=num_cells, max_cells=max_cells, threads=1
+    )
+    assert engine.max_tokens == engine.info.num_ctx == before
+    kv_bytes = engine.info.kv_bytes
+    expected = write(engine, engine.open(engine.tokenize(PROMPT)), 40)
+    engine.clear()
+    engine.reserve(asked)
+    assert engine.max_tokens == engine.info.num_ctx == after
+    assert engine.info.kv_bytes == kv_bytes * after // before
+    assert write(engine, engine.open(engine.tokenize(PROMPT)), 40) == expected
+    engine.clear()
+    engine.open(ids("x" * (after - 1)))
+    check_books(engine)
+    engine.close()

@@ -1,0 +1,323 @@
+"""What goes wrong in llama.cpp or in a file, and what the llama engine makes of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
+from ssr_local.engine.llama import load_engine
+from ssr_local.engine.native import Floats, NativeEngine
+from ssr_local.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
+from tests.engine.conftest import Load, Tiny
+from tests.engine.harness import GREEDY, WatchedBinding, check_books, write
+from tests.engine.kits import PROMPT
+from tests.tiny_gguf import ids, write_tiny_mamba, write_tiny_model
+
+WRITERS = [
+    pytest.param(write_tiny_model, id="attention"),
+    pytest.param(write_tiny_mamba, id="recurrent"),
+]
+
+
+# Decodes that fail ----------------------------------------------------------
+
+
+def open_two(engine: NativeEngine) -> tuple[int, int]:
+    first = engine.open(engine.tokenize(PROMPT))
+    second = engine.fork(first)
+    engine.extend([ExtendJob(seq_id=second, tokens=ids("and more"))])
+    engine.start_steps([StepJob(first, 500, GREEDY), StepJob(second, 500, GREEDY)])
+    for _ in range(3):
+        engine.decode_round()
+    return first, second
+
+
+def failure(engine: NativeEngine, call: Callable[[NativeEngine], object]) -> DecodeError | None:
+    """The error that comes in the end: one call needs one decode or several."""
+    for _ in range(3):
+        try:
+            call(engine)
+        except DecodeError as error:
+            return error
+    return None
+
+
+CALLS = [
+    pytest.param(lambda engine: engine.decode_round(), id="decode"),
+    pytest.param(
+        lambda engine: engine.extend(
+            [ExtendJob(seq_id=s, tokens=ids("xyz" * 300), log_probs=True) for s in (0, 1)]
+        ),
+        id="extend",
+    ),
+    pytest.param(
+        lambda engine: engine.extend([ExtendJob(seq_id=1, suffix=ids("?!"), candidates=[[1]])]),
+        id="probe",
+    ),
+    pytest.param(lambda engine: engine.open(ids("x" * 1200)), id="open"),
+]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("reported", ["failed", "aborted"])
+@pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_a_failed_decode_leaves_the_books_right(
+    tiny: Tiny,
+    load: Load,
+    writer: Callable[..., Path],
+    call: Callable[[NativeEngine], object],
+    reported: str,
+    done: bool,
+    calls_before: int,
+) -> None:
+    path = tiny(writer)
+    engine, binding = load(path, num_cells=4096)
+    seq_ids = open_two(engine)
+    tokens = [engine.tokens(seq_id) for seq_id in seq_ids]
+    binding.done = done
+    binding.results.extend([None] * calls_before + [reported])  # type: ignore[list-item]
+    error = failure(engine, call)
+    assert "could not be evaluated" in str(error)
+    assert reported in str(error)
+    assert not binding.results
+    check_books(engine)
+    if calls_before == 0:
+        assert [engine.tokens(seq_id) for seq_id in seq_ids] == tokens
+    for seq_id in seq_ids:
+        engine.stop_step(seq_id)
+    for seq_id in seq_ids:
+        fresh, _ = load(path)
+        again = fresh.open(engine.tokens(seq_id))
+        assert write(engine, seq_id, 20) == write(fresh, again, 20)
+    check_books(engine)
+
+
+def test_a_step_goes_on_behind_a_failed_decode(tiny: Tiny, load: Load) -> None:
+    whole, _ = load(tiny())
+    expected = write(whole, whole.open(engine_tokens := whole.tokenize(PROMPT)), 30)
+    engine, binding = load(tiny())
+    seq_id = engine.open(engine_tokens)
+    engine.start_steps([StepJob(seq_id, 30, GREEDY)])
+    text = "".join(delta.text for _ in range(5) for delta in engine.decode_round())
+    binding.results.append("failed")
+    with pytest.raises(DecodeError):
+        engine.decode_round()
+    text += "".join(delta.text for delta in engine.decode_round())
+    engine.stop_step(seq_id)
+    rest, _ = write(engine, seq_id, 24)
+    assert (text + rest, engine.tokens(seq_id, len(engine_tokens))) == expected
+
+
+def test_no_slot_ends_one_path_and_the_others_go_on(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny())
+    first, second = open_two(engine)
+    binding.results.append("no_slot")
+    assert [(d.seq_id, d.end) for d in engine.decode_round()] == [(second, "kv_cache_full")]
+    check_books(engine)
+    (delta,) = engine.decode_round()
+    assert (delta.seq_id, delta.num_tokens) == (first, 1)
+
+
+def test_no_slot_in_a_prefill_that_should_fit_is_an_error(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny())
+    first, _ = open_two(engine)
+    binding.results.extend([None, "no_slot"])
+    before = engine.tokens(first)
+    with pytest.raises(DecodeError, match="no room although"):
+        engine.extend([ExtendJob(seq_id=first, tokens=ids("x" * 1000))])
+    check_books(engine)
+    assert engine.tokens(first) == before
+
+
+# Cancel ---------------------------------------------------------------------
+
+
+class StopAfter:
+    """Says stop once a binding has been called so many times."""
+
+    def __init__(self) -> None:
+        self.binding: WatchedBinding | None = None
+        self.limit: float = float("inf")
+
+    def __call__(self) -> bool:
+        return self.binding is not None and len(self.binding.calls) >= self.limit
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+@pytest.mark.parametrize("call", ["open", "extend"])
+def test_cancel_ends_a_prefill_within_one_chunk(
+    tiny: Tiny, load: Load, writer: Callable[..., Path], chunks: int, call: str
+) -> None:
+    stop = StopAfter()
+    engine, binding = load(tiny(writer, context=8192), stop, num_cells=8192)
+    first, second = open_two(engine)
+    binding.calls.clear()
+    stop.binding, stop.limit = binding, chunks
+    used, tokens = engine.used_cells, engine.tokens(first)
+    prefilled, long = engine.usage().prefill_tokens, ids("x" * 4000)
+    calls: dict[str, Callable[[], object]] = {
+        "open": lambda: engine.open(long),
+        "extend": lambda: engine.extend([ExtendJob(seq_id=first, tokens=long)]),
+    }
+    with pytest.raises(Cancelled):
+        calls[call]()
+    assert len(binding.calls) == chunks
+    assert binding.num_rows < len(long)
+    assert engine.usage().prefill_tokens - prefilled == binding.num_rows, "work done is counted"
+    assert engine.tokens(first) == tokens
+    check_books(engine)
+    if writer is write_tiny_model:
+        assert engine.used_cells == used
+    stop.limit = float("inf")
+    assert len(engine.decode_round()) == 2
+    engine.release(second)
+    check_books(engine)
+
+
+def test_cancel_stops_loading(tiny: Tiny) -> None:
+    with pytest.raises(Cancelled):
+        load_engine(tiny(), name="m", should_stop=lambda: True)
+
+
+# Numbers that are none ------------------------------------------------------
+
+
+def with_nan(row: Floats) -> Floats:
+    spoilt: Floats = row.copy()
+    spoilt[17] = np.nan
+    return spoilt
+
+
+@pytest.mark.parametrize("in_file", [False, True], ids=["one value", "all of them"])
+def test_nan_logits_are_reported_as_nan(tiny: Tiny, load: Load, in_file: bool) -> None:
+    bias = {token: float("nan") for token in range(200)} if in_file else None
+    engine, binding = load(tiny(logit_bias=bias))
+    if not in_file:
+        binding.spoil = with_nan
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    job = ExtendJob(
+        seq_id=seq_id, tokens=ids("42"), log_probs=True, suffix=ids("?"), candidates=[[1], [2, 3]]
+    )
+    (result,) = engine.extend([job])
+    assert result.log_probs is not None
+    assert result.probe is not None
+    assert np.isnan([*result.log_probs, *result.probe]).all()
+    deltas = list(decode_steps(engine, [StepJob(seq_id, 10, GREEDY)]))
+    assert deltas[-1].end is not None, "it goes on and ends"
+    check_books(engine)
+
+
+# Files ----------------------------------------------------------------------
+
+
+def cut(size: int) -> Callable[[bytes], bytes]:
+    return lambda raw: raw[:size]
+
+
+def replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    assert len(old) == len(new)
+    return lambda raw: raw.replace(old, new)
+
+
+DAMAGED = [
+    pytest.param(cut(0), id="empty"),
+    pytest.param(cut(3), id="three bytes"),
+    pytest.param(cut(43), id="43 bytes"),
+    pytest.param(cut(4000), id="cut in the header"),
+    pytest.param(cut(60_000), id="cut in the tensors"),
+    pytest.param(lambda raw: raw[:-1], id="one byte short"),
+    pytest.param(replace(b"GGUF", b"GGML"), id="wrong magic"),
+    pytest.param(lambda raw: raw[:8] + b"\xff" * 16 + raw[24:], id="2^64 tensors"),
+    pytest.param(lambda raw: b"\0" * len(raw), id="zeros"),
+]
+UNUSABLE = [
+    pytest.param(replace(b"qwen2.", b"qwenX."), id="parameters missing"),
+    pytest.param(replace(b"blk.1.ffn_up", b"blk.1.ffn_ux"), id="tensor missing"),
+    pytest.param(replace(b"tokenizer.ggml.merges", b"tokenizer.ggml.mergez"), id="no merges"),
+    pytest.param(
+        lambda raw: raw.replace(b"qwen2", b"qwenX"), id="architecture llama.cpp does not know"
+    ),
+]
+
+
+def load_damaged(tiny: Tiny, tmp_path: Path, damage: Callable[[bytes], bytes]) -> ModelError:
+    path = tmp_path / "damaged.gguf"
+    path.write_bytes(damage(tiny().read_bytes()))
+    started = time.monotonic()
+    with pytest.raises(ModelError) as raised:
+        load_engine(path, name="damaged")
+    assert time.monotonic() - started < 2.0
+    assert str(path) in str(raised.value)
+    assert len(str(raised.value).splitlines()) <= 3
+    return raised.value
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_file_is_named(
+    tiny: Tiny, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    assert isinstance(load_damaged(tiny, tmp_path, damage), ModelDamagedError)
+
+
+@pytest.mark.parametrize("damage", UNUSABLE)
+def test_a_file_llama_cpp_refuses_is_named(
+    tiny: Tiny, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    error = load_damaged(tiny, tmp_path, damage)
+    assert isinstance(error, ModelUnusableError | ModelDamagedError)
+    assert error.why, "llama.cpp's own words are missing"
+
+
+def test_a_refused_file_leaves_the_next_one_loadable(
+    tiny: Tiny, tmp_path: Path, load: Load
+) -> None:
+    load_damaged(tiny, tmp_path, replace(b"blk.1.ffn_up", b"blk.1.ffn_ux"))
+    engine, _ = load(tiny())
+    assert write(engine, engine.open(engine.tokenize(PROMPT)), 10)[0]
+
+
+# Silence --------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from ssr_local.engine.base import Sampling, StepJob, decode_steps
+from ssr_local.engine.llama import load_engine, log_lines
+from ssr_local.errors import ModelError
+
+engine = load_engine(Path(sys.argv[1]), name="quiet", num_cells=512)
+seq_id = engine.open(engine.tokenize("What is the sum? " * 10))
+list(decode_steps(engine, [StepJob(seq_id, 20, Sampling())]))
+engine.clear()
+engine.reserve(2000)
+engine.close()
+try:
+    load_engine(Path(sys.argv[2]), name="refused")
+except ModelError:
+    Path(sys.argv[3]).write_text("\\n".join(log_lines))
+"""
+
+
+def test_nothing_is_written_to_the_terminal(tiny: Tiny, tmp_path: Path) -> None:
+    refused, log = tmp_path / "refused.gguf", tmp_path / "log.txt"
+    refused.write_bytes(tiny().read_bytes().replace(b"blk.1.ffn_up", b"blk.1.ffn_ux"))
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tiny()), str(refused), str(log)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+    assert "ffn_up" in log.read_text(), "llama.cpp's words went nowhere"

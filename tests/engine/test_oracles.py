@@ -1,0 +1,221 @@
+"""Different ways to the same result, on the real engine: any two must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssr_local.engine.base import Extended, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.native import NativeEngine
+from tests.engine.conftest import Load, Tiny
+from tests.engine.harness import (
+    GREEDY,
+    check_books,
+    exact_attention,
+    next_log_probs,
+    write,
+    write_together,
+)
+from tests.engine.kits import CHAINS, PROMPT
+from tests.tiny_gguf import token_id, write_tiny_mamba, write_tiny_model
+
+MODELS = [
+    pytest.param(write_tiny_model, {}, id="qwen2"),
+    pytest.param(write_tiny_model, {"arch": "llama"}, id="llama"),
+    pytest.param(write_tiny_model, {"num_layers": 3, "kv_heads": 1, "seed": 5}, id="deeper"),
+    pytest.param(write_tiny_mamba, {}, id="recurrent"),
+]
+every_model = pytest.mark.parametrize(("writer", "options"), MODELS)
+Writer = Callable[..., Path]
+
+TOLERANCE = 1e-3  # nats; one token too many moves the numbers by 5 and more
+
+ADVICE = (
+    " Count the heads.",
+    " Count the legs, and then compare what you get with the heads.",
+    "",
+    " Guess.\n\nThen check.",
+    " Work backwards from the end to the beginning!",
+)
+STEP = "There are 30 heads and 84 legs, so there are 12 cows.\n\n"
+
+
+@pytest.fixture(autouse=True)
+def exact() -> Iterator[None]:
+    with exact_attention():
+        yield
+
+
+def paths_of(engine: NativeEngine) -> list[int]:
+    """One sequence for each piece of advice, all forked from one prompt."""
+    root = engine.open(engine.tokenize(PROMPT))
+    paths = [root, *(engine.fork(root) for _ in ADVICE[1:])]
+    engine.extend(
+        [
+            ExtendJob(seq_id=path, tokens=engine.tokenize(advice))
+            for path, advice in zip(paths, ADVICE, strict=True)
+        ]
+    )
+    return paths
+
+
+def judge_job(engine: NativeEngine, seq_id: int) -> ExtendJob:
+    return ExtendJob(
+        seq_id=seq_id,
+        tokens=engine.tokenize(STEP),
+        log_probs=True,
+        suffix=engine.tokenize("Is that right?"),
+        candidates=[engine.tokenize("Yes"), engine.tokenize("No")],
+    )
+
+
+def assert_same_numbers(*held: tuple[NativeEngine, int]) -> None:
+    """Two sequences, each on its engine, have the same log-probabilities behind them."""
+    first, second = (next_log_probs(e, seq_id, e.info.num_vocab) for e, seq_id in held)
+    assert np.allclose(first, second, atol=TOLERANCE)
+
+
+def numbers(result: Extended) -> list[float]:
+    return [*(result.log_probs or ()), *(result.probe or ())]
+
+
+@every_model
+def test_batched_equals_sequential(
+    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
+) -> None:
+    path = tiny(writer, **options)
+    together, _ = load(path)
+    paths = paths_of(together)
+    judged = together.extend([judge_job(together, seq_id) for seq_id in paths])
+    texts = write_together(together, paths, 40)
+    check_books(together)
+    for seq_id, advice, result in zip(paths, ADVICE, judged, strict=True):
+        alone, _ = load(path)
+        single = alone.open(alone.tokenize(PROMPT) + alone.tokenize(advice))
+        (expected,) = alone.extend([judge_job(alone, single)])
+        assert np.allclose(numbers(result), numbers(expected), atol=TOLERANCE)
+        assert write_together(alone, [single], 40)[single] == texts[seq_id]
+        assert alone.tokens(single) == together.tokens(seq_id)
+        assert_same_numbers((alone, single), (together, seq_id))
+
+
+@every_model
+def test_a_fork_equals_a_fresh_evaluation(
+    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
+) -> None:
+    path = tiny(writer, **options)
+    engine, _ = load(path)
+    root = engine.open(engine.tokenize(PROMPT))
+    write(engine, root, 25)
+    engine.extend([ExtendJob(seq_id=root, tokens=engine.tokenize(STEP))])
+    fork = engine.fork(engine.fork(root))
+    engine.release(root)
+    engine.extend([ExtendJob(seq_id=fork, tokens=engine.tokenize(ADVICE[1]))])
+    check_books(engine)
+    fresh, _ = load(path)
+    again = fresh.open(engine.tokens(fork))
+    assert_same_numbers((engine, fork), (fresh, again))
+    assert write(engine, fork, 40) == write(fresh, again, 40)
+
+
+@every_model
+def test_a_rejected_step_leaves_no_trace(
+    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
+) -> None:
+    """Draft, probe, reject, rewrite on one engine; only the rewrite on another."""
+    path = tiny(writer, **options)
+    engine, plain = load(path)[0], load(path)[0]
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    texts = []
+    for seed in range(3):
+        mark = engine.num_tokens(seq_id)
+        write(engine, seq_id, 20, Sampling(2.0, 1.0, seed))
+        engine.truncate(seq_id, mark)
+        check_books(engine)
+        engine.extend([judge_job(engine, seq_id)])
+        check_books(engine)
+        engine.truncate(seq_id, mark)
+        check_books(engine)
+        texts.append(write_together(engine, [seq_id], 30)[seq_id])
+    other = plain.open(plain.tokenize(PROMPT))
+    assert [write_together(plain, [other], 30)[other] for _ in range(3)] == texts
+    assert plain.tokens(other) == engine.tokens(seq_id)
+
+
+@every_model
+def test_stopping_and_ending_leave_a_sequence_that_goes_on(
+    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
+) -> None:
+    path = tiny(writer, **options, chains=CHAINS)
+    engine, fresh = load(path)[0], load(path)[0]
+    seq_id = engine.open(engine.tokenize("The end#"))
+    assert [d.end for d in decode_steps(engine, [StepJob(seq_id, 9, GREEDY)])] == [
+        "end_of_generation"
+    ]
+    check_books(engine)
+    engine.extend([ExtendJob(seq_id=seq_id, tokens=engine.tokenize(STEP))])
+    engine.start_steps([StepJob(seq_id, 30, GREEDY)])
+    for _ in range(7):
+        engine.decode_round()
+    engine.stop_step(seq_id)
+    check_books(engine)
+    again = fresh.open(engine.tokens(seq_id))
+    assert write(engine, seq_id, 30) == write(fresh, again, 30)
+
+
+def test_a_recurrent_model_says_what_it_costs(tiny_mamba: Tiny, load: Load) -> None:
+    engine, binding = load(tiny_mamba())
+    assert not binding.can_truncate
+    assert any("recurrent memory" in note for note in engine.notes)
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    length = engine.num_tokens(seq_id)
+    before = engine.usage().prefill_tokens
+    engine.extend([judge_job(engine, seq_id)])
+    assert engine.used_cells == 0, "the whole memory is forgotten with the probe"
+    write(engine, seq_id, 1)
+    again = engine.usage().prefill_tokens - before
+    step, question = (len(engine.tokenize(t)) for t in (STEP, "Is that right?"))
+    assert again == (1 + step + question) + (length + step - 1), "the probe, then all of it"
+    check_books(engine)
+
+
+def test_an_attention_model_prefills_nothing_twice(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny())
+    assert binding.can_truncate
+    assert engine.notes == ()
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    mark, before = engine.num_tokens(seq_id), engine.usage().prefill_tokens
+    engine.extend([judge_job(engine, seq_id)])
+    step, question = (len(engine.tokenize(t)) for t in (STEP, "Is that right?"))
+    assert engine.usage().prefill_tokens - before == 1 + step + question
+    engine.truncate(seq_id, mark)
+    write(engine, seq_id, 10)
+    assert engine.usage().prefill_tokens - before == 1 + step + question
+    assert engine.usage().decode_tokens == 10
+
+
+def test_one_run_after_another_is_the_same_run(tiny: Tiny, load: Load) -> None:
+    """``clear`` brings back the first state, down to the last bit of every number."""
+
+    def run(engine: NativeEngine) -> tuple[list[str], list[float]]:
+        paths = paths_of(engine)
+        judged = engine.extend([judge_job(engine, seq_id) for seq_id in paths])
+        engine.truncate(paths[2], 10)
+        sampling = Sampling(0.8, 0.95, 11)
+        texts = [*write_together(engine, paths, 40, sampling).values()]
+        engine.release(paths[1])
+        texts += write_together(engine, [paths[0], paths[3]], 20, sampling).values()
+        return texts, [value for result in judged for value in numbers(result)]
+
+    model = tiny(logit_bias={token_id("\n\n"): -20.0})
+    engine, other = load(model)[0], load(model)[0]
+    first = run(engine)
+    engine.clear()
+    assert run(engine) == first
+    write(other, other.open(other.tokenize(STEP * 9)), 50)
+    other.clear()
+    assert run(other) == first

@@ -1,0 +1,359 @@
+"""Whole runs of the method on tiny models: session, coordinator and engine together."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_local import templates
+from ssr_local.engine.native import NativeEngine
+from ssr_local.events import (
+    AnyEvent,
+    Notice,
+    PathEnded,
+    RunEnded,
+    StepDelta,
+    StepDrafted,
+    StepRewritten,
+    StepVerified,
+)
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.prompter import Prompter, shared_prefix
+from ssr_local.records import Author, RunResult
+from ssr_local.session import ModelFile, Session, Setup
+from ssr_local.strategies import load_pool
+from tests.engine.conftest import Tiny
+from tests.engine.harness import WatchedBinding, check_books, exact_attention, watched
+from tests.tiny_gguf import TURN_END, ids, token_id
+
+PROBLEM = "A farm has 30 heads and 84 legs. How many hens are there?"
+CONTEXT = 8192
+CHAINS = ((*ids("\\boxed{18}."), token_id(TURN_END)),)
+
+
+class Pair:
+    """A session over two watched engines, which stay in reach."""
+
+    def __init__(self, draft: Path, target: Path, ctx: int = 0) -> None:
+        self.stop: Callable[[], bool] = lambda: False
+        self.engines: dict[Author, NativeEngine] = {}
+        self.bindings: dict[Author, WatchedBinding] = {}
+        files: dict[Author, ModelFile] = {
+            "draft": ModelFile(f"{draft.stem}-draft", str(draft)),
+            "target": ModelFile(f"{target.stem}-target", str(target)),
+        }
+        self.session = Session(
+            Setup(models=files, engine=EngineOptions(ctx=ctx, threads=1)),
+            should_stop=lambda: self.stop(),
+            loader=self.load,
+        )
+
+    def load(
+        self, role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+    ) -> NativeEngine:
+        ctx = setup.engine.ctx
+        self.engines[role], self.bindings[role] = watched(
+            Path(file.path),
+            should_stop,
+            name=file.name,
+            threads=1,
+            num_cells=ctx or 1024,
+            max_cells=ctx or None,
+        )
+        return self.engines[role]
+
+    def events(self, **options: Any) -> Iterator[AnyEvent]:
+        usual = {"paths": 3, "max_tokens": 60, "max_step_tokens": 20, "seed": 1}
+        for event in self.session.solve(PROBLEM, SolveOptions(**(usual | options))):
+            for engine in self.engines.values():
+                check_books(engine)
+            yield event
+
+    def solve(self, **options: Any) -> tuple[RunResult, list[AnyEvent]]:
+        events = list(self.events(**options))
+        assert isinstance(events[-1], RunEnded)
+        for engine in self.engines.values():
+            assert engine.used_cells == 0, "sequences are left behind"
+        return events[-1].result, events
+
+
+@pytest.fixture
+def pair(tiny: Tiny) -> Iterator[Callable[..., Pair]]:
+    made: list[Pair] = []
+
+    def make(draft: Path | None = None, target: Path | None = None, ctx: int = CONTEXT) -> Pair:
+        made.append(
+            Pair(
+                draft or tiny(context=CONTEXT),
+                target or tiny(context=CONTEXT, seed=3, num_layers=3),
+                ctx,
+            )
+        )
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.session.close()
+
+
+Make = Callable[..., Pair]
+
+
+def texts(result: RunResult) -> list[str]:
+    return [path.text for path in result.paths]
+
+
+def of_kind(events: Sequence[AnyEvent], kind: type[Any]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+# What a run costs -----------------------------------------------------------
+
+
+def test_five_paths_prefill_what_they_share_once(pair: Make) -> None:
+    one = pair()
+    result, _ = one.solve(paths=5, verifier="likelihood", threshold=0.0)
+    pool = load_pool("maths")
+    chosen = [pool.by_letter(path.strategy) for path in result.paths]
+    assert len(chosen) == 5
+    for role, used in (("draft", result.usage.draft), ("target", result.usage.target)):
+        prompter = Prompter(one.engines[role], pool, one.session._helper)  # type: ignore[index]
+        prompts = prompter.paths(PROBLEM, [*pool.strategies, pool.by_letter("M")])
+        choice = prompter.selections(PROBLEM, [pool.strategies], 1) if role == "target" else []
+        prefix = shared_prefix([*prompts, *choice])
+        assert prefix > len(PROBLEM), "the problem comes first"
+        advice = sum(len(prompt) - prefix for prompt in prompter.paths(PROBLEM, chosen))
+        most = prefix + advice + sum(len(prompt) - prefix for prompt in choice)
+        if role == "target":
+            most += sum(step.num_tokens for path in result.paths for step in path.steps)
+        assert most - prefix < used.prefill_tokens <= most
+        rows = [row for call in one.bindings[role].calls for row in call]  # type: ignore[index]
+        times = Counter(row.position for row in rows if row.position < prefix - 1)
+        assert set(times.values()) == {1}
+    decoded = sum(step.num_tokens for path in result.paths for step in path.steps)
+    assert result.usage.draft.decode_tokens == decoded
+    assert result.usage.target.decode_tokens == 0, "verification decodes nothing"
+
+
+def test_paths_are_drafted_and_verified_in_one_batch(pair: Make) -> None:
+    one = pair()
+    result, _ = one.solve(paths=5, verifier="likelihood", threshold=0.0, max_step_tokens=10)
+    drafted = [call for call in one.bindings["draft"].calls if all(row.logits for row in call)]
+    assert Counter(len(call) for call in drafted).most_common(1)[0][0] == 5
+    assert len(drafted) < result.usage.draft.decode_tokens / 3
+
+
+# Oracles --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "alone"), [("specreason", "target"), ("ssr", "parallel-spm")])
+def test_a_draft_equal_to_its_target_is_believed(
+    tiny: Tiny, pair: Make, method: str, alone: str
+) -> None:
+    model = tiny(context=CONTEXT)
+    usual = {"temperature": 0.0, "selection": "first", "max_tokens": 120}
+    with exact_attention():
+        one = pair(model, model)
+        expected, _ = one.solve(method=alone, **usual)
+        result, _ = one.solve(method=method, verifier="likelihood", threshold=0.0, **usual)
+    assert texts(result) == texts(expected)
+    ends = [[path.end_reason for path in each.paths] for each in (result, expected)]
+    assert ends[0] == ends[1]
+    assert result.acceptance_rate == 1.0
+    assert result.num_accepted == result.num_drafted > len(result.paths)
+    assert result.num_rewrites == 0
+
+
+def test_a_target_that_accepts_nothing_writes_its_own_text(pair: Make) -> None:
+    """Every step rejected and rewritten: the text is the target's, whatever the draft said."""
+    usual = {"temperature": 0.0, "selection": "first", "max_steps": 4}
+    with exact_attention():
+        one = pair()
+        expected, _ = one.solve(method="parallel-spm", **usual)
+        result, _ = one.solve(method="ssr", verifier="likelihood", threshold=9.0, **usual)
+    assert result.num_accepted == 0
+    assert texts(result) == texts(expected)
+    assert all(step.author == "target" for path in result.paths for step in path.steps)
+
+
+def test_equal_seeds_give_equal_runs(pair: Make) -> None:
+    def told(result: RunResult) -> object:
+        scores = [[step.score for step in path.steps] for path in result.paths]
+        return texts(result), scores, result.strategies, result.usage, result.votes
+
+    usual = {"verifier": "likelihood", "threshold": 5.0}
+    one, other = pair(), pair()
+    first = told(one.solve(seed=7, **usual)[0])
+    assert told(one.solve(seed=7, **usual)[0]) == first, "in one session"
+    other.solve(seed=2, paths=5, selection="first")
+    assert told(other.solve(seed=7, **usual)[0]) == first, "in another, behind another run"
+    assert texts(one.solve(seed=8, **usual)[0]) != first[0]  # type: ignore[index]
+
+
+# Vocabularies, recurrent memory, templates ----------------------------------
+
+
+def test_different_vocabularies_hand_text_over(tiny: Tiny, pair: Make) -> None:
+    one = pair(tiny(context=CONTEXT), tiny(context=CONTEXT, vocab="bytes-b", seed=3))
+    written: dict[int, str] = {}
+    authors = set()
+
+    def held(role: Author) -> list[bytes]:
+        engine, binding = one.engines[role], one.bindings[role]
+        return [b"".join(map(binding.piece, engine.tokens(s))) for s in engine._book.seq_ids]
+
+    events = []
+    for event in one.events(verifier="likelihood", threshold=5.0):
+        events.append(event)
+        if isinstance(event, StepVerified):
+            drafted = [e for e in of_kind(events, StepDrafted) if e.path == event.path][-1].text
+            text = (written.get(event.path, "") + drafted).encode()
+            assert any(sequence.endswith(text) for sequence in held("target"))
+            if event.verdict.accepted:
+                written[event.path] = text.decode()
+                authors.add("draft")
+        if isinstance(event, StepRewritten):
+            written[event.path] = written.get(event.path, "") + event.text
+            authors.add("target")
+            text = written[event.path].encode()
+            assert any(sequence.endswith(text) for sequence in held("target"))
+    assert authors == {"draft", "target"}
+    result = events[-1].result  # type: ignore[union-attr]
+    assert any("different vocabularies" in notice for notice in result.notices)
+    assert texts(result) == [written[path.index] for path in result.paths]
+
+
+@pytest.mark.parametrize("recurrent", ["draft", "target"])
+def test_recurrent_memory_changes_nothing_but_the_cost(
+    tiny: Tiny, tiny_mamba: Tiny, pair: Make, recurrent: str
+) -> None:
+    models = {"draft": tiny(context=CONTEXT), "target": tiny(context=CONTEXT, seed=3)}
+    models[recurrent] = tiny_mamba(context=CONTEXT)
+    usual = {"temperature": 0.0, "selection": "first", "verifier": "likelihood"}
+    with exact_attention():
+        one = pair(**models)
+        result, _ = one.solve(threshold=5.0, max_steps=5, **usual)
+        notices = [notice for notice in result.notices if "recurrent memory" in notice]
+        assert len(notices) == 1
+        assert recurrent in notices[0]
+        assert result.num_accepted + result.num_rewrites > 0
+        if recurrent == "target":
+            expected, _ = one.solve(method="parallel-spm", max_steps=5, **usual)
+            result, _ = one.solve(threshold=9.0, max_steps=5, **usual)
+            assert texts(result) == texts(expected)
+
+
+NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (None, "none"),
+        ("{{ raise_exception('I refuse') }}", "I refuse"),
+        ("{{ messages[0]['content'", "expected"),
+        ("nothing of what it was given", "leaves out"),
+        (NESTED, ""),
+    ],
+    ids=["missing", "raising", "broken", "empty", "looping"],
+)
+def test_a_template_that_cannot_be_used_is_replaced(
+    tiny: Tiny, pair: Make, monkeypatch: pytest.MonkeyPatch, template: str | None, reason: str
+) -> None:
+    monkeypatch.setattr(templates, "RENDER_TIMEOUT_S", 1.0)
+    model = tiny(context=CONTEXT, chat_template=template)
+    one, plain = pair(draft=model), pair()
+    started = time.monotonic()
+    result, events = one.solve(method="draft", max_tokens=20)
+    assert time.monotonic() - started < 15.0
+    (notice,) = [e.message for e in of_kind(events, Notice) if "template" in e.message]
+    assert "ChatML" in notice
+    assert reason in notice
+    assert notice in result.notices
+    assert texts(result) == texts(plain.solve(method="draft", max_tokens=20)[0])
+
+
+# Faults ---------------------------------------------------------------------
+
+
+def test_a_verdict_that_is_no_number_rejects(tiny: Tiny, pair: Make) -> None:
+    nan = {token: float("nan") for token in range(20)}
+    one = pair(target=tiny(context=CONTEXT, logit_bias=nan))
+    result, events = one.solve(max_steps=3)
+    verdicts = [event.verdict for event in of_kind(events, StepVerified)]
+    assert verdicts
+    for verdict in verdicts:
+        assert (verdict.score, verdict.accepted) == (None, False)
+        assert "not finite" in verdict.reason
+    assert any("could not be read" in notice for notice in result.notices), "the selection too"
+    assert result.num_accepted == 0
+    assert all(path.end_reason for path in result.paths)
+    assert all(step.author == "target" for path in result.paths for step in path.steps)
+
+
+def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
+    one = pair(ctx=1280)
+    result, events = one.solve(
+        paths=4, max_tokens=240, selection="first", verifier="likelihood", threshold=0.0
+    )
+    reasons = [path.end_reason for path in result.paths]
+    assert "kv_cache_full" in reasons
+    ends = [e for e in of_kind(events, PathEnded) if e.reason == "kv_cache_full"]
+    behind = events[events.index(ends[0]) :]
+    assert {e.path for e in of_kind(behind, StepDelta)} - {ends[0].path}
+    assert "token_budget" in reasons, "the room of those that ended let another one finish"
+    assert result.status == "no_answer"
+
+
+def test_the_models_context_ends_a_path(tiny: Tiny, pair: Make) -> None:
+    short = tiny(context=512)
+    one = pair(draft=short, ctx=0)
+    result, _ = one.solve(
+        paths=3, max_tokens=600, selection="first", verifier="likelihood", threshold=0.0
+    )
+    assert {path.end_reason for path in result.paths} == {"context_full"}
+    assert one.engines["target"].max_tokens > 512
+
+
+@pytest.mark.parametrize("calls", [0, 1, 3, 20])
+def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> None:
+    one = pair()
+    usual = {"verifier": "likelihood", "selection": "first"}
+    expected, _ = one.solve(**usual)
+    for binding in one.bindings.values():
+        binding.calls.clear()
+
+    def num_calls() -> int:
+        return sum(len(binding.calls) for binding in one.bindings.values())
+
+    one.stop = lambda: num_calls() >= calls
+    result, events = one.solve(**usual)
+    assert result.status == "cancelled"
+    assert num_calls() == calls, "nothing is decoded behind the cancel"
+    assert {path.end_reason for path in result.paths} <= {"cancelled", "answered"}
+    assert len(of_kind(events, PathEnded)) == len(result.paths)
+    one.stop = lambda: False
+    assert texts(one.solve(**usual)[0]) == texts(expected)
+
+
+def test_a_consumer_that_leaves_takes_its_sequences_along(pair: Make) -> None:
+    one = pair()
+    events = one.events()
+    for event in events:
+        if isinstance(event, StepDrafted):
+            break
+    assert one.engines["draft"].used_cells > 0
+    events.close()  # type: ignore[attr-defined]
+    assert [engine.used_cells for engine in one.engines.values()] == [0, 0]
+
+
+def test_an_answer_ends_its_path(tiny: Tiny, pair: Make) -> None:
+    model = tiny(context=CONTEXT, chains=CHAINS, logit_bias={ids("\\")[0]: 6.0})
+    result, _ = pair(model, model).solve(max_tokens=400, verifier="likelihood", threshold=0.0)
+    assert (result.status, result.answer) == ("answered", "18")
+    assert {path.end_reason for path in result.paths} <= {"answered", "end_of_generation"}

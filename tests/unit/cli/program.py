@@ -1,0 +1,125 @@
+"""The ``ssr-local`` command as a user runs it: a process, sometimes on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from ssr_local.config import OPTION_NAMES
+
+ROOT = Path(__file__).parents[3]
+LIMIT_S = 60.0
+
+
+class Program:
+    """Runs commands with folders of their own."""
+
+    def __init__(self, folder: Path, speed: str = "0") -> None:
+        self.folder = folder
+        cleared = {f"SSR_LOCAL_{name.upper()}" for name in OPTION_NAMES} | {"NO_COLOR"}
+        self.env = {name: value for name, value in os.environ.items() if name not in cleared} | {
+            "PYTHONPATH": str(ROOT),
+            "SSR_LOCAL_DATA_DIR": str(folder / "data"),
+            "SSR_LOCAL_CACHE_DIR": str(folder / "cache"),
+            "SSR_LOCAL_CONFIG_DIR": str(folder / "config"),
+            "SSR_LOCAL_DEMO_SPEED": speed,
+            "TERM": "xterm-256color",
+        }
+
+    def start(
+        self,
+        *arguments: str | bytes,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """A command under way, with pipes."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "ssr_local", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(
+        self, *arguments: str | bytes, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """A command that has ended; a traceback is never right."""
+        process = self.start(*arguments, stdin=subprocess.PIPE)
+        try:
+            out, err = process.communicate(stdin, timeout=LIMIT_S)
+        finally:
+            process.kill()
+        assert b"Traceback" not in err, err.decode()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def on_terminal(
+        self,
+        *arguments: str,
+        rows: int = 24,
+        columns: int = 80,
+        react: Callable[[bytes, int], None] = lambda text, pid: None,
+        command: Sequence[str] = (sys.executable, "-m", "ssr_local"),
+    ) -> tuple[int, str]:
+        """Exit code and all that a terminal was sent; ``react`` sees it grow."""
+        pid, terminal = pty.fork()
+        if pid == 0:  # pragma: no cover - the child
+            os.chdir(self.folder)
+            os.execve(command[0], [*command, *arguments], self.env)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        try:
+            text = self._read_terminal(terminal, pid, react)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.close(terminal)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert b"Traceback" not in text, text.decode()
+        return code, text.decode("utf-8", "replace")
+
+    def _read_terminal(self, terminal: int, pid: int, react: Callable[[bytes, int], None]) -> bytes:
+        text = b""
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            if not select.select([terminal], [], [], 0.1)[0]:
+                continue
+            try:
+                piece = os.read(terminal, 65536)
+            except OSError:  # the other end is closed
+                piece = b""
+            if not piece:
+                self._wait_for_end(pid)
+                return text
+            text += piece
+            react(text, pid)
+        raise TimeoutError(text.decode("utf-8", "replace"))
+
+    @staticmethod
+    def _wait_for_end(pid: int) -> None:
+        """Until the process is a zombie, which the caller then reaps."""
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def child_of(pid: int, limit_s: float = 20.0) -> int:
+    """The process id of a process's first child, once it has one (Linux)."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                    return int(stat.parent.name)
+        time.sleep(0.01)
+    raise TimeoutError(f"process {pid} has no child")

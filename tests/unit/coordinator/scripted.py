@@ -1,0 +1,196 @@
+"""Runs of the coordinator on scripted engines: paths written out, and everything observed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ssr_local.commands import AnyCommand, Resume
+from ssr_local.coordinator import Run, solve
+from ssr_local.coordinator.plan import plan_for
+from ssr_local.engine.fake import FakeEngine, Script
+from ssr_local.events import AnyEvent
+from ssr_local.options import SolveOptions, validate
+from ssr_local.prompter import Prompter
+from ssr_local.records import Author, Calibration, Strategy
+from ssr_local.strategies import Pool
+from ssr_local.templates import RenderRequest, render_with_jinja
+from ssr_local.verification import Judge
+
+POOL = Pool(
+    name="test",
+    description="",
+    answer="boxed",
+    instruction="Box the answer.",
+    strategies=tuple(Strategy(x, f"name {x}", f"advice{x} please") for x in "ABCDE"),
+)
+ASSISTANT = "<|im_start|>assistant\n"
+QUESTION = "<|im_end|>\n<|im_start|>user\n"
+NOT_YET = "Do not solve this yet."
+# P(Yes) is the score: 0.8 is kept at the default threshold, 0.7 is not.
+CALIBRATIONS = {"yes-no": Calibration(knots=((0.0, 0.0), (1.0, 9.0)))}
+LETTERS = {"A": 0.4, "B": 0.3, "C": 0.2, "D": 0.06, "E": 0.04}
+
+
+class Turn(NamedTuple):
+    """A step: the draft's text, P(Yes), and the target's own text."""
+
+    draft: str
+    yes: float = 0.9
+    target: str = ""
+
+
+def letter_of(prompt: str) -> str:
+    """Whose advice a path's prompt holds; M for none. More than one is a mixture."""
+    found = [s.letter for s in POOL.strategies if s.advice in prompt]
+    assert len(found) <= 1, f"one prompt with the advice of {found}"
+    return found[0] if found else "M"
+
+
+class Paths:
+    """A script with the turns of each strategy written out; ``default`` for the others."""
+
+    def __init__(
+        self,
+        default: Sequence[Turn] = (),
+        letters: Mapping[str, float] = LETTERS,
+        generated: str = "",
+        **paths: Sequence[Turn],
+    ) -> None:
+        self.default, self.paths = default, paths
+        self.letters, self.generated = letters, generated
+        self.probed: list[tuple[str, str]] = []
+
+    def turns(self, letter: str) -> Sequence[Turn]:
+        return self.paths.get(letter, self.default)
+
+    def continuation(self, role: Author, text: str) -> str:
+        prompt, _, written = text.rpartition(ASSISTANT)
+        if NOT_YET in prompt:
+            return self.generated.removeprefix(written)
+        for turn in self.turns(letter_of(prompt)):
+            own = turn.target if role == "target" and turn.target else turn.draft
+            versions = sorted({turn.draft, turn.target} - {""}, key=len, reverse=True)
+            done = next((v for v in versions if written.startswith(v)), None)
+            if done is None:
+                return own[len(written) :] if own.startswith(written) else ""
+            written = written[len(done) :]
+        return ""
+
+    def probe(self, text: str) -> Mapping[str, float]:
+        partial, asked, _ = text.rpartition(QUESTION)
+        prompt, _, written = partial.rpartition(ASSISTANT)
+        if not asked or not prompt:
+            return self.letters
+        letter = letter_of(prompt)
+        self.probed.append((letter, written))
+        # A step cut short by its token limit is no turn's whole text.
+        yes = next((t.yes for t in self.turns(letter) if written.endswith(t.draft)), 0.9)
+        return {"Yes": yes, "No": 1 - yes}
+
+
+class Ticks:
+    """A clock that moves by ``step_s`` at every look and by hand."""
+
+    def __init__(self, step_s: float = 0.001) -> None:
+        self.now, self.step_s = 100.0, step_s
+
+    def __call__(self) -> float:
+        self.now += self.step_s
+        return self.now
+
+
+class Desk:
+    """Commands put down by the test while it reads the events."""
+
+    def __init__(self) -> None:
+        self.waiting: list[AnyCommand] = []
+        self.after_pause: list[AnyCommand] = []
+
+    def put(self, command: AnyCommand) -> None:
+        self.waiting.append(command)
+
+    def poll(self) -> Sequence[AnyCommand]:
+        taken, self.waiting = self.waiting, []
+        return taken
+
+    def wait(self) -> Sequence[AnyCommand]:
+        return [self.after_pause.pop(0) if self.after_pause else Resume()]
+
+
+class InThisProcess:
+    """Renders templates without the helper process, which has tests of its own."""
+
+    def call(self, name: str, argument: Any, *, timeout_s: float, type: Any = None) -> object:
+        assert isinstance(argument, RenderRequest)
+        return render_with_jinja(argument)
+
+
+def make_run(
+    script: Script,
+    *,
+    problem: str = "How many?",
+    clock: Callable[[], float] | None = None,
+    calibrations: Mapping[str, Calibration] = CALIBRATIONS,
+    engine: Mapping[str, Any] | None = None,
+    target: Mapping[str, Any] | None = None,
+    pool: Pool = POOL,
+    **options: Any,
+) -> Run:
+    """A run on engines that follow one script; ``target`` holds what is different there."""
+    chosen = validate(SolveOptions, {"verifier": "yes-no", "seed": 1, **options})
+    plan = plan_for(chosen)
+    engines: dict[Author, FakeEngine] = {}
+    for role in plan.roles:
+        more = dict(engine or {}) | (dict(target or {}) if role == "target" else {})
+        engines[role] = FakeEngine(script, role=role, **more)
+    return Run(
+        problem=problem,
+        options=chosen,
+        plan=plan,
+        pool=pool,
+        engines=engines,
+        prompters={role: Prompter(one, pool, InThisProcess()) for role, one in engines.items()},
+        judge=Judge(chosen.verifier, chosen.threshold, calibrations),
+        same=lambda a, b: a == b,
+        clock=clock or Ticks(),
+    )
+
+
+def engine_of(run: Run, role: Author) -> FakeEngine:
+    """The scripted engine of that role."""
+    engine = run.engines[role]
+    assert isinstance(engine, FakeEngine)
+    return engine
+
+
+def nothing_left(run: Run) -> bool:
+    """Whether all sequences and cells were given back on every engine."""
+    return all(
+        engine_of(run, role)._book.seq_ids == () and engine_of(run, role)._book.used_cells == 0
+        for role in run.engines
+    )
+
+
+def played(run: Run, desk: Desk | None = None) -> list[AnyEvent]:
+    """All the run's events; afterwards no engine holds anything."""
+    events = list(solve(run, desk))
+    assert nothing_left(run)
+    return events
+
+
+def steered(
+    run: Run, react: Callable[[AnyEvent, Desk], None], after_pause: Sequence[AnyCommand] = ()
+) -> Iterator[AnyEvent]:
+    """The run's events, each shown to ``react`` first, which may put commands down."""
+    desk = Desk()
+    desk.after_pause = list(after_pause)
+    for event in solve(run, desk):
+        react(event, desk)
+        yield event
+    assert nothing_left(run)
+
+
+def kinds(events: Sequence[AnyEvent]) -> list[str]:
+    """The events' names, runs of deltas left out."""
+    return [type(event).__name__ for event in events if type(event).__name__ != "StepDelta"]

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ssr_local.coordinator import solve
+from ssr_local.errors import ProblemError
+from ssr_local.events import AnyEvent, PathEnded, StepDelta, StepDrafted, StepRewritten
+from ssr_local.strategies import UNKNOWN
+from tests.unit.coordinator.scripted import (
+    Paths,
+    Ticks,
+    Turn,
+    engine_of,
+    make_run,
+    nothing_left,
+    played,
+)
+
+LONG = [Turn(f"Line {number} of many.\n\n") for number in range(40)]
+
+
+def ends(events: list[AnyEvent]) -> list[str]:
+    return [event.reason for event in events if isinstance(event, PathEnded)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "turns", "options", "engine"),
+    [
+        ("answered", [Turn("\\boxed{1}\n\n"), Turn("More.")], {}, {}),
+        ("answered", [Turn("Cut \\boxed{1} here and on.")], {"max_step_tokens": 8}, {}),
+        ("end_of_generation", [Turn("Hm.\n\n")], {}, {}),
+        ("end_of_generation", [Turn("No step end")], {}, {}),
+        ("empty_step", [Turn("Hm.\n\n"), Turn(" " + "\n" * 9)], {"max_step_tokens": 6}, {}),
+        ("repetition", [Turn("Hm.\n\n"), Turn("Hm.\n \n"), Turn("x")], {}, {}),
+        ("token_budget", LONG, {"max_tokens": 30}, {}),
+        ("step_budget", LONG, {"max_steps": 3}, {}),
+        ("context_full", LONG, {"paths": 1}, {"num_cells": 280}),
+        ("kv_cache_full", LONG, {"paths": 3}, {"num_cells": 330}),
+    ],
+)
+@pytest.mark.parametrize("method", ["draft", "target", "specreason", "ssr"])
+def test_why_a_path_ends(
+    method: str,
+    reason: str,
+    turns: list[Turn],
+    options: dict[str, Any],
+    engine: dict[str, Any],
+) -> None:
+    if method in ("draft", "target", "specreason"):
+        engine = {"num_cells": 120} if engine else {}
+        reason = "context_full" if reason == "kv_cache_full" else reason
+    run = make_run(Paths(turns), method=method, engine=engine, **options)
+    reasons = set(ends(played(run)))
+    # The last path on a full cache has it to itself, and then only its own length limits it.
+    assert reasons - ({"context_full"} if reason == "kv_cache_full" else set()) == {reason}
+    for path in run.paths:
+        assert path.answer == ("1" if reason == "answered" else None)
+        assert path.num_tokens <= run.options.max_tokens
+
+
+def test_a_full_cache_ends_one_path_and_the_others_go_on() -> None:
+    script = Paths([*LONG[:3], Turn("\\boxed{4}")], A=LONG, B=LONG)
+    for num_cells in range(250, 500, 5):
+        run = make_run(script, paths=3, engine={"num_cells": num_cells})
+        played(run)
+        reasons = [path.end_reason for path in run.paths]
+        if "kv_cache_full" in reasons and "answered" in reasons:
+            break
+    assert run.groups[0].answer == "4"
+    assert run.groups[0].paths == (2,)
+
+
+def test_no_room_for_a_paths_prompt() -> None:
+    run = make_run(Paths(LONG), paths=5, engine={"num_cells": 240})
+    events = played(run)
+    assert "kv_cache_full" in ends(events)
+    assert len(ends(events)) == 5
+
+
+@pytest.mark.parametrize("max_step_tokens", [20, 256])
+def test_a_rewrite_the_draft_has_no_room_for_ends_the_path(max_step_tokens: int) -> None:
+    """Whatever ended the rewrite: a draft that lacks it must not write on."""
+    script = Paths([Turn("No.\n\n", 0.1, "much longer " * 30 + "\n\n"), *LONG])
+    prompt = make_run(script, method="specreason").prompters["draft"].paths("How many?", [UNKNOWN])
+    run = make_run(
+        script,
+        method="specreason",
+        engine={"num_cells": len(prompt[0]) + 10},
+        target={"num_cells": 4000},
+        max_step_tokens=max_step_tokens,
+    )
+    played(run)
+    (path,) = run.paths
+    assert path.end_reason == "context_full"
+    assert [step.author for step in path.steps] == ["target"]
+    assert run.num_drafted == 1
+
+
+def test_a_step_the_target_has_no_room_for_stays_unverified() -> None:
+    for num_cells in range(90, 200):
+        run = make_run(Paths(LONG), method="specreason", target={"num_cells": num_cells})
+        try:
+            events = played(run)
+        except ProblemError:
+            continue
+        drafted = sum(isinstance(event, StepDrafted) for event in events)
+        assert run.num_drafted == drafted - 1 == run.num_accepted
+        assert run.paths[0].steps[-1].accepted is None
+        assert run.paths[0].end_reason == "context_full"
+        return
+    pytest.fail("no size of the cache did it")
+
+
+def test_a_path_cut_off_has_no_vote_though_its_text_has_an_answer() -> None:
+    """Only what came to its own end votes; "the answer is" counts at an end alone."""
+    turns = [Turn("The answer is 5.\n\n"), *LONG]
+    run = make_run(Paths(turns), max_steps=3)
+    played(run)
+    assert (run.status, run.groups) == ("no_answer", ())
+    whole = make_run(Paths(turns[:1]))
+    played(whole)
+    assert whole.groups[0].answer == "5"
+
+
+THOUGHT = [Turn("<think>\nMaybe \\boxed{1}.\n\n"), Turn("</think>\n\n")]
+
+
+@pytest.mark.parametrize(("last", "answer"), [([Turn("So \\boxed{2}.")], "2"), ([], "1")])
+def test_a_box_among_the_thoughts_counts_only_when_no_other_follows(
+    last: list[Turn], answer: str
+) -> None:
+    run = make_run(Paths([*THOUGHT, *last]))
+    played(run)
+    assert {path.answer for path in run.paths} == {answer}
+
+
+@pytest.mark.parametrize("mode", ["full", "fast1", "fast2"])
+def test_early_exits(mode: str) -> None:
+    script = Paths(
+        A=[Turn("\\boxed{1}")],
+        B=[*LONG[:2], Turn("\\boxed{2}")],
+        C=[*LONG[:4], Turn("\\boxed{1}")],
+        D=[*LONG[:8], Turn("\\boxed{3}")],
+    )
+    run = make_run(script, mode=mode, paths=4)
+    played(run)
+    reasons = [path.end_reason for path in run.paths]
+    answered = {"full": 4, "fast1": 1, "fast2": 3}[mode]
+    assert reasons == ["answered"] * answered + ["early_exit"] * (4 - answered)
+    assert run.groups[0].answer == "1"
+    assert len(run.groups[0].paths) == (1 if mode == "fast1" else 2)
+
+
+@pytest.mark.parametrize("limit", [0.0, 5.0])
+def test_the_time_limit(limit: float) -> None:
+    clock = Ticks(step_s=0.05)
+    run = make_run(Paths(LONG), clock=clock, time_limit=limit)
+    reasons = set(ends(played(run)))
+    assert reasons == ({"time_limit"} if limit else {"end_of_generation"})
+    assert run.status == "no_answer"
+
+
+def test_unfinished_text_is_kept_unverified() -> None:
+    run = make_run(Paths(LONG), clock=Ticks(step_s=0.05), time_limit=3.0)
+    events = played(run)
+    written = "".join(e.text for e in events if isinstance(e, StepDelta) and e.path == 0)
+    assert run.paths[0].text == written
+    assert run.paths[0].steps[-1].accepted is None
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5, 20, 100, 150])
+def test_engines_that_are_told_to_stop(after: int) -> None:
+    looks = 0
+
+    def should_stop() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > after
+
+    run = make_run(Paths(LONG), engine={"should_stop": should_stop})
+    events = played(run)
+    assert run.status == "cancelled"
+    assert set(ends(events)) <= {"cancelled"}
+    assert all(path.end_reason == "cancelled" for path in run.paths)
+
+
+def test_what_was_answered_before_a_cancel_stays() -> None:
+    stop = False
+    script = Paths(LONG, A=[Turn("\\boxed{1}")])
+    run = make_run(script, engine={"should_stop": lambda: stop})
+    for event in solve(run):
+        stop = stop or isinstance(event, PathEnded)
+    assert run.status == "cancelled"
+    assert run.groups[0].answer == "1"
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 3, 10, 40, 90])
+def test_a_consumer_that_stops_early_leaves_nothing_behind(stop_after: int) -> None:
+    run = make_run(Paths([Turn("No.\n\n", 0.1, "Yes then.\n\n"), *LONG]))
+    stream = solve(run)
+    for _, _ in zip(range(stop_after), stream, strict=False):
+        pass
+    stream.close()  # type: ignore[attr-defined]
+    assert nothing_left(run)
+
+
+def test_an_error_in_the_middle_leaves_nothing_behind() -> None:
+    class Broken(Paths):
+        def probe(self, text: str) -> Any:
+            if "Line 1" in text.rpartition("assistant")[0]:
+                raise RuntimeError("broken")
+            return super().probe(text)
+
+    run = make_run(Broken(LONG))
+    with pytest.raises(RuntimeError, match="broken"):
+        list(solve(run))
+    assert nothing_left(run)
+    assert run.usage.draft.decode_tokens > 0
+
+
+def test_every_path_ends_once_and_its_sequences_are_free_at_once() -> None:
+    run = make_run(Paths(LONG, A=[Turn("\\boxed{1}")]), paths=3)
+    for event in solve(run):
+        if isinstance(event, PathEnded) and event.path == 0:
+            assert run.paths[0].sequences == {}
+            assert len(engine_of(run, "draft")._book.seq_ids) == 3
+        if isinstance(event, StepRewritten):
+            pytest.fail("nothing here is rewritten")
+
+
+def test_a_target_that_has_nothing_to_rewrite_ends_the_path() -> None:
+    class Silent(Paths):
+        def continuation(self, role: Any, text: str) -> str:
+            return "" if role == "target" else super().continuation(role, text)
+
+    run = make_run(Silent([Turn("No.\n\n", 0.1)]), method="specreason")
+    assert ends(played(run)) == ["end_of_generation"]
+    assert (run.num_drafted, run.num_accepted, run.num_rewrites) == (1, 0, 0)
+    assert run.paths[0].steps == []

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_local import Solver
+from ssr_local.commands import Cancel, DropPath
+from ssr_local.engine.base import Cancelled
+from ssr_local.errors import (
+    ConfigError,
+    EngineCrashed,
+    Interrupted,
+    ModelNotFoundError,
+    ProblemError,
+    UsageError,
+)
+from ssr_local.events import RunEnded, StepDelta, StepVerified
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.records import RunResult
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+
+
+@pytest.fixture(params=[False, True], ids=["worker", "in process"])
+def solver(request: pytest.FixtureRequest, folders: None) -> Iterator[Solver]:
+    with Solver(pair="demo", in_process=request.param) as one:
+        yield one
+
+
+def test_solve_again_and_again(solver: Solver) -> None:
+    first = solver.solve("farm", seed=1)
+    pid = solver.worker_pid
+    second = solver.solve("farm", seed=1)
+    assert isinstance(first, RunResult)
+    assert (first.answer, first.status) == ("18", "answered")
+    assert first.paths == second.paths
+    assert solver.worker_pid == pid
+
+
+def test_the_demonstration_shows_rejected_and_rewritten_steps(solver: Solver) -> None:
+    result = solver.solve("farm")
+    assert (result.num_drafted, result.num_accepted, result.num_rewrites) == (12, 10, 2)
+    rejected = [step for path in result.paths for step in path.steps if step.accepted is False]
+    assert [step.draft_score for step in rejected if isinstance(step.draft_score, float)] == (
+        pytest.approx([2.175, 3.225], abs=0.5)
+    )
+    assert not any("calibration" in notice for notice in result.notices)
+    assert any("demonstration" in notice for notice in result.notices)
+
+
+@pytest.mark.parametrize("verifier", ["combined", "yes-no", "likelihood", "digit"])
+@pytest.mark.parametrize("method", ["ssr", "specreason"])
+def test_the_demonstration_under_every_verifier(verifier: str, method: str) -> None:
+    with Solver(pair="demo", in_process=True) as one:
+        assert one.solve("farm", method=method, verifier=verifier).answer == "18"
+
+
+@pytest.mark.parametrize("method", ["draft", "target", "parallel", "parallel-spm"])
+def test_the_demonstration_of_every_method(method: str) -> None:
+    with Solver(pair="demo", in_process=True) as one:
+        assert one.solve("farm", method=method, selection="generate").answer == "18"
+
+
+def test_options_and_changes(solver: Solver) -> None:
+    result = solver.solve("farm", SolveOptions(paths=1, seed=5), mode="fast1")
+    assert len(result.paths) == 1
+    assert (result.options["seed"], result.options["mode"]) == (5, "fast1")
+    assert (result.options["draft"], result.options["pair"]) == ("demo-draft", "demo")
+
+
+def test_a_stream_ends_with_the_result(solver: Solver) -> None:
+    events = list(solver.stream("farm"))
+    assert [isinstance(event, RunEnded) for event in events].index(True) == len(events) - 1
+
+
+def test_methods_with_other_models_on_one_solver(solver: Solver) -> None:
+    assert solver.solve("farm", method="draft").models.target is None
+    pid = solver.worker_pid
+    assert solver.solve("farm", method="ssr").models.target is not None
+    assert solver.worker_pid != pid or pid is None
+    pid = solver.worker_pid
+    assert solver.solve("farm", method="target").models.draft is None
+    assert solver.worker_pid == pid
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [("", "empty"), (" \n", "empty"), ("a\0b", "NUL"), ("\udcff", "not valid"),
+     ("x" * 1_000_000, "1000000 characters")],
+)  # fmt: skip
+def test_a_problem_that_cannot_be_solved(problem: str, words: str) -> None:
+    with Solver(pair="demo") as one:
+        with pytest.raises(ProblemError, match=words):
+            one.solve(problem)
+        assert one.worker_pid is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"paths": 0}, "paths"), ({"pats": 3}, "pats"), ({"mode": "quick"}, "fast1")],
+)
+def test_wrong_options_of_a_run(changes: dict[str, Any], words: str) -> None:
+    with Solver(pair="demo") as one, pytest.raises(UsageError, match=words):
+        one.stream("farm", **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"pair": "dmeo"}, ModelNotFoundError),
+        ({"draft": "/nowhere/x.gguf"}, ModelNotFoundError),
+        ({"pair": "demo", "draft": "/nowhere/x.gguf"}, ModelNotFoundError),
+        ({"ctx": -1}, UsageError),
+        ({"context": 5}, UsageError),
+        ({"engine": EngineOptions(), "ctx": 5}, UsageError),
+    ],
+)
+def test_wrong_options_of_a_solver(options: dict[str, Any], kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        Solver(**options)
+
+
+@pytest.mark.parametrize("speed", ["fast", "-1", "nan", "inf"])
+def test_a_wrong_speed_of_the_demonstration(
+    solver: Solver, speed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", speed)
+    with pytest.raises(UsageError, match="SSR_LOCAL_DEMO_SPEED"):
+        solver.solve("farm")
+
+
+def test_a_pool_that_is_not_there(solver: Solver) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        solver.solve("farm", strategies="/nowhere.toml")
+    assert solver.solve("farm").answer == "18"
+
+
+def test_one_problem_at_a_time(solver: Solver) -> None:
+    stream = solver.stream("farm")
+    next(stream)
+    with pytest.raises(UsageError, match="busy"):
+        solver.solve("farm")
+    stream.close()  # type: ignore[attr-defined]
+    assert solver.solve("farm").answer == "18"
+
+
+def test_a_consumer_that_leaves(solver: Solver) -> None:
+    for event in solver.stream("farm"):
+        if isinstance(event, StepDelta):
+            break
+    assert solver.solve("farm").answer == "18"
+
+
+def test_cancel_from_another_thread(solver: Solver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "10")
+    result = None
+    for event in solver.stream("farm"):
+        if isinstance(event, StepVerified) and event.step == 0:
+            threading.Thread(target=solver.cancel).start()
+        if isinstance(event, RunEnded):
+            result = event.result
+    assert result is not None
+    assert result.status == "cancelled"
+    assert solver.solve("farm").status == "answered"
+
+
+def test_steering(solver: Solver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "10")
+    result = None
+    for event in solver.stream("farm", seed=1):
+        if isinstance(event, StepVerified) and event.step == 0:
+            solver.tell(DropPath(2))
+        if isinstance(event, RunEnded):
+            result = event.result
+    assert result is not None
+    assert result.paths[2].end_reason == "dropped"
+
+
+def test_cancelled_while_models_are_fetched(
+    solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel reaches a run that has no worker yet, and does not reach the next one."""
+    prepare = solver._prepare
+
+    def slow(roles: Any) -> None:
+        solver.cancel()
+        prepare(roles)
+
+    monkeypatch.setattr(solver, "_prepare", slow)
+    with pytest.raises(Interrupted):
+        solver.solve("farm")
+    monkeypatch.undo()
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+    assert solver.solve("farm").answer == "18"
+
+
+def test_a_download_is_stopped_by_a_cancel() -> None:
+    seen: list[object] = []
+    one = Solver(pair="demo", on_progress=seen.append)
+    one._progress("some")  # type: ignore[arg-type]
+    one._running = True
+    one.cancel()
+    with pytest.raises(Cancelled):
+        one._progress("more")  # type: ignore[arg-type]
+    assert seen == ["some"]
+
+
+def test_a_download_that_fails_is_tried_again_with_the_next_run(
+    solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solver.solve("farm", method="draft")
+    file = solver._model_file
+
+    def fails(role: Any) -> Any:
+        raise ModelNotFoundError("no network")
+
+    monkeypatch.setattr(solver, "_model_file", fails)
+    with pytest.raises(ModelNotFoundError):
+        solver.solve("farm")
+    monkeypatch.setattr(solver, "_model_file", file)
+    assert solver.solve("farm").answer == "18"
+
+
+def test_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Solver(pair="demo") as one:
+        stream = one.stream("farm")
+        next(stream)
+        one.kill()
+        with pytest.raises(EngineCrashed):
+            list(stream)
+        assert one.solve("farm").answer == "18"
+
+
+def test_nothing_runs_before_the_first_problem_or_after_close() -> None:
+    one = Solver(pair="demo")
+    assert one.worker_pid is None
+    one.tell(Cancel())
+    one.cancel()
+    one.kill()
+    one.close()
+    one.solve("farm")
+    pid = one.worker_pid
+    assert pid
+    one.close()
+    one.close()
+    assert one.worker_pid is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert one.solve("farm").answer == "18"
+    one.close()
+
+
+def test_the_demonstration_needs_no_download() -> None:
+    assert Solver(pair="demo").missing_bytes() == 0
+
+
+def test_what_the_default_pair_still_needs() -> None:
+    one = Solver()
+    both = one.missing_bytes()
+    draft = one.missing_bytes(SolveOptions(method="draft"))
+    target = one.missing_bytes(SolveOptions(method="target"))
+    assert both == draft + target
+    assert draft > 1e8

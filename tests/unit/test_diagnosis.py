@@ -1,0 +1,313 @@
+"""The whole examination on this machine, with tiny models that the real llama.cpp runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_local.diagnosis import Report, diagnose
+from ssr_local.diagnosis.findings import Finding
+from ssr_local.display import one_line
+from ssr_local.engine import hardware
+from ssr_local.engine.hardware import Memory
+from ssr_local.errors import UsageError
+from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
+
+Put = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("DATA", "CACHE", "CONFIG"):
+        folder = tmp_path / name.lower()
+        folder.mkdir()
+        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(folder))
+    monkeypatch.setenv("SSR_LOCAL_THREADS", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def pair(home: Path) -> Put:
+    """Writes models.toml with a pair ``tiny`` of two files; returns their folder."""
+
+    def put(extra: str = "", **changes: Any) -> Path:
+        lines = []
+        for seed, role in enumerate(("draft", "target")):
+            path = home / f"{role}.gguf"
+            write_tiny_model(path, **({"seed": seed} | changes.get(role, {})))
+            lines.append(
+                f'[models.{role}]\nfile = "{role}.gguf"\nsources = [{{ kind = "file",'
+                f' path = "{path.as_posix()}", in_place = true }}]\n'
+            )
+        lines.append(f'[pairs.tiny]\ndraft = "draft"\ntarget = "target"\n{extra}')
+        (home / "config" / "models.toml").write_text("".join(lines))
+        return home
+
+    return put
+
+
+def finding(report: Report, section: str, name: str) -> Finding:
+    found = [
+        one
+        for part in report.sections
+        if part.name == section
+        for one in part.findings
+        if one.name == name
+    ]
+    assert len(found) == 1, (section, name, report.sections)
+    return found[0]
+
+
+def problems(report: Report) -> list[tuple[str, str]]:
+    return [
+        (part.name, one.name)
+        for part in report.sections
+        for one in part.findings
+        if one.state == "problem"
+    ]
+
+
+def all_texts(report: Report) -> list[str]:
+    return [
+        text
+        for part in report.sections
+        for one in part.findings
+        for text in (one.name, one.value, one.advice)
+    ]
+
+
+def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
+    pair("calibrations.digit.knots = [[0, 0], [9, 9]]\n")
+    said: list[str] = []
+    report = diagnose({"pair": "tiny"}, on_progress=said.append)
+    assert problems(report) == []
+    assert [section.name for section in report.sections] == [
+        "machine",
+        "configuration",
+        "engine",
+        "models",
+        "speed",
+    ]
+    assert finding(report, "models", "draft").value.startswith("draft: present, ")
+    assert "qwen2, F32" in finding(report, "models", "draft kind").value
+    assert finding(report, "models", "vocabularies").value.startswith("equal")
+    assert finding(report, "models", "calibration").state == "warning"
+    assert finding(report, "models", "memory needed").state == "ok"
+    assert "tokens/s" in finding(report, "speed", "target speed").value
+    assert finding(report, "speed", "SSR, 3 paths").value
+    assert [one.num_paths for one in report.speculation] == [1, 3]
+    assert said == [
+        "Loading and timing the draft, draft ...",
+        "Loading and timing the target, target ...",
+    ]
+    draft, target = report.models
+    assert (draft.role, target.role) == ("draft", "target")
+    assert draft.speed is not None
+    assert draft.context_length == 2048
+    assert draft.quantisation == "F32"
+    assert (report.pair, report.engine is not None) == ("tiny", True)
+
+
+def test_models_without_a_common_vocabulary(pair: Put) -> None:
+    pair(target={"vocab": "bytes-b", "chat_template": None})
+    report = diagnose({"pair": "tiny"})
+    assert finding(report, "models", "vocabularies").value.startswith("different")
+    assert finding(report, "models", "target chat template").state == "warning"
+    assert finding(report, "models", "draft chat template").state == "ok"
+    assert problems(report) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "cells"),
+    [
+        ({}, "", 256 + 768 + 3 * (1024 + 128)),
+        ({"ctx": 5000}, "", 5000),
+        ({}, "paths = 5\nmax_tokens = 500\n", 256 + 768 + 5 * (500 + 128)),
+        ({}, "method = 'target'\n", 256 + 768 + 1024 + 128),
+    ],
+)
+def test_kv_caches_and_memory_are_those_of_a_run(
+    pair: Put, home: Path, options: dict[str, int], config: str, cells: int
+) -> None:
+    pair()
+    (home / "config" / "config.toml").write_text(config)
+    report = diagnose({"pair": "tiny"} | options, with_speed=False)
+    # 2 layers, 2 heads of 16 elements for keys and values each, 2 bytes an element
+    kv_bytes = 2 * 2 * 16 * 2 * 2 * cells
+    default = 256 + 768 + 3 * (1024 + 128)
+    assert (report.num_cells, report.num_cells_default) == (cells, default)
+    assert [model.kv_bytes for model in report.models] == [kv_bytes, kv_bytes]
+    assert report.models[0].kv_bytes_default == kv_bytes // cells * default
+    files = sum((home / f"{role}.gguf").stat().st_size for role in ("draft", "target"))
+    assert report.memory_needed_bytes == files + 2 * kv_bytes
+    assert f"{cells} cells" in finding(report, "models", "draft KV cache").value
+
+
+def test_without_speed_nothing_is_loaded(pair: Put) -> None:
+    pair()
+    said: list[str] = []
+    report = diagnose({"pair": "tiny"}, with_speed=False, on_progress=said.append)
+    assert said == []
+    assert report.speculation == ()
+    assert [model.speed for model in report.models] == [None, None]
+    assert finding(report, "models", "vocabularies").value.startswith("not compared")
+    assert "speed" not in [section.name for section in report.sections]
+
+
+def test_a_missing_pair(home: Path) -> None:
+    report = diagnose({})
+    assert problems(report) == [("models", "draft"), ("models", "target")]
+    assert "ssr-local models pull" in finding(report, "models", "draft").advice
+    assert "1.6 GB to fetch" in finding(report, "models", "disk space").value
+    assert report.memory_needed_bytes is None
+    assert [model.state for model in report.models] == ["missing", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"pair": "defualt"}, "Did you mean: default"),
+        ({"draft": "/nowhere/x.gguf"}, "no model file"),
+        ({"target": "nothing-like-it"}, "no model named"),
+    ],
+)
+def test_a_pair_that_is_not_known(options: dict[str, str], words: str) -> None:
+    report = diagnose(options)
+    assert problems(report) == [("models", "pair")]
+    assert words in finding(report, "models", "pair").value
+    assert report.models == ()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4096])
+
+
+def refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"qwen2", b"qwenX"))
+
+
+def no_gguf(path: Path) -> None:
+    path.write_bytes(b"x" * 43)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"), [(cut, "draft file"), (no_gguf, "draft file"), (refused, "draft run")]
+)
+def test_a_model_that_cannot_be_used(pair: Put, spoil: Callable[[Path], None], name: str) -> None:
+    folder = pair()
+    spoil(folder / "draft.gguf")
+    report = diagnose({"pair": "tiny"})
+    assert problems(report) == [("models", name)]
+    assert finding(report, "models", name).advice
+    assert finding(report, "speed", "target speed")
+    assert report.speculation == ()
+
+
+def test_a_folder_that_cannot_be_looked_into(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").write_text("")
+    monkeypatch.setenv("SSR_LOCAL_DATA_DIR", str(home / "file"))
+    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(home / "new" / "cache"))
+    report = diagnose({}, with_speed=False)
+    data = finding(report, "configuration", "data folder")
+    assert (data.state, "SSR_LOCAL_DATA_DIR" in data.advice) == ("warning", True)
+    assert finding(report, "configuration", "cache folder").state == "ok"
+    assert not (home / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name", "words"),
+    [
+        ("config.toml", "path = 3", "settings", "unknown key 'path'"),
+        ("config.toml", "paths = 99", "settings", "cannot be 99"),
+        ("config.toml", "= broken", "settings", "not valid TOML"),
+        ("models.toml", "modls = {}", "pair", "unknown key 'modls'"),
+    ],
+)
+def test_a_wrong_configuration_is_a_finding_among_others(
+    home: Path, file: str, text: str, name: str, words: str
+) -> None:
+    (home / "config" / file).write_text(text)
+    report = diagnose({"threads": 1}, with_speed=False)
+    assert ("configuration", name) in problems(report)
+    assert words in finding(report, "configuration", name).value
+    assert file in finding(report, "configuration", name).value
+    assert finding(report, "engine", "instruction sets")
+
+
+def test_a_wrong_variable_and_a_mistyped_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_MAX_TOKEN", "5")
+    report = diagnose({}, with_speed=False)
+    warning = finding(report, "configuration", "environment")
+    assert (warning.state, "SSR_LOCAL_MAX_TOKENS" in warning.value) == ("warning", True)
+    monkeypatch.setenv("SSR_LOCAL_PATHS", "99")
+    assert problems(diagnose({}, with_speed=False))[0] == ("configuration", "settings")
+
+
+def test_a_wrong_override_is_raised(home: Path) -> None:
+    for text in ("", "= broken"):
+        (home / "config" / "config.toml").write_text(text)
+        with pytest.raises(UsageError, match="threads"):
+            diagnose({"threads": -1})
+        with pytest.raises(UsageError, match="no option 'thread'"):
+            diagnose({"thread": 1})
+
+
+def test_an_engine_that_cannot_start(
+    pair: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair()
+    package = tmp_path / "site" / "llama_cpp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import os; os.abort()")
+    monkeypatch.syspath_prepend(str(package.parent))
+    report = diagnose({"pair": "tiny"})
+    assert problems(report) == [("engine", "llama.cpp")]
+    assert report.engine is None
+    assert finding(report, "models", "draft KV cache")
+    assert "speed" not in [section.name for section in report.sections]
+
+
+def test_models_too_large_for_the_memory_are_not_loaded(
+    pair: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair()
+    monkeypatch.setattr(hardware, "memory", lambda: Memory(10**6, 10**6))
+    report = diagnose({"pair": "tiny"})
+    assert problems(report) == [("models", "memory needed")]
+    assert "not measured" in finding(report, "speed", "draft speed").value
+    assert [model.speed for model in report.models] == [None, None]
+
+
+def test_what_runs_otherwise_than_usual_is_said(home: Path) -> None:
+    path = write_tiny_mamba(home / "mamba.gguf")
+    report = diagnose({"draft": str(path), "target": str(path)})
+    assert problems(report) == []
+    notes = [
+        one.value for part in report.sections for one in part.findings if one.name == "draft note"
+    ]
+    assert any("recurrent memory" in note for note in notes)
+
+
+def test_the_demonstration_needs_no_models() -> None:
+    report = diagnose({"pair": "demo"})
+    assert problems(report) == []
+    assert report.models == ()
+    assert report.pair == "demo"
+
+
+def test_nothing_from_a_file_reaches_a_terminal_as_it_is(pair: Put, home: Path) -> None:
+    pair(
+        draft={"name": "Evil\x1b]0;owned\x07\x1b[2J\u202eleader"},
+        target={"chat_template": "\x1b[2J"},
+    )
+    (home / "draft.gguf").rename(home / "a\x1b[31mb.gguf")
+    report = diagnose(
+        {"draft": str(home / "a\x1b[31mb.gguf"), "target": str(home / "target.gguf")},
+        with_speed=False,
+    )
+    assert problems(report) == []
+    assert finding(report, "models", "draft kind").value.startswith("Evilleader: qwen2")
+    assert all(text == one_line(text) for text in all_texts(report))
