@@ -22,6 +22,7 @@ def prepare(run: Run) -> Iterator[AnyEvent]:
     with run.phase("prefill"):
         for role, engine in run.engines.items():
             prompts = _all_prompts(run, role)
+            engine.reserve(_selection_cells(run, prompts))
             longest = max(len(prompt) for prompt in prompts)
             if longest >= engine.max_tokens:
                 raise ProblemError(
@@ -34,6 +35,14 @@ def prepare(run: Run) -> Iterator[AnyEvent]:
             run.roots[role] = engine.open(prompts[0][: max(1, count)])
     for note in _notes(run):
         yield run.at(Notice(message=note))
+
+
+def _selection_cells(run: Run, prompts: Sequence[Sequence[int]]) -> int:
+    """Cells the longest prompts need side by side: every order the pool is shown in, or
+    every path before its first step."""
+    shared, longest = shared_prefix(prompts), max(len(prompt) for prompt in prompts)
+    side_by_side = max(run.options.selection_permutations, run.plan.num_paths)
+    return shared + side_by_side * (longest - shared + 1)
 
 
 def _all_prompts(run: Run, role: Author) -> list[list[int]]:
