@@ -21,7 +21,6 @@ from typing import IO, TypeVar
 
 import msgspec
 
-from ssr_local import errors
 from ssr_local.display import one_line
 from ssr_local.engine.base import Engine, Sampling, StepJob
 from ssr_local.engine.devices import Device, physical_cores
@@ -35,6 +34,7 @@ from ssr_local.process import (
 )
 from ssr_local.records import Author
 from ssr_local.session import Setup, load_llama
+from ssr_local.worker import Failed, Message
 
 START_LIMIT_S = 120.0
 """How long the library may take to be imported, on a slow, busy machine."""
@@ -90,10 +90,6 @@ class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Message(msgspec.Struct, frozen=True, tag_field="message"):
-    """Base of what goes over the pipes."""
-
-
 class Describe(Message, frozen=True, tag=True):
     """To the child: say what the library is."""
 
@@ -109,15 +105,6 @@ class Answer(Message, frozen=True, tag=True):
     """To the parent: an encoded ``EngineFacts`` or ``ModelSpeed``, as was asked for."""
 
     value: bytes
-
-
-class Failed(Message, frozen=True, tag=True):
-    """To the parent: an error of our tree."""
-
-    kind: str
-    what: str
-    why: str
-    next_step: str
 
 
 _T = TypeVar("_T")
@@ -172,8 +159,7 @@ def _ask(request: Describe | Measure, expected: type[_T], limit_s: float) -> _T:
                         pipe.close()
     reply = _decode_reply(frame)
     if isinstance(reply, Failed):
-        kind: type[SSRError] = getattr(errors, reply.kind, EngineError)
-        raise kind(reply.what, reply.why, reply.next_step)
+        raise reply.error()
     return msgspec.msgpack.decode(reply.value, type=expected)
 
 
@@ -240,7 +226,7 @@ def _reply(request: Describe | Measure) -> Message:
         facts = _facts()
         return Answer(_encode(facts if isinstance(request, Describe) else _measured(request)))
     except SSRError as error:
-        return Failed(type(error).__name__, error.what, error.why, error.next_step)
+        return Failed.of(error)
 
 
 def _facts() -> EngineFacts:

@@ -77,12 +77,24 @@ class Happened(Message, frozen=True, tag=True):
 
 
 class Failed(Message, frozen=True, tag=True):
-    """To the parent: the run ended with an error of our tree."""
+    """To the parent: the work ended with an error of our tree."""
 
     kind: str
     what: str
     why: str
     next_step: str
+
+    @classmethod
+    def of(cls, error: SSRError) -> Failed:
+        """The error as a message."""
+        return cls(type(error).__name__, error.what, error.why, error.next_step)
+
+    def error(self) -> SSRError:
+        """The message as the error it was."""
+        kind = getattr(errors, self.kind, SSRError)
+        if not (isinstance(kind, type) and issubclass(kind, SSRError)):
+            kind = SSRError
+        return kind(self.what, self.why, self.next_step)
 
 
 class Finished(Message, frozen=True, tag=True):
@@ -175,7 +187,7 @@ def _solve(session: Session, request: Solve, mailbox: Mailbox, replies: IO[bytes
     except Cancelled:
         send(Failed("Interrupted", "Stopped before the run had begun.", "", ""))
     except SSRError as error:
-        send(Failed(type(error).__name__, error.what, error.why, error.next_step))
+        send(Failed.of(error))
     except BrokenPipeError:
         os._exit(0)
 
@@ -228,7 +240,7 @@ class Worker:
                     yield reply.event
                 elif isinstance(reply, Failed):
                     self._busy = False
-                    raise _error_from(reply)
+                    raise reply.error()
                 else:
                     self._busy = False
                     return
@@ -353,14 +365,6 @@ class Worker:
             f"Try again; its whole log is in {self.log_path}.",
             log_tail=tail,
         )
-
-
-def _error_from(reply: Failed) -> SSRError:
-    kind = getattr(errors, reply.kind, SSRError)
-    if not (isinstance(kind, type) and issubclass(kind, SSRError)):
-        kind = SSRError
-    error: SSRError = kind(reply.what, reply.why, reply.next_step)
-    return error
 
 
 def _new_log() -> tuple[IO[bytes], Path | None]:

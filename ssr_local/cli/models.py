@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ssr_local.cli.progress import progress_shown
+from ssr_local.display import human_bytes
 from ssr_local.errors import (
     Interrupted,
     ModelDamagedError,
@@ -163,16 +164,6 @@ def path(name: str) -> None:
     from ssr_local.registry import load_registry
 
     click.echo(str(verified_path(load_registry().model(name))))
-
-
-def human_bytes(num_bytes: int) -> str:
-    """A size for people, in decimal units: 491 MB, 1.6 GB."""
-    size = float(num_bytes)
-    for unit in ("B", "kB", "MB"):
-        if size < 999.5:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _remark(text: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
-import msgspec
 
 from ssr_local.options import EngineOptions, SolveOptions, choices, describe
 
@@ -51,12 +50,3 @@ def _help(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:
     default = getattr(kind(), name)
     shown = "" if default is None else f" [default: {default}]"
     return f"{describe(kind, name)}{shown}"
-
-
-def field_names() -> tuple[str, ...]:
-    """The names of all options of both structs."""
-    return tuple(
-        field.name
-        for kind in (SolveOptions, EngineOptions)
-        for field in msgspec.structs.fields(kind)
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ssr_local.coordinator.ending import end, settle
 from ssr_local.coordinator.path import Judged, PathState, current_step, last_judged
@@ -22,11 +22,7 @@ def write(run: Run) -> Iterator[AnyEvent]:
         run.start_steps(writer, ready, "writing")
         writing = run.in_state("writing", writer)
         deltas = run.engines[writer].decode_round() if writing else []
-    for delta in deltas:
-        path = writing[delta.seq_id]
-        yield from _take(run, path, delta)
-        if delta.end is not None:
-            yield from _written(run, path)
+    yield from _take_all(run, writing, deltas, _written)
 
 
 def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
@@ -143,11 +139,7 @@ def rewrite(run: Run) -> Iterator[AnyEvent]:
         return
     with run.phase("rewrite"):
         deltas = run.engines["target"].decode_round()
-    for delta in deltas:
-        path = rewriting[delta.seq_id]
-        yield from _take(run, path, delta)
-        if delta.end is not None:
-            yield from _rewritten(run, path)
+    yield from _take_all(run, rewriting, deltas, _rewritten)
 
 
 def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
@@ -185,6 +177,20 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
             draft_score=judged.verdict.score,
         ),
     )
+
+
+def _take_all(
+    run: Run,
+    paths: Mapping[int, PathState],
+    deltas: Sequence[Delta],
+    finish: Callable[[Run, PathState], Iterator[AnyEvent]],
+) -> Iterator[AnyEvent]:
+    """Give each path (by its sequence's id) its delta, and ``finish`` those whose step is done."""
+    for delta in deltas:
+        path = paths[delta.seq_id]
+        yield from _take(run, path, delta)
+        if delta.end is not None:
+            yield from finish(run, path)
 
 
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:

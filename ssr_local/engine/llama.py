@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -531,13 +530,3 @@ def _last_complaint() -> str:
         if "error" in line.lower() or "fail" in line.lower():
             return one_line(line, 300)
     return one_line(log_lines[-1], 300) if log_lines else ""
-
-
-def peak_resident_bytes() -> int:
-    """The largest resident memory this process has had, in bytes; 0 where unknown."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -27,7 +27,7 @@ from ssr_local.events import (
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.process import start_child
 from ssr_local.session import ModelFile, Setup
-from ssr_local.worker import Failed, Mailbox, Worker, _error_from
+from ssr_local.worker import Failed, Mailbox, Worker
 
 PAIR = demo_pair()
 SETUP = Setup(
@@ -256,14 +256,14 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     "kind", [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, SSRError)]
 )
 def test_every_error_of_the_tree_crosses_the_pipe(kind: type[SSRError]) -> None:
-    error = _error_from(Failed(kind.__name__, "what", "why", "next"))
+    error = Failed(kind.__name__, "what", "why", "next").error()
     assert type(error) is kind
     assert (error.what, error.why, error.next_step) == ("what", "why", "next")
 
 
 @pytest.mark.parametrize("name", ["Nonsense", "ClassVar", "annotations", "__name__"])
 def test_an_error_of_another_name_is_still_an_error(name: str) -> None:
-    assert type(_error_from(Failed(name, "what", "", ""))) is SSRError
+    assert type(Failed(name, "what", "", "").error()) is SSRError
 
 
 def test_an_error_nobody_foresaw_is_a_crash_with_its_traceback() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ssr_local.cli.models import command, human_bytes
+from ssr_local.cli.models import command
+from ssr_local.display import human_bytes
 from ssr_local.errors import ModelDamagedError, ModelNotFoundError, SSRError
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 40
