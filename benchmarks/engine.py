@@ -46,6 +46,7 @@ def timed(work: Callable[[], Any]) -> float:
 def bare_decode(binding: LlamaBinding, rows: Sequence[BatchRow]) -> float:
     """Seconds of ``llama_decode`` alone on a batch that is already filled in."""
     fill(binding, rows)
+    binding._set_interruptible(False)
     context, batch = binding._context, binding._batch
 
     def call() -> None:

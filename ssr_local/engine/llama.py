@@ -37,16 +37,19 @@ _NUM_OUTPUTS = 32
 # Paths, their shared prefix, and one for selection.
 _MAX_SEQUENCES = 14
 _CELL_BLOCK = 256
-_SMALLEST_CHUNK = 16
-# Parameters x tokens that a slow laptop works off in about a second; on a processor larger
-# chunks are hardly faster (1.5B, 2 cores: 81, 82 and 90 tokens/s in chunks of 32, 64, 128).
-_CHUNK_WORK = 64e9
+# Larger chunks prefill faster (1.5B, 2 cores: 79, 85, 85, 89 and 90 tokens/s in chunks of 32,
+# 64, 128, 256 and 512 tokens), but with 256 a pair takes 30 MB more scratch memory.
+_CPU_CHUNK = 128
+# Batches of at least so many rows ask between the graph's nodes whether to stop. On a
+# processor such a batch can take seconds; for a few rows the asking would cost as much as 4 %.
+_INTERRUPTIBLE_ROWS = 16
 # The nucleus is looked for among so many tokens: sorting a whole vocabulary for every
 # token of every path would cost ten times as much and change nothing that is drawn.
 _TOP_K = 256
 
 _DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu"}
 _ABORTED = 2
+_NO_ABORT_CALLBACK = llama_cpp.ggml_abort_callback(0)
 _NO_SLOT = 1
 
 _LOAD_MODE_NONE = 0
@@ -180,6 +183,7 @@ class LlamaBinding:
         self._max_cells = max_cells
         self._num_parameters = num_parameters
         self._should_stop = should_stop
+        self._abort_callback = llama_cpp.ggml_abort_callback(lambda _data: should_stop())
         self._model: Any = None
         self._context: Any = None
         self._batch: Any = None
@@ -271,6 +275,7 @@ class LlamaBinding:
         if not context:
             return False
         self._context = context
+        self._interruptible = False
         self._memory = llama_cpp.llama_get_memory(context)
         self.num_cells = int(llama_cpp.llama_n_ctx(context))
         self.num_ctx = min(self.num_cells, self._num_ctx_train())
@@ -278,15 +283,8 @@ class LlamaBinding:
         return True
 
     def _size_batches(self) -> None:
-        """Chunks of about a second on a processor; scratch memory grows with them too."""
-        chunk = _SMALLEST_CHUNK
-        if self.gpu_layers >= self._header.num_layers:
-            chunk = _NUM_BATCH
-        work = _CHUNK_WORK / max(int(llama_cpp.llama_model_n_params(self._model)), 1)
-        while chunk * 2 <= min(work, _NUM_BATCH):
-            chunk *= 2
-        self.num_chunk = chunk
-        self._num_batch = max(chunk, _NUM_OUTPUTS)
+        on_gpu = self.gpu_layers >= self._header.num_layers
+        self.num_chunk = self._num_batch = _NUM_BATCH if on_gpu else _CPU_CHUNK
 
     def _num_ctx_train(self) -> int:
         return int(llama_cpp.llama_model_n_ctx_train(self._model)) or self.num_cells
@@ -419,12 +417,19 @@ class LlamaBinding:
         for pointer, row in zip(self._seq_ids, rows, strict=False):
             pointer[0] = row.seq_id
         self._batch.n_tokens = count
+        self._set_interruptible(count >= _INTERRUPTIBLE_ROWS)
         code = llama_cpp.llama_decode(self._context, self._batch)
         if code == 0:
             return "ok"
         if code == _NO_SLOT:
             return "no_slot"
         return "aborted" if code == _ABORTED else "failed"
+
+    def _set_interruptible(self, wanted: bool) -> None:
+        if wanted != self._interruptible:
+            callback = self._abort_callback if wanted else _NO_ABORT_CALLBACK
+            llama_cpp.llama_set_abort_callback(self._context, callback, None)
+            self._interruptible = wanted
 
     def logits(self, row: int) -> Floats:
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)

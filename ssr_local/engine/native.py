@@ -61,9 +61,9 @@ class Binding(Protocol):
 
     ``decode`` takes at most ``num_chunk`` rows of which at most ``num_outputs`` ask for
     logits; ``logits(i)`` and ``sample(sampler, i)`` speak of row ``i`` of the last batch.
-    ``num_chunk`` is small enough that a cancelled run ends within two seconds, and depends
-    on nothing that varies from run to run, because the batches' shapes decide the last
-    bits of the results.
+    A large batch gives up with "aborted" soon after the run is cancelled. ``num_chunk``
+    depends on nothing that varies from run to run, because the batches' shapes decide the
+    last bits of the results.
     """
 
     info: ModelInfo
@@ -371,6 +371,8 @@ class NativeEngine:
             return False
         if result != "ok":
             self._restore_books(rows)
+            if result == "aborted":
+                self._check_cancelled()
             raise DecodeError(
                 f"{self.info.name}: the model could not be evaluated.",
                 f"llama.cpp reported a decode that {result}.",

@@ -185,6 +185,34 @@ def test_cancel_ends_a_prefill_within_one_chunk(
     check_books(engine)
 
 
+def test_cancel_ends_a_prefill_inside_a_chunk(tiny: Tiny) -> None:
+    asked, limit = 0, float("inf")
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked >= limit
+
+    engine = load_engine(tiny(), name="m", num_cells=1024, should_stop=stop)
+    seq_id = engine.open(ids(PROMPT))
+    tokens, used, prefilled = engine.tokens(seq_id), engine.used_cells, engine.usage()
+    long = ids("x" * 200)
+    asked = 0
+    engine.extend([ExtendJob(seq_id=seq_id, tokens=long)])
+    assert asked > 10, "llama.cpp asks between the graph's nodes"
+    engine.truncate(seq_id, len(tokens))
+    before = engine.usage().prefill_tokens
+    asked, limit = 0, 10
+    with pytest.raises(Cancelled):
+        engine.extend([ExtendJob(seq_id=seq_id, tokens=long)])
+    assert engine.usage().prefill_tokens == before > prefilled.prefill_tokens
+    assert (engine.tokens(seq_id), engine.used_cells) == (tokens, used)
+    limit = float("inf")
+    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=long)])
+    assert result.no_room is None
+    engine.close()
+
+
 def test_cancel_stops_loading(tiny: Tiny) -> None:
     with pytest.raises(Cancelled):
         load_engine(tiny(), name="m", should_stop=lambda: True)
