@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from ssr_local.answers import EQUIVALENT, compare
-from ssr_local.coordinator import CommandSource, Run, solve
+from ssr_local.coordinator import CommandSource, Run, make_room, solve
 from ssr_local.coordinator.plan import Plan, plan_for
 from ssr_local.engine.base import Engine
 from ssr_local.errors import ProblemError
@@ -28,11 +28,6 @@ from ssr_local.verification import Judge
 from ssr_local.version import VERSION
 
 MAX_PROBLEM_CHARS = 200_000
-
-# Room beside the problem and the paths' budgets: the system's text, the pool as the
-# selection shows it, and a probe behind every path.
-_PROMPT_TOKENS = 768
-_TOKENS_BESIDE_PATH = 128
 
 
 class ModelFile(msgspec.Struct, frozen=True):
@@ -127,13 +122,13 @@ class Session:
             yield from self._loaded(role)
         engines = {role: self._engines[role] for role in plan.roles}
         started = time.monotonic()
-        self._reserve(engines, problem, plan, options)
+        run = self._run(problem, options, plan, pool, engines)
+        make_room(run)
         models = Models(**{role: engine.info for role, engine in engines.items()})
         values = self._option_values(options)
         yield RunStarted(
             problem=problem, options=values, models=models, pool=pool.strategies, version=VERSION
         )
-        run = self._run(problem, options, plan, pool, engines)
         notices: list[str] = []
         for event in solve(run, commands):
             if isinstance(event, Notice):
@@ -169,18 +164,6 @@ class Session:
         self._engines[role] = engine
         yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
 
-    def _reserve(
-        self,
-        engines: Mapping[Author, Engine],
-        problem: str,
-        plan: Plan,
-        options: SolveOptions,
-    ) -> None:
-        if self._setup.engine.ctx:
-            return
-        for engine in engines.values():
-            engine.reserve(num_cells(len(engine.tokenize(problem)), plan, options))
-
     def _run(
         self,
         problem: str,
@@ -205,12 +188,6 @@ class Session:
     def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return values | {role: file.name for role, file in self._setup.models.items()}
-
-
-def num_cells(problem_tokens: int, plan: Plan, options: SolveOptions) -> int:
-    """KV-cache cells that a run needs at most, per model, when ``ctx`` does not say."""
-    paths = plan.num_paths * (options.max_tokens + _TOKENS_BESIDE_PATH)
-    return problem_tokens + _PROMPT_TOKENS + paths
 
 
 def check_problem(problem: str) -> str:

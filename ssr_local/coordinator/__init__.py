@@ -13,13 +13,13 @@ from typing import Protocol
 from ssr_local.commands import AnyCommand, Resume
 from ssr_local.coordinator.ending import count_votes, end_all, stop_early
 from ssr_local.coordinator.run import Run
-from ssr_local.coordinator.spm import open_paths, prepare, select
+from ssr_local.coordinator.spm import make_room, open_paths, prepare, select
 from ssr_local.coordinator.ssd import rewrite, verify, write
 from ssr_local.coordinator.steering import obey
 from ssr_local.engine.base import Cancelled
 from ssr_local.events import AnyEvent
 
-__all__ = ["CommandSource", "NoCommands", "Run", "solve"]
+__all__ = ["CommandSource", "NoCommands", "Run", "make_room", "solve"]
 
 
 class CommandSource(Protocol):

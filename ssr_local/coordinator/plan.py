@@ -7,6 +7,9 @@ from msgspec import Struct
 from ssr_local.options import SolveOptions
 from ssr_local.records import Author
 
+# Room behind a path for the probe that scores a step, or for the letters of a selection.
+_TOKENS_BESIDE_PATH = 128
+
 
 class Plan(Struct, frozen=True):
     """Which models a method uses for what.
@@ -40,3 +43,17 @@ def plan_for(options: SolveOptions) -> Plan:
         return Plan("target", verified=False, selects=False, num_paths=1)
     selects = options.method == "parallel-spm"
     return Plan("target", verified=False, selects=selects, num_paths=options.paths)
+
+
+def num_cells(
+    plan: Plan, options: SolveOptions, *, shared: int, advice: int, selection: int
+) -> int:
+    """KV-cache cells that a run needs at most on one model.
+
+    ``shared`` is the length in tokens of what all prompts begin with, ``advice`` and
+    ``selection`` of what a path's prompt and the selection's add to it. The selection's
+    orders lie side by side and are gone before the paths are opened.
+    """
+    paths = plan.num_paths * (advice + options.max_tokens + _TOKENS_BESIDE_PATH)
+    orders = options.selection_permutations * (selection + _TOKENS_BESIDE_PATH)
+    return shared + max(paths, orders)

@@ -30,8 +30,8 @@ class Run:
     """One problem being solved: what was asked, the models, the paths, what was counted.
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
-    ``same`` decides whether two answers are equivalent. ``roots`` are the sequences that
-    hold what all paths of a model share.
+    ``same`` decides whether two answers are equivalent. ``prefixes`` are the tokens that all
+    prompts of a model begin with, ``roots`` the sequences that hold them.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Run:
         self.num_drafted = self.num_accepted = self.num_rewrites = 0
         self.cancelled = False
         self.usage = Usage()
+        self.prefixes: dict[Author, list[int]] = {}
         self.roots: dict[Author, int] = {}
         self.probes: dict[bool, list[int]] = {}
 

@@ -7,8 +7,9 @@ from collections.abc import Generator, Iterator, Sequence
 from ssr_local import selection
 from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import PathState
+from ssr_local.coordinator.plan import num_cells
 from ssr_local.coordinator.run import Run
-from ssr_local.engine.base import ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.errors import ProblemError
 from ssr_local.events import AnyEvent, Notice, PathOpened, SelectionScored
 from ssr_local.prompter import shared_prefix
@@ -17,42 +18,61 @@ from ssr_local.records import Author
 _TOKENS_PER_LETTER = 4
 
 
+def make_room(run: Run) -> None:
+    """Give every model a KV cache that holds this problem on every path.
+
+    ``solve`` does it when nobody has; calling it before tells the caches' sizes earlier.
+    Raises ``ProblemError`` when the problem's prompt alone is too long.
+    """
+    for role, engine in run.engines.items():
+        paths, selections = _path_prompts(run, role), _selection_prompts(run, role)
+        longest = max(len(prompt) for prompt in paths + selections)
+        _refuse(engine, longest, engine.context_length)
+        shared = shared_prefix(paths + selections)
+        engine.reserve(
+            num_cells(
+                run.plan,
+                run.options,
+                shared=shared,
+                advice=max(len(prompt) for prompt in paths) - shared,
+                selection=max((len(prompt) for prompt in selections), default=shared) - shared,
+            )
+        )
+        _refuse(engine, longest, engine.max_tokens)
+        run.prefixes[role] = paths[0][: max(1, shared)]
+
+
+def _refuse(engine: Engine, num_tokens: int, limit: int) -> None:
+    if num_tokens >= limit:
+        raise ProblemError(
+            f"The problem is too long: its prompt has {num_tokens} tokens,"
+            f" and there is room for {limit} in {engine.info.name}.",
+            "",
+            "Shorten it, or give a larger --ctx if the model allows one.",
+        )
+
+
 def prepare(run: Run) -> Iterator[AnyEvent]:
     """Check that the problem fits, and prefill what all paths and the selection share."""
     with run.phase("prefill"):
+        if not run.prefixes:
+            make_room(run)
         for role, engine in run.engines.items():
-            prompts = _all_prompts(run, role)
-            engine.reserve(_selection_cells(run, prompts))
-            longest = max(len(prompt) for prompt in prompts)
-            if longest >= engine.max_tokens:
-                raise ProblemError(
-                    f"The problem is too long: its prompt has {longest} tokens,"
-                    f" and there is room for {engine.max_tokens} in {engine.info.name}.",
-                    "",
-                    "Shorten it, or give a larger --ctx if the model allows one.",
-                )
-            count = shared_prefix(prompts)
-            run.roots[role] = engine.open(prompts[0][: max(1, count)])
+            run.roots[role] = engine.open(run.prefixes[role])
     for note in _notes(run):
         yield run.at(Notice(message=note))
 
 
-def _selection_cells(run: Run, prompts: Sequence[Sequence[int]]) -> int:
-    """Cells the longest prompts need side by side: every order the pool is shown in, or
-    every path before its first step."""
-    shared, longest = shared_prefix(prompts), max(len(prompt) for prompt in prompts)
-    side_by_side = max(run.options.selection_permutations, run.plan.num_paths)
-    return shared + side_by_side * (longest - shared + 1)
-
-
-def _all_prompts(run: Run, role: Author) -> list[list[int]]:
-    prompter = run.prompters[role]
+def _path_prompts(run: Run, role: Author) -> list[list[int]]:
     unknown = run.pool.by_letter("M")
     strategies = [*run.pool.strategies, unknown] if run.plan.selects else [unknown]
-    prompts = prompter.paths(run.problem, strategies)
-    if role == "target" and run.asks_the_target:
-        prompts += prompter.selections(run.problem, [run.pool.strategies], 1)
-    return prompts
+    return run.prompters[role].paths(run.problem, strategies)
+
+
+def _selection_prompts(run: Run, role: Author) -> list[list[int]]:
+    if role != "target" or not run.asks_the_target:
+        return []
+    return run.prompters[role].selections(run.problem, [run.pool.strategies], 1)
 
 
 def _notes(run: Run) -> Iterator[str]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ssr_local import folders
 from ssr_local.config import Settings
-from ssr_local.coordinator.plan import plan_for
+from ssr_local.coordinator.plan import num_cells, plan_for
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
 from ssr_local.display import one_line
@@ -25,12 +25,14 @@ from ssr_local.gguf_header import GGUFHeader, estimate_kv_bytes, read_header
 from ssr_local.options import SolveOptions
 from ssr_local.records import Author
 from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
-from ssr_local.session import num_cells
 
 ROLES: tuple[Author, ...] = ("draft", "target")
 
-# A problem of some length; the KV cache is sized when the real one is known.
-_PROBLEM_TOKENS = 256
+# A problem of some length under the default pool; the KV cache is sized when the real
+# prompts are known.
+_PROMPT_TOKENS = 320
+_ADVICE_TOKENS = 72
+_SELECTION_TOKENS = 384
 _NAME_CHARS = 60
 
 
@@ -64,8 +66,18 @@ def cells_of(settings: Settings) -> Cells:
     """How large a run makes its KV caches, for a problem of some length."""
     default, own = SolveOptions(), settings.solve
     return Cells(
-        num_cells(_PROBLEM_TOKENS, plan_for(default), default),
-        settings.engine.ctx or num_cells(_PROBLEM_TOKENS, plan_for(own), own),
+        _num_cells(default),
+        settings.engine.ctx or _num_cells(own),
+    )
+
+
+def _num_cells(options: SolveOptions) -> int:
+    return num_cells(
+        plan_for(options),
+        options,
+        shared=_PROMPT_TOKENS,
+        advice=_ADVICE_TOKENS,
+        selection=_SELECTION_TOKENS,
     )
 
 
@@ -85,9 +97,7 @@ def look_at_pair(
         book.add_error("pair", error)
         return None, ()
     book.add("models", Finding("pair", "ok", one_line(pair.name, _NAME_CHARS)))
-    path_tokens = num_cells(
-        _PROBLEM_TOKENS, plan_for(SolveOptions(method="target")), settings.solve
-    )
+    path_tokens = _PROMPT_TOKENS + _ADVICE_TOKENS + settings.solve.max_tokens
     found = [_look_at_model(role, spec, cells, path_tokens, book) for role, spec in specs.items()]
     _look_at_disk(tuple(specs.values()), book)
     return pair, tuple(model for model in found if model is not None)

@@ -120,6 +120,10 @@ class Engine(Protocol):
         """How many sequences can exist at once."""
 
     @property
+    def context_length(self) -> int:
+        """The longest sequence the model was trained for, in tokens."""
+
+    @property
     def max_tokens(self) -> int:
         """The longest sequence there is room for, in tokens."""
 

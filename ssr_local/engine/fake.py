@@ -73,7 +73,7 @@ class FakeEngine:
     ) -> None:
         self.history: list[tuple[str, Any]] = []
         self.max_sequences = 14
-        self.max_tokens = num_cells
+        self.context_length = self.max_tokens = num_cells
         self.chat_template: str | None = CHATML
         self.notes = notes
         self.info = ModelInfo(

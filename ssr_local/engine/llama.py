@@ -278,16 +278,14 @@ class LlamaBinding:
         self._interruptible = False
         self._memory = llama_cpp.llama_get_memory(context)
         self.num_cells = int(llama_cpp.llama_n_ctx(context))
-        self.num_ctx = min(self.num_cells, self._num_ctx_train())
+        trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        self.context_length = trained or self.num_cells
         self._new_batch()
         return True
 
     def _size_batches(self) -> None:
         on_gpu = self.gpu_layers >= self._header.num_layers
         self.num_chunk = self._num_batch = _NUM_BATCH if on_gpu else _CPU_CHUNK
-
-    def _num_ctx_train(self) -> int:
-        return int(llama_cpp.llama_model_n_ctx_train(self._model)) or self.num_cells
 
     def _wanted_cells(self, num_cells: int) -> int:
         limit = self._max_cells or num_cells

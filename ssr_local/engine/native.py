@@ -73,7 +73,7 @@ class Binding(Protocol):
     num_chunk: int
     num_outputs: int
     num_cells: int
-    num_ctx: int
+    context_length: int
     max_sequences: int
     can_truncate: bool
 
@@ -154,8 +154,12 @@ class NativeEngine:
         return self._binding.max_sequences
 
     @property
+    def context_length(self) -> int:
+        return self._binding.context_length
+
+    @property
     def max_tokens(self) -> int:
-        return min(self._binding.num_ctx, self._binding.num_cells)
+        return min(self._binding.context_length, self._binding.num_cells)
 
     @property
     def used_cells(self) -> int:
@@ -285,7 +289,7 @@ class NativeEngine:
             length, count = self.num_tokens(job.seq_id), len(job.tokens) + len(job.suffix)
             needed = length - self._book.length(job.seq_id) + count - (not job.suffix)
             reason: NoRoom | None = None
-            if length + count > self._binding.num_ctx:
+            if length + count > self.max_tokens:
                 reason = "context_full"
             elif needed > free:
                 reason = "kv_cache_full"
@@ -303,7 +307,7 @@ class NativeEngine:
         free = self._book.free_cells
         for seq_id in self._running:
             needed = self.num_tokens(seq_id) - self._book.length(seq_id)
-            if self.num_tokens(seq_id) >= self._binding.num_ctx:
+            if self.num_tokens(seq_id) >= self.max_tokens:
                 full[seq_id] = "context_full"
             elif needed > free:
                 full[seq_id] = "kv_cache_full"

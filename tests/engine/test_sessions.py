@@ -12,6 +12,7 @@ import pytest
 
 from ssr_local import templates
 from ssr_local.engine.native import NativeEngine
+from ssr_local.errors import ProblemError
 from ssr_local.events import (
     AnyEvent,
     Notice,
@@ -67,9 +68,9 @@ class Pair:
         )
         return self.engines[role]
 
-    def events(self, **options: Any) -> Iterator[AnyEvent]:
+    def events(self, problem: str = PROBLEM, **options: Any) -> Iterator[AnyEvent]:
         usual = {"paths": 3, "max_tokens": 60, "max_step_tokens": 20, "seed": 1}
-        for event in self.session.solve(PROBLEM, SolveOptions(**(usual | options))):
+        for event in self.session.solve(problem, SolveOptions(**(usual | options))):
             for engine in self.engines.values():
                 check_books(engine)
             yield event
@@ -308,6 +309,37 @@ def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
     assert {e.path for e in of_kind(behind, StepDelta)} - {ends[0].path}
     assert "token_budget" in reasons, "the room of those that ended let another one finish"
     assert result.status == "no_answer"
+
+
+@pytest.mark.parametrize("problem", [PROBLEM, PROBLEM + " Why?" * 100], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"paths": 5},
+        {"paths": 8, "selection_permutations": 6},
+        {"paths": 1, "selection_permutations": 8},
+        {"paths": 3, "selection": "generate", "verifier": "combined"},
+    ],
+    ids=["five", "eight", "orders", "generate"],
+)
+def test_without_a_limit_the_cache_holds_every_paths_whole_budget(
+    pair: Make, problem: str, options: dict[str, Any]
+) -> None:
+    result, _ = pair(ctx=0).solve(problem=problem, max_tokens=120, threshold=0, **options)
+    assert "kv_cache_full" not in {path.end_reason for path in result.paths}
+    assert result.models.target is not None
+    needed = len(result.paths) * 120 + len(problem)
+    assert result.models.target.num_ctx > needed
+
+
+def test_a_problem_beyond_the_models_context_is_refused_before_it_costs_memory(
+    tiny: Tiny, pair: Make
+) -> None:
+    both = pair(tiny(context=1200), tiny(context=1200), ctx=0)
+    with pytest.raises(ProblemError, match="too long") as error:
+        both.solve(problem="why " * 5000)
+    assert "room for 1200" in str(error.value)
+    assert {binding.num_cells for binding in both.bindings.values()} == {1024}
 
 
 def test_the_models_context_ends_a_path(tiny: Tiny, pair: Make) -> None:

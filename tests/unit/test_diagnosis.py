@@ -123,10 +123,10 @@ def test_models_without_a_common_vocabulary(pair: Put) -> None:
 @pytest.mark.parametrize(
     ("options", "config", "cells"),
     [
-        ({}, "", 256 + 768 + 3 * (1024 + 128)),
+        ({}, "", 320 + 3 * (72 + 1024 + 128)),
         ({"ctx": 5000}, "", 5000),
-        ({}, "paths = 5\nmax_tokens = 500\n", 256 + 768 + 5 * (500 + 128)),
-        ({}, "method = 'target'\n", 256 + 768 + 1024 + 128),
+        ({}, "paths = 5\nmax_tokens = 500\n", 320 + 5 * (72 + 500 + 128)),
+        ({}, "method = 'target'\n", 320 + 72 + 1024 + 128),
     ],
 )
 def test_kv_caches_and_memory_are_those_of_a_run(
@@ -137,7 +137,7 @@ def test_kv_caches_and_memory_are_those_of_a_run(
     report = diagnose({"pair": "tiny"} | options, with_speed=False)
     # 2 layers, 2 heads of 16 elements for keys and values each, 2 bytes an element
     kv_bytes = 2 * 2 * 16 * 2 * 2 * cells
-    default = 256 + 768 + 3 * (1024 + 128)
+    default = 320 + 3 * (72 + 1024 + 128)
     assert (report.num_cells, report.num_cells_default) == (cells, default)
     assert [model.kv_bytes for model in report.models] == [kv_bytes, kv_bytes]
     assert report.models[0].kv_bytes_default == kv_bytes // cells * default
