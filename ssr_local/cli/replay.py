@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ssr_local.cli.status import Screen
 from ssr_local.cli.view import LineView
 from ssr_local.display import one_line
 from ssr_local.errors import UsageError
@@ -29,7 +30,7 @@ def command(file: str, as_json: bool, speed: float) -> int:
     """Play the event log FILE, written by "ssr-local solve --events"."""
     import msgspec
 
-    view = LineView()
+    view = LineView(Screen().echo)
     before = 0.0
     try:
         handle = Path(file).open("rb")  # noqa: SIM115 - closed below

@@ -18,6 +18,7 @@ from ssr_local.api import Solver
 from ssr_local.cli import EXIT_INTERRUPTED, EXIT_TERMINATED
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.progress import progress_shown
+from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
 from ssr_local.config import Settings, load_settings
 from ssr_local.display import clean, one_line
@@ -61,9 +62,12 @@ def command(
             )
         )
         _say_download(solver, settings)
-        stop = stack.enter_context(_signals(solver))
+        show = not as_json and sys.stdout.isatty()
+        screen = stack.enter_context(screen_for(show))
+        stop = stack.enter_context(_signals(solver, screen))
+        view = LineView(screen.echo) if show else None
         try:
-            result = _run(solver, text, settings, log, show=not as_json and sys.stdout.isatty())
+            result = _run(solver, text, settings, log, screen, view)
         except SSRError as error:
             if stop.number is None:
                 raise
@@ -76,15 +80,20 @@ def command(
 
 
 def _run(
-    solver: Solver, text: str, settings: Settings, log: IO[bytes] | None, *, show: bool
+    solver: Solver,
+    text: str,
+    settings: Settings,
+    log: IO[bytes] | None,
+    screen: Screen,
+    view: LineView | None,
 ) -> RunResult:
     stream: Iterator[AnyEvent] = solver.stream(text, settings.solve)
     if log is not None:
         stream = _logged(stream, log)
-    view = LineView()
     result: RunResult | None = None
     for event in stream:
-        if show:
+        screen.take(event)
+        if view is not None:
             view.show(event)
         if isinstance(event, RunEnded):
             result = event.result
@@ -110,7 +119,7 @@ def _print(result: RunResult, as_json: bool) -> None:
         if result.answer is not None:
             click.echo(one_line(result.answer))
         else:
-            LineView(err=True).result(result)
+            LineView(Screen().remark).result(result)
 
 
 def _read_problem(problem: str | None, file: str | None) -> str:
@@ -182,7 +191,7 @@ class _Stop:
 
 
 @contextmanager
-def _signals(solver: Solver) -> Iterator[_Stop]:
+def _signals(solver: Solver, screen: Screen) -> Iterator[_Stop]:
     """Once: stop the run and keep what there is. Twice, or before it runs: end at once."""
     stop = _Stop()
 
@@ -193,7 +202,7 @@ def _signals(solver: Solver) -> Iterator[_Stop]:
                 raise KeyboardInterrupt
             sys.exit(EXIT_TERMINATED)
         stop.number = number
-        click.echo("Stopping; once more ends at once.", err=True)
+        screen.remark("Stopping; once more ends at once.")
         # In a thread, because the one interrupted here may hold the lock that this takes.
         threading.Thread(target=solver.cancel, daemon=True).start()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 
 import click
 
@@ -42,10 +42,10 @@ _STRATEGIES_SHOWN = 5
 
 
 class LineView:
-    """Writes what happens, a line or a paragraph an event, to a file such as stdout."""
+    """Writes what happens, a line or a paragraph an event, through ``echo``."""
 
-    def __init__(self, *, err: bool = False) -> None:
-        self._err = err
+    def __init__(self, echo: Callable[[str], None]) -> None:
+        self._echo = echo
         self._letters: dict[int, str] = {}
         self._drafted: dict[int, str] = {}
 
@@ -134,9 +134,7 @@ class LineView:
     def _line(
         self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False
     ) -> None:
-        styled = click.style(text, fg=fg, bold=bold or None, dim=dim or None)
-        # No colour when asked for none (no-color.org); None leaves it to what the stream is.
-        click.echo(styled, err=self._err, color=False if os.environ.get("NO_COLOR") else None)
+        self._echo(click.style(text, fg=fg, bold=bold or None, dim=dim or None))
 
 
 def _options(event: RunStarted) -> str:

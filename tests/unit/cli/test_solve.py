@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -265,14 +266,11 @@ def test_a_terminal_shows_all_that_happens(program: Program) -> None:
         "10 of 12 drafted steps kept",
     ):
         assert words in plain, words
-    assert "\x1b[?25l" not in text, "a progress bar was begun, and nothing is downloaded"
 
 
 def plain_text(text: str) -> str:
-    """What a terminal shows; only colours are expected among its commands."""
-    import re
-
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    """What a terminal is sent, without colours and the moves that redraw the last rows."""
+    plain = re.sub(r"\x1b\[([0-9;]*[mAK]|\?25[lh])", "", text)
     assert "\x1b" not in plain
     return plain
 
@@ -281,7 +279,25 @@ def test_no_color(program: Program) -> None:
     program.env["NO_COLOR"] = "1"
     code, text = program.on_terminal(*DEMO, "x")
     assert code == 0
-    assert "\x1b" not in text
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", text)
+    assert "Answer: 18" in text
+
+
+def test_the_last_rows_say_what_goes_on(slow: Program) -> None:
+    code, text = slow.on_terminal(*DEMO, "How many hens?")
+    assert code == 0
+    plain = plain_text(text)
+    assert re.search(r"\[1A\] drafts step 1  Let h", plain)
+    assert re.search(r"\[1A\] writes step 3  Dividing", plain)
+    assert "of 3 paths go on" in plain
+    assert text.rstrip().endswith("\x1b[2K"), "the rows are taken away"
+
+
+def test_a_terminal_that_cannot_redraw(program: Program) -> None:
+    program.env["TERM"] = "dumb"
+    code, text = program.on_terminal(*DEMO, "x")
+    assert code == 0
+    assert "paths go on" not in text
     assert "Answer: 18" in text
 
 
