@@ -68,7 +68,11 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         int, Meta(ge=1, le=100_000, description="tokens after which a step ends anyway")
     ] = 256
     time_limit: Annotated[
-        float, Meta(ge=0, description="seconds after which a run stops with what it has; 0: none")
+        float,
+        Meta(
+            ge=0,
+            description="seconds, pauses apart, after which a run stops with what it has; 0: none",
+        ),
     ] = 0.0
     temperature: Annotated[
         float, Meta(ge=0, le=10, description="sampling temperature; 0: greedy")
@@ -110,7 +114,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(
             ge=0,
             le=16_777_216,
-            description="KV-cache cells per model; 0: enough for the paths' budgets",
+            description="KV-cache cells a model, in steps of 256; 0: enough for the paths' budgets",
         ),
     ] = 0
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 from ssr_local.records import UNKNOWN_LETTER, Strategy, StrategyScore
 
+_WORD_LETTERS = frozenset("AI")
+_BEHIND_LETTERS = frozenset(("and", "or", "then", "is", "are", "because", "for", "as", "with"))
+
 
 def orders(strategies: Sequence[Strategy], permutations: int) -> list[tuple[Strategy, ...]]:
     """Cyclic orders of the pool, evenly spread, the pool's own first.
@@ -52,15 +55,25 @@ def best(scores: dict[str, float], count: int) -> tuple[str, ...]:
 def parse_letters(text: str, strategies: Sequence[Strategy], count: int) -> tuple[str, ...]:
     """The letters a model wrote, each once, in order; padded with M, cut to ``count``.
 
-    A letter counts where it stands alone: "A, C and F" is three, "Algebra" is none.
+    A letter counts where it stands alone: "A, C and F" is three, "Algebra" is none, and
+    neither are the words of "I would take a ...".
     """
     known = {strategy.letter for strategy in strategies} | {UNKNOWN_LETTER}
     words = "".join(c if c.isalnum() else " " for c in text).split()
-    found = [word for word in words if word in known]
+    found = [
+        word
+        for word, following in zip(words, [*words[1:], ""], strict=False)
+        if word in known and not _is_prose(word, following)
+    ]
     if not found and len(words) == 1 and set(words[0]) <= known:
         found = list(words[0])  # "ACF"
     distinct = [letter for letter in dict.fromkeys(found) if letter != UNKNOWN_LETTER]
     return _padded(tuple(distinct), count)
+
+
+def _is_prose(word: str, following: str) -> bool:
+    """Whether "A" or "I" is the word and not the letter, judged by what comes behind it."""
+    return word in _WORD_LETTERS and following.islower() and following not in _BEHIND_LETTERS
 
 
 def at_random(strategies: Sequence[Strategy], count: int, seed: int) -> tuple[str, ...]:

@@ -80,8 +80,7 @@ def stop_early(run: Run) -> Iterator[AnyEvent]:
     """End the other paths when the mode has what it waits for, or time is up."""
     if voting.early_exit(run.options.mode, run.groups):
         yield from end_all(run, "early_exit")
-    limit = run.options.time_limit
-    if limit and run.clock() - run.started >= limit:
+    if run.time_is_up:
         yield from end_all(run, "time_limit")
 
 

@@ -57,6 +57,7 @@ class Run:
         self.same = same
         self.clock = clock
         self.started = clock()
+        self.paused_s = 0.0
         self.paths: list[PathState] = []
         self.scores: tuple[StrategyScore, ...] = ()
         self.groups: tuple[VoteGroup, ...] = ()
@@ -74,6 +75,12 @@ class Run:
         if self.cancelled:
             return "cancelled"
         return "answered" if self.groups else "no_answer"
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the run has worked as long as it may; pauses do not count."""
+        limit = self.options.time_limit
+        return bool(limit) and self.clock() - self.started - self.paused_s >= limit
 
     def live(self) -> list[PathState]:
         """The paths that have not ended."""

@@ -46,10 +46,12 @@ def obey(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEv
 
 def _pause(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEvent]:
     """Stand still until told to go on; other commands are obeyed meanwhile."""
+    paused = run.clock()
     yield run.at(RunPaused())
     while True:
         for position, command in enumerate(commands):
             if isinstance(command, Resume):
+                run.paused_s += run.clock() - paused
                 yield run.at(RunResumed())
                 yield from obey(run, commands[position + 1 :], wait)
                 return

@@ -24,7 +24,7 @@ from ssr_local.events import (
     StepRewritten,
     StepVerified,
 )
-from tests.unit.coordinator.scripted import Desk, Paths, Turn, kinds, make_run, steered
+from tests.unit.coordinator.scripted import Desk, Paths, Ticks, Turn, kinds, make_run, steered
 
 LONG = [*(Turn(f"Line {number} of many.\n\n") for number in range(5)), Turn("\\boxed{7}")]
 Matches = Callable[[AnyEvent], bool]
@@ -66,6 +66,22 @@ def test_pause_and_resume() -> None:
     assert names.count("RunPaused") == names.count("RunResumed") == 1
     assert names.index("RunResumed") == names.index("RunPaused") + 1
     assert run.groups[0].paths == (0, 1, 2)
+
+
+@pytest.mark.parametrize("paused_s", [0, 1000])
+def test_a_pause_does_not_use_up_the_time_limit(paused_s: float) -> None:
+    clock = Ticks(step_s=0.001)
+    run = make_run(Paths(LONG), clock=clock, time_limit=500)
+
+    pause = once(first_verdict, Pause())
+
+    def react(event: AnyEvent, desk: Desk) -> None:
+        pause(event, desk)
+        if isinstance(event, RunPaused):
+            clock.now += paused_s
+
+    events = list(steered(run, react, [Resume()]))
+    assert {e.reason for e in events if isinstance(e, PathEnded)} == {"answered"}
 
 
 def test_commands_given_with_a_pause_are_obeyed_during_it() -> None:
