@@ -21,7 +21,7 @@ from ssr_local.display import one_line
 from ssr_local.download import LocalModel, known_sha256, local_state, missing_bytes
 from ssr_local.engine.demo import DEMO_PAIR
 from ssr_local.errors import ModelError, SSRError
-from ssr_local.gguf_header import GGUFHeader, estimate_kv_bytes, read_header
+from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
 from ssr_local.options import SolveOptions
 from ssr_local.records import Author
 from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair

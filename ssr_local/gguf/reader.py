@@ -1,7 +1,7 @@
 """Reads the parts of a GGUF header with bounded memory and work, whatever the file says.
 
 The layout is the one llama.cpp accepts: versions 2 and 3, little-endian, no arrays of arrays.
-``ssr_local.gguf_header`` makes a record of it.
+``ssr_local.gguf.header`` makes a record of it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ssr_local.display import one_line
 from ssr_local.errors import ModelDamagedError, ModelNotFoundError, ModelUnusableError
-from ssr_local.gguf_reader import (
+from ssr_local.gguf.reader import (
     BadHeaderError,
     HeaderReader,
     KeyValues,

