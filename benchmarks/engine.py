@@ -45,27 +45,15 @@ def timed(work: Callable[[], Any]) -> float:
 
 def bare_decode(binding: LlamaBinding, rows: Sequence[BatchRow]) -> float:
     """Seconds of ``llama_decode`` alone on a batch that is already filled in."""
-    fill(binding, rows)
-    binding._set_interruptible(False)
-    context, batch = binding._context, binding._batch
+    binding.fill(rows)
+    binding.set_interruptible(False)
 
     def call() -> None:
-        if llama_cpp.llama_decode(context, batch) != 0:
+        if binding.run_batch() != 0:
             raise SystemExit("llama_decode failed")
-        llama_cpp.llama_synchronize(context)
+        llama_cpp.llama_synchronize(binding._context)
 
     return timed(call)
-
-
-def fill(binding: LlamaBinding, rows: Sequence[BatchRow]) -> None:
-    batch = binding._batch
-    batch.n_tokens = len(rows)
-    for index, row in enumerate(rows):
-        batch.token[index] = row.token
-        batch.pos[index] = row.position
-        batch.n_seq_id[index] = 1
-        batch.seq_id[index][0] = row.seq_id
-        batch.logits[index] = row.logits
 
 
 def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int) -> float:

@@ -16,9 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from ssr_local.engine.base import (
     Cancelled,
     Delta,
@@ -30,13 +27,13 @@ from ssr_local.engine.base import (
     StepJob,
     Vocabulary,
 )
+from ssr_local.engine.readings import Floats, Readings
 from ssr_local.engine.sequences import SequenceBook
 from ssr_local.errors import DecodeError
 from ssr_local.records import ModelInfo, ModelUsage
 from ssr_local.steps import StepSplitter
 
 DecodeResult = Literal["ok", "no_slot", "aborted", "failed"]
-Floats = npt.NDArray[np.float32]
 
 # A step may overrun its token limit by this much to complete a character.
 _CHARACTER_TOKENS = 4
@@ -212,7 +209,7 @@ class NativeEngine:
         granted, refused = self._grant(jobs)
         before = {job.seq_id: self.num_tokens(job.seq_id) for job in granted}
         try:
-            results = _Reader(granted)
+            results = Readings(granted)
             self._run(self._rows(granted, results))
         except BaseException:
             for job in granted:
@@ -318,7 +315,7 @@ class NativeEngine:
 
     # Prefill ---------------------------------------------------------------
 
-    def _rows(self, jobs: Sequence[ExtendJob], results: _Reader) -> Iterator[_ReadRow]:
+    def _rows(self, jobs: Sequence[ExtendJob], results: Readings) -> Iterator[_ReadRow]:
         """Every token to evaluate, each with what reads its logits."""
         for job in jobs:
             known = self._sequences[job.seq_id].tokens
@@ -364,7 +361,7 @@ class NativeEngine:
             if self._book.length(seq_id) < self.num_tokens(seq_id) - 1
         ]
         if behind:
-            self._run(self._rows(behind, _Reader(behind)))
+            self._run(self._rows(behind, Readings(behind)))
 
     # Decoding --------------------------------------------------------------
 
@@ -461,46 +458,3 @@ class NativeEngine:
     def _check_cancelled(self) -> None:
         if self._should_stop():
             raise Cancelled
-
-
-class _Reader:
-    """Collects log-probabilities while the rows of a prefill go by."""
-
-    def __init__(self, jobs: Sequence[ExtendJob]) -> None:
-        self._log_probs: dict[int, list[float]] = {job.seq_id: [] for job in jobs}
-        self._probes: dict[int, tuple[float, ...]] = {}
-
-    def reader(self, job: ExtendJob, next_index: int) -> Callable[[Floats], None] | None:
-        """What reads the logits that predict ``job.tokens[next_index]`` or what is behind."""
-        if job.log_probs and 0 <= next_index < len(job.tokens):
-            token = job.tokens[next_index]
-            return lambda row: self._log_probs[job.seq_id].append(
-                log_probabilities(row, [[token]])[0]
-            )
-        if job.suffix and next_index == len(job.tokens) + len(job.suffix):
-            return lambda row: self._probes.update(
-                {job.seq_id: log_probabilities(row, job.candidates)}
-            )
-        return None
-
-    def result(self, job: ExtendJob) -> Extended:
-        return Extended(
-            seq_id=job.seq_id,
-            log_probs=tuple(self._log_probs[job.seq_id]) if job.log_probs else None,
-            probe=self._probes.get(job.seq_id),
-        )
-
-
-def log_probabilities(row: Floats, candidates: Sequence[Sequence[int]]) -> tuple[float, ...]:
-    """Log-probability (nats) of each candidate under one row of logits, NaN where unreadable.
-
-    ``row`` has shape (vocabulary,). A candidate's token probabilities are added up.
-    """
-    top = float(row.max())
-    if not np.isfinite(top):
-        return tuple(float("nan") for _ in candidates)
-    norm = top + float(np.log(np.exp(row - top).sum(dtype=np.float64)))
-    return tuple(
-        float(np.logaddexp.reduce(row[list(ids)].astype(np.float64) - norm)) if ids else -np.inf
-        for ids in candidates
-    )

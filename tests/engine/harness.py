@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.llama import LlamaBinding
-from ssr_local.engine.native import BatchRow, DecodeResult, Floats, NativeEngine
+from ssr_local.engine.native import BatchRow, DecodeResult, NativeEngine
+from ssr_local.engine.readings import Floats
 
 GREEDY = Sampling(temperature=0)
 

@@ -10,7 +10,7 @@ import pytest
 
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.llama import load_engine
-from ssr_local.engine.native import log_probabilities
+from ssr_local.engine.readings import log_probabilities
 from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (

@@ -14,7 +14,8 @@ import pytest
 
 from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
 from ssr_local.engine.llama import load_engine
-from ssr_local.engine.native import Floats, NativeEngine
+from ssr_local.engine.native import NativeEngine
+from ssr_local.engine.readings import Floats
 from ssr_local.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import GREEDY, WatchedBinding, check_books, write
@@ -321,7 +322,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from ssr_local.engine.base import Sampling, StepJob, decode_steps
-from ssr_local.engine.llama import load_engine, log_lines
+from ssr_local.engine.library_log import log_lines
+from ssr_local.engine.llama import load_engine
 from ssr_local.errors import ModelError
 
 engine = load_engine(Path(sys.argv[1]), name="quiet", num_cells=512)

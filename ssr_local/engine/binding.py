@@ -1,0 +1,337 @@
+"""What the bindings of llama.cpp and of its fork have in common: one GGUF file, one context.
+
+Both libraries have most C functions under the same names; a subclass brings the library,
+its parameters, its return codes, and what is called otherwise.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ssr_local.engine.base import Sampling, Vocabulary
+from ssr_local.engine.devices import physical_cores
+from ssr_local.engine.library_log import last_complaint
+from ssr_local.engine.native import BatchRow, DecodeResult
+from ssr_local.engine.readings import Floats
+from ssr_local.errors import DecodeError, ModelUnusableError
+from ssr_local.gguf.header import estimate_kv_bytes, read_header
+from ssr_local.records import ModelInfo
+
+# Rows of logits read from one call. Each costs 4 bytes x vocabulary twice (the graph's and
+# the context's buffer), 1.2 MB for a vocabulary of 150,000.
+NUM_OUTPUTS = 32
+# Paths, their shared prefix, and one for selection.
+MAX_SEQUENCES = 14
+NUM_BATCH = 512
+# Larger chunks prefill faster (1.5B, 2 cores: 79, 85, 85, 89 and 90 tokens/s in chunks of 32,
+# 64, 128, 256 and 512 tokens), but with 256 a pair takes 30 MB more scratch memory.
+CPU_CHUNK = 128
+_CELL_BLOCK = 256
+# Batches of at least so many rows ask between the graph's nodes whether to stop. On a
+# processor such a batch can take seconds; for a few rows the asking would cost as much as 4 %.
+_INTERRUPTIBLE_ROWS = 16
+
+_UNDEFINED_TOKEN = 0
+_UNUSED_TOKEN = 1 << 1
+_CONTROL_TOKEN = 1 << 3
+
+ABORT_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)
+_NO_ABORT_CALLBACK = ABORT_CALLBACK(0)
+
+
+class GGUFBinding(ABC):
+    """One GGUF file loaded by a library of llama.cpp's family, with one context.
+
+    ``_lib`` has the C functions the libraries share. ``sha256`` and ``num_parameters`` are
+    what is known of the file already; ``threads`` 0 takes one a physical core;
+    ``num_cells`` is the KV cache's first size and ``max_cells`` the size it may grow to
+    (None: as large as asked). Raises ``ModelDamagedError`` for a file that is not a sound
+    GGUF file and ``ModelUnusableError`` when the library refuses it.
+    """
+
+    title: ClassVar[str]
+    """What the library calls itself."""
+
+    _lib: Any
+    _decode_results: ClassVar[dict[int, DecodeResult]]
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        sha256: str | None = None,
+        threads: int = 0,
+        num_cells: int = 2048,
+        max_cells: int | None = None,
+        num_parameters: int | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.path = path
+        self.notes: tuple[str, ...] = ()
+        self.max_sequences = MAX_SEQUENCES
+        self.num_outputs = NUM_OUTPUTS
+        self.num_chunk = CPU_CHUNK
+        self._name, self._sha256 = name, sha256
+        self._threads = threads or physical_cores()
+        self._max_cells = max_cells
+        self._num_parameters = num_parameters
+        self._should_stop = should_stop
+        self._abort_callback = ABORT_CALLBACK(lambda _data: should_stop())
+        self._model: Any = None
+        self._context: Any = None
+        self._batch: Any = None
+        self._header = read_header(path)
+        try:
+            self._load(self._wanted_cells(num_cells))
+            self._describe()
+        except BaseException:
+            self.close()
+            raise
+
+    # What a library brings -------------------------------------------------
+
+    @abstractmethod
+    def _load(self, num_cells: int) -> None:
+        """Set ``_model`` and ``_context``, or raise ``ModelUnusableError``."""
+
+    @abstractmethod
+    def _new_context(self, num_cells: int) -> Any:
+        """A context of that many cells, falsy when the library refuses."""
+
+    @abstractmethod
+    def _attribute(self, token: int) -> int:
+        """The token's attribute bits."""
+
+    @abstractmethod
+    def _device(self) -> str:
+        """Where the model runs, in words."""
+
+    @abstractmethod
+    def new_sampler(self, sampling: Sampling) -> Any: ...
+
+    @abstractmethod
+    def free_sampler(self, sampler: Any) -> None: ...
+
+    @abstractmethod
+    def sample(self, sampler: Any, row: int) -> int: ...
+
+    @abstractmethod
+    def copy_sequence(self, source: int, destination: int) -> None: ...
+
+    @abstractmethod
+    def remove_cells(self, seq_id: int, start: int) -> bool: ...
+
+    @abstractmethod
+    def last_position(self, seq_id: int) -> int: ...
+
+    @abstractmethod
+    def reset(self) -> None:
+        """An empty cache in its first state, so that equal runs use equal cells."""
+
+    # Loading ---------------------------------------------------------------
+
+    def _refused(self) -> ModelUnusableError:
+        return ModelUnusableError(
+            f"{self.path}: {self.title} cannot load this model.",
+            last_complaint(),
+            "Check the file with 'ssr-local models verify', or try a smaller --ctx.",
+        )
+
+    def _look_at_memory(self) -> None:
+        """Find out whether sequences can be cut back."""
+        recurrent = self._lib.llama_model_is_recurrent(self._model)
+        hybrid = self._lib.llama_model_is_hybrid(self._model)
+        self.can_truncate = not (recurrent or hybrid)
+        if not self.can_truncate:
+            self._note(
+                f"{self._name} has recurrent memory, which cannot be cut back:"
+                " after every probe and rejected step its whole path is prefilled again."
+            )
+
+    def _open_context(self, num_cells: int) -> bool:
+        context = self._new_context(num_cells)
+        if not context:
+            return False
+        self._context = context
+        self._interruptible = False
+        self.num_cells = int(self._lib.llama_n_ctx(context))
+        trained = int(self._lib.llama_model_n_ctx_train(self._model))
+        self.context_length = trained or self.num_cells
+        self._new_batch()
+        return True
+
+    def _wanted_cells(self, num_cells: int) -> int:
+        limit = self._max_cells or num_cells
+        return -(-min(num_cells, limit) // _CELL_BLOCK) * _CELL_BLOCK
+
+    def resize(self, num_cells: int) -> None:
+        """A context with that many cells, or as many as the limit given at load allows."""
+        wanted = self._wanted_cells(num_cells)
+        if wanted <= self.num_cells:
+            return
+        old = self.num_cells
+        self._free_context()
+        if not self._open_context(wanted):
+            self._note(
+                f"{self._name}: no memory for a KV cache of {wanted} cells, staying at {old}."
+            )
+            if not self._open_context(old):
+                raise ModelUnusableError(
+                    f"{self._name}: no memory for a KV cache of {old} cells.",
+                    last_complaint(),
+                    "Close other programs, or give a smaller --ctx or --paths.",
+                )
+        self._describe()
+
+    def _describe(self) -> None:
+        self._vocab = self._lib.llama_model_get_vocab(self._model)
+        self._num_vocab = int(self._lib.llama_vocab_n_tokens(self._vocab))
+        # The library counts a tied embedding twice where the file holds it twice.
+        num_parameters = self._num_parameters or int(self._lib.llama_model_n_params(self._model))
+        self.info = ModelInfo(
+            name=self._name,
+            file=str(self.path),
+            sha256=self._sha256,
+            num_parameters=num_parameters,
+            num_vocab=self._num_vocab,
+            num_ctx=self.num_cells,
+            device=self._device(),
+            kv_bytes=estimate_kv_bytes(self._header, self.num_cells),
+        )
+        template = self._lib.llama_model_chat_template(self._model, None)
+        self.chat_template = template.decode("utf-8", "replace") if template else None
+        if not hasattr(self, "vocabulary"):
+            self.vocabulary = self._read_vocabulary()
+
+    def _read_vocabulary(self) -> Vocabulary:
+        digest = hashlib.sha256()
+        special: list[str] = []
+        for token in range(self._num_vocab):
+            kind = self._attribute(token)
+            if kind == _UNDEFINED_TOKEN or kind & _UNUSED_TOKEN:
+                continue  # padding; sizes differ between models of one family
+            text = self._lib.llama_vocab_get_text(self._vocab, token) or b""
+            digest.update(b"%d:%d:" % (token, len(text)) + text)
+            if kind & _CONTROL_TOKEN and text:
+                special.append(text.decode("utf-8", "replace"))
+        return Vocabulary(
+            fingerprint=digest.hexdigest(),
+            num_tokens=self._num_vocab,
+            bos_text=self._token_text(self._lib.llama_vocab_bos(self._vocab)),
+            eos_text=self._token_text(self._lib.llama_vocab_eos(self._vocab)),
+            add_bos=bool(self._lib.llama_vocab_get_add_bos(self._vocab)),
+            special_texts=tuple(special),
+        )
+
+    def _token_text(self, token: int) -> str:
+        if token < 0:
+            return ""
+        text: bytes = self._lib.llama_vocab_get_text(self._vocab, token) or b""
+        return text.decode("utf-8", "replace")
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:  # loading again with fewer layers would repeat some
+            self.notes = (*self.notes, text)
+
+    # Text ------------------------------------------------------------------
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Token ids; no beginning-of-sequence token is added."""
+        raw = text.encode("utf-8", "replace")
+        size = len(raw) + 16
+        buffer = (ctypes.c_int32 * size)()
+        count = self._lib.llama_tokenize(self._vocab, raw, len(raw), buffer, size, False, special)
+        if count < 0:
+            raise DecodeError(f"{self._name}: the text could not be tokenized.")
+        return list(buffer[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; control tokens have none."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = self._lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends generation."""
+        return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
+
+    # Evaluation ------------------------------------------------------------
+
+    def _new_batch(self) -> None:
+        num_rows = max(self.num_chunk, NUM_OUTPUTS)
+        self._batch = self._lib.llama_batch_init(num_rows, 0, 1)
+        size = (num_rows,)
+        view: Callable[..., npt.NDArray[Any]] = np.ctypeslib.as_array
+        self._tokens = view(self._batch.token, size)
+        self._positions = view(self._batch.pos, size)
+        self._wanted = view(self._batch.logits, size)
+        view(self._batch.n_seq_id, size)[:] = 1
+        self._seq_ids = [self._batch.seq_id[i] for i in range(num_rows)]
+
+    def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
+        """Evaluate a batch."""
+        self.fill(rows)
+        self.set_interruptible(len(rows) >= _INTERRUPTIBLE_ROWS)
+        return self._decode_results.get(self.run_batch(), "failed")
+
+    def fill(self, rows: Sequence[BatchRow]) -> None:
+        """Put rows into the library's batch."""
+        count = len(rows)
+        self._tokens[:count] = [row.token for row in rows]
+        self._positions[:count] = [row.position for row in rows]
+        self._wanted[:count] = [row.logits for row in rows]
+        for pointer, row in zip(self._seq_ids, rows, strict=False):
+            pointer[0] = row.seq_id
+        self._batch.n_tokens = count
+
+    def run_batch(self) -> int:
+        """Evaluate what ``fill`` put there; the library's return code."""
+        return int(self._lib.llama_decode(self._context, self._batch))
+
+    def set_interruptible(self, wanted: bool) -> None:
+        """Let the library ask between the graph's nodes whether to stop, or not."""
+        if wanted != self._interruptible:
+            callback = self._abort_callback if wanted else _NO_ABORT_CALLBACK
+            self._lib.llama_set_abort_callback(self._context, callback, None)
+            self._interruptible = wanted
+
+    def logits(self, row: int) -> Floats:
+        """The logits of a row of the last batch, shape (vocabulary,); overwritten by the next."""
+        pointer = self._lib.llama_get_logits_ith(self._context, row)
+        if not pointer:
+            raise DecodeError(f"{self._name}: {self.title} has no logits for row {row}.")
+        array: Floats = np.ctypeslib.as_array(pointer, shape=(self._num_vocab,))
+        return array
+
+    # End -------------------------------------------------------------------
+
+    def _free_context(self) -> None:
+        if self._batch is not None:
+            self._lib.llama_batch_free(self._batch)
+            self._batch = None
+        if self._context is not None:
+            self._lib.llama_free(self._context)
+            self._context = None
+
+    def _free_model(self) -> None:
+        if self._model:
+            self._lib.llama_model_free(self._model)
+            self._model = None
+
+    def close(self) -> None:
+        """Free context and model."""
+        self._free_context()
+        self._free_model()
