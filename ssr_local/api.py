@@ -24,6 +24,7 @@ from ssr_local.options import EngineOptions, SolveOptions, validate, with_change
 from ssr_local.records import Author, RunResult
 from ssr_local.registry import PairSpec, load_registry, resolve_pair
 from ssr_local.session import ModelFile, Session, Setup, check_problem
+from ssr_local.strategies import load_pool
 from ssr_local.worker import Mailbox, Worker
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Solver:
 
     def __init__(
         self,
-        pair: str = EngineOptions().pair,
+        pair: str | None = None,
         *,
         engine: EngineOptions | None = None,
         in_process: bool = False,
@@ -52,9 +53,11 @@ class Solver:
         on_notice: Callable[[str], None] | None = None,
         **engine_options: Any,
     ) -> None:
+        if pair is not None:
+            engine_options["pair"] = pair
         if engine is not None and engine_options:
             raise UsageError("Give either 'engine' or single engine options, not both.")
-        self.engine = engine or validate(EngineOptions, {"pair": pair, **engine_options})
+        self.engine = engine or validate(EngineOptions, engine_options)
         self._on_progress = on_progress
         self._on_notice = on_notice
         self._in_process = in_process
@@ -91,6 +94,7 @@ class Solver:
         """
         chosen = with_changes(options or SolveOptions(), **changes)
         problem = check_problem(problem)
+        load_pool(chosen.strategies)  # before models are fetched: a wrong name is found now
         return self._events(problem, chosen)
 
     def tell(self, command: AnyCommand) -> None:

@@ -41,6 +41,8 @@ START_LIMIT_S = 60.0
 
 _NAME = re.compile(r"ssr_local(?:\.[a-z][a-z0-9_]*)+:[a-z][a-z0-9_]*")
 _CPU_MARGIN_S = 10
+# How often a waiting call looks whether it is to stop.
+_STOP_POLL_S = 0.1
 _REAP_LIMIT_S = 5.0
 
 
@@ -89,12 +91,21 @@ class Helper:
         self._child: _Child | None = None
         self._closed = False
 
-    def call(self, name: str, argument: Any, *, timeout_s: float, type: Any = Any) -> Any:
+    def call(
+        self,
+        name: str,
+        argument: Any,
+        *,
+        timeout_s: float,
+        type: Any = Any,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Any:
         """What the function ``name`` ("ssr_local.module:function") returns for ``argument``.
 
         The argument arrives as the type the function's only parameter is annotated with;
         the result is checked against ``type``. ``timeout_s`` covers the function itself:
         starting the child and importing the module have ``START_LIMIT_S`` of their own.
+        Once ``should_stop`` says so the call ends as if the time were over.
 
         Raises ``HelperTimeout``, ``HelperDied``, ``HelperRaised``, and ``HelperError`` when
         the child cannot be started or the helper is closed. ``ValueError`` for a name
@@ -103,7 +114,9 @@ class Helper:
         payload = msgspec.msgpack.encode(argument)
         with self._turn:
             child = self._ready_child(name)
-            reply = self._exchange(child, _Request(name, payload, timeout_s), timeout_s)
+            reply = self._exchange(
+                child, _Request(name, payload, timeout_s), timeout_s, should_stop
+            )
         return msgspec.msgpack.decode(reply.value, type=type)
 
     def warm(self, name: str) -> None:
@@ -163,9 +176,15 @@ class Helper:
             child.loaded.add(module)
         return child
 
-    def _exchange(self, child: _Child, request: _Request, timeout_s: float) -> _Reply:
+    def _exchange(
+        self,
+        child: _Child,
+        request: _Request,
+        timeout_s: float,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> _Reply:
         try:
-            reply = child.exchange(msgspec.msgpack.encode(request), timeout_s)
+            reply = child.exchange(msgspec.msgpack.encode(request), timeout_s, should_stop)
         except BaseException:
             # Also on Ctrl+C: the reply still to come must not answer the next request.
             self._discard()
@@ -220,19 +239,22 @@ class _Child:
                 "Free memory or processes, then try again.",
             ) from error
 
-    def exchange(self, frame: bytes, timeout_s: float) -> _Reply:
+    def exchange(self, frame: bytes, timeout_s: float, should_stop: Callable[[], bool]) -> _Reply:
         """Send one request and wait for its reply."""
         deadline = time.monotonic() + timeout_s
         self._send(frame, timeout_s)
-        try:
-            reply = self._replies.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise HelperTimeout(f"Stopped after {timeout_s:g} s.") from None
+        reply = self._wait(deadline, should_stop)
         if reply is None:
             if time.monotonic() >= deadline:
                 raise HelperTimeout(f"Stopped after {timeout_s:g} s.")
             raise HelperDied("The helper process died.", self._last_words())
         return _decode_reply.decode(reply)
+
+    def _wait(self, deadline: float, should_stop: Callable[[], bool]) -> bytes | None:
+        while (left := deadline - time.monotonic()) > 0 and not should_stop():
+            with contextlib.suppress(queue.Empty):
+                return self._replies.get(timeout=min(left, _STOP_POLL_S))
+        raise HelperTimeout("Stopped: the time was over, or the run was.")
 
     def kill(self) -> None:
         """End the process and wait until it is gone."""

@@ -106,7 +106,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(
             ge=-1,
             le=100_000,
-            description="layers put on the GPU, of each model; -1: as many as fit",
+            description="layers of each model put on the GPU; auto or -1: as many as fit",
         ),
     ] = -1
     ctx: Annotated[
@@ -120,6 +120,12 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _Options = TypeVar("_Options", SolveOptions, EngineOptions)
+
+VERIFIED_METHODS = frozenset(("ssr", "specreason"))
+"""The methods whose drafted steps the target judges."""
+
+SYNONYMS: dict[str, dict[str, int]] = {"gpu_layers": {"auto": -1}}
+"""Words that numbers are also known by, option by option."""
 
 # Options whose words are what other modules offer.
 _NAMES = {"verifier": tuple(VERIFIERS)}
@@ -140,8 +146,9 @@ def validate(kind: type[_Options], values: dict[str, Any], *, strict: bool = Tru
         )
     checked: dict[str, Any] = {}
     for name, value in values.items():
+        meant = SYNONYMS.get(name, {}).get(value, value) if isinstance(value, str) else value
         try:
-            one: _Options = msgspec.convert({name: value}, kind, strict=strict)
+            one: _Options = msgspec.convert({name: meant}, kind, strict=strict)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: no UTF-8
             raise _refusal(kind, name, value) from error
         checked[name] = getattr(one, name)

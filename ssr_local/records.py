@@ -29,6 +29,9 @@ EndReason = Literal[
 ]
 """Why a path ended (ssr.md, section 2)."""
 
+Comparison = Literal["equal", "different", "undecided"]
+"""What can be said of two answers; "undecided" is not "different"."""
+
 Status = Literal["answered", "no_answer", "cancelled"]
 
 UNKNOWN_LETTER = "M"

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from ssr_local.answers import EQUIVALENT, compare
+from ssr_local.answers import EQUIVALENT
+from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator import CommandSource, Run, make_room, solve
 from ssr_local.coordinator.plan import Plan, plan_for
 from ssr_local.engine.base import Engine
@@ -182,7 +183,7 @@ class Session:
                 role: Prompter(engine, pool, self._helper) for role, engine in engines.items()
             },
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
-            same=lambda a, b: compare(a, b, helper=self._helper) == "equal",
+            compare=Comparer(self._helper, self._should_stop),
         )
 
     def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:

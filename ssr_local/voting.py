@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.records import ReasoningPath, VoteGroup
+from ssr_local.records import Comparison, ReasoningPath, VoteGroup
 
 _LOWEST = float("-inf")
 
@@ -28,20 +28,24 @@ class Ballot(Struct, frozen=True):
     selection_score: float | None
 
 
-def group(ballots: Sequence[Ballot], same: Callable[[str, str], bool]) -> tuple[VoteGroup, ...]:
+def group(
+    ballots: Sequence[Ballot], compare: Callable[[str, str], Comparison]
+) -> tuple[VoteGroup, ...]:
     """The ballots by equivalent answers, the winner first, then by size.
 
     The largest group wins. Among equally large ones the path with the highest mean score
     decides, then the highest selection score, then the answers' alphabetical order.
-    ``same`` is asked once a pair of distinct answers at most, the alphabetically smaller
-    one first; answers connected by a chain of equal pairs form one group, so the order of
-    the ballots changes nothing. A group's ``answer`` is its most frequent form, then the
-    shortest; its ``mean_score`` is the mean of its paths' scores.
+    ``compare`` is asked about every pair of distinct answers once, the alphabetically
+    smaller one first, so the order of the ballots changes nothing. Answers connected by a
+    chain of equal pairs form one group, unless two of them are known to be different:
+    50% may be 50 or 0.5, and then goes with what more paths said. A group's ``answer`` is
+    its most frequent form, then the shortest; its ``mean_score`` is the mean of its paths'
+    scores.
     """
     groups = sorted(
         (
             [ballot for ballot in ballots if ballot.answer in forms]
-            for forms in _connected(sorted({ballot.answer for ballot in ballots}), same)
+            for forms in _connected(Counter(ballot.answer for ballot in ballots), compare)
         ),
         key=_rank,
     )
@@ -76,19 +80,20 @@ def best_path(paths: Sequence[ReasoningPath]) -> int | None:
     return best.index
 
 
-def _connected(answers: list[str], same: Callable[[str, str], bool]) -> list[set[str]]:
-    parent = {answer: answer for answer in answers}
-
-    def root(answer: str) -> str:
-        while parent[answer] != answer:
-            answer = parent[answer]
-        return answer
-
-    for one, other in combinations(answers, 2):
-        if root(one) != root(other) and same(one, other):
-            parent[root(other)] = root(one)
-    roots = sorted({root(answer) for answer in answers})
-    return [{answer for answer in answers if root(answer) == top} for top in roots]
+def _connected(counts: Counter[str], compare: Callable[[str, str], Comparison]) -> list[set[str]]:
+    groups = {answer: {answer} for answer in counts}
+    pairs = list(combinations(sorted(counts), 2))
+    verdicts = {pair: compare(*pair) for pair in pairs}
+    # What most paths said comes first, and keeps apart what is not the same as it.
+    for one, other in sorted(pairs, key=lambda pair: -counts[pair[0]] - counts[pair[1]]):
+        joined = groups[one] | groups[other]
+        if verdicts[one, other] != "equal" or any(
+            verdicts[pair] == "different" for pair in combinations(sorted(joined), 2)
+        ):
+            continue
+        for answer in joined:
+            groups[answer] = joined
+    return list({id(members): members for members in groups.values()}.values())
 
 
 def _rank(members: list[Ballot]) -> tuple[int, float, float, str]:

@@ -3,14 +3,14 @@ r"""Answers: finding them, writing them one way, and saying whether two are equa
 Three verdicts, because "I cannot tell" is not "wrong". Plain arithmetic is compared
 exactly; a decimal is the number it says, so 0.3333 differs from 1/3. A percent sign is
 read as a unit and as a hundredth: 50\% equals 50 and equals 0.5. Units are left out, unless
-both answers have one, they differ and so do the numbers: then nobody converted them.
+both answers have one and they differ: then nobody converted them, and nothing is decided.
 Everything else goes to a helper process that can be killed, and only if its size is bounded.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ from ssr_local.answers.forms import Reduced, normalise, reduce_answer
 from ssr_local.answers.text import AnswerKind, extract_answer
 from ssr_local.answers.values import exact_value
 from ssr_local.isolation import Helper, HelperDied, HelperRaised, HelperTimeout
+from ssr_local.records import Comparison
 
 __all__ = [
     "EQUIVALENT",
@@ -28,8 +29,6 @@ __all__ = [
     "extract_answer",
     "normalise",
 ]
-
-Comparison = Literal["equal", "different", "undecided"]
 
 EQUIVALENT = "ssr_local.answers.equivalence:equivalent"
 """The helper's function; ``helper.warm(EQUIVALENT)`` imports the algebra ahead of time."""
@@ -45,6 +44,25 @@ _SYNONYMS = (
     frozenset({"no", "false", "incorrect"}),
     frozenset({"none", "undefined", "dne", "nonexistent", "impossible", "nothing", "unknown"}),
 )
+_SYMBOLS = {
+    name: symbol
+    for symbol, names in {
+        "$": "dollar usd buck",
+        "cent": "c ¢",
+        "m": "meter metre",
+        "cm": "centimeter centimetre",
+        "mm": "millimeter millimetre",
+        "km": "kilometer kilometre",
+        "g": "gram gramme",
+        "kg": "kilogram kilo",
+        "l": "liter litre",
+        "s": "second sec",
+        "min": "minute",
+        "h": "hour hr",
+        "°": "degree deg",
+    }.items()
+    for name in names.split()
+}
 
 _MATHS_WORDS = re.compile(
     r"\\[A-Za-z]+|\{[bpvVB]?matrix\}"
@@ -65,12 +83,20 @@ class Pair(Struct, frozen=True):
     second: str
 
 
-def compare(a: str, b: str, *, helper: Helper | None, timeout_s: float = 5.0) -> Comparison:
+def compare(
+    a: str,
+    b: str,
+    *,
+    helper: Helper | None,
+    timeout_s: float = 5.0,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Comparison:
     """Whether two answers are equal as mathematics; the order does not matter.
 
     Without a helper, what arithmetic cannot settle is "undecided"; so is what the helper
-    does not settle within ``timeout_s`` seconds. Give the answers as they were extracted:
-    their units count. Raises ``HelperError`` when the helper process cannot be started.
+    does not settle within ``timeout_s`` seconds or before ``should_stop``. Give the answers
+    as they were extracted: their units count. Raises ``HelperError`` when the helper process
+    cannot be started.
     """
     if a == b:
         return "equal"
@@ -82,7 +108,7 @@ def compare(a: str, b: str, *, helper: Helper | None, timeout_s: float = 5.0) ->
         return "undecided"
     pair = Pair(first.text, second.text)
     try:
-        verdict = helper.call(EQUIVALENT, pair, timeout_s=timeout_s)
+        verdict = helper.call(EQUIVALENT, pair, timeout_s=timeout_s, should_stop=should_stop)
     except (HelperTimeout, HelperDied, HelperRaised):
         return "undecided"
     return "undecided" if verdict == "different" and _may_be_units(first, second) else verdict
@@ -90,6 +116,8 @@ def compare(a: str, b: str, *, helper: Helper | None, timeout_s: float = 5.0) ->
 
 def _compare_exactly(first: Reduced, second: Reduced) -> Comparison | None:
     """The verdict on two plain numbers or two identical texts, None for anything else."""
+    if _units_differ(first, second):
+        return "undecided"  # 3 hours and 3 minutes, 5 km and 5000 m
     if first.text == second.text:
         return "equal" if first.text else "undecided"
     a, b = exact_value(first.text), exact_value(second.text)
@@ -98,12 +126,19 @@ def _compare_exactly(first: Reduced, second: Reduced) -> Comparison | None:
     percent = (first.unit == "%") - (second.unit == "%")
     if a == b or (percent and (a / 100 == b if percent > 0 else a == b / 100)):
         return "equal"
-    return "undecided" if _units_differ(first, second) else "different"
+    return "different"
 
 
 def _units_differ(first: Reduced, second: Reduced) -> bool:
-    units = [item.unit.casefold().rstrip("s.") for item in (first, second)]
+    units = [_unit(item.unit) for item in (first, second)]
     return all(units) and units[0] != units[1]
+
+
+def _unit(written: str) -> str:
+    """One spelling for a unit: its singular, or its symbol where it has one."""
+    unit = written.casefold().strip(" .")
+    unit = unit[:-1] if len(unit) > 1 and unit.endswith("s") else unit
+    return _SYMBOLS.get(unit, unit)
 
 
 def _may_be_units(first: Reduced, second: Reduced) -> bool:

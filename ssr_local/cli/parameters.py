@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
-from ssr_local.options import EngineOptions, SolveOptions, choices, describe
+from ssr_local.options import SYNONYMS, EngineOptions, SolveOptions, choices, describe
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -35,6 +35,21 @@ def options_of(
     return decorate
 
 
+class _NumberOrWord(click.ParamType[int]):
+    """An integer, or a word that stands for one."""
+
+    name = "integer"
+
+    def __init__(self, words: Mapping[str, int]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value in self._words:
+            return self._words[value]
+        number: int = click.INT.convert(value, param, ctx)
+        return number
+
+
 def _type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType[Any]:
     words = choices(kind, name)
     if words:
@@ -42,7 +57,7 @@ def _type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.Pa
     annotation = get_type_hints(kind)[name]
     plain = {annotation, *get_args(annotation)}
     if int in plain:
-        return click.INT
+        return _NumberOrWord(SYNONYMS[name]) if name in SYNONYMS else click.INT
     return click.FLOAT if float in plain else click.STRING
 
 

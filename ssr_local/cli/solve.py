@@ -104,11 +104,20 @@ def _run(
 
 def _logged(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:
     try:
-        yield from write_events(stream, log)
+        yield from write_events(_emptied(stream, log), log)
     except OSError as error:
         raise SSRError(
             f"The event log {log.name} cannot be written.", error.strerror or "", "Name another."
         ) from error
+
+
+def _emptied(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:
+    """The events; the log is emptied when the first has come."""
+    for number, event in enumerate(stream):
+        if number == 0:
+            with suppress(OSError):  # no file, a pipe
+                log.truncate(0)
+        yield event
 
 
 def _print(result: RunResult, as_json: bool) -> None:
@@ -159,7 +168,8 @@ def _read_problem(problem: str | None, file: str | None) -> str:
 @contextmanager
 def _event_log(path: str) -> Iterator[IO[bytes]]:
     try:
-        handle = Path(path).open("wb")  # noqa: SIM115 - closed below
+        # What is there stays until the first event: a wrong option must not cost an old log.
+        handle = Path(path).open("ab")  # noqa: SIM115 - closed below
     except OSError as error:
         raise UsageError(
             f"The event log {path} cannot be written.", error.strerror or "", "Name another file."

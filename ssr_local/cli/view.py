@@ -22,6 +22,7 @@ from ssr_local.events import (
     StepVerified,
     VotesCounted,
 )
+from ssr_local.options import VERIFIED_METHODS
 from ssr_local.records import RunResult, VoteGroup
 
 _END_WORDS = {
@@ -48,6 +49,7 @@ class LineView:
         self._echo = echo
         self._letters: dict[int, str] = {}
         self._drafted: dict[int, str] = {}
+        self._verified = True
 
     def show(self, event: AnyEvent) -> None:
         """Write what there is to say of an event; most token-level ones say nothing."""
@@ -58,6 +60,7 @@ class LineView:
                 f"  ready after {event.elapsed_s:.1f} s on {clean(event.info.device)}", dim=True
             )
         elif isinstance(event, RunStarted):
+            self._verified = event.options.get("method") in VERIFIED_METHODS
             self._line(_options(event), dim=True)
         elif isinstance(event, Notice):
             self._line(f"Note: {one_line(event.message)}", fg="yellow")
@@ -83,7 +86,7 @@ class LineView:
     def _step(self, event: AnyEvent) -> None:
         if isinstance(event, StepDrafted):
             self._drafted[event.path] = event.text
-            if event.author == "target":
+            if not self._verified:
                 self._line(f"{self._tag(event.path, event.step)} {_body(event.text)}")
         elif isinstance(event, StepVerified):
             verdict = event.verdict
@@ -143,7 +146,7 @@ def _options(event: RunStarted) -> str:
     shown = [f"{options.get('method')}"]
     if options.get("method") in ("ssr", "parallel", "parallel-spm"):
         shown.append(f"{options.get('paths')} paths")
-    if options.get("method") in ("ssr", "specreason"):
+    if options.get("method") in VERIFIED_METHODS:
         shown.append(f"verifier {options.get('verifier')}")
     return one_line(", ".join([*shown, f"seed {options.get('seed')}"]))
 

@@ -91,5 +91,5 @@ def count_votes(run: Run) -> Iterator[AnyEvent]:
         if path.answer is not None
     ]
     with run.phase("vote"):
-        run.groups = voting.group(ballots, run.same)
+        run.groups = voting.group(ballots, run.compare)
     yield run.at(VotesCounted(groups=run.groups))

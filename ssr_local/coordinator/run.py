@@ -17,7 +17,7 @@ from ssr_local.engine.base import Engine, Sampling, StepJob
 from ssr_local.events import Event
 from ssr_local.options import SolveOptions
 from ssr_local.prompter import Prompter
-from ssr_local.records import Author, Status, StrategyScore, Usage, VoteGroup
+from ssr_local.records import Author, Comparison, Status, StrategyScore, Usage, VoteGroup
 from ssr_local.strategies import Pool
 from ssr_local.verification import Judge
 
@@ -30,7 +30,7 @@ class Run:
     """One problem being solved: what was asked, the models, the paths, what was counted.
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
-    ``same`` decides whether two answers are equivalent. ``prefixes`` are the tokens that all
+    ``compare`` says whether two answers are equivalent. ``prefixes`` are the tokens that all
     prompts of a model begin with, ``roots`` the sequences that hold them.
     """
 
@@ -44,7 +44,7 @@ class Run:
         engines: Mapping[Author, Engine],
         prompters: Mapping[Author, Prompter],
         judge: Judge,
-        same: Callable[[str, str], bool],
+        compare: Callable[[str, str], Comparison],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problem = problem
@@ -54,7 +54,7 @@ class Run:
         self.engines = engines
         self.prompters = prompters
         self.judge = judge
-        self.same = same
+        self.compare = compare
         self.clock = clock
         self.started = clock()
         self.paused_s = 0.0

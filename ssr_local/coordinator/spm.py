@@ -126,13 +126,16 @@ def _score_letters(run: Run) -> dict[str, float] | None:
     prompts = prompter.selections(run.problem, orders, 1)
     candidates = prompter.candidates([strategy.letter for strategy in pool])
     root = run.roots["target"]
-    start = engine.num_tokens(root)
     rows: list[tuple[float, ...]] = []
     # Each order needs a sequence of its own; the paths have not taken theirs yet.
     forks = [engine.fork(root) for _ in prompts]
     for result in engine.extend(
         [
-            ExtendJob(seq_id=fork, suffix=prompt[start:], candidates=candidates)
+            ExtendJob(
+                seq_id=fork,
+                suffix=_continue(run, "target", fork, prompt).tokens,
+                candidates=candidates,
+            )
             for fork, prompt in zip(forks, prompts, strict=True)
         ]
     ):

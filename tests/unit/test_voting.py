@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local.records import ReasoningPath, Step, VoteGroup
+from ssr_local.records import Comparison, ReasoningPath, Step, VoteGroup
 from ssr_local.voting import Ballot, best_path, early_exit, group
 
 
-def _same_number(one: str, other: str) -> bool:
-    return float(one) == float(other)
+def _same_number(one: str, other: str) -> Comparison:
+    return "equal" if float(one) == float(other) else "different"
 
 
 def _ballots(
@@ -79,16 +79,32 @@ def test_groups_come_by_size_after_the_winner_with_their_mean_scores() -> None:
 def test_a_chain_of_equal_pairs_is_one_group() -> None:
     pairs = {("a", "b"), ("b", "c")}
     ballots = _ballots(("c", 1.0), ("a", 2.0), ("b", 3.0), ("d", 9.0))
-    groups = group(ballots, lambda one, other: (one, other) in pairs)
+    groups = group(ballots, lambda one, other: "equal" if (one, other) in pairs else "undecided")
     assert [item.paths for item in groups] == [(0, 1, 2), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "largest"),
+    [
+        (["0.5", "50", "50%", "7", "7", "7"], {"7"}),
+        (["0.5", "50", "50", "50%", "7", "7"], {"50", "50%"}),
+        (["0.5", "0.5", "50", "50%", "7", "7"], {"0.5", "50%"}),
+    ],
+)
+def test_a_chain_does_not_join_what_is_different(answers: list[str], largest: set[str]) -> None:
+    def compare(one: str, other: str) -> Comparison:
+        return "equal" if "50%" in (one, other) and "7" not in (one, other) else "different"
+
+    winner = group(_ballots(*((answer, None) for answer in answers)), compare)[0]
+    assert {answers[path] for path in winner.paths} == largest
 
 
 def test_each_distinct_pair_is_asked_once_at_most() -> None:
     asked: list[tuple[str, str]] = []
 
-    def same(one: str, other: str) -> bool:
+    def same(one: str, other: str) -> Comparison:
         asked.append((one, other))
-        return False
+        return "different"
 
     group(_ballots(*((answer, None) for answer in "cabcabca")), same)
     assert sorted(asked) == [("a", "b"), ("a", "c"), ("b", "c")]
@@ -110,7 +126,11 @@ def test_grouping_is_a_partition_with_one_winner_in_any_order(
     rows: list[tuple[str, float | None, float | None]], equal: set[tuple[str, str]], seed: int
 ) -> None:
     ballots = _ballots(*rows)
-    groups = group(ballots, lambda one, other: (one, other) in equal)
+
+    def compare(one: str, other: str) -> Comparison:
+        return "equal" if (one, other) in equal else "undecided"
+
+    groups = group(ballots, compare)
     assert sorted(path for item in groups for path in item.paths) == list(range(len(rows)))
     assert [item.winner for item in groups] == [True, *[False] * (len(groups) - 1)][: len(groups)]
     assert all(len(groups[0].paths) >= len(item.paths) for item in groups)
@@ -121,7 +141,7 @@ def test_grouping_is_a_partition_with_one_winner_in_any_order(
         assert item.answer in {ballots[path].answer for path in item.paths}
     assert all(len(places) == 1 for places in holders.values())
     shuffled = random.Random(seed).sample(ballots, len(ballots))
-    assert group(shuffled, lambda one, other: (one, other) in equal) == groups
+    assert group(shuffled, compare) == groups
 
 
 @pytest.mark.parametrize(

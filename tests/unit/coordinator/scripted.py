@@ -152,7 +152,7 @@ def make_run(
         engines=engines,
         prompters={role: Prompter(one, pool, InThisProcess()) for role, one in engines.items()},
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
-        same=lambda a, b: a == b,
+        compare=lambda a, b: "equal" if a == b else "different",
         clock=clock or Ticks(),
     )
 
