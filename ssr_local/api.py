@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,13 @@ from ssr_local.errors import EngineCrashed, Interrupted, UsageError
 from ssr_local.events import AnyEvent, RunEnded
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
 from ssr_local.records import Author, RunResult
-from ssr_local.registry import PairSpec, load_registry, resolve_pair
+from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
 from ssr_local.session import ModelFile, Session, Setup, check_problem
 from ssr_local.strategies import load_pool
 from ssr_local.worker import Mailbox, Worker
 
 if TYPE_CHECKING:
-    from ssr_local.download import Progress
+    from ssr_local.download import Progress, ToFetch
 
 
 class Solver:
@@ -123,15 +123,20 @@ class Solver:
         """The process id of the worker while it lives."""
         return self._worker.pid if self._worker else None
 
-    def missing_bytes(self, options: SolveOptions | None = None) -> int:
-        """How much would have to be downloaded before these options can run."""
-        from ssr_local.download import missing_bytes
+    def to_fetch(self, options: SolveOptions | None = None) -> ToFetch:
+        """What would have to be downloaded before these options can run; false for nothing.
+
+        The hub is asked for sizes that are not known here.
+        """
+        from ssr_local.download import ToFetch, to_fetch
 
         if self._is_demo:
-            return 0
+            return ToFetch(num_bytes=0)
+        return to_fetch(self._specs(plan_for(options or SolveOptions()).roles), ask_hub=True)
+
+    def _specs(self, roles: Iterable[Author]) -> list[ModelSpec]:
         registry = load_registry()
-        roles = plan_for(options or SolveOptions()).roles
-        return missing_bytes(registry.model(getattr(self._pair, role)) for role in roles)
+        return [registry.model(getattr(self._pair, role)) for role in roles]
 
     def close(self) -> None:
         """Unload the models and end the worker."""
@@ -177,6 +182,10 @@ class Solver:
         if set(roles) <= self._roles and (self._worker or self._session):
             return
         needed = self._roles | set(roles)
+        if not self._is_demo:
+            from ssr_local.download import check_room
+
+            check_room(self._specs(needed))
         setup = Setup(
             models={role: self._model_file(role) for role in sorted(needed)},
             engine=self.engine,
@@ -193,14 +202,14 @@ class Solver:
     def _model_file(self, role: Author) -> ModelFile:
         if self._is_demo:
             return ModelFile(name=getattr(self._pair, role), path="")
-        from ssr_local.download import ensure_model, known_sha256
+        from ssr_local.download import ensure_model, file_sha256
 
-        spec = load_registry().model(getattr(self._pair, role))
+        (spec,) = self._specs([role])
         path = ensure_model(spec, on_progress=self._progress, on_notice=self._on_notice)
         return ModelFile(
             name=spec.name,
             path=str(path),
-            sha256=known_sha256(spec),
+            sha256=file_sha256(spec),
             num_parameters=spec.parameters,
         )
 

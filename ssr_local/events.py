@@ -1,8 +1,8 @@
 """Everything that happens in a run, as frozen events, and their JSONL form.
 
 The coordinator yields them; the command line, the app, the evaluation and the history
-read them. An event log is one JSON object a line, first a ``RunStarted``, last a
-``RunEnded`` unless the run was cut off.
+read them. An event log is one JSON object a line: the loading of models that were not
+loaded yet, then a ``RunStarted``, last a ``RunEnded`` unless the run was cut off.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arch = Literal["qwen2", "llama"]
-Vocab = Literal["bytes-a", "bytes-b"]
+Vocab = Literal["bytes-a", "bytes-b", "pieces"]
 Weights = NDArray[np.float32]
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -48,6 +48,15 @@ _MERGES: dict[Vocab, tuple[tuple[str, str], ...]] = {
         ("Y", "e"),
         ("Ye", "s"),
         ("N", "o"),
+    ),
+    # A SentencePiece vocabulary, whose tokenizer puts a space before every text.
+    "pieces": (
+        ("Y", "e"),
+        ("Ye", "s"),
+        (" ", "Yes"),
+        ("N", "o"),
+        (" ", "t"),
+        ("\n", "\n"),
     ),
     "bytes-b": (
         ("a", "n"),
@@ -78,6 +87,8 @@ def token_texts(vocab: Vocab = "bytes-a") -> list[bytes]:
     bytes_in_order = [bytes([value]) for value in range(256)]
     merged = [(left + right).encode() for left, right in _MERGES[vocab]]
     specials = [name.encode() for name in _SPECIALS]
+    if vocab == "pieces":
+        return [*bytes_in_order, *(bytes([c]) for c in b" YesNot"), *merged, *specials]
     if vocab == "bytes-a":
         return bytes_in_order + merged + specials
     return merged[::-1] + bytes_in_order[::-1] + specials
@@ -338,6 +349,37 @@ def _add_tokenizer(writer: Any, vocab: Vocab, chat_template: str | None) -> None
     texts = token_texts(vocab)
     specials = [texts.index(name.encode()) for name in _SPECIALS]
     end_of_text, _, turn_end = specials
+    if vocab == "pieces":
+        _add_pieces(writer, texts, specials)
+    else:
+        _add_merges(writer, vocab, texts, specials)
+    writer.add_bos_token_id(end_of_text)
+    writer.add_eos_token_id(turn_end)
+    writer.add_eot_token_id(turn_end)
+    writer.add_pad_token_id(end_of_text)
+    writer.add_add_bos_token(False)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
+
+
+def _add_pieces(writer: Any, texts: Sequence[bytes], specials: Sequence[int]) -> None:
+    tokens, types = [], []
+    for index, text in enumerate(texts):
+        if index < 256:
+            tokens.append(f"<0x{index:02X}>")
+            types.append(int(gguf.TokenType.BYTE))
+        else:
+            tokens.append(text.decode().replace(" ", "\u2581"))
+            is_special = index in specials
+            types.append(int(gguf.TokenType.CONTROL if is_special else gguf.TokenType.NORMAL))
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([float(len(text)) for text in texts])
+    writer.add_token_types(types)
+
+
+def _add_merges(writer: Any, vocab: Vocab, texts: Sequence[bytes], specials: Sequence[int]) -> None:
     tokens = [
         text.decode() if index in specials else _in_gpt2_letters(text)
         for index, text in enumerate(texts)
@@ -350,13 +392,6 @@ def _add_tokenizer(writer: Any, vocab: Vocab, chat_template: str | None) -> None
     writer.add_token_merges(
         [" ".join(_in_gpt2_letters(part.encode()) for part in pair) for pair in _MERGES[vocab]]
     )
-    writer.add_bos_token_id(end_of_text)
-    writer.add_eos_token_id(turn_end)
-    writer.add_eot_token_id(turn_end)
-    writer.add_pad_token_id(end_of_text)
-    writer.add_add_bos_token(False)
-    if chat_template is not None:
-        writer.add_chat_template(chat_template)
 
 
 def _gpt2_letters() -> list[str]:

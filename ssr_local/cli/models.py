@@ -25,7 +25,7 @@ from ssr_local.errors import (
 
 if TYPE_CHECKING:
     from ssr_local.download import LocalModel
-    from ssr_local.registry import ModelSpec, Registry
+    from ssr_local.registry import ModelSpec, PairSpec, Registry
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class PairRow(Struct, frozen=True, kw_only=True):
     draft: str
     target: str
     for_whom: str
-    missing_bytes: int
+    missing_bytes: int | None
     calibrations: tuple[str, ...]
 
 
@@ -90,12 +90,13 @@ def pull(names: tuple[str, ...]) -> None:
 
     An interrupted download goes on where it stopped. A damaged file is fetched again.
     """
-    from ssr_local.download import ensure_model, missing_bytes
+    from ssr_local.download import check_room, ensure_model, to_fetch
     from ssr_local.registry import load_registry
 
     specs = _specs(load_registry(), names or ("default",))
-    if missing := missing_bytes(specs):
-        _remark(f"{human_bytes(missing)} to fetch.")
+    if missing := to_fetch(specs, ask_hub=True):
+        _remark(f"To fetch: {missing}.")
+        check_room(specs)
     for spec in specs:
         try:
             with progress_shown() as show:
@@ -206,7 +207,7 @@ def _model_or_close(registry: Registry, name: str) -> ModelSpec:
 
 
 def _listing(registry: Registry) -> Listing:
-    from ssr_local.download import known_sha256, local_state, missing_bytes
+    from ssr_local.download import known_sha256, local_state
 
     models = tuple(
         _model_row(spec, local_state(spec), known_sha256(spec)) for spec in registry.models.values()
@@ -217,15 +218,21 @@ def _listing(registry: Registry) -> Listing:
             draft=pair.draft,
             target=pair.target,
             for_whom=pair.for_whom,
-            missing_bytes=missing_bytes(
-                [registry.models[name] for name in (pair.draft, pair.target)
-                 if name in registry.models]
-            ),
+            missing_bytes=_missing_bytes(registry, pair),
             calibrations=tuple(pair.calibrations),
         )
         for pair in registry.pairs.values()
     )  # fmt: skip
     return Listing(models, pairs)
+
+
+def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
+    """How much of a pair is still to be fetched; None when that is not known here."""
+    from ssr_local.download import to_fetch
+
+    names = [name for name in (pair.draft, pair.target) if name in registry.models]
+    missing = to_fetch(registry.models[name] for name in names)
+    return None if missing.unknown else missing.num_bytes
 
 
 def _model_row(spec: ModelSpec, here: LocalModel, sha256: str | None) -> ModelRow:

@@ -182,11 +182,8 @@ def _event_log(path: str) -> Iterator[IO[bytes]]:
 
 
 def _say_download(solver: Solver, settings: Settings) -> None:
-    missing = solver.missing_bytes(settings.solve)
-    if missing:
-        click.echo(
-            f"Models are missing: {missing / 1e6:,.0f} MB are downloaded first, once.", err=True
-        )
+    if missing := solver.to_fetch(settings.solve):
+        click.echo(f"Models are missing. Downloaded first, once: {missing}.", err=True)
 
 
 class _Stop:

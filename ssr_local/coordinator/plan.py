@@ -46,14 +46,22 @@ def plan_for(options: SolveOptions) -> Plan:
 
 
 def num_cells(
-    plan: Plan, options: SolveOptions, *, shared: int, advice: int, selection: int
+    plan: Plan,
+    options: SolveOptions,
+    *,
+    shared: int,
+    advice: int,
+    selection: int,
+    context_length: int,
 ) -> int:
     """KV-cache cells that a run needs at most on one model.
 
     ``shared`` is the length in tokens of what all prompts begin with, ``advice`` and
-    ``selection`` of what a path's prompt and the selection's add to it. The selection's
-    orders lie side by side and are gone before the paths are opened.
+    ``selection`` of what a path's prompt and the selection's add to it; no path grows
+    beyond ``context_length``. The selection's orders lie side by side and are gone before
+    the paths are opened.
     """
-    paths = plan.num_paths * (advice + options.max_tokens + _TOKENS_BESIDE_PATH)
+    path = min(advice + options.max_tokens + _TOKENS_BESIDE_PATH, context_length - shared)
+    paths = plan.num_paths * max(1, path)
     orders = options.selection_permutations * (selection + _TOKENS_BESIDE_PATH)
     return shared + max(paths, orders)

@@ -36,6 +36,7 @@ def make_room(run: Run) -> None:
                 shared=shared,
                 advice=max(len(prompt) for prompt in paths) - shared,
                 selection=max((len(prompt) for prompt in selections), default=shared) - shared,
+                context_length=engine.context_length,
             )
         )
         _refuse(engine, longest, engine.max_tokens)

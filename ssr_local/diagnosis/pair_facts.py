@@ -18,7 +18,7 @@ from ssr_local.coordinator.plan import num_cells, plan_for
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
 from ssr_local.display import one_line
-from ssr_local.download import LocalModel, known_sha256, local_state, missing_bytes
+from ssr_local.download import LocalModel, known_sha256, local_state, to_fetch
 from ssr_local.engine.demo import DEMO_PAIR
 from ssr_local.errors import ModelError, SSRError
 from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
@@ -33,6 +33,7 @@ ROLES: tuple[Author, ...] = ("draft", "target")
 _PROMPT_TOKENS = 320
 _ADVICE_TOKENS = 72
 _SELECTION_TOKENS = 384
+_ANY_CONTEXT = 1 << 31
 _NAME_CHARS = 60
 
 
@@ -78,6 +79,7 @@ def _num_cells(options: SolveOptions) -> int:
         shared=_PROMPT_TOKENS,
         advice=_ADVICE_TOKENS,
         selection=_SELECTION_TOKENS,
+        context_length=_ANY_CONTEXT,
     )
 
 
@@ -164,7 +166,7 @@ def _with_header(model: PairModel, cells: Cells, path_tokens: int, book: Book) -
 def _look_at_disk(specs: Sequence[ModelSpec], book: Book) -> None:
     folder = folders.models_dir()
     try:
-        free, missing = shutil.disk_usage(existing(folder)).free, missing_bytes(specs)
+        free, missing = shutil.disk_usage(existing(folder)).free, to_fetch(specs).num_bytes
     except OSError:
         return  # the folder's own finding says what is wrong
     book.add("models", checks.disk_space(one_line(str(folder)), free, missing))

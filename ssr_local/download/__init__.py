@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from ssr_local.download.models import (
     LocalModel,
+    ToFetch,
     check_again,
+    check_room,
     ensure_model,
+    file_sha256,
     is_present,
     known_sha256,
     local_path,
     local_state,
-    missing_bytes,
     remove_model,
+    to_fetch,
     verified_path,
 )
 from ssr_local.download.sources import Progress
@@ -19,13 +22,16 @@ from ssr_local.download.sources import Progress
 __all__ = [
     "LocalModel",
     "Progress",
+    "ToFetch",
     "check_again",
+    "check_room",
     "ensure_model",
+    "file_sha256",
     "is_present",
     "known_sha256",
     "local_path",
     "local_state",
-    "missing_bytes",
     "remove_model",
+    "to_fetch",
     "verified_path",
 ]

@@ -17,6 +17,7 @@ import filelock
 from msgspec import Struct
 
 from ssr_local import folders
+from ssr_local.display import human_bytes
 from ssr_local.download import stamps
 from ssr_local.download.partfile import CHUNK_BYTES, PartFile
 from ssr_local.download.sources import Job, Meter, Progress, SourceError, copy_file
@@ -48,6 +49,21 @@ class LocalModel(Struct, frozen=True, kw_only=True):
     checked: bool = False
 
 
+class ToFetch(Struct, frozen=True, kw_only=True):
+    """What is not here yet: bytes as far as they are known, and models of unknown size."""
+
+    num_bytes: int
+    unknown: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.num_bytes or self.unknown)
+
+    def __str__(self) -> str:
+        known = human_bytes(self.num_bytes) if self.num_bytes else ""
+        rest = f"{', '.join(self.unknown)} (size not known)" if self.unknown else ""
+        return " and ".join(part for part in (known, rest) if part)
+
+
 def local_path(spec: ModelSpec) -> Path:
     """Where the model's file is or would be."""
     return spec.in_place or folders.models_dir() / spec.file
@@ -59,6 +75,14 @@ def known_sha256(spec: ModelSpec) -> str | None:
         return spec.sha256
     stamp = stamps.stamp_of(local_path(spec))
     return stamp.trusted if stamp is not None else None
+
+
+def file_sha256(spec: ModelSpec) -> str | None:
+    """The hash the file was last seen to have, None when it changed since or is not here."""
+    path = local_path(spec)
+    stamp = stamps.stamp_of(path)
+    fits = stamp is not None and path.is_file() and stamp.fits(path)
+    return stamp.sha256 if stamp is not None and fits else known_sha256(spec)
 
 
 def is_present(spec: ModelSpec) -> bool:
@@ -90,16 +114,49 @@ def local_state(spec: ModelSpec) -> LocalModel:
     )
 
 
-def missing_bytes(specs: Iterable[ModelSpec]) -> int:
-    """How much is still to be fetched of all these together; unknown sizes count as 0."""
+def to_fetch(specs: Iterable[ModelSpec], *, ask_hub: bool = False) -> ToFetch:
+    """What is still to be fetched of all these together.
+
+    A size that models.toml does not say is asked of the hub where ``ask_hub``.
+    """
     missing: dict[Path, int] = {}
+    unknown: list[str] = []
     for spec in specs:
         here = local_state(spec)
-        if here.state == "damaged":
-            missing[here.path] = spec.bytes or 0
-        elif here.state != "present":
-            missing[here.path] = max(0, (here.total_bytes or 0) - here.present_bytes)
-    return sum(missing.values())
+        if here.state == "present" or here.path in missing or spec.name in unknown:
+            continue
+        total = spec.bytes or here.total_bytes
+        if total is None and ask_hub:
+            total = _size_at_hub(spec)
+        if total is None:
+            unknown.append(spec.name)
+        else:
+            kept = 0 if here.state == "damaged" else here.present_bytes
+            missing[here.path] = max(0, total - kept)
+    return ToFetch(num_bytes=sum(missing.values()), unknown=tuple(unknown))
+
+
+def _size_at_hub(spec: ModelSpec) -> int | None:
+    from ssr_local.download.hub import find_remote
+
+    for source in spec.sources:
+        if isinstance(source, HubSource):
+            with contextlib.suppress(SourceError):
+                return find_remote(source).size
+    return None
+
+
+def check_room(specs: Iterable[ModelSpec]) -> None:
+    """Refuse with ``DownloadError`` what is known to be more than the disk holds, all in all."""
+    needed, folder = to_fetch(specs).num_bytes, folders.models_dir()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise DownloadError(
+            f"There is not enough room in {folder}.",
+            f"{needed / 1e6:.0f} MB are to be fetched, {free / 1e6:.0f} MB are free.",
+            "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
+        )
 
 
 def verified_path(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
@@ -198,7 +255,8 @@ def _checked_path(spec: ModelSpec, meter: Meter, *, again: bool) -> Path:
     expected, stamp = known_sha256(spec), stamps.stamp_of(path)
     if expected is None and not again:
         _check_magic(spec, path)
-        return path
+        if spec.in_place is None:
+            return path
     if stamp is not None and stamp.fits(path) and not again:
         digest = stamp.sha256
     else:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssr_local.engine.base import Sampling, Vocabulary
-from ssr_local.engine.devices import physical_cores
+from ssr_local.engine.devices import memory, physical_cores
 from ssr_local.engine.library_log import last_complaint
 from ssr_local.engine.native import BatchRow, DecodeResult
 from ssr_local.engine.readings import Floats
@@ -35,9 +35,14 @@ NUM_BATCH = 512
 # 64, 128, 256 and 512 tokens), but with 256 a pair takes 30 MB more scratch memory.
 CPU_CHUNK = 128
 _CELL_BLOCK = 256
+# Main memory that a growing KV cache leaves to everything else.
+_SPARE_BYTES = 256 * 1024 * 1024
 # Batches of at least so many rows ask between the graph's nodes whether to stop. On a
 # processor such a batch can take seconds; for a few rows the asking would cost as much as 4 %.
 _INTERRUPTIBLE_ROWS = 16
+
+# Text in front of a text, so that a space that is put before it can be told and dropped.
+_OPENING = "\x01"
 
 _UNDEFINED_TOKEN = 0
 _UNUSED_TOKEN = 1 << 1
@@ -88,6 +93,7 @@ class GGUFBinding(ABC):
         self._abort_callback = ABORT_CALLBACK(lambda _data: should_stop())
         self._model: Any = None
         self._context: Any = None
+        self._opening: list[int] = []
         self._batch: Any = None
         self._header = read_header(path)
         try:
@@ -175,12 +181,12 @@ class GGUFBinding(ABC):
 
     def resize(self, num_cells: int) -> None:
         """A context with that many cells, or as many as the limit given at load allows."""
-        wanted = self._wanted_cells(num_cells)
+        wanted = self._affordable(self._wanted_cells(num_cells))
         if wanted <= self.num_cells:
             return
         old = self.num_cells
         self._free_context()
-        if not self._open_context(wanted):
+        if not self._enlarge(wanted):
             self._note(
                 f"{self._name}: no memory for a KV cache of {wanted} cells, staying at {old}."
             )
@@ -191,6 +197,24 @@ class GGUFBinding(ABC):
                     "Close other programs, or give a smaller --ctx or --paths.",
                 )
         self._describe()
+
+    def _enlarge(self, num_cells: int) -> bool:
+        return self._open_context(num_cells)
+
+    def _affordable(self, num_cells: int) -> int:
+        """That many cells, or as many as main memory has room for where they lie there."""
+        if self.info.device != "cpu":
+            return num_cells
+        room = (memory().available_bytes - _SPARE_BYTES) + self.info.kv_bytes
+        block_bytes = max(1, estimate_kv_bytes(self._header, _CELL_BLOCK))
+        fitting = max(self.num_cells, room // block_bytes * _CELL_BLOCK)
+        if num_cells <= fitting:
+            return num_cells
+        self._note(
+            f"{self._name}: a KV cache of {num_cells} cells does not fit into memory,"
+            f" {fitting} are used; paths may end early."
+        )
+        return fitting
 
     def _describe(self) -> None:
         self._vocab = self._lib.llama_model_get_vocab(self._model)
@@ -211,6 +235,9 @@ class GGUFBinding(ABC):
         self.chat_template = template.decode("utf-8", "replace") if template else None
         if not hasattr(self, "vocabulary"):
             self.vocabulary = self._read_vocabulary()
+            opening = self._tokenize(_OPENING, special=False)
+            adds_space = bool(opening) and self.piece(opening[0])[:1] == b" "
+            self._opening = opening if adds_space else []
 
     def _read_vocabulary(self) -> Vocabulary:
         digest = hashlib.sha256()
@@ -245,7 +272,18 @@ class GGUFBinding(ABC):
     # Text ------------------------------------------------------------------
 
     def tokenize(self, text: str, special: bool) -> list[int]:
-        """Token ids; no beginning-of-sequence token is added."""
+        """Token ids of a text that goes on where another ended.
+
+        No beginning-of-sequence token is added and, where ``special`` control tokens are
+        not read, no space either, which some vocabularies put before every text.
+        """
+        if self._opening and not special:
+            tokens = self._tokenize(_OPENING + text, special)
+            if tokens[: len(self._opening)] == self._opening:
+                return tokens[len(self._opening) :]
+        return self._tokenize(text, special)
+
+    def _tokenize(self, text: str, special: bool) -> list[int]:
         raw = text.encode("utf-8", "replace")
         size = len(raw) + 16
         buffer = (ctypes.c_int32 * size)()

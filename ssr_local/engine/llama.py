@@ -173,6 +173,26 @@ class LlamaBinding(GGUFBinding):
         self._free_model()
         return False
 
+    def _enlarge(self, num_cells: int) -> bool:
+        """Also by taking layers off the GPU, whose memory was shared out for a smaller cache."""
+        if self._open_context(num_cells):
+            return True
+        before = self.gpu_layers
+        layers = step_down(before)
+        while layers is not None:
+            self._free_model()
+            if self._try_load(layers, num_cells):
+                self._note(
+                    f"{self._name}: {layers} layers on the GPU instead of {before},"
+                    f" so that a KV cache of {num_cells} cells fits."
+                )
+                return True
+            layers = step_down(layers)
+        if not self._model and not self._try_load(before, self._wanted_cells(1)):
+            raise self._refused()
+        self._free_context()
+        return False
+
     def _new_context(self, num_cells: int) -> Any:
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = num_cells

@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssr_local.engine import binding
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
-from ssr_local.engine.llama import load_engine
+from ssr_local.engine.hardware import Memory
+from ssr_local.engine.llama import LlamaBinding, load_engine
 from ssr_local.engine.readings import log_probabilities
+from ssr_local.isolation import Helper
+from ssr_local.prompter import Prompter
+from ssr_local.strategies import load_pool
 from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
@@ -287,6 +292,23 @@ def test_control_tokens_are_read_only_where_asked_for(tiny: Tiny, load: Load) ->
     assert end not in engine.tokenize("a<|im_end|>")
 
 
+@pytest.mark.parametrize("vocab", ["bytes-a", "bytes-b", "pieces"])
+@pytest.mark.parametrize("text", ["5", " 5", "5 + 5", "Yes", " the\n\n", "\n\n", "", "é→", "\x01a"])
+def test_a_text_goes_on_where_another_ended(tiny: Tiny, load: Load, vocab: str, text: str) -> None:
+    engine, binding = load(tiny(vocab=vocab))
+    tokens = engine.tokenize(text)
+    assert b"".join(map(binding.piece, tokens)) == text.encode(), "no space is put before it"
+
+
+@pytest.mark.parametrize("vocab", ["bytes-a", "bytes-b", "pieces"])
+def test_every_digit_has_tokens_of_its_own(tiny: Tiny, load: Load, vocab: str) -> None:
+    engine, _ = load(tiny(vocab=vocab))
+    with Helper() as helper:
+        candidates = Prompter(engine, load_pool("maths"), helper).candidates(list("0123456789"))
+    assert all(candidates)
+    assert len({token for ids in candidates for token in ids}) >= 10
+
+
 # Room -----------------------------------------------------------------------
 
 
@@ -337,6 +359,39 @@ def test_released_and_truncated_cells_are_free(tiny: Tiny, load: Load) -> None:
     engine.clear()
     assert engine.used_cells == 0
     check_books(engine)
+
+
+def test_the_cache_grows_as_far_as_memory_allows(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny(context=8192)
+    engine = load_engine(path, name="m", num_cells=512, threads=1)
+    spare = binding._SPARE_BYTES
+    room = engine.info.kv_bytes  # beside the present cache: twice as much in all
+    monkeypatch.setattr(binding, "memory", lambda: Memory(spare + room, spare + room))
+    engine.reserve(4096)
+    assert engine.info.num_ctx == 1024
+    (note,) = engine.notes
+    assert "4096 cells does not fit into memory, 1024 are used" in note
+    engine.close()
+
+
+def test_a_cache_that_does_not_fit_takes_layers_off_the_gpu(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load_engine(tiny(context=8192), name="m", num_cells=512, threads=1)
+    engine._binding.gpu_layers = 2  # type: ignore[attr-defined]  # no GPU here: as if there were
+    real = LlamaBinding._new_context
+
+    def fits(self: LlamaBinding, num_cells: int) -> object:
+        return None if num_cells > 512 and self.gpu_layers > 1 else real(self, num_cells)
+
+    monkeypatch.setattr(LlamaBinding, "_new_context", fits)
+    engine.reserve(2048)
+    assert engine.info.num_ctx == 2048
+    assert any("1 layers on the GPU instead of 2" in note for note in engine.notes)
+    assert write(engine, engine.open(engine.tokenize(PROMPT)), 5)[1]
+    engine.close()
 
 
 @pytest.mark.parametrize(

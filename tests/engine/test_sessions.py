@@ -199,8 +199,9 @@ def test_equal_seeds_give_equal_runs(pair: Make) -> None:
 # Vocabularies, recurrent memory, templates ----------------------------------
 
 
-def test_different_vocabularies_hand_text_over(tiny: Tiny, pair: Make) -> None:
-    one = pair(tiny(context=CONTEXT), tiny(context=CONTEXT, vocab="bytes-b", seed=3))
+@pytest.mark.parametrize("vocab", ["bytes-b", "pieces"])
+def test_different_vocabularies_hand_text_over(tiny: Tiny, pair: Make, vocab: str) -> None:
+    one = pair(tiny(context=CONTEXT), tiny(context=CONTEXT, vocab=vocab, seed=3))
     written: dict[int, str] = {}
     authors = set()
 

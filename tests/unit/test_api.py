@@ -260,14 +260,29 @@ def test_nothing_runs_before_the_first_problem_or_after_close() -> None:
     one.close()
 
 
+def test_a_wrong_pool_is_found_before_models_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(*_: object, **__: object) -> None:
+        raise AssertionError("a model was to be fetched")
+
+    monkeypatch.setattr("ssr_local.download.ensure_model", fetched)
+    with pytest.raises(UsageError, match="mahts"):
+        Solver().stream("x", strategies="mahts")
+
+
+def test_a_pair_beside_whole_engine_options_is_refused() -> None:
+    with pytest.raises(UsageError, match="not both"):
+        Solver("laptop", engine=EngineOptions())
+    assert Solver("laptop").engine.pair == "laptop"
+
+
 def test_the_demonstration_needs_no_download() -> None:
-    assert Solver(pair="demo").missing_bytes() == 0
+    assert not Solver(pair="demo").to_fetch()
 
 
 def test_what_the_default_pair_still_needs() -> None:
     one = Solver()
-    both = one.missing_bytes()
-    draft = one.missing_bytes(SolveOptions(method="draft"))
-    target = one.missing_bytes(SolveOptions(method="target"))
+    both = one.to_fetch().num_bytes
+    draft = one.to_fetch(SolveOptions(method="draft")).num_bytes
+    target = one.to_fetch(SolveOptions(method="target")).num_bytes
     assert both == draft + target
     assert draft > 1e8

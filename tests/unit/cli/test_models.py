@@ -56,7 +56,7 @@ def test_pull_takes_models_and_pairs(stick: Path) -> None:
     result = run("pull", "both", "one")
     assert result.exit_code == 0
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["one", "two"]
-    assert "to fetch" in result.stderr
+    assert "To fetch: " in result.stderr
     assert model_file(stick, "two").read_bytes() == PAYLOAD
 
 

@@ -275,6 +275,30 @@ def plain_text(text: str) -> str:
     return plain
 
 
+def test_a_draft_on_its_own_shows_its_steps(program: Program) -> None:
+    code, text = program.on_terminal(*DEMO, "x", "--method", "draft")
+    assert code == 0
+    assert "[1M] step 1 Let h be" in plain_text(text)
+
+
+def test_a_command_that_fails_leaves_an_old_log_alone(program: Program) -> None:
+    log = program.folder / "log.jsonl"
+    log.write_text("an old log\n")
+    failed = program.run("solve", "--pair", "nope", "--events", str(log), "x")
+    assert failed.returncode == 3
+    assert log.read_text() == "an old log\n"
+    assert program.run(*DEMO, "x", "--events", str(log)).returncode == 0
+    assert "an old log" not in log.read_text()
+    assert len(log.read_text().splitlines()) > 10
+
+
+@pytest.mark.parametrize("layers", ["auto", "0", "-1"])
+def test_gpu_layers_are_a_number_or_auto(program: Program, layers: str) -> None:
+    done = program.run(*DEMO, "x", "--json", "--gpu-layers", layers)
+    expected = -1 if layers == "auto" else int(layers)
+    assert json.loads(done.stdout)["options"]["gpu_layers"] == expected
+
+
 def test_no_color(program: Program) -> None:
     program.env["NO_COLOR"] = "1"
     code, text = program.on_terminal(*DEMO, "x")

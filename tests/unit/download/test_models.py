@@ -104,7 +104,7 @@ def test_gives_up_without_headway_and_keeps_what_came(server: LocalHub) -> None:
     assert fetch_half(server, spec) == HALF
     here = local_state(spec)
     assert (here.state, here.present_bytes, here.total_bytes) == ("partial", HALF, len(PAYLOAD))
-    assert download.missing_bytes([spec, spec]) == len(PAYLOAD) - HALF
+    assert download.to_fetch([spec, spec]).num_bytes == len(PAYLOAD) - HALF
     assert not download.is_present(spec)
     with pytest.raises(ModelNotFoundError, match=f"{HALF} of {len(PAYLOAD)}"):
         verified_path(spec)
@@ -203,6 +203,32 @@ def test_wrong_bytes_are_thrown_away(server: LocalHub, wrong: bytes) -> None:
     with pytest.raises(ModelDamagedError, match=r"m\.gguf"):
         ensure_model(spec)
     assert leftovers(spec) == []
+
+
+def test_a_size_known_to_the_hub_alone_is_said_before_fetching(server: LocalHub) -> None:
+    spec = spec_of(size=None, sha=None)
+    here = download.to_fetch([spec])
+    assert (here.num_bytes, here.unknown) == (0, ("m",))
+    assert "m (size not known)" in str(here)
+    asked = download.to_fetch([spec], ask_hub=True)
+    assert (asked.num_bytes, asked.unknown) == (len(PAYLOAD), ())
+    ensure_model(spec)
+    assert not download.to_fetch([spec], ask_hub=True)
+
+
+def test_what_does_not_fit_on_the_disk_together_is_refused_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    specs = [spec_of(), msgspec.structs.replace(spec_of(), name="n", file="n.gguf")]
+    real = shutil.disk_usage
+
+    def small(path: object) -> object:
+        return real(path)._replace(free=int(len(PAYLOAD) * 1.5))  # type: ignore[call-overload]
+
+    monkeypatch.setattr(download.models.shutil, "disk_usage", small)
+    download.check_room(specs[:1])
+    with pytest.raises(DownloadError, match="not enough room"):
+        download.check_room(specs)
 
 
 def test_hash_known_to_the_hub_alone_is_checked_and_remembered(server: LocalHub) -> None:
