@@ -4,12 +4,14 @@ Alternates, in one run and on one context, between our engine and ``llama_decode
 with the same batch and nothing else; then five paths at once against five calls of
 ``Llama.create_completion``, one after another, with the same prompts and token counts.
 
-    python benchmarks/engine.py [--model NAME] [--json]
+    python benchmarks/engine.py [--model NAME] [--engine llama|ik] [--json]
+    python benchmarks/engine.py --compare llama,ik [--json]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -21,12 +23,16 @@ import llama_cpp
 
 from ssr_local.download import ensure_model
 from ssr_local.engine.base import ExtendJob, Sampling, StepJob
-from ssr_local.engine.llama import LlamaBinding
+from ssr_local.engine.binding import GGUFBinding
+from ssr_local.engine.choice import Pick, Wish, load
 from ssr_local.engine.native import BatchRow, NativeEngine
 from ssr_local.isolation import Helper
 from ssr_local.prompter import Prompter, shared_prefix
 from ssr_local.registry import load_registry
 from ssr_local.strategies import load_pool
+
+Table = dict[str, dict[str, float]]
+"""Engine -> what was timed -> tokens per second."""
 
 PROBLEM = (
     "A school buys 14 boxes of pencils with 12 pencils each and 9 boxes with 20 pencils each."
@@ -43,22 +49,22 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def bare_decode(binding: LlamaBinding, rows: Sequence[BatchRow]) -> float:
-    """Seconds of ``llama_decode`` alone on a batch that is already filled in."""
+def bare_decode(binding: GGUFBinding, rows: Sequence[BatchRow]) -> float:
+    """Seconds of the library's ``llama_decode`` alone on a batch that is already filled in."""
     binding.fill(rows)
     binding.set_interruptible(False)
 
     def call() -> None:
         if binding.run_batch() != 0:
             raise SystemExit("llama_decode failed")
-        llama_cpp.llama_synchronize(binding._context)
+        binding._lib.llama_synchronize(binding._context)
 
     return timed(call)
 
 
 def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int) -> float:
     """Bare seconds / our seconds for one decode round on ``count`` sequences (medians)."""
-    binding: LlamaBinding = engine._binding  # type: ignore[assignment]
+    binding: GGUFBinding = engine._binding  # type: ignore[assignment]
     root = engine.open(prompt)
     paths = [engine.fork(root) for _ in range(count)]
     ours, bare = [], []
@@ -90,7 +96,7 @@ def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds
 
 def prefill_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, repeats: int) -> float:
     """Bare seconds / our seconds for a prefill of 64 tokens on ``count`` sequences (medians)."""
-    binding: LlamaBinding = engine._binding  # type: ignore[assignment]
+    binding: GGUFBinding = engine._binding  # type: ignore[assignment]
     root = engine.open(prompt[:32])
     paths = [engine.fork(root) for _ in range(count)]
     tokens = list(prompt[32:96])
@@ -192,9 +198,84 @@ def sequential_speedup(
     return statistics.median(ratios)
 
 
+def prefill_seconds(engine: NativeEngine, prompt: Sequence[int], count: int) -> float:
+    """Seconds of a prefill of ``count`` tokens into an empty cache."""
+    tokens = list(itertools.islice(itertools.cycle(prompt), count + 1))
+    spent = timed(lambda: engine.open(tokens))
+    engine.clear()
+    return spent
+
+
+def verify_seconds(engine: NativeEngine, prompt: Sequence[int], paths: int, step: int) -> float:
+    """Seconds to read the log-probabilities of a step of ``step`` tokens on each path."""
+    root = engine.open(prompt)
+    forks = [engine.fork(root) for _ in range(paths)]
+    jobs = [ExtendJob(seq_id=seq, tokens=list(prompt[:step]), log_probs=True) for seq in forks]
+    spent = timed(lambda: engine.extend(jobs))
+    engine.clear()
+    return spent
+
+
+def decode_seconds(
+    engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int
+) -> list[float]:
+    """Seconds of each decode round on ``count`` sequences."""
+    root = engine.open(prompt)
+    paths = [engine.fork(root) for _ in range(count)]
+    spent = []
+    for _ in range(rounds):
+        idle = [seq for seq in paths if seq not in engine._running]
+        engine.start_steps([StepJob(seq, 10_000, SAMPLING) for seq in idle])
+        spent.append(timed(engine.decode_round))
+    engine.clear()
+    return spent[1:]
+
+
+def compare(engines: dict[str, NativeEngine], prompt: Sequence[int], repeats: int) -> Table:
+    """Tokens per second of each engine, in turns; medians."""
+    rates: dict[str, dict[str, list[float]]] = {name: {} for name in engines}
+    for number in range(repeats):
+        order = list(engines.items())
+        for name, engine in order if number % 2 else reversed(order):
+            found = {
+                "prefill_244": [244 / prefill_seconds(engine, prompt, 244)],
+                "verify_5x25": [125 / verify_seconds(engine, prompt, 5, 25)],
+            }
+            for count in (1, 3, 5):
+                spent = decode_seconds(engine, prompt, count, 12)
+                found[f"decode_{count}"] = [count / seconds for seconds in spent]
+            for what, values in found.items():
+                rates[name].setdefault(what, []).extend(values)
+    return {
+        name: {what: round(statistics.median(values), 1) for what, values in found.items()}
+        for name, found in rates.items()
+    }
+
+
+def report_comparison(table: Table, as_json: bool, model: str) -> None:
+    first, *others = table
+    ratios = {}
+    for other in others:
+        ratios["prefill_ratio"] = round(
+            table[other]["prefill_244"] / table[first]["prefill_244"], 3
+        )
+        ratios["decode5_ratio"] = round(table[other]["decode_5"] / table[first]["decode_5"], 3)
+    if as_json:
+        print(json.dumps({"model": model, "tokens_per_s": table} | ratios))
+        return
+    print(f"{model}, tokens per second")
+    for name, row in table.items():
+        print(f"  {name:6}" + "".join(f"  {what} {rate:.1f}" for what, rate in row.items()))
+    for what, ratio in ratios.items():
+        print(f"  {what}, {others[0]} over {first}: {ratio:.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="default: the default pair's target")
+    parser.add_argument("--engine", choices=("llama", "ik"), default="llama")
+    parser.add_argument("--compare", help="time these engines in turns instead: llama,ik")
+    parser.add_argument("--repack", choices=("on", "off"), default="on")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=20, help="decode rounds measured")
     parser.add_argument("--repeats", type=int, default=3)
@@ -204,10 +285,20 @@ def main() -> None:
     registry = load_registry()
     name = arguments.model or registry.pair("default").target
     path = ensure_model(registry.model(name))
-    engine = NativeEngine(LlamaBinding(path, name=name, threads=arguments.threads, num_cells=4096))
-    pool = load_pool("maths")
-    with Helper() as helper:
-        prompts = Prompter(engine, pool, helper).paths(PROBLEM, pool.strategies[:5])
+
+    def opened(engine: Any) -> NativeEngine:
+        picked = Pick(engine=engine, why="", repack=arguments.repack == "on")
+        wish = Wish(threads=arguments.threads, gpu_layers=0)
+        return load(picked, path, wish, name=name, num_cells=4096)
+
+    if arguments.compare:
+        engines = {one: opened(one) for one in arguments.compare.split(",")}
+        prompt = prompts_of(next(iter(engines.values())))[0]
+        table = compare(engines, prompt, arguments.repeats)
+        report_comparison(table, arguments.json, name)
+        return
+    engine = opened(arguments.engine)
+    prompts = prompts_of(engine)
     sequences = {
         str(count): {
             "decode_ratio": round(decode_ratio(engine, prompts[0], count, arguments.rounds), 4),
@@ -217,17 +308,29 @@ def main() -> None:
     }
     speedup = sequential_speedup(engine, path, prompts, arguments.repeats, arguments.tokens)
     engine.close()
-    report = {"model": name, "sequences": sequences, "sequential_speedup": round(speedup, 3)}
+    report = {
+        "model": name,
+        "engine": arguments.engine,
+        "sequences": sequences,
+        "sequential_speedup": round(speedup, 3),
+    }
     if arguments.json:
         print(json.dumps(report))
         return
-    print(f"{name}: bare C loop's time / ours (1 is as fast)")
+    print(f"{name} on {arguments.engine}: bare C loop's time / ours (1 is as fast)")
     for count, row in sequences.items():
         print(
             f"  {count} sequences: decode {row['decode_ratio']:.3f}"
             f"  prefill {row['prefill_ratio']:.3f}"
         )
     print(f"five paths at once against five completions in turn: {speedup:.2f} x as fast")
+
+
+def prompts_of(engine: NativeEngine) -> list[list[int]]:
+    """The prompts of five paths."""
+    pool = load_pool("maths")
+    with Helper() as helper:
+        return Prompter(engine, pool, helper).paths(PROBLEM, pool.strategies[:5])
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ class Solver:
             models={role: self._model_file(role) for role in sorted(needed)},
             engine=self.engine,
             calibrations=dict(self._pair.calibrations),
-            backend="fake" if self._is_demo else "llama",
+            backend="fake" if self._is_demo else "native",
         )
         self.close()
         self._roles = needed

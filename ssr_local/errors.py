@@ -14,6 +14,7 @@
     |   `-- ModelUnusableError   3   llama.cpp cannot load or run it
     |-- EngineError              4   the engine failed
     |   |-- EngineCrashed        4   the worker process died
+    |   |-- EngineUnavailable    4   an engine is not installed, or not as we know it
     |   |-- DecodeError          4   llama.cpp reported a failed decode
     |   `-- HelperError          4   the killable helper process failed
     `-- Interrupted              130 the user stopped it
@@ -107,6 +108,10 @@ class EngineCrashed(EngineError):  # noqa: N818 - the name the documentation pro
     ) -> None:
         super().__init__(what, why, next_step)
         self.log_tail = log_tail
+
+
+class EngineUnavailable(EngineError):  # noqa: N818 - a state, reported as such
+    """An engine is not installed, or not as this program knows it."""
 
 
 class DecodeError(EngineError):

@@ -34,6 +34,17 @@ def models_dir() -> Path:
     return data_dir() / "models"
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a small file in one step, so that a reader sees the old or the new one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
 def _override(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return Path(value).expanduser() if value else None

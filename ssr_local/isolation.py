@@ -85,7 +85,7 @@ class Helper:
     ``close()``; a helper that is forgotten takes its child with it.
     """
 
-    def __init__(self, memory_limit_bytes: int = MEMORY_LIMIT_BYTES) -> None:
+    def __init__(self, memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES) -> None:
         self._memory_limit_bytes = memory_limit_bytes
         self._turn = threading.Lock()
         self._child: _Child | None = None
@@ -211,7 +211,7 @@ class _Child:
     parent" to the thread that forked, so that thread has to live as long as the child.
     """
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    def __init__(self, memory_limit_bytes: int | None) -> None:
         self.loaded: set[str] = set()
         self.finalizer: Callable[[], object] | None = None
         self._memory_limit_bytes = memory_limit_bytes
@@ -313,7 +313,7 @@ class _Child:
         return f"Killed by signal {-code}." if code < 0 else f"It ended with exit code {code}."
 
 
-def main(memory_limit_bytes: int, parent_pid: int) -> None:
+def main(memory_limit_bytes: int | None, parent_pid: int) -> None:
     """The child's life: read a request, do it, answer, until the parent is gone."""
     requests, replies = private_pipes(keep_stderr=False)
     _limit_resources(memory_limit_bytes)
@@ -359,13 +359,15 @@ def _find(name: str) -> tuple[Callable[[Any], Any], Any]:
     return function, next(iter(hints.values()), Any)
 
 
-def _limit_resources(memory_limit_bytes: int) -> None:
+def _limit_resources(memory_limit_bytes: int | None) -> None:
     try:
         import resource
     except ImportError:
         return  # Windows: the parent's time limit is all there is
     for limit, size in (("RLIMIT_AS", memory_limit_bytes), ("RLIMIT_CORE", 0)):
         # macOS knows RLIMIT_AS and refuses to set it.
+        if size is None:
+            continue
         with contextlib.suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, limit), (size, size))
 
@@ -376,7 +378,7 @@ def _limit_cpu(timeout_s: float) -> None:
         import resource
     except ImportError:
         return
-    limit = math.ceil(time.process_time() + timeout_s) + _CPU_MARGIN_S
+    limit = math.ceil(time.process_time() + timeout_s * (os.cpu_count() or 1)) + _CPU_MARGIN_S
     with contextlib.suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))

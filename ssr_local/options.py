@@ -101,6 +101,20 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="processor threads; 0: one a physical core")
     ] = 0
+    engine: Annotated[
+        Literal["auto", "llama", "ik"],
+        Meta(
+            description="library that runs the models; auto: ik where it is installed and"
+            " passes its self-check, else llama.cpp"
+        ),
+    ] = "auto"
+    repack: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="lay the weights out for the processor at load: faster, but slower to"
+            " start and more memory; auto: where memory allows"
+        ),
+    ] = "auto"
     gpu_layers: Annotated[
         int,
         Meta(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -16,9 +17,11 @@ from ssr_local.answers import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator import CommandSource, Run, make_room, solve
 from ssr_local.coordinator.plan import Plan, plan_for
-from ssr_local.engine.base import Engine
+from ssr_local.engine import choice
+from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.errors import ProblemError
 from ssr_local.events import AnyEvent, ModelLoaded, ModelLoading, Notice, RunEnded, RunStarted
+from ssr_local.gguf.header import read_header
 from ssr_local.isolation import Helper
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.prompter import Prompter
@@ -49,29 +52,54 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[Author, ModelFile]
     engine: EngineOptions
     calibrations: dict[str, Calibration] = {}
-    backend: str = "llama"
+    backend: str = "native"
 
 
 Loader = Callable[[Author, ModelFile, Setup, Callable[[], bool]], Engine]
 """Loads one model: role, file, setup, and what says that work must stop."""
 
 
-def load_llama(
+def wish_of(options: EngineOptions) -> choice.Wish:
+    """What the options say about the choice of an engine."""
+    return choice.Wish(
+        engine=options.engine,
+        repack=options.repack,
+        gpu_layers=options.gpu_layers,
+        threads=options.threads,
+    )
+
+
+def pick_engine(file: ModelFile, options: EngineOptions) -> choice.Pick:
+    """Which native engine runs a file. Raises ``ModelDamagedError``, ``EngineUnavailable``."""
+    from ssr_local.engine.llama import devices
+
+    has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
+    header = read_header(Path(file.path))
+    return choice.pick(header, file.sha256, wish_of(options), has_gpu=has_gpu)
+
+
+def load_native(
     role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
 ) -> Engine:
-    """Load a GGUF file with llama.cpp."""
-    from pathlib import Path
+    """Load a GGUF file with the engine the options ask for; one not checked is not taken."""
+    picked = pick_engine(file, setup.engine)
+    if picked.unchecked:
+        picked = msgspec.structs.replace(picked, engine="llama")
+    return load_picked(picked, file, setup, should_stop)
 
-    from ssr_local.engine.llama import load_engine
 
+def load_picked(
+    picked: choice.Pick, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+) -> Engine:
+    """Load a GGUF file with this engine."""
     options = setup.engine
-    return load_engine(
+    return choice.load(
+        picked,
         Path(file.path),
+        wish_of(options),
         name=file.name,
         sha256=file.sha256,
         num_parameters=file.num_parameters,
-        gpu_layers=options.gpu_layers,
-        threads=options.threads,
         num_cells=options.ctx or 1024,
         max_cells=options.ctx or None,
         should_stop=should_stop,
@@ -87,7 +115,7 @@ def load_fake(
     return demo_engine(role, should_stop)
 
 
-LOADERS: dict[str, Loader] = {"llama": load_llama, "fake": load_fake}
+LOADERS: dict[str, Loader] = {"native": load_native, "fake": load_fake}
 
 
 class Session:
@@ -160,10 +188,34 @@ class Session:
             return
         file = self._setup.models[role]
         yield ModelLoading(role=role, name=file.name)
+        if self._load is load_native:
+            yield from self._checked(file)
         started = time.monotonic()
         engine = self._load(role, file, self._setup, self._should_stop)
         self._engines[role] = engine
         yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
+
+    def _checked(self, file: ModelFile) -> Iterator[AnyEvent]:
+        """Let an engine prove itself with a file that it has not met here before."""
+        picked = pick_engine(file, self._setup.engine)
+        if not picked.unchecked:
+            return
+        title = choice.TITLES[picked.engine]
+        yield Notice(
+            message=f"{title} is checked with {file.name} first, once on this machine;"
+            " that takes about as long as a short problem."
+        )
+        path = Path(file.path)
+        choice.run_check(
+            picked.engine,
+            path,
+            read_header(path),
+            file.sha256,
+            wish_of(self._setup.engine),
+            should_stop=self._should_stop,
+        )
+        if self._should_stop():
+            raise Cancelled
 
     def _run(
         self,

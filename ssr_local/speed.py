@@ -23,6 +23,7 @@ import msgspec
 
 from ssr_local.display import one_line
 from ssr_local.engine.base import Engine, Sampling, StepJob
+from ssr_local.engine.choice import Pick, ik_obstacle
 from ssr_local.engine.devices import Device, physical_cores
 from ssr_local.errors import EngineCrashed, EngineError, SSRError
 from ssr_local.process import (
@@ -33,7 +34,7 @@ from ssr_local.process import (
     write_frame,
 )
 from ssr_local.records import Author
-from ssr_local.session import Setup, load_llama
+from ssr_local.session import Setup, load_picked
 from ssr_local.worker import Failed, Message
 
 START_LIMIT_S = 120.0
@@ -61,12 +62,16 @@ _TEXT = (
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The installed library: its version, what it is built for, the devices it sees."""
+    """The installed library: its version, what it is built for, the devices it sees.
+
+    ``ik_obstacle`` is why the other engine, ik_llama.cpp, cannot be used, "" when it can.
+    """
 
     version: str
     system_info: str
     can_offload: bool
     devices: tuple[Device, ...]
+    ik_obstacle: str = ""
 
 
 class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +104,7 @@ class Measure(Message, frozen=True, tag=True):
 
     setup: Setup
     role: Author
+    picked: Pick
 
 
 class Answer(Message, frozen=True, tag=True):
@@ -122,13 +128,19 @@ def engine_facts(*, limit_s: float = START_LIMIT_S) -> EngineFacts:
     return _ask(Describe(), EngineFacts, limit_s)
 
 
-def measure_model(setup: Setup, role: Author, *, limit_s: float = MEASURE_LIMIT_S) -> ModelSpeed:
+def measure_model(
+    setup: Setup,
+    role: Author,
+    picked: Pick = Pick(engine="llama", why=""),  # noqa: B008 - frozen
+    *,
+    limit_s: float = MEASURE_LIMIT_S,
+) -> ModelSpeed:
     """Load one model of the setup and time it; about half a minute for a small one.
 
-    Raises ``ModelError`` when llama.cpp cannot use the file, and ``EngineError`` when its
+    Raises ``ModelError`` when the engine cannot use the file, and ``EngineError`` when its
     process dies or takes longer than ``limit_s``.
     """
-    return _ask(Measure(setup, role), ModelSpeed, limit_s)
+    return _ask(Measure(setup, role, picked), ModelSpeed, limit_s)
 
 
 def _ask(request: Describe | Measure, expected: type[_T], limit_s: float) -> _T:
@@ -239,6 +251,7 @@ def _facts() -> EngineFacts:
             system_info=one_line(llama.system_info()),
             can_offload=llama.supports_gpu_offload(),
             devices=llama.devices(),
+            ik_obstacle=ik_obstacle(),
         )
     except Exception as error:
         # A damaged installation fails in any way there is.
@@ -252,7 +265,7 @@ def _facts() -> EngineFacts:
 def _measured(request: Measure) -> ModelSpeed:
     started = time.perf_counter()
     file = request.setup.models[request.role]
-    engine = load_llama(request.role, file, request.setup, lambda: False)
+    engine = load_picked(request.picked, file, request.setup, lambda: False)
     load_s = time.perf_counter() - started
     try:
         threads = request.setup.engine.threads or physical_cores()

@@ -150,7 +150,7 @@ def main() -> None:
     first = inbox.get()
     if not isinstance(first, Prepare):
         raise TypeError("the first message must be Prepare")
-    if first.setup.backend == "llama":
+    if first.setup.backend == "native":
         from ssr_local.engine.llama import start_backend
 
         start_backend(sys.stderr)

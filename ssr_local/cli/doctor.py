@@ -30,8 +30,9 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @options_of(EngineOptions)
 @click.option("--no-speed", is_flag=True, help="do not load the models to time them")
+@click.option("--self-check", is_flag=True, help="check the engines with the models again")
 @click.option("--json", "as_json", is_flag=True, help="print the whole report as one JSON object")
-def command(no_speed: bool, as_json: bool, **overrides: Any) -> int:
+def command(no_speed: bool, self_check: bool, as_json: bool, **overrides: Any) -> int:
     """Look at the processor, the memory, llama.cpp, the models and their speed.
 
     Exit code 0: everything needed for a run is there; 2: the configuration is wrong;
@@ -39,7 +40,9 @@ def command(no_speed: bool, as_json: bool, **overrides: Any) -> int:
     """
     from ssr_local.diagnosis import diagnose
 
-    report = diagnose(overrides, with_speed=not no_speed, on_progress=_remark)
+    report = diagnose(
+        overrides, with_speed=not no_speed, self_check=self_check, on_progress=_remark
+    )
     click.echo(as_text(report) if not as_json else _as_json(report))
     return next((code for section, code in _EXIT_CODES if report.count("problem", section)), 0)
 

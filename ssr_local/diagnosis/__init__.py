@@ -16,6 +16,7 @@ from msgspec import Struct
 from ssr_local import folders
 from ssr_local.config import Settings, config_file, load_settings
 from ssr_local.diagnosis import checks, speculation
+from ssr_local.diagnosis.engines import look_at_choice, measured_other, model_file
 from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State
 from ssr_local.diagnosis.pair_facts import (
     ROLES,
@@ -28,10 +29,11 @@ from ssr_local.diagnosis.pair_facts import (
 from ssr_local.diagnosis.speculation import Speculation
 from ssr_local.display import one_line
 from ssr_local.engine import hardware
+from ssr_local.engine.choice import Pick
 from ssr_local.errors import ConfigError, SSRError
 from ssr_local.options import EngineOptions, SolveOptions, validate
 from ssr_local.records import Author
-from ssr_local.session import ModelFile, Setup
+from ssr_local.session import Setup
 from ssr_local.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.verification import Judge
 from ssr_local.version import VERSION
@@ -56,7 +58,10 @@ class ModelReport(Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     kv_bytes: int | None = None
     kv_bytes_default: int | None = None
+    engine: str | None = None
+    engine_why: str | None = None
     speed: ModelSpeed | None = None
+    other_engine_speed: ModelSpeed | None = None
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -90,11 +95,13 @@ def diagnose(
     overrides: Mapping[str, Any],
     *,
     with_speed: bool = True,
+    self_check: bool = False,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Look at everything a run needs.
 
-    ``overrides`` are options given by hand, as ``load_settings`` takes them; ``on_progress``
+    With ``self_check`` the engines prove themselves with the models again. ``overrides`` are
+    options given by hand, as ``load_settings`` takes them; ``on_progress``
     is told in words what takes long. Raises ``UsageError`` for a wrong override; everything
     else that is wrong becomes a finding.
     """
@@ -108,9 +115,12 @@ def diagnose(
     needed, gpu_bytes = needed_bytes(models), _gpu_bytes(engine, settings)
     if needed is not None:
         book.add("models", checks.memory_needed(needed, hardware.memory(), gpu_bytes))
+    picks = look_at_choice(models, engine, settings, book, on_progress, with_check=self_check)
     speeds: dict[Author, ModelSpeed] = {}
+    others: dict[Author, ModelSpeed] = {}
     if with_speed and engine is not None:
-        speeds = _measure(models, settings, gpu_bytes, book, on_progress)
+        has_other = not engine.ik_obstacle
+        speeds, others = _measure(models, picks, settings, gpu_bytes, has_other, book, on_progress)
     estimates = _look_at_speeds(speeds, settings, book)
     if pair is not None:
         solve = settings.solve
@@ -122,7 +132,12 @@ def diagnose(
         pair=one_line(pair.name if pair else settings.engine.pair, _NAME_CHARS),
         sections=book.sections(),
         engine=engine,
-        models=tuple(_model_report(model, speeds.get(model.role)) for model in models),
+        models=tuple(
+            _model_report(
+                model, picks.get(model.role), speeds.get(model.role), others.get(model.role)
+            )
+            for model in models
+        ),
         num_cells=cells.own,
         num_cells_default=cells.default,
         memory_needed_bytes=needed,
@@ -213,13 +228,16 @@ def _gpu_bytes(engine: EngineFacts | None, settings: Settings) -> int:
 
 def _measure(
     models: Sequence[PairModel],
+    picks: Mapping[Author, Pick],
     settings: Settings,
     gpu_bytes: int,
+    has_other: bool,
     book: Book,
     on_progress: Callable[[str], None],
-) -> dict[Author, ModelSpeed]:
-    """Load and time the models that are here, one after the other."""
+) -> tuple[dict[Author, ModelSpeed], dict[Author, ModelSpeed]]:
+    """Time the models that are here one after the other, with both engines where there are two."""
     speeds: dict[Author, ModelSpeed] = {}
+    others: dict[Author, ModelSpeed] = {}
     for model in models:
         if model.header is None:
             continue
@@ -231,13 +249,17 @@ def _measure(
             continue
         shown = one_line(model.spec.name, _NAME_CHARS)
         on_progress(f"Loading and timing the {model.role}, {shown} ...")
-        file = ModelFile(name=model.spec.name, path=str(model.here.path))
+        file = model_file(model)
         setup = Setup(models={model.role: file}, engine=settings.engine)
+        picked = picks.get(model.role, Pick(engine="llama", why=""))
         try:
-            speeds[model.role] = measure_model(setup, model.role)
+            measured = speeds[model.role] = measure_model(setup, model.role, picked)
+            if not has_other or measured.device != "cpu":
+                continue
+            others[model.role] = measured_other(model, picked, setup, book)
         except SSRError as error:
             book.add_error(f"{model.role} run", error)
-    return speeds
+    return speeds, others
 
 
 def _look_at_speeds(
@@ -260,7 +282,12 @@ def _look_at_speeds(
     return estimates
 
 
-def _model_report(model: PairModel, measured: ModelSpeed | None) -> ModelReport:
+def _model_report(
+    model: PairModel,
+    picked: Pick | None,
+    measured: ModelSpeed | None,
+    other: ModelSpeed | None,
+) -> ModelReport:
     header = model.header
     return ModelReport(
         role=model.role,
@@ -274,5 +301,8 @@ def _model_report(model: PairModel, measured: ModelSpeed | None) -> ModelReport:
         context_length=header.context_length if header else None,
         kv_bytes=model.kv_bytes if header else None,
         kv_bytes_default=model.default_kv_bytes if header else None,
+        engine=picked.engine if picked else None,
+        engine_why=one_line(picked.why) if picked else None,
         speed=measured,
+        other_engine_speed=other,
     )

@@ -17,8 +17,8 @@ from typing import BinaryIO, Literal
 import msgspec
 from msgspec import Struct
 
-from ssr_local.download.stamps import write_atomically
 from ssr_local.errors import DownloadError, ModelDamagedError
+from ssr_local.folders import write_atomically
 
 CHUNK_BYTES = 1024 * 1024
 

@@ -7,7 +7,6 @@ taken from it when a file was fetched.
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -58,17 +57,6 @@ def forget(path: Path) -> None:
         _change(_key(path), None)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a small file in one step, so that a reader sees the old or the new one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_bytes(data)
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-
-
 def _change(key: str, stamp: Stamp | None) -> None:
     path = folders.data_dir() / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +65,7 @@ def _change(key: str, stamp: Stamp | None) -> None:
         known.pop(key, None)
         if stamp is not None:
             known[key] = stamp
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(known), indent=1))
+        folders.write_atomically(path, msgspec.json.format(msgspec.json.encode(known), indent=1))
 
 
 def _load() -> dict[str, Stamp]:

@@ -58,8 +58,9 @@ class GGUFBinding(ABC):
     ``_lib`` has the C functions the libraries share. ``sha256`` and ``num_parameters`` are
     what is known of the file already; ``threads`` 0 takes one a physical core;
     ``num_cells`` is the KV cache's first size and ``max_cells`` the size it may grow to
-    (None: as large as asked). Raises ``ModelDamagedError`` for a file that is not a sound
-    GGUF file and ``ModelUnusableError`` when the library refuses it.
+    (None: as large as asked); ``notes`` are what the user should know already. Raises
+    ``ModelDamagedError`` for a file that is not a sound GGUF file and
+    ``ModelUnusableError`` when the library refuses it.
     """
 
     title: ClassVar[str]
@@ -78,10 +79,11 @@ class GGUFBinding(ABC):
         num_cells: int = 2048,
         max_cells: int | None = None,
         num_parameters: int | None = None,
+        notes: tuple[str, ...] = (),
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
-        self.notes: tuple[str, ...] = ()
+        self.notes = notes
         self.max_sequences = MAX_SEQUENCES
         self.num_outputs = NUM_OUTPUTS
         self.num_chunk = CPU_CHUNK

@@ -7,7 +7,6 @@ descriptors 1 and 2 of the whole process, and a terminal app draws there.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -111,14 +110,21 @@ def _device_functions() -> dict[str, Any]:
 
 
 class LlamaBinding(GGUFBinding):
-    """One GGUF file loaded by llama.cpp; ``gpu_layers`` -1 puts as many on the GPU as fit."""
+    """One GGUF file loaded by llama.cpp.
+
+    ``gpu_layers`` -1 puts as many on the GPU as fit. ``repack`` lets the processor's kernels
+    lay the weights out anew while they are loaded, for speed.
+    """
 
     title = "llama.cpp"
     _lib = llama_cpp
     _decode_results = {0: "ok", 1: "no_slot", 2: "aborted"}  # noqa: RUF012
 
-    def __init__(self, path: Path, *, gpu_layers: int = -1, **options: Any) -> None:
+    def __init__(
+        self, path: Path, *, gpu_layers: int = -1, repack: bool = True, **options: Any
+    ) -> None:
         start_backend()
+        self._repack = repack
         self._requested_layers = gpu_layers
         super().__init__(path, **options)
 
@@ -154,7 +160,8 @@ class LlamaBinding(GGUFBinding):
         self.num_chunk = NUM_BATCH if gpu_layers >= self._header.num_layers else CPU_CHUNK
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
-        if gpu_layers == 0:
+        parameters.use_extra_bufts = self._repack
+        if gpu_layers == 0 and self._repack:
             # The processor's kernels repack the weights at load; with a memory map the
             # original pages would stay resident beside them.
             parameters.load_mode = _LOAD_MODE_NONE
@@ -257,38 +264,9 @@ class LlamaBinding(GGUFBinding):
         llama_cpp.llama_memory_clear(self._memory, False)
 
 
-def load_engine(
-    path: Path,
-    *,
-    name: str,
-    sha256: str | None = None,
-    gpu_layers: int = -1,
-    threads: int = 0,
-    num_cells: int = 2048,
-    max_cells: int | None = None,
-    num_parameters: int | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> NativeEngine:
-    """Load a GGUF file.
-
-    ``num_parameters`` is the official count where it is known. ``gpu_layers`` -1 puts as
-    many layers on the GPU as fit; ``threads`` 0 takes one a physical core; ``num_cells`` is
-    the KV cache's first size and ``max_cells`` the size it may grow to (None: as large as
-    asked). Raises ``ModelDamagedError`` for a file that is not a sound GGUF file and
-    ``ModelUnusableError`` when llama.cpp refuses it.
-    """
-    binding = LlamaBinding(
-        path,
-        name=name,
-        sha256=sha256,
-        gpu_layers=gpu_layers,
-        threads=threads,
-        num_cells=num_cells,
-        max_cells=max_cells,
-        num_parameters=num_parameters,
-        should_stop=should_stop,
-    )
-    return NativeEngine(binding, should_stop)
+def load_engine(path: Path, **options: Any) -> NativeEngine:
+    """Load a GGUF file; the options are ``LlamaBinding``'s."""
+    return NativeEngine(LlamaBinding(path, **options), options.get("should_stop", lambda: False))
 
 
 def _compute_bytes(header: GGUFHeader) -> int:

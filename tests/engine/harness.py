@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.binding import GGUFBinding
 from ssr_local.engine.llama import LlamaBinding
 from ssr_local.engine.native import BatchRow, DecodeResult, NativeEngine
 from ssr_local.engine.readings import Floats
@@ -20,8 +23,16 @@ from ssr_local.engine.readings import Floats
 GREEDY = Sampling(temperature=0)
 
 
-class WatchedBinding(LlamaBinding):
-    """The real binding, watched; it can also be told to go wrong.
+HAS_IK = importlib.util.find_spec("ik_llama_cpp") is not None
+LIBRARIES = [
+    "llama",
+    pytest.param("ik", marks=pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")),
+]
+"""The native libraries, for parametrised tests."""
+
+
+class Watch(GGUFBinding):
+    """A real binding, watched; it can also be told to go wrong.
 
     ``calls`` are the batches handed to llama.cpp and ``read`` copies of the logits rows
     that were asked for. ``results`` are given back by the next decodes, one each: None lets
@@ -65,11 +76,26 @@ class WatchedBinding(LlamaBinding):
         return sum(row.logits for rows in self.calls for row in rows)
 
 
+class WatchedLlama(Watch, LlamaBinding):
+    """llama.cpp, watched."""
+
+
+if HAS_IK:
+    from ssr_local.engine import ik
+
+    class WatchedIk(Watch, ik.IkBinding):
+        """ik_llama.cpp, watched."""
+
+
 def watched(
-    path: Path, should_stop: Callable[[], bool] = lambda: False, **options: Any
-) -> tuple[NativeEngine, WatchedBinding]:
+    path: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    library: str = "llama",
+    **options: Any,
+) -> tuple[NativeEngine, Watch]:
     """An engine over a watched binding, and the binding."""
-    binding = WatchedBinding(path, **options)
+    kind: type[Watch] = WatchedLlama if library == "llama" else WatchedIk
+    binding = kind(path, **options)
     return NativeEngine(binding, should_stop), binding
 
 
@@ -90,9 +116,27 @@ def exact_attention() -> Iterator[None]:
 
     llama_cpp.llama_context_default_params = single_precision
     try:
-        yield
+        with _exact_ik() if HAS_IK else nullcontext():
+            yield
     finally:
         llama_cpp.llama_context_default_params = defaults
+
+
+@contextmanager
+def _exact_ik() -> Iterator[None]:
+    library = ik.start_backend()
+    defaults = library.llama_context_default_params
+
+    def single_precision() -> Any:
+        parameters = defaults()
+        parameters.type_k = llama_cpp.GGML_TYPE_F32  # V must be F16 without flash attention
+        return parameters
+
+    library.llama_context_default_params = single_precision
+    try:
+        yield
+    finally:
+        library.llama_context_default_params = defaults
 
 
 def check_books(engine: NativeEngine) -> None:

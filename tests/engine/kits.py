@@ -13,7 +13,7 @@ from pathlib import Path
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine
 from ssr_local.records import Author
-from tests.engine.harness import watched
+from tests.engine.harness import HAS_IK, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
 
 PROMPT = "What is the sum of 12 and 30? "
@@ -60,4 +60,9 @@ def _llama(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], 
     return watched(path, should_stop, num_cells=num_cells, max_cells=num_cells, threads=1)[0]
 
 
-KITS: dict[str, Kit] = {"fake": _fake, "llama": _llama}
+def _ik(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
+    path = tiny(chains=CHAINS, context=4096)
+    return watched(path, should_stop, "ik", num_cells=num_cells, max_cells=num_cells, threads=1)[0]
+
+
+KITS: dict[str, Kit] = {"fake": _fake, "llama": _llama} | ({"ik": _ik} if HAS_IK else {})

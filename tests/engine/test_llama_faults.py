@@ -18,7 +18,7 @@ from ssr_local.engine.native import NativeEngine
 from ssr_local.engine.readings import Floats
 from ssr_local.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import GREEDY, WatchedBinding, check_books, write
+from tests.engine.harness import GREEDY, Watch, check_books, write
 from tests.engine.kits import PROMPT
 from tests.tiny_gguf import ids, write_tiny_mamba, write_tiny_model
 
@@ -147,7 +147,7 @@ class StopAfter:
     """Says stop once a binding has been called so many times."""
 
     def __init__(self) -> None:
-        self.binding: WatchedBinding | None = None
+        self.binding: Watch | None = None
         self.limit: float = float("inf")
 
     def __call__(self) -> bool:

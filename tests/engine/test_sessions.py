@@ -29,7 +29,7 @@ from ssr_local.records import Author, RunResult
 from ssr_local.session import ModelFile, Session, Setup
 from ssr_local.strategies import load_pool
 from tests.engine.conftest import Tiny
-from tests.engine.harness import WatchedBinding, check_books, exact_attention, watched
+from tests.engine.harness import Watch, check_books, exact_attention, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
 
 PROBLEM = "A farm has 30 heads and 84 legs. How many hens are there?"
@@ -43,7 +43,7 @@ class Pair:
     def __init__(self, draft: Path, target: Path, ctx: int = 0) -> None:
         self.stop: Callable[[], bool] = lambda: False
         self.engines: dict[Author, NativeEngine] = {}
-        self.bindings: dict[Author, WatchedBinding] = {}
+        self.bindings: dict[Author, Watch] = {}
         files: dict[Author, ModelFile] = {
             "draft": ModelFile(f"{draft.stem}-draft", str(draft)),
             "target": ModelFile(f"{target.stem}-target", str(target)),

@@ -1,0 +1,111 @@
+"""Which engine each model would use, why, and how fast the other one is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ssr_local.config import Settings
+from ssr_local.diagnosis import checks
+from ssr_local.diagnosis.findings import Book, Finding
+from ssr_local.diagnosis.pair_facts import PairModel
+from ssr_local.display import one_line
+from ssr_local.download import file_sha256
+from ssr_local.engine import choice
+from ssr_local.engine.choice import Pick
+from ssr_local.engine.selfcheck import EngineName
+from ssr_local.errors import SSRError
+from ssr_local.records import Author
+from ssr_local.session import ModelFile, Setup, wish_of
+from ssr_local.speed import EngineFacts, ModelSpeed, measure_model
+
+_NAME_CHARS = 60
+
+
+def model_file(model: PairModel) -> ModelFile:
+    """The model as a session knows it."""
+    return ModelFile(
+        name=model.spec.name, path=str(model.here.path), sha256=file_sha256(model.spec)
+    )
+
+
+def look_at_choice(
+    models: Sequence[PairModel],
+    engine: EngineFacts | None,
+    settings: Settings,
+    book: Book,
+    on_progress: Callable[[str], None],
+    *,
+    with_check: bool,
+) -> Mapping[Author, Pick]:
+    """The engine each model would use; with ``with_check`` those here are checked again."""
+    picks: dict[Author, Pick] = {}
+    if engine is None:
+        return picks
+    missing = engine.ik_obstacle
+    for model in models:
+        if model.header is None:
+            continue
+        try:
+            if with_check:
+                names: tuple[EngineName, ...] = ("llama",) if missing else ("llama", "ik")
+                for name in names:
+                    _check(model, name, settings, book, on_progress)
+            picked = choice.pick(
+                model.header,
+                file_sha256(model.spec),
+                wish_of(settings.engine),
+                has_gpu=bool(checks.usable_gpus(engine)),
+                obstacle=lambda: missing,
+            )
+        except SSRError as error:
+            book.add_error(f"{model.role} engine", error)
+            continue
+        picks[model.role] = picked
+        book.add("engine", _choice(model, picked, missing))
+    return picks
+
+
+def _choice(model: PairModel, picked: Pick, missing: str) -> Finding:
+    why = "to be checked in the first run" if picked.unchecked else picked.why
+    value = f"{choice.TITLES[picked.engine]}: {one_line(why)}"
+    advice = ""
+    if picked.engine == "llama" and missing.endswith("not installed"):
+        advice = f"On a processor ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
+    return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
+
+
+def _check(
+    model: PairModel,
+    name: EngineName,
+    settings: Settings,
+    book: Book,
+    on_progress: Callable[[str], None],
+) -> None:
+    assert model.header is not None
+    shown = one_line(model.spec.name, _NAME_CHARS)
+    on_progress(f"Checking {choice.TITLES[name]} with the {model.role}, {shown} ...")
+    result = choice.run_check(
+        name, model.here.path, model.header, file_sha256(model.spec), wish_of(settings.engine)
+    )
+    words = f"{choice.TITLES[name]} "
+    if result.passed:
+        value = f"{words}passed in {result.elapsed_s:.0f} s, perplexity {result.perplexity:.3f}"
+        book.add("engine", Finding(f"{model.role} self-check", "ok", value))
+        return
+    advice = "Reinstall the engine's package; runs use the other engine meanwhile."
+    book.add(
+        "engine",
+        Finding(
+            f"{model.role} self-check", "problem", f"{words}failed: {result.difference}", advice
+        ),
+    )
+
+
+def measured_other(model: PairModel, picked: Pick, setup: Setup, book: Book) -> ModelSpeed:
+    """The speed of the engine that is not used."""
+    other: EngineName = "ik" if picked.engine == "llama" else "llama"
+    speed = measure_model(setup, model.role, Pick(engine=other, why="", repack=picked.repack))
+    found = checks.speed(model.role, speed)
+    title = choice.TITLES[other]
+    book.add("speed", Finding(f"{model.role} with {title}", found.state, found.value))
+    return speed

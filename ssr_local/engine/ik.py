@@ -1,0 +1,275 @@
+"""ik_llama.cpp behind the engine protocol. The only module that imports ``ik_llama_cpp``.
+
+A fork of llama.cpp with faster kernels for processors. Its Python package declares few of
+the C functions; ``FUNCTIONS`` declares the others. The library is an older relative: one
+unified KV cache whose batches need cells in a row, no error after an abort, and draws that
+share one generator (``engine.sampler`` draws instead).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import os
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+from ik_llama_cpp import _ctypes_api as api
+
+from ssr_local.engine.base import Cancelled, Sampling
+from ssr_local.engine.binding import ABORT_CALLBACK, MAX_SEQUENCES, GGUFBinding
+from ssr_local.engine.library_log import log_callback, write_log_to
+from ssr_local.engine.native import DecodeResult, NativeEngine
+from ssr_local.engine.sampler import Sampler
+from ssr_local.errors import EngineUnavailable
+
+PACKAGE = "ik-llama-cpp-python"
+KNOWN_VERSIONS = ("0.1.5",)
+"""The struct layouts are the package's own and change with it; these were looked at."""
+
+# For tests: attention as it is known to go wrong with forked sequences in 0.1.5.
+_FLASH_ATTENTION = "SSR_LOCAL_TEST_IK_FLASH_ATTENTION"
+
+_NO_SLOT = 1
+_ABORTED = 2
+
+_model, _vocab, _context = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+_text, _token, _position, _seq_id = (
+    ctypes.c_char_p,
+    ctypes.c_int32,
+    ctypes.c_int32,
+    ctypes.c_int32,
+)
+_tokenize = [
+    _vocab,
+    _text,
+    ctypes.c_int32,
+    ctypes.POINTER(_token),
+    ctypes.c_int32,
+    ctypes.c_bool,
+    ctypes.c_bool,
+]
+_piece = [_vocab, _token, _text, ctypes.c_int32, ctypes.c_int32, ctypes.c_bool]
+
+FUNCTIONS: dict[str, tuple[str, list[Any], Any]] = {
+    "llama_backend_init": ("llama_backend_init", [], None),
+    "llama_log_set": ("llama_log_set", [type(log_callback), ctypes.c_void_p], None),
+    "llama_print_system_info": ("llama_print_system_info", [], _text),
+    "llama_model_default_params": ("llama_model_default_params", [], api.llama_model_params),
+    "llama_context_default_params": ("llama_context_default_params", [], api.llama_context_params),
+    "llama_model_load_from_file": (
+        "llama_model_load_from_file",
+        [_text, api.llama_model_params],
+        _model,
+    ),
+    "llama_model_free": ("llama_free_model", [_model], None),
+    "llama_model_is_recurrent": ("llama_model_is_recurrent", [_model], ctypes.c_bool),
+    "llama_model_is_hybrid": ("llama_model_is_hybrid", [_model], ctypes.c_bool),
+    "llama_model_n_params": ("llama_model_n_params", [_model], ctypes.c_uint64),
+    "llama_model_n_ctx_train": ("llama_n_ctx_train", [_model], ctypes.c_int32),
+    "llama_model_chat_template": ("llama_model_chat_template", [_model, _text], _text),
+    "llama_model_get_vocab": ("llama_model_get_vocab", [_model], _vocab),
+    "llama_vocab_n_tokens": ("llama_vocab_n_tokens", [_vocab], ctypes.c_int32),
+    "llama_vocab_get_text": ("llama_vocab_get_text", [_vocab, _token], _text),
+    "llama_vocab_bos": ("llama_vocab_bos", [_vocab], _token),
+    "llama_vocab_eos": ("llama_vocab_eos", [_vocab], _token),
+    "llama_vocab_get_add_bos": ("llama_vocab_get_add_bos", [_vocab], ctypes.c_bool),
+    "llama_vocab_is_eog": ("llama_vocab_is_eog", [_vocab, _token], ctypes.c_bool),
+    "llama_token_get_attr": ("llama_token_get_attr", [_model, _token], ctypes.c_int),
+    "llama_tokenize": ("llama_vocab_tokenize", _tokenize, ctypes.c_int32),
+    "llama_token_to_piece": ("llama_token_to_piece_vocab", _piece, ctypes.c_int32),
+    "llama_init_from_model": (
+        "llama_init_from_model",
+        [_model, api.llama_context_params],
+        _context,
+    ),
+    "llama_free": ("llama_free", [_context], None),
+    "llama_n_ctx": ("llama_n_ctx", [_context], ctypes.c_uint32),
+    "llama_batch_init": ("llama_batch_init", [ctypes.c_int32] * 3, api.llama_batch),
+    "llama_batch_free": ("llama_batch_free", [api.llama_batch], None),
+    "llama_decode": ("llama_decode", [_context, api.llama_batch], ctypes.c_int32),
+    "llama_synchronize": ("llama_synchronize", [_context], None),
+    "llama_get_logits_ith": (
+        "llama_get_logits_ith",
+        [_context, ctypes.c_int32],
+        ctypes.POINTER(ctypes.c_float),
+    ),
+    "llama_set_abort_callback": (
+        "llama_set_abort_callback",
+        [_context, ABORT_CALLBACK, ctypes.c_void_p],
+        None,
+    ),
+    "llama_kv_cache_clear": ("llama_kv_cache_clear", [_context], None),
+    "llama_kv_cache_defrag": ("llama_kv_cache_defrag", [_context], None),
+    "llama_kv_cache_update": ("llama_kv_cache_update", [_context], ctypes.c_int32),
+    "llama_kv_cache_seq_rm": (
+        "llama_kv_cache_seq_rm",
+        [_context, _seq_id, _position, _position],
+        ctypes.c_bool,
+    ),
+    "llama_kv_cache_seq_cp": (
+        "llama_kv_cache_seq_cp",
+        [_context, _seq_id, _seq_id, _position, _position],
+        None,
+    ),
+    "llama_kv_cache_seq_pos_max": ("llama_kv_cache_seq_pos_max", [_context, _seq_id], _position),
+    "llama_kv_cache_seq_pos_min": ("llama_kv_cache_seq_pos_min", [_context, _seq_id], _position),
+}
+"""Our name (llama.cpp's, where that has the function) -> the library's, arguments, result."""
+
+
+class Library:
+    """The loaded library's functions under our names.
+
+    Raises ``EngineUnavailable`` when the package is another version than the ones the
+    declarations were made for, or lacks one of the functions.
+    """
+
+    def __init__(self) -> None:
+        version = importlib.metadata.version(PACKAGE)
+        if version not in KNOWN_VERSIONS:
+            raise EngineUnavailable(
+                f"{PACKAGE} {version} is not a version this program knows.",
+                f"Its structures may be laid out differently than in {', '.join(KNOWN_VERSIONS)}.",
+                f"Run: pip install '{PACKAGE}=={KNOWN_VERSIONS[-1]}', or use --engine llama.",
+            )
+        # Function objects of our own: the package's declarations stay as they are.
+        library = ctypes.CDLL(api._lib._name)
+        for name, (symbol, arguments, result) in FUNCTIONS.items():
+            try:
+                function = getattr(library, symbol)
+            except AttributeError as error:
+                raise EngineUnavailable(
+                    f"{PACKAGE} {version} lacks the function {symbol}.",
+                    "",
+                    f"Run: pip install --force-reinstall '{PACKAGE}=={KNOWN_VERSIONS[-1]}'.",
+                ) from error
+            function.argtypes, function.restype = arguments, result
+            setattr(self, name, function)
+
+    def __getattr__(self, name: str) -> Any:  # for type checkers: set in __init__
+        raise AttributeError(name)
+
+
+_library: Library | None = None
+
+
+def start_backend(log_file: IO[str] | None = None) -> Library:
+    """Install our log callback and initialise the library. Cheap when already done."""
+    global _library
+    if log_file is not None:
+        write_log_to(log_file)
+    if _library is None:
+        library = Library()
+        library.llama_log_set(log_callback, None)
+        library.llama_backend_init()
+        _library = library
+    return _library
+
+
+def version() -> str:
+    """The version of the ik-llama-cpp-python package."""
+    return importlib.metadata.version(PACKAGE)
+
+
+class IkBinding(GGUFBinding):
+    """One GGUF file loaded by ik_llama.cpp, on the processor.
+
+    ``repack`` lays the weights out anew while they are loaded, for speed.
+    """
+
+    title = "ik_llama.cpp"
+    _decode_results: ClassVar[dict[int, DecodeResult]] = {
+        0: "ok",
+        _NO_SLOT: "no_slot",
+        _ABORTED: "aborted",
+    }
+
+    def __init__(self, path: Path, *, repack: bool = True, **options: Any) -> None:
+        self._lib = start_backend()
+        self._repack = repack
+        super().__init__(path, **options)
+
+    # Loading ---------------------------------------------------------------
+
+    def _load(self, num_cells: int) -> None:
+        parameters = self._lib.llama_model_default_params()
+        parameters.n_gpu_layers = 0
+        parameters.repack_tensors = self._repack
+        parameters.use_mmap = not self._repack
+        parameters.flash_attn = _flash_attention()
+        callback = api.llama_progress_callback(lambda _done, _data: not self._should_stop())
+        parameters.progress_callback = callback
+        self._model = self._lib.llama_model_load_from_file(
+            str(self.path).encode("utf-8"), parameters
+        )
+        if not self._model:
+            if self._should_stop():
+                raise Cancelled
+            raise self._refused()
+        self._look_at_memory()
+        if not self._open_context(num_cells):
+            raise self._refused()
+
+    def _new_context(self, num_cells: int) -> Any:
+        parameters = self._lib.llama_context_default_params()
+        parameters.n_ctx = num_cells
+        parameters.n_batch = parameters.n_ubatch = self.num_chunk
+        parameters.n_seq_max = MAX_SEQUENCES
+        parameters.n_threads = parameters.n_threads_batch = self._threads
+        parameters.flash_attn = _flash_attention()
+        return self._lib.llama_init_from_model(self._model, parameters)
+
+    def _attribute(self, token: int) -> int:
+        return int(self._lib.llama_token_get_attr(self._model, token))
+
+    def _device(self) -> str:
+        return "cpu"
+
+    # Evaluation ------------------------------------------------------------
+
+    def run_batch(self) -> int:
+        code = super().run_batch()
+        if code == _NO_SLOT:
+            # The batch needs cells in a row: close the gaps that paths have left.
+            self._lib.llama_kv_cache_defrag(self._context)
+            self._lib.llama_kv_cache_update(self._context)
+            code = super().run_batch()
+        if self._interruptible and self._should_stop():
+            return _ABORTED  # the library does not say so, and the rows are half done
+        return code
+
+    def new_sampler(self, sampling: Sampling) -> Sampler:
+        return Sampler(sampling)
+
+    def free_sampler(self, sampler: Sampler) -> None:
+        pass  # it holds nothing of the library's
+
+    def sample(self, sampler: Sampler, row: int) -> int:
+        return sampler.draw(self.logits(row))
+
+    # KV cache --------------------------------------------------------------
+
+    def copy_sequence(self, source: int, destination: int) -> None:
+        self._lib.llama_kv_cache_seq_cp(self._context, source, destination, -1, -1)
+
+    def remove_cells(self, seq_id: int, start: int) -> bool:
+        return bool(self._lib.llama_kv_cache_seq_rm(self._context, seq_id, start, -1))
+
+    def last_position(self, seq_id: int) -> int:
+        if self._lib.llama_kv_cache_seq_pos_min(self._context, seq_id) < 0:
+            return -1  # of a sequence without cells the largest position is said to be 0
+        return int(self._lib.llama_kv_cache_seq_pos_max(self._context, seq_id))
+
+    def reset(self) -> None:
+        self._lib.llama_kv_cache_clear(self._context)
+
+
+def _flash_attention() -> bool:
+    """Off, because with it forked sequences decode to garbage."""
+    return os.environ.get(_FLASH_ATTENTION) == "1"
+
+
+def load_engine(path: Path, **options: Any) -> NativeEngine:
+    """Load a GGUF file; the options are ``IkBinding``'s."""
+    return NativeEngine(IkBinding(path, **options), options.get("should_stop", lambda: False))

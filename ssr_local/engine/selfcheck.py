@@ -1,0 +1,240 @@
+"""Whether a native engine computes what it should with one file on this machine.
+
+Several sequences forked from one prompt and decoded in one batch must write what each
+writes alone from scratch; every number must be finite; and the perplexity of a fixed text
+must be llama.cpp's. Fast kernels go wrong in exactly these places, and silently.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob
+
+EngineName = Literal["llama", "ik"]
+
+SHARED_TOKENS = 16
+OWN_LENGTHS = (24, 61, 128, 230)
+"""Tokens of prompt behind which sequences are compared; the first 16 are shared."""
+
+DECODED_TOKENS = 64
+MAX_TIE_NATS = 0.25
+"""Where two tokens are so nearly as likely, rounding may decide between them."""
+
+MAX_PERPLEXITY_SHARE = 0.01
+"""Over the text's 600 tokens rounding alone moves it by 0.3 % (standard error, 1.5B, Q4_K)."""
+
+MAX_TEXT_TOKENS = 700
+
+_GREEDY = Sampling(temperature=0)
+
+_TEXT = (
+    "The harbour of the small town had two cranes, and the older one was painted green. Every"
+    " morning before six, the keeper climbed up the ladder, wiped the window of the cabin, and"
+    " counted the boats: seventeen in summer, nine or ten once the storms had begun. If a boat"
+    " carries 40 crates and the crane lifts 8 crates in 5 minutes, then unloading one boat takes"
+    " 40 / 8 * 5 = 25 minutes, and unloading three boats takes 75 minutes, which is an hour and"
+    " a quarter. In the year when the bridge was closed, the fishermen decided to share one"
+    " cart. They wrote down who owed what: Anna paid 12 coins, Boris paid 7, and Clara, who had"
+    " lent the horse, paid nothing at all. def total(coins): return sum(coins) gives 19 for the"
+    " list [12, 7, 0]. Nobody remembered later who had suggested the rule that whoever comes"
+    " last must sweep the quay, but everybody kept to it. When the lights went out, they told"
+    " the children about the whale that had once swum into the canal, turned round twice, and"
+    " left again without hurting anyone."
+    " First, we find the area of the rectangle. Its length is 12 metres and its width is 5 metres,"
+    " so the area is 12 * 5 = 60 square metres. Next, we find the perimeter: 2 * (12 + 5) = 2 * 17"
+    " = 34 metres. The diagonal follows from the theorem of Pythagoras: 12 * 12 + 5 * 5 = 144 + 25"
+    " = 169, and the square root of 169 is 13, so the diagonal is 13 metres long. A fence costs 4"
+    " euros per metre, so a fence around the garden costs 34 * 4 = 136 euros. If half of the area"
+    " is planted with grass and one third of the rest with flowers, then 30 square metres are"
+    " grass, 10 square metres are flowers, and 20 square metres are left. Let x be the number of"
+    " apples. Then 3x + 7 = 22, so 3x = 15, and therefore x = 5. To check the answer, we put it"
+    " back into the equation: 3 * 5 + 7 = 15 + 7 = 22, which is correct. The sum of the first n"
+    " natural numbers is n(n + 1) / 2. For n = 10 this gives 10 * 11 / 2 = 55. The probability of"
+    " rolling a six with a fair die is 1/6, and the probability of rolling two sixes in a row is"
+    " 1/6 * 1/6 = 1/36. The answer is 1/36."
+)
+
+
+class CheckRequest(Struct, frozen=True, kw_only=True):
+    """Which engine is checked with which file; ``threads`` 0 takes one a physical core."""
+
+    engine: EngineName
+    path: str
+    threads: int = 0
+    repack: bool = True
+    gpu_layers: int = 0
+
+
+class CheckResult(Struct, frozen=True, kw_only=True):
+    """``difference`` says what was not as it should be, "" when all was."""
+
+    difference: str = ""
+    perplexity: float | None = None
+    reference: float | None = None
+    elapsed_s: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the engine can be trusted with this file."""
+        return not self.difference
+
+
+def check(request: CheckRequest) -> CheckResult:
+    """Check one engine; to be run in a process of its own, because a library may crash."""
+    started = time.monotonic()
+    reference = None
+    if request.engine != "llama":
+        plain = CheckRequest(engine="llama", path=request.path, threads=request.threads)
+        engine = _load(plain)
+        try:
+            reference = perplexity(engine)
+        finally:
+            engine.close()
+    engine = _load(request)
+    try:
+        measured = perplexity(engine)
+        difference = perplexity_difference(measured, reference) or fork_difference(engine)
+    finally:
+        engine.close()
+    return CheckResult(
+        difference=difference,
+        perplexity=measured if math.isfinite(measured) else None,
+        reference=reference,
+        elapsed_s=time.monotonic() - started,
+    )
+
+
+def perplexity(engine: Engine) -> float:
+    """Of the fixed text; NaN when a number is not finite."""
+    engine.clear()
+    tokens = engine.tokenize(_TEXT)[:MAX_TEXT_TOKENS]
+    seq_id = engine.open(tokens[:1])
+    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens[1:], log_probs=True)])
+    engine.clear()
+    values = result.log_probs or (math.nan,)
+    if not all(math.isfinite(value) for value in values):
+        return math.nan
+    return math.exp(-math.fsum(values) / len(values))
+
+
+def perplexity_difference(measured: float, reference: float | None) -> str:
+    """What is wrong with a perplexity, "" when nothing is."""
+    if not math.isfinite(measured):
+        return "its log-probabilities are not numbers"
+    if reference is None or not math.isfinite(reference):
+        return ""
+    share = abs(measured / reference - 1)
+    if share <= MAX_PERPLEXITY_SHARE:
+        return ""
+    return (
+        f"the perplexity of a fixed text is {measured:.3f}, with llama.cpp {reference:.3f}"
+        f" ({share:.1%} apart)"
+    )
+
+
+def fork_difference(engine: Engine) -> str:
+    """Where forked, batched sequences write something else than fresh ones, "" nowhere."""
+    prompts = _prompts(engine)
+    together = _written_together(engine, prompts)
+    for prompt, written in zip(prompts, together, strict=True):
+        alone = _written_alone(engine, prompt)
+        place = next(
+            (at for at, pair in enumerate(zip(written, alone, strict=False)) if len({*pair}) > 1),
+            None,
+        )
+        if place is None:
+            continue
+        gap = _gap(engine, [*prompt, *alone[:place]], alone[place], written[place])
+        if not gap <= MAX_TIE_NATS:
+            return (
+                f"behind {len(prompt)} tokens of prompt, a sequence forked and decoded with"
+                f" {len(prompts) - 1} others left what it writes alone after {place} tokens"
+                f" (by {gap:.1f} nats)"
+            )
+    return ""
+
+
+def _prompts(engine: Engine) -> list[list[int]]:
+    """Prompts that share their beginning and go on each in another place of the text."""
+    tokens = engine.tokenize(_TEXT)
+    shared = tokens[:SHARED_TOKENS]
+    prompts = []
+    for index, length in enumerate(OWN_LENGTHS):
+        start = SHARED_TOKENS + 3 * index
+        own = itertools.islice(itertools.cycle(tokens), start, start + length - SHARED_TOKENS)
+        prompts.append([*shared, *own])
+    return prompts
+
+
+def _written_together(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    engine.clear()
+    root = engine.open(prompts[0][:SHARED_TOKENS])
+    forks = [engine.fork(root) for _ in prompts]
+    engine.extend(
+        [
+            ExtendJob(seq_id=fork, tokens=prompt[SHARED_TOKENS:])
+            for fork, prompt in zip(forks, prompts, strict=True)
+        ]
+    )
+    _write(engine, forks)
+    return [engine.tokens(fork, len(prompt)) for fork, prompt in zip(forks, prompts, strict=True)]
+
+
+def _written_alone(engine: Engine, prompt: Sequence[int]) -> list[int]:
+    engine.clear()
+    seq_id = engine.open(prompt)
+    _write(engine, [seq_id])
+    return engine.tokens(seq_id, len(prompt))
+
+
+def _write(engine: Engine, seq_ids: Sequence[int]) -> None:
+    """Greedy text on all of them; a step that ends at a blank line is followed by the next."""
+    waiting = set(seq_ids)
+    left = dict.fromkeys(seq_ids, DECODED_TOKENS)
+    while waiting or left:
+        engine.start_steps([StepJob(seq_id, left[seq_id], _GREEDY) for seq_id in sorted(waiting)])
+        waiting = set()
+        for delta in engine.decode_round():
+            left[delta.seq_id] -= delta.num_tokens
+            if delta.end is None:
+                continue
+            if left[delta.seq_id] <= 0 or delta.end != "blank_line":
+                del left[delta.seq_id]
+            else:
+                waiting.add(delta.seq_id)
+
+
+def _gap(engine: Engine, known: Sequence[int], first: int, second: int) -> float:
+    """How much likelier, in nats, the first token is than the second behind known ones."""
+    engine.clear()
+    seq_id = engine.open(known[:-1])
+    (result,) = engine.extend(
+        [ExtendJob(seq_id=seq_id, suffix=[known[-1]], candidates=[[first], [second]])]
+    )
+    if result.probe is None:
+        return math.nan
+    return abs(result.probe[0] - result.probe[1])
+
+
+def _load(request: CheckRequest) -> Engine:
+    options: dict[str, Any] = {
+        "name": Path(request.path).stem,
+        "threads": request.threads,
+        "num_cells": 1024,
+        "repack": request.repack,
+    }
+    if request.engine == "ik":
+        from ssr_local.engine import ik
+
+        return ik.load_engine(Path(request.path), **options)
+    from ssr_local.engine import llama
+
+    return llama.load_engine(Path(request.path), gpu_layers=request.gpu_layers, **options)
