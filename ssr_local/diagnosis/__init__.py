@@ -256,7 +256,9 @@ def _measure(
             measured = speeds[model.role] = measure_model(setup, model.role, picked)
             if not has_other or measured.device != "cpu":
                 continue
-            others[model.role] = measured_other(model, picked, setup, book)
+            other = measured_other(model, picked, setup, book)
+            if other is not None:
+                others[model.role] = other
         except SSRError as error:
             book.add_error(f"{model.role} run", error)
     return speeds, others

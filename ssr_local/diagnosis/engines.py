@@ -101,11 +101,19 @@ def _check(
     )
 
 
-def measured_other(model: PairModel, picked: Pick, setup: Setup, book: Book) -> ModelSpeed:
-    """The speed of the engine that is not used."""
+def measured_other(model: PairModel, picked: Pick, setup: Setup, book: Book) -> ModelSpeed | None:
+    """The speed of the engine that is not used; None where it does not run this model."""
+    assert model.header is not None
+    if model.header.architecture not in choice.KNOWN_ARCHITECTURES:
+        return None
     other: EngineName = "ik" if picked.engine == "llama" else "llama"
-    speed = measure_model(setup, model.role, Pick(engine=other, why="", repack=picked.repack))
-    found = checks.speed(model.role, speed)
     title = choice.TITLES[other]
+    try:
+        speed = measure_model(setup, model.role, Pick(engine=other, why="", repack=picked.repack))
+    except SSRError as error:
+        why = one_line(f"{error.what} {error.why}", 200)
+        book.add("speed", Finding(f"{model.role} with {title}", "warning", why))
+        return None
+    found = checks.speed(model.role, speed)
     book.add("speed", Finding(f"{model.role} with {title}", found.state, found.value))
     return speed

@@ -13,18 +13,20 @@ import importlib.util
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local import folders
 from ssr_local.engine.hardware import memory, processor_features, processor_name
-from ssr_local.engine.native import NativeEngine
 from ssr_local.engine.selfcheck import CheckRequest, CheckResult, EngineName
 from ssr_local.errors import EngineUnavailable, HelperError
 from ssr_local.gguf.header import GGUFHeader
 from ssr_local.isolation import Helper
+
+if TYPE_CHECKING:
+    from ssr_local.engine.native import NativeEngine
 
 FILE_NAME = "engine-checks.json"
 CHECK_LIMIT_S = 1800.0

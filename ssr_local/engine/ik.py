@@ -2,7 +2,7 @@
 
 A fork of llama.cpp with faster kernels for processors. Its Python package declares few of
 the C functions; ``FUNCTIONS`` declares the others. The library is an older relative: one
-unified KV cache whose batches need cells in a row, no error after an abort, and draws that
+unified KV cache that must not have gaps, no error after an abort, and draws that
 share one generator (``engine.sampler`` draws instead).
 """
 
@@ -29,6 +29,9 @@ KNOWN_VERSIONS = ("0.1.5",)
 
 # For tests: attention as it is known to go wrong with forked sequences in 0.1.5.
 _FLASH_ATTENTION = "SSR_LOCAL_TEST_IK_FLASH_ATTENTION"
+
+# One defragmentation moves at most some 50 groups of cells in a model of 28 layers.
+_MOVES_PER_CALL = 32
 
 _NO_SLOT = 1
 _ABORTED = 2
@@ -188,6 +191,7 @@ class IkBinding(GGUFBinding):
     def __init__(self, path: Path, *, repack: bool = True, **options: Any) -> None:
         self._lib = start_backend()
         self._repack = repack
+        self._num_removed = 0
         super().__init__(path, **options)
 
     # Loading ---------------------------------------------------------------
@@ -229,15 +233,24 @@ class IkBinding(GGUFBinding):
     # Evaluation ------------------------------------------------------------
 
     def run_batch(self) -> int:
+        self._close_gaps()
         code = super().run_batch()
-        if code == _NO_SLOT:
-            # The batch needs cells in a row: close the gaps that paths have left.
-            self._lib.llama_kv_cache_defrag(self._context)
-            self._lib.llama_kv_cache_update(self._context)
-            code = super().run_batch()
         if self._interruptible and self._should_stop():
             return _ABORTED  # the library does not say so, and the rows are half done
         return code
+
+    def _close_gaps(self) -> None:
+        """Move cells together before anything is written into a gap.
+
+        A batch needs cells in a row. And in 0.1.5 a token that is put into a gap is
+        evaluated without the cells behind it, and comes out wrong without a word.
+        """
+        if not self._num_removed:
+            return
+        for _ in range(self._num_removed // _MOVES_PER_CALL + 1):
+            self._lib.llama_kv_cache_defrag(self._context)
+            self._lib.llama_kv_cache_update(self._context)
+        self._num_removed = 0
 
     def new_sampler(self, sampling: Sampling) -> Sampler:
         return Sampler(sampling)
@@ -254,6 +267,7 @@ class IkBinding(GGUFBinding):
         self._lib.llama_kv_cache_seq_cp(self._context, source, destination, -1, -1)
 
     def remove_cells(self, seq_id: int, start: int) -> bool:
+        self._num_removed += max(0, self.last_position(seq_id) - start + 1)
         return bool(self._lib.llama_kv_cache_seq_rm(self._context, seq_id, start, -1))
 
     def last_position(self, seq_id: int) -> int:
@@ -263,6 +277,7 @@ class IkBinding(GGUFBinding):
 
     def reset(self) -> None:
         self._lib.llama_kv_cache_clear(self._context)
+        self._num_removed = 0
 
 
 def _flash_attention() -> bool:

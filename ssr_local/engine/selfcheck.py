@@ -177,13 +177,15 @@ def _prompts(engine: Engine) -> list[list[int]]:
 def _written_together(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     engine.clear()
     root = engine.open(prompts[0][:SHARED_TOKENS])
-    forks = [engine.fork(root) for _ in prompts]
+    ended, *forks = [engine.fork(root) for _ in range(len(prompts) + 1)]
     engine.extend(
         [
             ExtendJob(seq_id=fork, tokens=prompt[SHARED_TOKENS:])
-            for fork, prompt in zip(forks, prompts, strict=True)
+            for fork, prompt in zip((ended, *forks), (prompts[1], *prompts), strict=True)
         ]
     )
+    # A path that ends leaves a gap in the KV cache, which the others then write into.
+    engine.release(ended)
     _write(engine, forks)
     return [engine.tokens(fork, len(prompt)) for fork, prompt in zip(forks, prompts, strict=True)]
 

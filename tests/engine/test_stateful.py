@@ -14,7 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ssr_local.engine.base import ExtendJob, Sampling, StepJob
 from ssr_local.engine.native import NativeEngine
 from ssr_local.errors import DecodeError
-from tests.engine.harness import GREEDY, check_books, exact_attention, log_softmax, watched, write
+from tests.engine.harness import (
+    GREEDY,
+    HAS_IK,
+    check_books,
+    exact_attention,
+    log_softmax,
+    watched,
+    write,
+)
 from tests.engine.kits import CHAINS
 from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
 
@@ -33,23 +41,28 @@ _CACHED = tempfile.TemporaryDirectory(prefix="tiny-")
 
 
 @cache
-def engine_of(kind: str, copy: int) -> NativeEngine:
+def engine_of(kind: str, copy: int, library: str) -> NativeEngine:
     """Engines live as long as the module: an example begins with ``clear``."""
     writer = write_tiny_mamba if kind == "recurrent" else write_tiny_model
     path = Path(_CACHED.name) / f"{kind}.gguf"
     if not path.exists():
         writer(path, chains=CHAINS)
     with exact_attention():
-        return watched(path, num_cells=NUM_CELLS, max_cells=NUM_CELLS, threads=1)[0]
+        return watched(path, library=library, num_cells=NUM_CELLS, max_cells=NUM_CELLS, threads=1)[
+            0
+        ]
 
 
 class RandomCalls(RuleBasedStateMachine):
     """``lists`` is the model: each sequence's tokens, and which sequences are writing."""
 
+    library = "llama"
+
     @initialize(kind=st.sampled_from(["attention", "attention", "recurrent"]))
     def begin(self, kind: str) -> None:
-        self.kind = kind
-        self.engine = engine_of(kind, 0)
+        self.kind = kind if self.library == "llama" else "attention"
+        kind = self.kind
+        self.engine = engine_of(kind, 0, self.library)
         self.engine.clear()
         self.lists: dict[int, list[int]] = {}
         self.running: set[int] = set()
@@ -147,7 +160,7 @@ class RandomCalls(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Every sequence goes on as on an engine that never knew the others."""
-        fresh = engine_of(self.kind, 1)
+        fresh = engine_of(self.kind, 1, self.library)
         for seq_id in [*self.running]:
             self.engine.stop_step(seq_id)
         for seq_id, tokens in list(self.lists.items())[:3]:
@@ -167,13 +180,23 @@ class RandomCalls(RuleBasedStateMachine):
         return sorted(self.lists)[number % len(self.lists)]
 
 
+class RandomCallsOnIk(RandomCalls):
+    """The same on the other library."""
+
+    library = "ik"
+
+
+_settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestRandomCalls = RandomCalls.TestCase
-TestRandomCalls.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestRandomCalls.settings = _settings
+if HAS_IK:
+    TestRandomCallsOnIk = RandomCallsOnIk.TestCase
+    TestRandomCallsOnIk.settings = _settings
 
 
 def test_the_oracle_is_sound() -> None:
     """Two engines of one model read the same numbers, so that agreement means something."""
-    first, second = (engine_of("attention", copy) for copy in (0, 1))
+    first, second = (engine_of("attention", copy, "llama") for copy in (0, 1))
     first.clear()
     second.clear()
     rows = []

@@ -53,6 +53,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "draft": st.sampled_from(["one.gguf", "é"]),
     "target": st.sampled_from(["two.gguf", "three"]),
     "threads": st.integers(0, 1024),
+    "engine": st.sampled_from(["auto", "llama", "ik"]),
+    "repack": st.sampled_from(["auto", "on", "off"]),
     "gpu_layers": st.integers(-1, 100),
     "ctx": st.integers(0, 16_777_216),
 }

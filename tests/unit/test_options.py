@@ -59,6 +59,8 @@ WRONG: list[tuple[Kind, str, Any]] = [
     (EngineOptions, "pair", ""),
     (EngineOptions, "draft", 3),
     (EngineOptions, "threads", -1),
+    (EngineOptions, "engine", "vllm"),
+    (EngineOptions, "repack", "yes"),
     (EngineOptions, "gpu_layers", -2),
     (EngineOptions, "ctx", 2**40),
 ]
