@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import llama_cpp
 
@@ -26,6 +26,7 @@ from ssr_local.engine.base import ExtendJob, Sampling, StepJob
 from ssr_local.engine.binding import GGUFBinding
 from ssr_local.engine.choice import Pick, Wish, load
 from ssr_local.engine.native import BatchRow, NativeEngine
+from ssr_local.engine.selfcheck import EngineName
 from ssr_local.isolation import Helper
 from ssr_local.prompter import Prompter, shared_prefix
 from ssr_local.registry import load_registry
@@ -253,28 +254,30 @@ def compare(engines: dict[str, NativeEngine], prompt: Sequence[int], repeats: in
 
 
 def report_comparison(table: Table, as_json: bool, model: str) -> None:
-    first, *others = table
-    ratios = {}
-    for other in others:
-        ratios["prefill_ratio"] = round(
-            table[other]["prefill_244"] / table[first]["prefill_244"], 3
-        )
-        ratios["decode5_ratio"] = round(table[other]["decode_5"] / table[first]["decode_5"], 3)
+    first, second = list(table)[:2]
+    ratios = {
+        "prefill_ratio": round(table[second]["prefill_244"] / table[first]["prefill_244"], 3),
+        "decode5_ratio": round(table[second]["decode_5"] / table[first]["decode_5"], 3),
+    }
     if as_json:
         print(json.dumps({"model": model, "tokens_per_s": table} | ratios))
         return
     print(f"{model}, tokens per second")
     for name, row in table.items():
-        print(f"  {name:6}" + "".join(f"  {what} {rate:.1f}" for what, rate in row.items()))
+        print(f"  {name:9}" + "".join(f"  {what} {rate:.1f}" for what, rate in row.items()))
     for what, ratio in ratios.items():
-        print(f"  {what}, {others[0]} over {first}: {ratio:.2f}")
+        print(f"  {what}, {second} over {first}: {ratio:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="default: the default pair's target")
     parser.add_argument("--engine", choices=("llama", "ik"), default="llama")
-    parser.add_argument("--compare", help="time these engines in turns instead: llama,ik")
+    parser.add_argument(
+        "--compare",
+        metavar="NAMES",
+        help="time these in turns instead: llama,ik; ik:off is ik without repacked weights",
+    )
     parser.add_argument("--repack", choices=("on", "off"), default="on")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=20, help="decode rounds measured")
@@ -286,8 +289,11 @@ def main() -> None:
     name = arguments.model or registry.pair("default").target
     path = ensure_model(registry.model(name))
 
-    def opened(engine: Any) -> NativeEngine:
-        picked = Pick(engine=engine, why="", repack=arguments.repack == "on")
+    def opened(engine: str) -> NativeEngine:
+        library, _, repack = engine.partition(":")
+        picked = Pick(
+            engine=cast(EngineName, library), why="", repack=(repack or arguments.repack) == "on"
+        )
         wish = Wish(threads=arguments.threads, gpu_layers=0)
         return load(picked, path, wish, name=name, num_cells=4096)
 

@@ -177,7 +177,7 @@ class Flops(Struct, frozen=True):
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):
-    """A loaded model as a run's result names it."""
+    """A loaded model as a run's result names it; ``engine`` is the library and its version."""
 
     name: str
     file: str
@@ -186,6 +186,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     num_vocab: int
     num_ctx: int
     device: str
+    engine: str = ""
     kv_bytes: int = 0
 
 

@@ -23,7 +23,7 @@ from ssr_local.events import (
     VotesCounted,
 )
 from ssr_local.options import VERIFIED_METHODS
-from ssr_local.records import RunResult, VoteGroup
+from ssr_local.records import ModelInfo, RunResult, VoteGroup
 
 _END_WORDS = {
     "answered": "answer",
@@ -57,7 +57,7 @@ class LineView:
             self._line(f"Loading {clean(event.name)} ({event.role}) ...", dim=True)
         elif isinstance(event, ModelLoaded):
             self._line(
-                f"  ready after {event.elapsed_s:.1f} s on {clean(event.info.device)}", dim=True
+                f"  ready after {event.elapsed_s:.1f} s on {clean(_place(event.info))}", dim=True
             )
         elif isinstance(event, RunStarted):
             self._verified = event.options.get("method") in VERIFIED_METHODS
@@ -149,6 +149,10 @@ def _options(event: RunStarted) -> str:
     if options.get("method") in VERIFIED_METHODS:
         shown.append(f"verifier {options.get('verifier')}")
     return one_line(", ".join([*shown, f"seed {options.get('seed')}"]))
+
+
+def _place(info: ModelInfo) -> str:
+    return f"{info.device}, {info.engine}" if info.engine else info.device
 
 
 def _body(text: str) -> str:

@@ -120,6 +120,10 @@ class GGUFBinding(ABC):
         """The token's attribute bits."""
 
     @abstractmethod
+    def _version(self) -> str:
+        """The version of the library's package."""
+
+    @abstractmethod
     def _device(self) -> str:
         """Where the model runs, in words."""
 
@@ -231,6 +235,7 @@ class GGUFBinding(ABC):
             num_vocab=self._num_vocab,
             num_ctx=self.num_cells,
             device=self._device(),
+            engine=f"{self.title} {self._version()}",
             kv_bytes=estimate_kv_bytes(self._header, self.num_cells),
         )
         template = self._lib.llama_model_chat_template(self._model, None)

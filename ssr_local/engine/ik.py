@@ -28,7 +28,7 @@ KNOWN_VERSIONS = ("0.1.5",)
 """The struct layouts are the package's own and change with it; these were looked at."""
 
 # For tests: attention as it is known to go wrong with forked sequences in 0.1.5.
-_FLASH_ATTENTION = "SSR_LOCAL_TEST_IK_FLASH_ATTENTION"
+_FLASH_ATTENTION = "IK_FLASH_ATTENTION_FOR_TESTS"
 
 # One defragmentation moves at most some 50 groups of cells in a model of 28 layers.
 _MOVES_PER_CALL = 32
@@ -226,6 +226,9 @@ class IkBinding(GGUFBinding):
 
     def _attribute(self, token: int) -> int:
         return int(self._lib.llama_token_get_attr(self._model, token))
+
+    def _version(self) -> str:
+        return version()
 
     def _device(self) -> str:
         return "cpu"

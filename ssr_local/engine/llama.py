@@ -218,6 +218,9 @@ class LlamaBinding(GGUFBinding):
     def _attribute(self, token: int) -> int:
         return int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
 
+    def _version(self) -> str:
+        return version()
+
     def _device(self) -> str:
         gpus = [device for device in devices() if device.kind in ("gpu", "igpu")]
         if self.gpu_layers == 0 or not gpus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -139,3 +140,29 @@ def test_interrupted_command_ends_in_time_with_what_there_was(
     result = json.loads(output)
     assert result["status"] == "cancelled"
     assert any(path["steps"] for path in result["paths"])
+
+
+needs_ik = pytest.mark.skipif(
+    importlib.util.find_spec("ik_llama_cpp") is None, reason="needs the extra ik"
+)
+
+
+@needs_ik
+def test_the_faster_engine_runs_where_it_has_proved_itself(solver: Solver) -> None:
+    result = solver.solve("What is 12 + 35?", method="draft", seed=1)
+    assert result.models.draft is not None
+    assert result.models.draft.engine.startswith("ik_llama.cpp")
+
+
+@needs_ik
+def test_a_broken_library_is_caught_and_the_run_goes_on_with_llama(
+    default_pair: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IK_FLASH_ATTENTION_FOR_TESTS", "1")
+    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path))
+    with Solver() as broken:
+        result = broken.solve("What is 12 + 35?", method="draft", seed=1)
+    assert any("failed its self-check" in notice for notice in result.notices)
+    assert result.models.draft is not None
+    assert result.models.draft.engine.startswith("llama.cpp")
+    assert result.status == "answered"
