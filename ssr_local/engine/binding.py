@@ -63,7 +63,7 @@ class GGUFBinding(ABC):
     ``ModelUnusableError`` when the library refuses it.
     """
 
-    title: ClassVar[str]
+    title: ClassVar[str] = ""
     """What the library calls itself."""
 
     _lib: Any

@@ -1,7 +1,7 @@
 """The loop every native engine shares: batches, positions, cancel, UTF-8, usage.
 
-A binding (``engine/llama.py``) brings the library's calls; nothing here knows which
-library it is.
+A binding (``engine/llama.py``, ``engine/ik.py``) brings the library's calls; nothing here
+knows which library it is.
 
 One invariant carries the design: a sequence is a list of known tokens of which the KV
 cache holds at most all but the last. The tokens not yet in the cache are *pending*. So
@@ -14,7 +14,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from ssr_local.engine.base import (
     Cancelled,
@@ -63,6 +63,7 @@ class Binding(Protocol):
     last bits of the results.
     """
 
+    title: ClassVar[str]
     info: ModelInfo
     vocabulary: Vocabulary
     chat_template: str | None
@@ -345,7 +346,7 @@ class NativeEngine:
         if not self._decode([row for row, _ in batch]):
             raise DecodeError(
                 "The KV cache has no room although the books say so.",
-                "llama.cpp found no slot for a batch that should fit.",
+                f"{self._binding.title} found no slot for a batch that should fit.",
                 "Give a larger --ctx, and please report this.",
             )
         self._prefilled += len(batch)
@@ -376,7 +377,7 @@ class NativeEngine:
                 self._check_cancelled()
             raise DecodeError(
                 f"{self.info.name}: the model could not be evaluated.",
-                f"llama.cpp reported a decode that {result}.",
+                f"{self._binding.title} reported a decode that {result}.",
                 "See the log for its own words; a smaller --ctx or --gpu-layers may help.",
             )
         for row in rows:
