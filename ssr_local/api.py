@@ -202,14 +202,14 @@ class Solver:
     def _model_file(self, role: Author) -> ModelFile:
         if self._is_demo:
             return ModelFile(name=getattr(self._pair, role), path="")
-        from ssr_local.download import ensure_model, file_sha256
+        from ssr_local.download import ensure_model, file_sha256, known_sha256
 
         (spec,) = self._specs([role])
         path = ensure_model(spec, on_progress=self._progress, on_notice=self._on_notice)
         return ModelFile(
             name=spec.name,
             path=str(path),
-            sha256=file_sha256(spec),
+            sha256=file_sha256(spec) or known_sha256(spec),
             num_parameters=spec.parameters,
         )
 

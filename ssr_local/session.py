@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -84,7 +84,7 @@ def load_native(
     """Load a GGUF file with the engine the options ask for; one not checked is not taken."""
     picked = pick_engine(file, setup.engine)
     if picked.unchecked:
-        picked = msgspec.structs.replace(picked, engine="llama")
+        picked = msgspec.structs.replace(picked, engine="llama", unchecked=False)
     return load_picked(picked, file, setup, should_stop)
 
 
@@ -188,34 +188,37 @@ class Session:
             return
         file = self._setup.models[role]
         yield ModelLoading(role=role, name=file.name)
-        if self._load is load_native:
-            yield from self._checked(file)
+        picked = (yield from self._picked(file)) if self._load is load_native else None
         started = time.monotonic()
-        engine = self._load(role, file, self._setup, self._should_stop)
+        if picked is None:
+            engine = self._load(role, file, self._setup, self._should_stop)
+        else:
+            engine = load_picked(picked, file, self._setup, self._should_stop)
         self._engines[role] = engine
         yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
 
-    def _checked(self, file: ModelFile) -> Iterator[AnyEvent]:
-        """Let an engine prove itself with a file that it has not met here before."""
+    def _picked(self, file: ModelFile) -> Generator[AnyEvent, None, choice.Pick]:
+        """The engine for a file; one that has not met it here before proves itself first."""
         picked = pick_engine(file, self._setup.engine)
         if not picked.unchecked:
-            return
+            return picked
         title = choice.TITLES[picked.engine]
         yield Notice(
             message=f"{title} is checked with {file.name} first, once on this machine;"
             " that takes about as long as a short problem."
         )
         path = Path(file.path)
-        choice.run_check(
+        result = choice.run_check(
             picked.engine,
             path,
-            read_header(path),
             file.sha256,
             wish_of(self._setup.engine),
+            repack=picked.repack,
             should_stop=self._should_stop,
         )
         if self._should_stop():
             raise Cancelled
+        return choice.after_check(picked, result)
 
     def _run(
         self,

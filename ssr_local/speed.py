@@ -23,7 +23,7 @@ import msgspec
 
 from ssr_local.display import one_line
 from ssr_local.engine.base import Engine, Sampling, StepJob
-from ssr_local.engine.choice import Pick, ik_obstacle
+from ssr_local.engine.choice import PACKAGES, TITLES, Pick, ik_obstacle
 from ssr_local.engine.devices import Device, physical_cores
 from ssr_local.errors import EngineCrashed, EngineError, SSRError
 from ssr_local.process import (
@@ -161,7 +161,7 @@ def _ask(request: Describe | Measure, expected: type[_T], limit_s: float) -> _T:
                     "Close other programs, or take a smaller model.",
                 )
             if frame is None:
-                raise _crashed(process, log)
+                raise _crashed(process, log, request)
         finally:
             process.kill()
             process.wait()
@@ -192,7 +192,10 @@ def _answer_within(
         watchdog.cancel()
 
 
-def _crashed(process: subprocess.Popen[bytes], log: IO[bytes]) -> EngineCrashed:
+def _crashed(
+    process: subprocess.Popen[bytes], log: IO[bytes], request: Describe | Measure
+) -> EngineCrashed:
+    engine = request.picked.engine if isinstance(request, Measure) else "llama"
     try:
         code = process.wait(_EXIT_LIMIT_S)  # its pipe has ended, so it is about to
     except subprocess.TimeoutExpired:
@@ -200,16 +203,19 @@ def _crashed(process: subprocess.Popen[bytes], log: IO[bytes]) -> EngineCrashed:
         code = process.wait()
     tail = _tail(log)
     last_words = f" Its last words: {' / '.join(tail)}" if tail else ""
-    next_step = "Try again; if it stays so, reinstall llama-cpp-python."
+    next_step = f"Try again; if it stays so, reinstall {PACKAGES[engine]}."
     why = f"It was killed by signal {-code}." if code < 0 else f"It ended with exit code {code}."
     if code in _ILLEGAL_INSTRUCTION:
         why = "It used an instruction that this processor does not have."
-        next_step = "Rebuild llama-cpp-python on this machine."
+        next_step = f"Rebuild {PACKAGES[engine]} on this machine."
     elif code == _KILLED:
         why = "It was killed, perhaps because the memory ran out."
         next_step = "Close other programs, or take a smaller model or a smaller --ctx."
     return EngineCrashed(
-        "The process that runs llama.cpp has ended.", why + last_words, next_step, log_tail=tail
+        f"The process that runs {TITLES[engine]} has ended.",
+        why + last_words,
+        next_step,
+        log_tail=tail,
     )
 
 

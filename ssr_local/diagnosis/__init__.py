@@ -1,7 +1,7 @@
 """What ``ssr-local doctor`` does: gather the facts of this machine, have them judged, report.
 
 Whatever can end a process, llama.cpp above all, is asked in a child (``speed``). Nothing is
-fetched, hashed or written.
+fetched; nothing is hashed or written but the outcome of a self-check that was asked for.
 """
 
 from __future__ import annotations

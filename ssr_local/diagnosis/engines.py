@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
 
 from ssr_local.config import Settings
@@ -9,7 +10,7 @@ from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
 from ssr_local.diagnosis.pair_facts import PairModel
 from ssr_local.display import one_line
-from ssr_local.download import file_sha256
+from ssr_local.download import file_sha256, verified_path
 from ssr_local.engine import choice
 from ssr_local.engine.choice import Pick
 from ssr_local.engine.selfcheck import EngineName
@@ -48,14 +49,15 @@ def look_at_choice(
         try:
             if with_check:
                 names: tuple[EngineName, ...] = ("llama",) if missing else ("llama", "ik")
+                repack = settings.engine.repack != "off"
                 for name in names:
-                    _check(model, name, settings, book, on_progress)
+                    _check(model, name, settings, repack, book, on_progress)
             picked = choice.pick(
                 model.header,
                 file_sha256(model.spec),
                 wish_of(settings.engine),
                 has_gpu=bool(checks.usable_gpus(engine)),
-                obstacle=lambda: missing,
+                obstacle=missing,
             )
         except SSRError as error:
             book.add_error(f"{model.role} engine", error)
@@ -69,7 +71,9 @@ def _choice(model: PairModel, picked: Pick, missing: str) -> Finding:
     why = "to be checked in the first run" if picked.unchecked else picked.why
     value = f"{choice.TITLES[picked.engine]}: {one_line(why)}"
     advice = ""
-    if picked.engine == "llama" and missing.endswith("not installed"):
+    if picked.note:
+        advice = "Try another version of the engine's package, then --self-check."
+    elif missing and picked.why == missing and platform.machine().lower() in ("x86_64", "amd64"):
         advice = f"On a processor ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
     return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
 
@@ -78,21 +82,33 @@ def _check(
     model: PairModel,
     name: EngineName,
     settings: Settings,
+    repack: bool,
     book: Book,
     on_progress: Callable[[str], None],
 ) -> None:
-    assert model.header is not None
     shown = one_line(model.spec.name, _NAME_CHARS)
     on_progress(f"Checking {choice.TITLES[name]} with the {model.role}, {shown} ...")
+    verified_path(model.spec)  # the verdict is remembered for this very file
     result = choice.run_check(
-        name, model.here.path, model.header, file_sha256(model.spec), wish_of(settings.engine)
+        name,
+        model.here.path,
+        file_sha256(model.spec),
+        wish_of(settings.engine),
+        repack=repack,
     )
     words = f"{choice.TITLES[name]} "
     if result.passed:
         value = f"{words}passed in {result.elapsed_s:.0f} s, perplexity {result.perplexity:.3f}"
         book.add("engine", Finding(f"{model.role} self-check", "ok", value))
         return
-    advice = "Reinstall the engine's package; runs use the other engine meanwhile."
+    if result.obstacle:
+        value = f"{words}could not be checked: {result.obstacle}"
+        book.add("engine", Finding(f"{model.role} self-check", "warning", value, "Try again."))
+        return
+    advice = {
+        "ik": "Runs use llama.cpp meanwhile.",
+        "llama": "Do not trust its answers. Build llama-cpp-python again, or try --engine ik.",
+    }[name]
     book.add(
         "engine",
         Finding(

@@ -82,7 +82,7 @@ def file_sha256(spec: ModelSpec) -> str | None:
     path = local_path(spec)
     stamp = stamps.stamp_of(path)
     fits = stamp is not None and path.is_file() and stamp.fits(path)
-    return stamp.sha256 if stamp is not None and fits else known_sha256(spec)
+    return stamp.sha256 if stamp is not None and fits else None
 
 
 def is_present(spec: ModelSpec) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from ssr_local.engine.hardware import memory, processor_features, processor_name
 from ssr_local.engine.selfcheck import CheckRequest, CheckResult, EngineName
 from ssr_local.errors import EngineUnavailable, HelperError
 from ssr_local.gguf.header import GGUFHeader
-from ssr_local.isolation import Helper
+from ssr_local.isolation import Helper, HelperDied
 
 if TYPE_CHECKING:
     from ssr_local.engine.native import NativeEngine
@@ -34,6 +35,14 @@ CHECK_LIMIT_S = 1800.0
 
 TITLES: dict[EngineName, str] = {"llama": "llama.cpp", "ik": "ik_llama.cpp"}
 PACKAGES: dict[EngineName, str] = {"llama": "llama-cpp-python", "ik": "ik-llama-cpp-python"}
+KNOWN_IK_VERSIONS = ("0.1.5",)
+"""The struct layouts are the package's own and change with it; these were looked at."""
+
+FLASH_ATTENTION = "IK_FLASH_ATTENTION_FOR_TESTS"
+"""For tests: attention as it is known to go wrong with forked sequences in ik 0.1.5."""
+
+CHECK_VERSION = 2
+_CRASHES = (4, 6, 7, 8, 11)  # illegal instruction, abort, bus error, arithmetic, segmentation
 INSTALL_IK = "pip install 'ssr-local[ik]'"
 
 # Architectures that the fork has, by what it says of itself, and that keep an ordinary KV
@@ -82,66 +91,93 @@ def pick(
     wish: Wish,
     *,
     has_gpu: bool,
-    obstacle: Callable[[], str] | None = None,
+    obstacle: str | None = None,
 ) -> Pick:
     """The engine for a file, as far as is known now.
 
-    ``obstacle`` says why ik_llama.cpp cannot be used at all, ``ik_obstacle`` by default.
+    ``obstacle`` says why ik_llama.cpp cannot be used at all; None: ``ik_obstacle()`` does.
     Raises ``EngineUnavailable`` when the user insists on one that cannot be had.
     """
     repack = _repacks(wish, header)
     if wish.engine == "llama":
-        return Pick(engine="llama", why="asked for", repack=repack)
-    missing = (obstacle or ik_obstacle)()
+        return _llama("asked for", sha256, repack)
+    missing = ik_obstacle() if obstacle is None else obstacle
     if wish.engine == "ik" and missing:
         raise EngineUnavailable(
             "The engine ik cannot be used.", f"{missing}.", f"Run: {INSTALL_IK}, or --engine auto."
         )
-    against = missing or _unsuitable(header, wish, has_gpu)
+    against = _unsuitable(header, wish, has_gpu) or missing
     if wish.engine == "auto" and against:
-        return Pick(engine="llama", why=against, repack=repack)
-    verdict = known_verdict("ik", header, sha256, repack)
+        return _llama(against, sha256, repack)
+    verdict = known_verdict("ik", sha256, repack)
     if verdict is None:
         return Pick(engine="ik", why="not checked yet", repack=repack, unchecked=True)
     if verdict.difference:
-        why = f"{TITLES['ik']} failed its self-check with this file: {verdict.difference}"
-        return Pick(engine="llama", why=why, repack=repack, note=f"{why}. llama.cpp is used.")
+        return _llama(
+            f"{TITLES['ik']} failed its self-check with this file: {verdict.difference}",
+            sha256,
+            repack,
+            explain=True,
+        )
     return Pick(engine="ik", why="it passed its self-check with this file", repack=repack)
 
 
+def after_check(picked: Pick, result: CheckResult) -> Pick:
+    """What follows from the check of an engine that was picked and not checked yet."""
+    if result.passed:
+        return msgspec.structs.replace(picked, unchecked=False, why="it passed its self-check")
+    found = f"failed its self-check with this file: {result.difference}"
+    if result.obstacle:
+        found = f"could not be checked: {result.obstacle}"
+    why = f"{TITLES[picked.engine]} {found}"
+    return Pick(
+        engine="llama", why=why, repack=picked.repack, note=f"{why}. {TITLES['llama']} is used."
+    )
+
+
+def _llama(why: str, sha256: str | None, repack: bool, *, explain: bool = False) -> Pick:
+    note = f"{why}. {TITLES['llama']} is used." if explain else ""
+    verdict = known_verdict("llama", sha256, repack)
+    if verdict is not None and verdict.difference:
+        note += (
+            f" {TITLES['llama']} failed its self-check with this file: {verdict.difference}."
+            " Do not trust its answers."
+        )
+    return Pick(engine="llama", why=why, repack=repack, note=note.strip())
+
+
 def ik_obstacle() -> str:
-    """Why ik_llama.cpp cannot be used at all, "" when it can."""
+    """Why ik_llama.cpp cannot be used at all, "" when nothing is known against it.
+
+    The library is not loaded for this: a check in a process of its own does that first.
+    """
     if importlib.util.find_spec("ik_llama_cpp") is None:
         return f"{PACKAGES['ik']} is not installed"
+    version = _version("ik")
+    if version not in KNOWN_IK_VERSIONS:
+        known = ", ".join(KNOWN_IK_VERSIONS)
+        return f"{PACKAGES['ik']} {version} is not a version this program knows ({known})"
     features = processor_features()
     if features and not {"avx2", "neon"} & {feature.lower() for feature in features}:
         return f"{PACKAGES['ik']} needs AVX2, which this processor does not have"
-    try:
-        from ssr_local.engine.ik import start_backend
-
-        start_backend()
-    except EngineUnavailable as error:
-        return error.what.rstrip(".")
-    except Exception as error:  # noqa: BLE001 - a damaged installation fails in any way there is
-        return f"{PACKAGES['ik']} cannot be loaded ({type(error).__name__}: {error})"
     return ""
 
 
 def run_check(
     engine: EngineName,
     path: Path,
-    header: GGUFHeader,
     sha256: str | None,
     wish: Wish,
     *,
+    repack: bool,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CheckResult:
     """Check an engine with a file, in a process of its own, and remember the outcome.
 
-    A check that was stopped proves nothing and is not remembered; one that crashed or
-    never ended has failed.
+    Only what says something about the engine is remembered, and only of a file whose hash
+    is known: a crash inside the library does; a check that was stopped, took too long or was
+    killed from outside does not.
     """
-    repack = _repacks(wish, header)
     request = CheckRequest(
         engine=engine,
         path=str(path),
@@ -158,34 +194,40 @@ def run_check(
                 type=CheckResult,
                 should_stop=should_stop,
             )
+        except HelperDied as error:
+            words = f"{error.what} {error.why}".strip().rstrip(".")
+            crashed = any(f"signal {number}" in words for number in _CRASHES)
+            result = CheckResult(
+                difference=words if crashed else "", obstacle="" if crashed else words
+            )
         except HelperError as error:
-            result = CheckResult(difference=f"{error.what} {error.why}".strip().rstrip("."))
-    if not should_stop():
+            result = CheckResult(obstacle=f"{error.what} {error.why}".strip().rstrip("."))
+    if sha256 is not None and not result.obstacle and not should_stop():
         _remember(
-            _key(engine, header, sha256, repack),
-            Verdict(difference=result.difference, at=time.time()),
+            _key(engine, sha256, repack), Verdict(difference=result.difference, at=time.time())
         )
     return result
 
 
-def known_verdict(
-    engine: EngineName, header: GGUFHeader, sha256: str | None, repack: bool
-) -> Verdict | None:
+def known_verdict(engine: EngineName, sha256: str | None, repack: bool) -> Verdict | None:
     """What is remembered of an engine with this file on this machine."""
-    return _load().get(_key(engine, header, sha256, repack))
+    return _load().get(_key(engine, sha256, repack)) if sha256 else None
 
 
 def load(chosen: Pick, path: Path, wish: Wish, **options: Any) -> NativeEngine:
     """Load a file with the engine that was picked; the options are the bindings'."""
-    options |= {"threads": wish.threads, "repack": chosen.repack}
+    options |= {
+        "notes": (chosen.note,) if chosen.note else (),
+        "threads": wish.threads,
+        "repack": chosen.repack,
+    }
     if chosen.engine == "ik":
         from ssr_local.engine import ik
 
         return ik.load_engine(path, **options)
     from ssr_local.engine import llama
 
-    notes = (chosen.note,) if chosen.note else ()
-    return llama.load_engine(path, gpu_layers=wish.gpu_layers, notes=notes, **options)
+    return llama.load_engine(path, gpu_layers=wish.gpu_layers, **options)
 
 
 def _unsuitable(header: GGUFHeader, wish: Wish, has_gpu: bool) -> str:
@@ -202,10 +244,15 @@ def _repacks(wish: Wish, header: GGUFHeader) -> bool:
     return wish.repack == "on"
 
 
-def _key(engine: EngineName, header: GGUFHeader, sha256: str | None, repack: bool) -> str:
-    version = importlib.metadata.version(PACKAGES[engine])
-    file = sha256 or f"{header.title}/{header.file_bytes}"
-    return "|".join((file, engine, version, "repacked" if repack else "as it is", processor_name()))
+def _key(engine: EngineName, sha256: str, repack: bool) -> str:
+    """All that a verdict depends on: the reference's version and the check's own too."""
+    parts = [sha256, engine, _version(engine), "repacked" if repack else "as it is"]
+    parts += [processor_name(), f"llama {_version('llama')}", f"check {CHECK_VERSION}"]
+    return "|".join([*parts, *([FLASH_ATTENTION] if os.environ.get(FLASH_ATTENTION) else [])])
+
+
+def _version(engine: EngineName) -> str:
+    return importlib.metadata.version(PACKAGES[engine])
 
 
 def _remember(key: str, verdict: Verdict) -> None:
@@ -220,5 +267,5 @@ def _load() -> dict[str, Verdict]:
     try:
         raw = (folders.cache_dir() / FILE_NAME).read_bytes()
         return msgspec.json.decode(raw, type=dict[str, Verdict])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # not there, or damaged
         return {}

@@ -18,20 +18,16 @@ from ik_llama_cpp import _ctypes_api as api
 
 from ssr_local.engine.base import Cancelled, Sampling
 from ssr_local.engine.binding import ABORT_CALLBACK, MAX_SEQUENCES, GGUFBinding
+from ssr_local.engine.choice import FLASH_ATTENTION, KNOWN_IK_VERSIONS
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.engine.native import DecodeResult, NativeEngine
 from ssr_local.engine.sampler import Sampler
 from ssr_local.errors import EngineUnavailable
 
 PACKAGE = "ik-llama-cpp-python"
-KNOWN_VERSIONS = ("0.1.5",)
-"""The struct layouts are the package's own and change with it; these were looked at."""
-
-# For tests: attention as it is known to go wrong with forked sequences in 0.1.5.
-_FLASH_ATTENTION = "IK_FLASH_ATTENTION_FOR_TESTS"
-
-# One defragmentation moves at most some 50 groups of cells in a model of 28 layers.
-_MOVES_PER_CALL = 32
+# One defragmentation moves about 1300 / layers groups of cells at most, llama.cpp's of that
+# time; this is less, and calls with nothing to move cost next to nothing.
+_MOVES_TIMES_LAYERS = 900
 
 _NO_SLOT = 1
 _ABORTED = 2
@@ -130,11 +126,11 @@ class Library:
 
     def __init__(self) -> None:
         version = importlib.metadata.version(PACKAGE)
-        if version not in KNOWN_VERSIONS:
+        if version not in KNOWN_IK_VERSIONS:
             raise EngineUnavailable(
                 f"{PACKAGE} {version} is not a version this program knows.",
-                f"Its structures may be laid out differently than in {', '.join(KNOWN_VERSIONS)}.",
-                f"Run: pip install '{PACKAGE}=={KNOWN_VERSIONS[-1]}', or use --engine llama.",
+                f"Its structures may not be those of {', '.join(KNOWN_IK_VERSIONS)}.",
+                f"Run: pip install '{PACKAGE}=={KNOWN_IK_VERSIONS[-1]}', or use --engine llama.",
             )
         # Function objects of our own: the package's declarations stay as they are.
         library = ctypes.CDLL(api._lib._name)
@@ -145,7 +141,7 @@ class Library:
                 raise EngineUnavailable(
                     f"{PACKAGE} {version} lacks the function {symbol}.",
                     "",
-                    f"Run: pip install --force-reinstall '{PACKAGE}=={KNOWN_VERSIONS[-1]}'.",
+                    f"Run: pip install --force-reinstall '{PACKAGE}=={KNOWN_IK_VERSIONS[-1]}'.",
                 ) from error
             function.argtypes, function.restype = arguments, result
             setattr(self, name, function)
@@ -250,7 +246,8 @@ class IkBinding(GGUFBinding):
         """
         if not self._num_removed:
             return
-        for _ in range(self._num_removed // _MOVES_PER_CALL + 1):
+        moves_per_call = max(1, _MOVES_TIMES_LAYERS // max(1, self._header.num_layers))
+        for _ in range(self._num_removed // moves_per_call + 1):
             self._lib.llama_kv_cache_defrag(self._context)
             self._lib.llama_kv_cache_update(self._context)
         self._num_removed = 0
@@ -285,7 +282,7 @@ class IkBinding(GGUFBinding):
 
 def _flash_attention() -> bool:
     """Off, because with it forked sequences decode to garbage."""
-    return os.environ.get(_FLASH_ATTENTION) == "1"
+    return os.environ.get(FLASH_ATTENTION) == "1"
 
 
 def load_engine(path: Path, **options: Any) -> NativeEngine:

@@ -11,9 +11,11 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob
@@ -24,7 +26,9 @@ SHARED_TOKENS = 16
 OWN_LENGTHS = (24, 61, 128, 230)
 """Tokens of prompt behind which sequences are compared; the first 16 are shared."""
 
-DECODED_TOKENS = 64
+DECODED_TOKENS = (24, 40)
+"""Before and behind the end of another path, which leaves gaps between their KV cells."""
+
 MAX_TIE_NATS = 0.25
 """Where two tokens are so nearly as likely, rounding may decide between them."""
 
@@ -74,9 +78,13 @@ class CheckRequest(Struct, frozen=True, kw_only=True):
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
-    """``difference`` says what was not as it should be, "" when all was."""
+    """``difference`` says what was not as it should be, "" when all was.
+
+    ``obstacle`` says why nothing could be found out, "" when it could.
+    """
 
     difference: str = ""
+    obstacle: str = ""
     perplexity: float | None = None
     reference: float | None = None
     elapsed_s: float = 0.0
@@ -84,7 +92,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     @property
     def passed(self) -> bool:
         """Whether the engine can be trusted with this file."""
-        return not self.difference
+        return not (self.difference or self.obstacle)
 
 
 def check(request: CheckRequest) -> CheckResult:
@@ -92,7 +100,7 @@ def check(request: CheckRequest) -> CheckResult:
     started = time.monotonic()
     reference = None
     if request.engine != "llama":
-        plain = CheckRequest(engine="llama", path=request.path, threads=request.threads)
+        plain = msgspec.structs.replace(request, engine="llama")
         engine = _load(plain)
         try:
             reference = perplexity(engine)
@@ -129,8 +137,10 @@ def perplexity_difference(measured: float, reference: float | None) -> str:
     """What is wrong with a perplexity, "" when nothing is."""
     if not math.isfinite(measured):
         return "its log-probabilities are not numbers"
-    if reference is None or not math.isfinite(reference):
+    if reference is None:
         return ""
+    if not math.isfinite(reference):
+        return "llama.cpp's own log-probabilities are not numbers"
     share = abs(measured / reference - 1)
     if share <= MAX_PERPLEXITY_SHARE:
         return ""
@@ -147,19 +157,27 @@ def fork_difference(engine: Engine) -> str:
     for prompt, written in zip(prompts, together, strict=True):
         alone = _written_alone(engine, prompt)
         place = next(
-            (at for at, pair in enumerate(zip(written, alone, strict=False)) if len({*pair}) > 1),
-            None,
+            (at for at, pair in enumerate(zip_longest(written, alone)) if len({*pair}) > 1), None
         )
         if place is None:
             continue
-        gap = _gap(engine, [*prompt, *alone[:place]], alone[place], written[place])
+        both = [_tokens_at(engine, tokens, place) for tokens in (alone, written)]
+        gap = _gap(engine, [*prompt, *alone[:place]], *both)
         if not gap <= MAX_TIE_NATS:
             return (
                 f"behind {len(prompt)} tokens of prompt, a sequence forked and decoded with"
-                f" {len(prompts) - 1} others left what it writes alone after {place} tokens"
+                f" {len(prompts)} others left what it writes alone after {place} tokens"
                 f" (by {gap:.1f} nats)"
             )
     return ""
+
+
+def _tokens_at(engine: Engine, tokens: Sequence[int], place: int) -> list[int]:
+    """The token at a place; where the text has ended, those that may have ended it."""
+    if place < len(tokens):
+        return [tokens[place]]
+    ends = [engine.tokenize(text, special=True) for text in engine.vocabulary.special_texts]
+    return sorted({ids[0] for ids in ends if len(ids) == 1})
 
 
 def _prompts(engine: Engine) -> list[list[int]]:
@@ -184,42 +202,50 @@ def _written_together(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[
             for fork, prompt in zip((ended, *forks), (prompts[1], *prompts), strict=True)
         ]
     )
-    # A path that ends leaves a gap in the KV cache, which the others then write into.
+    before, behind = DECODED_TOKENS
+    going_on = _write(engine, [ended, *forks], before)
     engine.release(ended)
-    _write(engine, forks)
+    _write(engine, [fork for fork in forks if fork in going_on], behind)
     return [engine.tokens(fork, len(prompt)) for fork, prompt in zip(forks, prompts, strict=True)]
 
 
 def _written_alone(engine: Engine, prompt: Sequence[int]) -> list[int]:
     engine.clear()
     seq_id = engine.open(prompt)
-    _write(engine, [seq_id])
+    for num_tokens in DECODED_TOKENS:
+        if not _write(engine, [seq_id], num_tokens):
+            break
     return engine.tokens(seq_id, len(prompt))
 
 
-def _write(engine: Engine, seq_ids: Sequence[int]) -> None:
-    """Greedy text on all of them; a step that ends at a blank line is followed by the next."""
-    waiting = set(seq_ids)
-    left = dict.fromkeys(seq_ids, DECODED_TOKENS)
-    while waiting or left:
+def _write(engine: Engine, seq_ids: Sequence[int], num_tokens: int) -> set[int]:
+    """Greedy text on all of them, over the ends of steps; those whose text has not ended."""
+    waiting, going_on = set(seq_ids), set(seq_ids)
+    left = dict.fromkeys(seq_ids, num_tokens)
+    while left:
         engine.start_steps([StepJob(seq_id, left[seq_id], _GREEDY) for seq_id in sorted(waiting)])
         waiting = set()
         for delta in engine.decode_round():
             left[delta.seq_id] -= delta.num_tokens
             if delta.end is None:
                 continue
+            if delta.end not in ("blank_line", "token_limit"):
+                going_on.discard(delta.seq_id)
             if left[delta.seq_id] <= 0 or delta.end != "blank_line":
                 del left[delta.seq_id]
             else:
                 waiting.add(delta.seq_id)
+    return going_on
 
 
-def _gap(engine: Engine, known: Sequence[int], first: int, second: int) -> float:
-    """How much likelier, in nats, the first token is than the second behind known ones."""
+def _gap(
+    engine: Engine, known: Sequence[int], first: Sequence[int], second: Sequence[int]
+) -> float:
+    """How much likelier, in nats, the first tokens are than the second behind known ones."""
     engine.clear()
     seq_id = engine.open(known[:-1])
     (result,) = engine.extend(
-        [ExtendJob(seq_id=seq_id, suffix=[known[-1]], candidates=[[first], [second]])]
+        [ExtendJob(seq_id=seq_id, suffix=[known[-1]], candidates=[first, second])]
     )
     if result.probe is None:
         return math.nan

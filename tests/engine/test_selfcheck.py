@@ -15,6 +15,7 @@ from ssr_local.engine.hardware import Memory
 from ssr_local.engine.selfcheck import CheckRequest, CheckResult
 from ssr_local.errors import EngineUnavailable
 from ssr_local.gguf.header import GGUFHeader, read_header
+from ssr_local.isolation import HelperDied, HelperRaised, HelperTimeout
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import HAS_IK, LIBRARIES
 from tests.tiny_gguf import write_tiny_mamba
@@ -50,7 +51,7 @@ def test_sequences_that_hinder_one_another_are_found(tiny: Tiny, load: Load) -> 
     real = binding.sample
     binding.sample = lambda sampler, row: real(sampler, 0)  # type: ignore[method-assign]
     found = selfcheck.fork_difference(engine)
-    assert "a sequence forked and decoded with 3 others left what it writes alone" in found
+    assert "a sequence forked and decoded with 4 others left what it writes alone" in found
 
 
 @pytest.mark.parametrize(
@@ -84,18 +85,14 @@ def test_a_step_without_progress_ends(tiny: Tiny, load: Load) -> None:
     decode = real.decode_round
     engine.decode_round = lambda: rounds.append(d := decode()) or d  # type: ignore[method-assign,func-returns-value]
     selfcheck.fork_difference(engine)
-    assert len(rounds) < 6 * selfcheck.DECODED_TOKENS
+    assert len(rounds) < 6 * sum(selfcheck.DECODED_TOKENS)
 
 
 # The choice -----------------------------------------------------------------
 
 
-def no_obstacle() -> str:
-    return ""
-
-
-def remembered(header: GGUFHeader, difference: str) -> None:
-    key = choice._key("ik", header, SHA, True)
+def remembered(difference: str) -> None:
+    key = choice._key("ik", SHA, True)
     choice._remember(key, choice.Verdict(difference=difference, at=1.0))
 
 
@@ -123,16 +120,14 @@ def test_which_engine_is_picked(
     unchecked: bool,
 ) -> None:
     if verdict is not None:
-        remembered(header, verdict)
-    picked = choice.pick(header, SHA, wish, has_gpu=has_gpu, obstacle=no_obstacle)
+        remembered(verdict)
+    picked = choice.pick(header, SHA, wish, has_gpu=has_gpu, obstacle="")
     assert (picked.engine, picked.unchecked) == (engine, unchecked)
     assert ("it lies" in picked.note) == (verdict == "it lies")
 
 
 def test_without_the_package_llama_runs_and_ik_is_refused(header: GGUFHeader) -> None:
-    def missing() -> str:
-        return "ik-llama-cpp-python is not installed"
-
+    missing = "ik-llama-cpp-python is not installed"
     assert choice.pick(header, SHA, Wish(), has_gpu=False, obstacle=missing).engine == "llama"
     with pytest.raises(EngineUnavailable, match="cannot be used") as error:
         choice.pick(header, SHA, Wish(engine="ik"), has_gpu=False, obstacle=missing)
@@ -141,7 +136,7 @@ def test_without_the_package_llama_runs_and_ik_is_refused(header: GGUFHeader) ->
 
 def test_an_unknown_architecture_stays_with_llama(tiny: Tiny) -> None:
     mamba = read_header(tiny(write_tiny_mamba))
-    picked = choice.pick(mamba, SHA, Wish(), has_gpu=False, obstacle=no_obstacle)
+    picked = choice.pick(mamba, SHA, Wish(), has_gpu=False, obstacle="")
     assert picked.engine == "llama"
     assert "mamba" in picked.why
 
@@ -157,10 +152,10 @@ def test_repacking_follows_the_free_memory(
     assert kept.repack
 
 
-def test_a_damaged_memory_of_checks_is_forgotten(header: GGUFHeader, tmp_path: Path) -> None:
-    remembered(header, "it lies")
+def test_a_damaged_memory_of_checks_is_forgotten(tmp_path: Path) -> None:
+    remembered("it lies")
     (tmp_path / "cache" / choice.FILE_NAME).write_text("{half")
-    assert choice.known_verdict("ik", header, SHA, True) is None
+    assert choice.known_verdict("ik", SHA, True) is None
 
 
 # Checks in a process of their own -------------------------------------------
@@ -168,7 +163,7 @@ def test_a_damaged_memory_of_checks_is_forgotten(header: GGUFHeader, tmp_path: P
 
 @needs_ik
 def test_the_outcome_is_remembered(tiny: Tiny, header: GGUFHeader) -> None:
-    result = choice.run_check("ik", tiny(), header, SHA, Wish(threads=1))
+    result = choice.run_check("ik", tiny(), SHA, Wish(threads=1), repack=True)
     assert result.passed
     picked = choice.pick(header, SHA, Wish(), has_gpu=False)
     assert (picked.engine, picked.unchecked) == ("ik", False)
@@ -179,7 +174,7 @@ def test_the_outcome_is_remembered(tiny: Tiny, header: GGUFHeader) -> None:
 def test_a_crash_is_a_failed_check(tiny: Tiny) -> None:
     path = tiny(write_tiny_mamba)
     mamba = read_header(path)
-    result = choice.run_check("ik", path, mamba, SHA, Wish(threads=1))
+    result = choice.run_check("ik", path, SHA, Wish(threads=1), repack=True)
     assert not result.passed
     picked = choice.pick(mamba, SHA, Wish(engine="ik"), has_gpu=False)
     assert picked.engine == "llama"
@@ -187,10 +182,65 @@ def test_a_crash_is_a_failed_check(tiny: Tiny) -> None:
 
 
 @needs_ik
-def test_a_stopped_check_proves_nothing(tiny: Tiny, header: GGUFHeader) -> None:
-    result = choice.run_check("ik", tiny(), header, SHA, Wish(threads=1), should_stop=lambda: True)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (HelperDied("The helper process died.", "Killed by signal 9."), "signal 9"),
+        (HelperTimeout("Stopped after 5 s."), "Stopped"),
+        (HelperRaised("check failed.", "ModelNotFoundError"), "ModelNotFoundError"),
+    ],
+)
+def test_what_says_nothing_about_the_engine_is_not_remembered(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(choice.Helper, "call", fail)
+    result = choice.run_check("ik", tiny(), SHA, Wish(), repack=True)
+    assert words in result.obstacle
+    assert choice.known_verdict("ik", SHA, True) is None
+    picked = choice.after_check(choice.pick(header, SHA, Wish(), has_gpu=False), result)
+    assert picked.engine == "llama"
+    assert "could not be checked" in picked.note
+
+
+@needs_ik
+def test_the_hook_has_verdicts_of_its_own(
+    header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered("")
+    assert not choice.pick(header, SHA, Wish(), has_gpu=False).unchecked
+    monkeypatch.setenv(choice.FLASH_ATTENTION, "1")
+    assert choice.pick(header, SHA, Wish(), has_gpu=False).unchecked
+
+
+def test_a_llama_that_failed_is_not_used_in_silence(header: GGUFHeader) -> None:
+    key = choice._key("llama", SHA, True)
+    choice._remember(key, choice.Verdict(difference="it lies", at=1.0))
+    picked = choice.pick(header, SHA, Wish(engine="llama"), has_gpu=False)
+    assert "Do not trust its answers" in picked.note
+
+
+def test_a_path_that_ends_early_is_a_difference(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny())
+    real = binding.sample
+    (end,) = engine.tokenize("<|im_end|>", special=True)
+
+    def sample(sampler: object, row: int) -> int:
+        return end if row == 2 else real(sampler, row)
+
+    binding.sample = sample  # type: ignore[method-assign]
+    assert "after 0 tokens" in selfcheck.fork_difference(engine)
+
+
+@needs_ik
+def test_a_stopped_check_proves_nothing(tiny: Tiny) -> None:
+    result = choice.run_check(
+        "ik", tiny(), SHA, Wish(threads=1), repack=True, should_stop=lambda: True
+    )
     assert isinstance(result, CheckResult)
-    assert choice.known_verdict("ik", header, SHA, True) is None
+    assert choice.known_verdict("ik", SHA, True) is None
 
 
 @needs_ik

@@ -23,13 +23,14 @@ from ssr_local.events import (
     StepRewritten,
     StepVerified,
 )
+from ssr_local.gguf.header import read_header
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.prompter import Prompter, shared_prefix
 from ssr_local.records import Author, RunResult
 from ssr_local.session import ModelFile, Session, Setup
 from ssr_local.strategies import load_pool
 from tests.engine.conftest import Tiny
-from tests.engine.harness import Watch, check_books, exact_attention, watched
+from tests.engine.harness import LIBRARIES, Watch, check_books, exact_attention, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
 
 PROBLEM = "A farm has 30 heads and 84 legs. How many hens are there?"
@@ -40,7 +41,8 @@ CHAINS = ((*ids("\\boxed{18}."), token_id(TURN_END)),)
 class Pair:
     """A session over two watched engines, which stay in reach."""
 
-    def __init__(self, draft: Path, target: Path, ctx: int = 0) -> None:
+    def __init__(self, draft: Path, target: Path, ctx: int = 0, library: str = "llama") -> None:
+        self.library = library
         self.stop: Callable[[], bool] = lambda: False
         self.engines: dict[Author, NativeEngine] = {}
         self.bindings: dict[Author, Watch] = {}
@@ -61,6 +63,7 @@ class Pair:
         self.engines[role], self.bindings[role] = watched(
             Path(file.path),
             should_stop,
+            self.library,
             name=file.name,
             threads=1,
             num_cells=ctx or 1024,
@@ -83,16 +86,21 @@ class Pair:
         return events[-1].result, events
 
 
-@pytest.fixture
-def pair(tiny: Tiny) -> Iterator[Callable[..., Pair]]:
+@pytest.fixture(params=LIBRARIES)
+def pair(request: pytest.FixtureRequest, tiny: Tiny) -> Iterator[Callable[..., Pair]]:
     made: list[Pair] = []
+    library: str = request.param
 
     def make(draft: Path | None = None, target: Path | None = None, ctx: int = CONTEXT) -> Pair:
+        given = [read_header(path).architecture for path in (draft, target) if path is not None]
+        if library == "ik" and "mamba" in given:
+            pytest.skip("ik_llama.cpp crashes with recurrent models; its self-check says so")
         made.append(
             Pair(
                 draft or tiny(context=CONTEXT),
                 target or tiny(context=CONTEXT, seed=3, num_layers=3),
                 ctx,
+                library,
             )
         )
         return made[-1]

@@ -9,7 +9,6 @@ import pytest
 
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.engine import choice
-from ssr_local.gguf.header import read_header
 from tests.tiny_gguf import write_tiny_model
 
 needs_ik = pytest.mark.skipif(
@@ -55,8 +54,8 @@ def test_a_self_check_decides_at_once(model: Path) -> None:
 
 @needs_ik
 def test_a_failed_check_is_said(model: Path) -> None:
-    header = read_header(model)
-    key = choice._key("ik", header, None, True)
+    diagnose({"draft": str(model), "target": str(model)}, with_speed=False, self_check=True)
+    (key,) = [key for key in choice._load() if "|ik|" in key]
     choice._remember(key, choice.Verdict(difference="it lies", at=1.0))
     report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
     value = engine_rows(report)["draft engine"]
