@@ -111,8 +111,8 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     repack: Annotated[
         Literal["auto", "on", "off"],
         Meta(
-            description="lay the weights out for the processor at load: faster, but slower to"
-            " start and more memory; auto: where memory allows"
+            description="lay the weights out for the processor at load: slower to"
+            " start, more memory, and with ik faster; auto: where memory allows"
         ),
     ] = "auto"
     gpu_layers: Annotated[
