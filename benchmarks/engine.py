@@ -25,8 +25,8 @@ from ssr_local.download import ensure_model
 from ssr_local.engine.base import ExtendJob, Sampling, StepJob
 from ssr_local.engine.binding import GGUFBinding
 from ssr_local.engine.choice import Pick, Wish, load
+from ssr_local.engine.libraries import EngineName
 from ssr_local.engine.native import BatchRow, NativeEngine
-from ssr_local.engine.selfcheck import EngineName
 from ssr_local.isolation import Helper
 from ssr_local.prompter import Prompter, shared_prefix
 from ssr_local.registry import load_registry

@@ -34,6 +34,11 @@ def models_dir() -> Path:
     return data_dir() / "models"
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next((one for one in (folder, *folder.parents) if os.path.lexists(one)), folder)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a small file in one step, so that a reader sees the old or the new one."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

@@ -19,6 +19,7 @@ from ssr_local.coordinator import CommandSource, Run, make_room, solve
 from ssr_local.coordinator.plan import Plan, plan_for
 from ssr_local.engine import choice
 from ssr_local.engine.base import Cancelled, Engine
+from ssr_local.engine.libraries import TITLES
 from ssr_local.errors import ProblemError
 from ssr_local.events import AnyEvent, ModelLoaded, ModelLoading, Notice, RunEnded, RunStarted
 from ssr_local.gguf.header import read_header
@@ -78,16 +79,6 @@ def pick_engine(file: ModelFile, options: EngineOptions) -> choice.Pick:
     return choice.pick(header, file.sha256, wish_of(options), has_gpu=has_gpu)
 
 
-def load_native(
-    role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
-) -> Engine:
-    """Load a GGUF file with the engine the options ask for; one not checked is not taken."""
-    picked = pick_engine(file, setup.engine)
-    if picked.unchecked:
-        picked = msgspec.structs.replace(picked, engine="llama", unchecked=False)
-    return load_picked(picked, file, setup, should_stop)
-
-
 def load_picked(
     picked: choice.Pick, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
 ) -> Engine:
@@ -115,11 +106,11 @@ def load_fake(
     return demo_engine(role, should_stop)
 
 
-LOADERS: dict[str, Loader] = {"native": load_native, "fake": load_fake}
-
-
 class Session:
-    """Loaded models and the helper process, for one problem at a time."""
+    """Loaded models and the helper process, for one problem at a time.
+
+    ``loader`` loads the models instead of the setup's back end.
+    """
 
     def __init__(
         self,
@@ -130,7 +121,7 @@ class Session:
     ) -> None:
         self._setup = setup
         self._should_stop = should_stop
-        self._load = loader or LOADERS[setup.backend]
+        self._load = load_fake if loader is None and setup.backend == "fake" else loader
         self._engines: dict[Author, Engine] = {}
         self._helper = Helper()
 
@@ -188,11 +179,12 @@ class Session:
             return
         file = self._setup.models[role]
         yield ModelLoading(role=role, name=file.name)
-        picked = (yield from self._picked(file)) if self._load is load_native else None
-        started = time.monotonic()
-        if picked is None:
+        if self._load is not None:
+            started = time.monotonic()
             engine = self._load(role, file, self._setup, self._should_stop)
         else:
+            picked = yield from self._picked(file)
+            started = time.monotonic()
             engine = load_picked(picked, file, self._setup, self._should_stop)
         self._engines[role] = engine
         yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
@@ -202,7 +194,7 @@ class Session:
         picked = pick_engine(file, self._setup.engine)
         if not picked.unchecked:
             return picked
-        title = choice.TITLES[picked.engine]
+        title = TITLES[picked.engine]
         yield Notice(
             message=f"{title} is checked with {file.name} first, once on this machine;"
             " that takes about as long as a short problem."

@@ -23,8 +23,9 @@ import msgspec
 
 from ssr_local.display import one_line
 from ssr_local.engine.base import Engine, Sampling, StepJob
-from ssr_local.engine.choice import PACKAGES, TITLES, Pick, ik_obstacle
+from ssr_local.engine.choice import Pick, ik_obstacle
 from ssr_local.engine.devices import Device, physical_cores
+from ssr_local.engine.libraries import PACKAGES, TITLES
 from ssr_local.errors import EngineCrashed, EngineError, SSRError
 from ssr_local.process import (
     die_with_parent,

@@ -22,7 +22,6 @@ from ssr_local.diagnosis.pair_facts import (
     ROLES,
     PairModel,
     cells_of,
-    existing,
     look_at_pair,
     needed_bytes,
 )
@@ -176,7 +175,7 @@ def _look_at_folders(book: Book) -> None:
         ("cache", folders.cache_dir(), "no logs are kept"),
         ("config", folders.config_dir(), "settings cannot be changed"),
     ):
-        nearest = existing(folder)
+        nearest = folders.existing(folder)
         writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
         book.add("configuration", checks.folder(name, one_line(str(folder)), writable, loss))
 

@@ -13,7 +13,7 @@ from ssr_local.display import one_line
 from ssr_local.download import file_sha256, verified_path
 from ssr_local.engine import choice
 from ssr_local.engine.choice import Pick
-from ssr_local.engine.selfcheck import EngineName
+from ssr_local.engine.libraries import TITLES, EngineName
 from ssr_local.errors import SSRError
 from ssr_local.records import Author
 from ssr_local.session import ModelFile, Setup, wish_of
@@ -69,7 +69,7 @@ def look_at_choice(
 
 def _choice(model: PairModel, picked: Pick, missing: str) -> Finding:
     why = "to be checked in the first run" if picked.unchecked else picked.why
-    value = f"{choice.TITLES[picked.engine]}: {one_line(why)}"
+    value = f"{TITLES[picked.engine]}: {one_line(why)}"
     advice = ""
     if picked.note:
         advice = "Try another version of the engine's package, then --self-check."
@@ -87,7 +87,7 @@ def _check(
     on_progress: Callable[[str], None],
 ) -> None:
     shown = one_line(model.spec.name, _NAME_CHARS)
-    on_progress(f"Checking {choice.TITLES[name]} with the {model.role}, {shown} ...")
+    on_progress(f"Checking {TITLES[name]} with the {model.role}, {shown} ...")
     verified_path(model.spec)  # the verdict is remembered for this very file
     result = choice.run_check(
         name,
@@ -96,7 +96,7 @@ def _check(
         wish_of(settings.engine),
         repack=repack,
     )
-    words = f"{choice.TITLES[name]} "
+    words = f"{TITLES[name]} "
     if result.passed:
         value = f"{words}passed in {result.elapsed_s:.0f} s, perplexity {result.perplexity:.3f}"
         book.add("engine", Finding(f"{model.role} self-check", "ok", value))
@@ -123,7 +123,7 @@ def measured_other(model: PairModel, picked: Pick, setup: Setup, book: Book) -> 
     if model.header.architecture not in choice.KNOWN_ARCHITECTURES:
         return None
     other: EngineName = "ik" if picked.engine == "llama" else "llama"
-    title = choice.TITLES[other]
+    title = TITLES[other]
     try:
         speed = measure_model(setup, model.role, Pick(engine=other, why="", repack=picked.repack))
     except SSRError as error:

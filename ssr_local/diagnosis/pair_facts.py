@@ -5,10 +5,8 @@ Nothing is loaded, hashed or fetched here.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -112,11 +110,6 @@ def needed_bytes(models: Sequence[PairModel]) -> int | None:
     return sum(model.needed_bytes for model in models)
 
 
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next((one for one in (folder, *folder.parents) if os.path.lexists(one)), folder)
-
-
 def _look_at_model(
     role: Author, spec: ModelSpec, cells: Cells, path_tokens: int, book: Book
 ) -> PairModel | None:
@@ -166,7 +159,7 @@ def _with_header(model: PairModel, cells: Cells, path_tokens: int, book: Book) -
 def _look_at_disk(specs: Sequence[ModelSpec], book: Book) -> None:
     folder = folders.models_dir()
     try:
-        free, missing = shutil.disk_usage(existing(folder)).free, to_fetch(specs).num_bytes
+        free, missing = shutil.disk_usage(folders.existing(folder)).free, to_fetch(specs).num_bytes
     except OSError:
         return  # the folder's own finding says what is wrong
     book.add("models", checks.disk_space(one_line(str(folder)), free, missing))

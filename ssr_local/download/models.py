@@ -149,14 +149,17 @@ def _size_at_hub(spec: ModelSpec) -> int | None:
 def check_room(specs: Iterable[ModelSpec]) -> None:
     """Refuse with ``DownloadError`` what is known to be more than the disk holds, all in all."""
     needed, folder = to_fetch(specs).num_bytes, folders.models_dir()
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(folders.existing(folder.resolve())).free
     if needed > free:
-        raise DownloadError(
-            f"There is not enough room in {folder}.",
-            f"{needed / 1e6:.0f} MB are to be fetched, {free / 1e6:.0f} MB are free.",
-            "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
-        )
+        raise _no_room(f"in {folder}", f"{needed / 1e6:.0f} MB are to be fetched", free)
+
+
+def _no_room(where: str, needed: str, free: int) -> DownloadError:
+    return DownloadError(
+        f"There is not enough room {where}.",
+        f"{needed}, {free / 1e6:.0f} MB are free.",
+        "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
+    )
 
 
 def verified_path(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
@@ -353,11 +356,8 @@ def _check_space(path: Path, total: int) -> None:
     needed = total - (part.stat().st_size if part.is_file() else 0)
     free = shutil.disk_usage(path.parent).free
     if needed > free:
-        raise DownloadError(
-            f"There is not enough room for {path.name} in {path.parent}.",
-            f"It needs {needed / 1e6:.0f} MB more, {free / 1e6:.0f} MB are free.",
-            "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
-        )
+        words = f"It needs {needed / 1e6:.0f} MB more"
+        raise _no_room(f"for {path.name} in {path.parent}", words, free)
 
 
 @contextlib.contextmanager

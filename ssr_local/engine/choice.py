@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from ssr_local import folders
 from ssr_local.engine.hardware import memory, processor_features, processor_name
-from ssr_local.engine.selfcheck import CheckRequest, CheckResult, EngineName
+from ssr_local.engine.libraries import PACKAGES, TITLES, EngineName, load_with
+from ssr_local.engine.selfcheck import CheckRequest, CheckResult
 from ssr_local.errors import EngineUnavailable, HelperError
 from ssr_local.gguf.header import GGUFHeader
 from ssr_local.isolation import Helper, HelperDied
@@ -33,8 +34,6 @@ FILE_NAME = "engine-checks.json"
 CHECK_LIMIT_S = 1800.0
 """How long a self-check may take: about half a minute for a model of 1.5 B parameters."""
 
-TITLES: dict[EngineName, str] = {"llama": "llama.cpp", "ik": "ik_llama.cpp"}
-PACKAGES: dict[EngineName, str] = {"llama": "llama-cpp-python", "ik": "ik-llama-cpp-python"}
 KNOWN_IK_VERSIONS = ("0.1.5",)
 """The struct layouts are the package's own and change with it; these were looked at."""
 
@@ -113,12 +112,7 @@ def pick(
     if verdict is None:
         return Pick(engine="ik", why="not checked yet", repack=repack, unchecked=True)
     if verdict.difference:
-        return _llama(
-            f"{TITLES['ik']} failed its self-check with this file: {verdict.difference}",
-            sha256,
-            repack,
-            explain=True,
-        )
+        return _llama(_failure("ik", verdict.difference), sha256, repack, explain=True)
     return Pick(engine="ik", why="it passed its self-check with this file", repack=repack)
 
 
@@ -126,23 +120,25 @@ def after_check(picked: Pick, result: CheckResult) -> Pick:
     """What follows from the check of an engine that was picked and not checked yet."""
     if result.passed:
         return msgspec.structs.replace(picked, unchecked=False, why="it passed its self-check")
-    found = f"failed its self-check with this file: {result.difference}"
+    why = _failure(picked.engine, result.difference)
     if result.obstacle:
-        found = f"could not be checked: {result.obstacle}"
-    why = f"{TITLES[picked.engine]} {found}"
-    return Pick(
-        engine="llama", why=why, repack=picked.repack, note=f"{why}. {TITLES['llama']} is used."
-    )
+        why = f"{TITLES[picked.engine]} could not be checked: {result.obstacle}"
+    return Pick(engine="llama", why=why, repack=picked.repack, note=_instead(why))
+
+
+def _failure(engine: EngineName, difference: str) -> str:
+    return f"{TITLES[engine]} failed its self-check with this file: {difference}"
+
+
+def _instead(why: str) -> str:
+    return f"{why}. {TITLES['llama']} is used."
 
 
 def _llama(why: str, sha256: str | None, repack: bool, *, explain: bool = False) -> Pick:
-    note = f"{why}. {TITLES['llama']} is used." if explain else ""
+    note = _instead(why) if explain else ""
     verdict = known_verdict("llama", sha256, repack)
     if verdict is not None and verdict.difference:
-        note += (
-            f" {TITLES['llama']} failed its self-check with this file: {verdict.difference}."
-            " Do not trust its answers."
-        )
+        note += f" {_failure('llama', verdict.difference)}. Do not trust its answers."
     return Pick(engine="llama", why=why, repack=repack, note=note.strip())
 
 
@@ -216,18 +212,15 @@ def known_verdict(engine: EngineName, sha256: str | None, repack: bool) -> Verdi
 
 def load(chosen: Pick, path: Path, wish: Wish, **options: Any) -> NativeEngine:
     """Load a file with the engine that was picked; the options are the bindings'."""
-    options |= {
-        "notes": (chosen.note,) if chosen.note else (),
-        "threads": wish.threads,
-        "repack": chosen.repack,
-    }
-    if chosen.engine == "ik":
-        from ssr_local.engine import ik
-
-        return ik.load_engine(path, **options)
-    from ssr_local.engine import llama
-
-    return llama.load_engine(path, gpu_layers=wish.gpu_layers, **options)
+    return load_with(
+        chosen.engine,
+        path,
+        gpu_layers=wish.gpu_layers,
+        notes=(chosen.note,) if chosen.note else (),
+        threads=wish.threads,
+        repack=chosen.repack,
+        **options,
+    )
 
 
 def _unsuitable(header: GGUFHeader, wish: Wish, has_gpu: bool) -> str:

@@ -13,14 +13,12 @@ import time
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob
-
-EngineName = Literal["llama", "ik"]
+from ssr_local.engine.libraries import EngineName, load_with
 
 SHARED_TOKENS = 16
 OWN_LENGTHS = (24, 61, 128, 230)
@@ -253,16 +251,13 @@ def _gap(
 
 
 def _load(request: CheckRequest) -> Engine:
-    options: dict[str, Any] = {
-        "name": Path(request.path).stem,
-        "threads": request.threads,
-        "num_cells": 1024,
-        "repack": request.repack,
-    }
-    if request.engine == "ik":
-        from ssr_local.engine import ik
-
-        return ik.load_engine(Path(request.path), **options)
-    from ssr_local.engine import llama
-
-    return llama.load_engine(Path(request.path), gpu_layers=request.gpu_layers, **options)
+    path = Path(request.path)
+    return load_with(
+        request.engine,
+        path,
+        gpu_layers=request.gpu_layers,
+        name=path.stem,
+        threads=request.threads,
+        num_cells=1024,
+        repack=request.repack,
+    )

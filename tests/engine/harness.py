@@ -87,6 +87,18 @@ if HAS_IK:
         """ik_llama.cpp, watched."""
 
 
+class Countdown:
+    """Counts how often it is asked whether to stop, and says so from the ``limit``th time on."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.limit: float = float("inf")
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.asked >= self.limit
+
+
 def watched(
     path: Path,
     should_stop: Callable[[], bool] = lambda: False,

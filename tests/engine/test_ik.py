@@ -7,7 +7,7 @@ import pytest
 from ssr_local.engine.base import Cancelled, ExtendJob, Sampling, StepJob
 from ssr_local.errors import EngineUnavailable
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import HAS_IK, check_books, write
+from tests.engine.harness import HAS_IK, Countdown, check_books, write
 from tests.tiny_gguf import ids
 
 if not HAS_IK:
@@ -64,20 +64,14 @@ def test_gaps_in_the_cache_are_closed_when_a_batch_needs_cells_in_a_row(
 
 
 def test_a_stop_during_a_batch_leaves_nothing_half_done(tiny: Tiny) -> None:
-    asked, limit = 0, float("inf")
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked >= limit
-
+    stop = Countdown()
     engine = ik.load_engine(tiny(), name="m", num_cells=1024, should_stop=stop)
     seq_id = engine.open(ids("What is it? "))
     expected = write(engine, engine.fork(seq_id), 20)
-    asked, limit = 0, 10
+    stop.asked, stop.limit = 0, 10
     with pytest.raises(Cancelled):
         engine.extend([ExtendJob(seq_id=seq_id, tokens=ids("z" * 120))])
-    limit = float("inf")
+    stop.limit = float("inf")
     check_books(engine)
     assert write(engine, engine.fork(seq_id), 20) == expected
     engine.close()

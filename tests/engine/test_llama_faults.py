@@ -18,7 +18,7 @@ from ssr_local.engine.native import NativeEngine
 from ssr_local.engine.readings import Floats
 from ssr_local.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import GREEDY, Watch, check_books, write
+from tests.engine.harness import GREEDY, Countdown, Watch, check_books, write
 from tests.engine.kits import PROMPT
 from tests.tiny_gguf import ids, write_tiny_mamba, write_tiny_model
 
@@ -187,28 +187,22 @@ def test_cancel_ends_a_prefill_within_one_chunk(
 
 
 def test_cancel_ends_a_prefill_inside_a_chunk(tiny: Tiny) -> None:
-    asked, limit = 0, float("inf")
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked >= limit
-
+    stop = Countdown()
     engine = load_engine(tiny(), name="m", num_cells=1024, should_stop=stop)
     seq_id = engine.open(ids(PROMPT))
     tokens, used, prefilled = engine.tokens(seq_id), engine.used_cells, engine.usage()
     long = ids("x" * 200)
-    asked = 0
+    stop.asked = 0
     engine.extend([ExtendJob(seq_id=seq_id, tokens=long)])
-    assert asked > 10, "llama.cpp asks between the graph's nodes"
+    assert stop.asked > 10, "llama.cpp asks between the graph's nodes"
     engine.truncate(seq_id, len(tokens))
     before = engine.usage().prefill_tokens
-    asked, limit = 0, 10
+    stop.asked, stop.limit = 0, 10
     with pytest.raises(Cancelled):
         engine.extend([ExtendJob(seq_id=seq_id, tokens=long)])
     assert engine.usage().prefill_tokens == before > prefilled.prefill_tokens
     assert (engine.tokens(seq_id), engine.used_cells) == (tokens, used)
-    limit = float("inf")
+    stop.limit = float("inf")
     (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=long)])
     assert result.no_room is None
     engine.close()

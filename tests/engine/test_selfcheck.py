@@ -12,6 +12,7 @@ from ssr_local.engine import choice, selfcheck
 from ssr_local.engine.base import Delta, Engine
 from ssr_local.engine.choice import Pick, Wish
 from ssr_local.engine.hardware import Memory
+from ssr_local.engine.libraries import EngineName
 from ssr_local.engine.selfcheck import CheckRequest, CheckResult
 from ssr_local.errors import EngineUnavailable
 from ssr_local.gguf.header import GGUFHeader, read_header
@@ -38,7 +39,7 @@ def header(tiny: Tiny) -> GGUFHeader:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_a_sound_engine_passes(tiny: Tiny, library: selfcheck.EngineName) -> None:
+def test_a_sound_engine_passes(tiny: Tiny, library: EngineName) -> None:
     result = selfcheck.check(CheckRequest(engine=library, path=str(tiny()), threads=1))
     assert (result.difference, result.passed) == ("", True)
     assert result.perplexity is not None
