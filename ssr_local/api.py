@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,14 @@ from ssr_local.coordinator.plan import plan_for
 from ssr_local.engine.base import Cancelled
 from ssr_local.engine.demo import DEMO_PAIR, demo_pair
 from ssr_local.errors import EngineCrashed, Interrupted, UsageError
-from ssr_local.events import AnyEvent, RunEnded
+from ssr_local.events import AnyEvent, RunEnded, StepRead
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
-from ssr_local.records import Author, RunResult
+from ssr_local.prompts import QUESTIONS
+from ssr_local.records import Author, RunResult, StepReading
 from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
 from ssr_local.session import ModelFile, Session, Setup, check_problem
 from ssr_local.strategies import load_pool
-from ssr_local.worker import Mailbox, Worker
+from ssr_local.worker import Mailbox, Read, Solve, Worker, events_of
 
 if TYPE_CHECKING:
     from ssr_local.download import Progress, ToFetch
@@ -69,15 +70,23 @@ class Solver:
         self._roles: set[Author] = set()
         self._pair = self._resolve()
 
-    def solve(self, problem: str, options: SolveOptions | None = None, **changes: Any) -> RunResult:
+    def solve(
+        self,
+        problem: str,
+        options: SolveOptions | None = None,
+        *,
+        given: Sequence[str] = (),
+        **changes: Any,
+    ) -> RunResult:
         """Solve one problem and return what it came to.
 
-        ``changes`` are single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
+        ``given`` are steps that every path begins with, for going on from where somebody
+        else stands; each ends with a blank line, as a model's own would. ``changes`` are single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
         Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
         damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
         """
         result: RunResult | None = None
-        for event in self.stream(problem, options, **changes):
+        for event in self.stream(problem, options, given=given, **changes):
             if isinstance(event, RunEnded):
                 result = event.result
         if result is None:
@@ -85,7 +94,12 @@ class Solver:
         return result
 
     def stream(
-        self, problem: str, options: SolveOptions | None = None, **changes: Any
+        self,
+        problem: str,
+        options: SolveOptions | None = None,
+        *,
+        given: Sequence[str] = (),
+        **changes: Any,
     ) -> Iterator[AnyEvent]:
         """The same as a stream of events, the last of which is ``RunEnded``.
 
@@ -95,7 +109,28 @@ class Solver:
         chosen = with_changes(options or SolveOptions(), **changes)
         problem = check_problem(problem)
         load_pool(chosen.strategies)  # before models are fetched: a wrong name is found now
-        return self._events(problem, chosen)
+        return self._events(plan_for(chosen).roles, Solve(problem, chosen, tuple(given)))
+
+    def read_steps(
+        self,
+        problem: str,
+        steps: Sequence[str],
+        *,
+        strategies: str = "maths",
+        questions: Sequence[tuple[str, str]] | None = None,
+    ) -> tuple[StepReading, ...]:
+        """What the target makes of steps that stand there, each given those before it.
+
+        ``questions`` are (kind, wording) pairs of ``prompts.QUESTIONS``; all of them when not
+        given. Raises like ``solve``.
+        """
+        if questions is None:
+            questions = [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
+        problem = check_problem(problem)
+        load_pool(strategies)
+        request = Read(problem, tuple(steps), strategies, tuple(questions))
+        events = self._events(("target",), request)
+        return tuple(event.reading for event in events if isinstance(event, StepRead))
 
     def tell(self, command: AnyCommand) -> None:
         """Steer the run that goes on, from any thread.
@@ -158,20 +193,20 @@ class Solver:
     ) -> None:
         self.close()
 
-    def _events(self, problem: str, options: SolveOptions) -> Iterator[AnyEvent]:
+    def _events(self, roles: tuple[Author, ...], request: Solve | Read) -> Iterator[AnyEvent]:
         if self._running:
             raise UsageError("This solver is still busy with another problem.")
         self._cancelled.clear()
         self._mailbox.clear()
         self._running = True
         try:
-            self._prepare(plan_for(options).roles)
+            self._prepare(roles)
             if self._cancelled.is_set():
                 raise Cancelled
             if self._worker is not None:
-                yield from self._worker.solve(problem, options, self._cancelled.is_set)
+                yield from self._worker.work(request, self._cancelled.is_set)
             elif self._session is not None:
-                yield from self._session.solve(problem, options, self._mailbox)
+                yield from events_of(self._session, request, self._mailbox)
         except Cancelled as error:
             raise Interrupted("Stopped before the run had begun.") from error
         finally:

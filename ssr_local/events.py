@@ -20,6 +20,7 @@ from ssr_local.records import (
     Models,
     RunResult,
     Strategy,
+    StepReading,
     StrategyScore,
     Verdict,
     VoteGroup,
@@ -57,6 +58,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
     models: Models
     pool: tuple[Strategy, ...]
     version: str
+    given: tuple[str, ...] = ()
 
 
 class Notice(Event, frozen=True, kw_only=True, tag=True):
@@ -135,6 +137,13 @@ class VotesCounted(Event, frozen=True, kw_only=True, tag=True):
     groups: tuple[VoteGroup, ...]
 
 
+class StepRead(Event, frozen=True, kw_only=True, tag=True):
+    """The target has read one of somebody's steps; ``step`` counts from 0."""
+
+    step: int
+    reading: StepReading
+
+
 class RunPaused(Event, frozen=True, kw_only=True, tag=True):
     """The run stands still between two rounds."""
 
@@ -162,6 +171,7 @@ AnyEvent = (
     | StepRewritten
     | PathEnded
     | VotesCounted
+    | StepRead
     | RunPaused
     | RunResumed
     | RunEnded

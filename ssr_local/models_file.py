@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssr_local.errors import ConfigError
+from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Calibration
 from ssr_local.toml_file import parse_toml
 from ssr_local.verification import VERIFIERS
@@ -250,6 +251,7 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
     pair = _convert(table | {"name": name}, PairSpec, where, key)
     for verifier, calibration in pair.calibrations.items():
         _check_calibration(calibration, where, f"{key}.calibrations.{verifier}")
+        _check_wording(verifier, calibration.wording, where, f"{key}.calibrations.{verifier}")
     return pair
 
 
@@ -266,6 +268,14 @@ def _check_calibration(calibration: Calibration, where: str, key: str) -> None:
             f"{where}: {key}.knots cannot be {[list(knot) for knot in calibration.knots]}.",
             "Accepted: [raw, score] pairs, both ascending, scores from 0 to 9.",
         )
+
+
+def _check_wording(verifier: str, wording: str, where: str, key: str) -> None:
+    kind = VERIFIERS[verifier].question
+    known = tuple(QUESTIONS[kind]) if kind else ()
+    if wording and wording not in known:
+        accepted = f"Accepted: {', '.join(known)}." if known else "This verifier asks nothing."
+        raise ConfigError(f"{where}: {key}.wording cannot be {wording!r}.", accepted)
 
 
 def is_plain_name(name: str) -> bool:

@@ -43,20 +43,38 @@ class Prompter:
         if not self._template:
             self._use_builtin("its file has none")
         asked = Dialogue((Message("system", prompts.SYSTEM), Message("user", _USER_MARK)))
-        opened, *probes = self._render([asked, *(_probe(q) for q in prompts.QUESTIONS.values())])
+        questions = {
+            (kind, wording): question.text
+            for kind, wordings in prompts.QUESTIONS.items()
+            for wording, question in wordings.items()
+        }
+        opened, *probes = self._render([asked, *map(_probe, questions.values())])
         self.opens_thinking = is_thinking(opened)
         """Whether the template itself opens a think block for the assistant."""
-        self._probes = dict(zip(prompts.QUESTIONS, probes, strict=True))
+        self._probes = dict(zip(questions, probes, strict=True))
 
-    def paths(self, problem: str, strategies: Sequence[Strategy]) -> list[list[int]]:
-        """Token ids of each strategy's whole prompt, the assistant's turn opened."""
+    def paths(
+        self, problem: str, strategies: Sequence[Strategy], given: Sequence[str] = ()
+    ) -> list[list[int]]:
+        """Token ids of each strategy's whole prompt, the assistant's turn opened.
+
+        ``given`` are steps the assistant is made to have written already.
+        """
         problem = self._safe(problem)
-        return self._encode(
-            [
-                prompts.path_request(problem, strategy.advice, self._pool.instruction)
-                for strategy in strategies
-            ]
-        )
+        written = [token for step in given for token in self.step(step)]
+        return [
+            prompt + written
+            for prompt in self._encode(
+                [
+                    prompts.path_request(problem, strategy.advice, self._pool.instruction)
+                    for strategy in strategies
+                ]
+            )
+        ]
+
+    def step(self, text: str) -> list[int]:
+        """Token ids of a step somebody else wrote; nothing in it reads as a control token."""
+        return self._engine.tokenize(text)
 
     def selections(
         self, problem: str, orders: Sequence[Sequence[Strategy]], count: int
@@ -71,13 +89,14 @@ class Prompter:
             )
         ]
 
-    def probe(self, question: str, thinking: bool) -> list[int]:
+    def probe(self, question: str, wording: str, thinking: bool) -> list[int]:
         """Token ids that ask a verifier's question behind an unfinished assistant's turn.
 
-        ``thinking`` says that the turn is inside an open think block, closed first.
+        ``question`` and ``wording`` name it in ``prompts.QUESTIONS``; ``thinking`` says that
+        the turn is inside an open think block, closed first.
         """
         close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
-        suffix = self._probes[question].rpartition(_MARK)[2]
+        suffix = self._probes[question, wording].rpartition(_MARK)[2]
         return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
 
     def candidates(self, words: Sequence[str]) -> list[tuple[int, ...]]:

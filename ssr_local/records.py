@@ -80,6 +80,19 @@ class Verdict(Struct, frozen=True):
     mean_log_prob: float | None = None
 
 
+class StepReading(Struct, frozen=True, kw_only=True):
+    """What the target makes of a step that stands there, whoever wrote it.
+
+    ``log_probs`` are the log-probabilities (nats) of the step's tokens, ``probes`` maps
+    "question/wording" (``prompts.QUESTIONS``) to those of that question's words, in its
+    order. A value is -1000 where there is no probability.
+    """
+
+    text: str
+    log_probs: tuple[float, ...]
+    probes: dict[str, tuple[float, ...]]
+
+
 class Step(Struct, frozen=True, kw_only=True):
     """One paragraph of reasoning as it stands in its path.
 
@@ -203,6 +216,8 @@ class RunResult(Struct, frozen=True, kw_only=True):
     ``options`` maps option names to the values that were in force, the seed included.
     ``acceptance_rate`` is accepted / drafted steps, None when nothing was verified.
     ``best_path`` is the index of the path to show when no path finished with an answer.
+    ``given`` are the steps every path began with, written by neither model. With several
+    letter orders ``selection_orders`` has, for each, the letters it alone would have chosen.
     """
 
     problem: str
@@ -224,6 +239,8 @@ class RunResult(Struct, frozen=True, kw_only=True):
     best_path: int | None = None
     strategies: tuple[StrategyScore, ...] = ()
     notices: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    selection_orders: tuple[tuple[str, ...], ...] = ()
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,3 +259,4 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     samples: int | None = None
     date: str | None = None
     note: str = ""
+    wording: str = ""

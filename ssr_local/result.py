@@ -44,4 +44,6 @@ def build_result(
         best_path=None if winner else voting.best_path(paths),
         strategies=run.scores,
         notices=notices,
+        given=run.given,
+        selection_orders=run.orders,
     )

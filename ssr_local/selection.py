@@ -46,6 +46,19 @@ def probabilities(
     return totals
 
 
+def by_order(
+    shown: Sequence[Sequence[Strategy]], log_probs: Sequence[Sequence[float]], count: int
+) -> tuple[tuple[str, ...], ...]:
+    """The letters that each order alone would have chosen, best first.
+
+    ``shown`` and ``log_probs`` as for ``probabilities``, every value a number.
+    """
+    return tuple(
+        best({s.letter: value for s, value in zip(order, row, strict=True)}, count)
+        for order, row in zip(shown, log_probs, strict=True)
+    )
+
+
 def best(scores: dict[str, float], count: int) -> tuple[str, ...]:
     """The ``count`` letters with the highest probability, best first; M where the pool ends."""
     ranked = sorted(scores, key=lambda letter: (-scores[letter], letter))

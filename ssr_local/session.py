@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,11 +17,20 @@ from ssr_local.answers import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator import CommandSource, Run, make_room, solve
 from ssr_local.coordinator.plan import Plan, plan_for
+from ssr_local.coordinator.reading import read_steps
 from ssr_local.engine import choice
 from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.engine.libraries import TITLES
 from ssr_local.errors import ProblemError
-from ssr_local.events import AnyEvent, ModelLoaded, ModelLoading, Notice, RunEnded, RunStarted
+from ssr_local.events import (
+    AnyEvent,
+    ModelLoaded,
+    ModelLoading,
+    Notice,
+    RunEnded,
+    RunStarted,
+    StepRead,
+)
 from ssr_local.gguf.header import read_header
 from ssr_local.isolation import Helper
 from ssr_local.options import EngineOptions, SolveOptions
@@ -130,8 +139,12 @@ class Session:
         problem: str,
         options: SolveOptions,
         commands: CommandSource | None = None,
+        given: Sequence[str] = (),
     ) -> Iterator[AnyEvent]:
-        """Solve one problem; the last event is ``RunEnded`` unless an error is raised."""
+        """Solve one problem; the last event is ``RunEnded`` unless an error is raised.
+
+        Every path begins with the ``given`` steps.
+        """
         problem = check_problem(problem)
         options = _with_seed(options)
         pool = load_pool(options.strategies)
@@ -142,12 +155,17 @@ class Session:
             yield from self._loaded(role)
         engines = {role: self._engines[role] for role in plan.roles}
         started = time.monotonic()
-        run = self._run(problem, options, plan, pool, engines)
+        run = self._run(problem, options, plan, pool, engines, given)
         make_room(run)
         models = Models(**{role: engine.info for role, engine in engines.items()})
         values = self._option_values(options)
         yield RunStarted(
-            problem=problem, options=values, models=models, pool=pool.strategies, version=VERSION
+            problem=problem,
+            options=values,
+            models=models,
+            pool=pool.strategies,
+            version=VERSION,
+            given=tuple(given),
         )
         notices: list[str] = []
         for event in solve(run, commands):
@@ -166,6 +184,23 @@ class Session:
                 total_s=elapsed,
             ),
         )
+
+    def read(
+        self,
+        problem: str,
+        steps: Sequence[str],
+        strategies: str,
+        questions: Sequence[tuple[str, str]],
+    ) -> Iterator[AnyEvent]:
+        """Let the target read steps that stand there: one ``StepRead`` for each."""
+        problem = check_problem(problem)
+        pool = load_pool(strategies)
+        yield from self._loaded("target")
+        engine = self._engines["target"]
+        prompter = Prompter(engine, pool, self._helper)
+        readings = read_steps(engine, prompter, pool, problem, steps, questions)
+        for step, reading in enumerate(readings):
+            yield StepRead(step=step, reading=reading)
 
     def close(self) -> None:
         """Unload the models and stop the helper process."""
@@ -219,6 +254,7 @@ class Session:
         plan: Plan,
         pool: Pool,
         engines: Mapping[Author, Engine],
+        given: Sequence[str],
     ) -> Run:
         return Run(
             problem=problem,
@@ -231,6 +267,7 @@ class Session:
             },
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
             compare=Comparer(self._helper, self._should_stop),
+            given=given,
         )
 
     def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:

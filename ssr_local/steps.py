@@ -71,6 +71,7 @@ def path_end(
     *,
     step: str,
     earlier: Sequence[str],
+    given: Sequence[str] = (),
     step_end: str,
     answered: bool,
     num_tokens: int,
@@ -81,7 +82,7 @@ def path_end(
 
     ``step_end`` is the engine's reason for the step's end; ``answered`` says whether the
     path has now stated a final answer; ``num_tokens`` counts the path's tokens so far.
-    The first reason that holds is the one recorded, an answer before all others.
+    ``given`` stood there before the path's own ``earlier`` steps. The first reason that holds is the one recorded, an answer before all others.
     """
     if answered:
         return "answered"
@@ -93,7 +94,7 @@ def path_end(
         return "kv_cache_full"
     if not step.strip():
         return "empty_step"
-    if is_repeated(step, earlier):
+    if is_repeated(step, (*given, *earlier)):
         return "repetition"
     if num_tokens >= max_tokens:
         return "token_budget"

@@ -12,10 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from ssr_local.prompts import QUESTIONS, Question
 from ssr_local.records import Calibration, Verdict
-
-DIGITS = tuple(str(digit) for digit in range(10))
-YES_NO = ("Yes", "No")
 
 MAX_SCORE = 9.0
 
@@ -41,14 +39,14 @@ class Reading(Struct, frozen=True, kw_only=True):
 class Verifier(Struct, frozen=True, kw_only=True):
     """How one verifier works.
 
-    ``candidates`` are the answers whose log-probabilities its probe reads, empty when it
-    asks nothing; ``question`` names the probe's wording in ``prompts``. ``raw`` turns a
-    reading into a value, NaN when it cannot be read.
+    ``question`` is the kind of question its probe asks (``prompts.QUESTIONS``), None when it
+    asks nothing; the wording is that of ``worded_by``'s calibration. ``raw`` turns a reading
+    into a value, NaN when it cannot be read.
     """
 
     name: str
     question: str | None
-    candidates: tuple[str, ...]
+    worded_by: str = ""
     needs_tokens: bool
     raw: Callable[[Reading, Mapping[str, Calibration]], float]
 
@@ -68,7 +66,7 @@ def most_likely_digit(reading: Reading, _: Mapping[str, Calibration]) -> float:
 
 
 def yes_no(reading: Reading, _: Mapping[str, Calibration]) -> float:
-    """P(Yes) / (P(Yes) + P(No)), 0 to 1."""
+    """The probability of the word for a good step among the two words, 0 to 1."""
     return _share(reading.probe)[0]
 
 
@@ -90,25 +88,27 @@ VERIFIERS: dict[str, Verifier] = {
     verifier.name: verifier
     for verifier in (
         Verifier(
-            name="combined", question="yes-no", candidates=YES_NO, needs_tokens=True, raw=combined
+            name="combined",
+            question="yes-no",
+            worded_by="yes-no",
+            needs_tokens=True,
+            raw=combined,
         ),
         Verifier(
-            name="yes-no", question="yes-no", candidates=YES_NO, needs_tokens=False, raw=yes_no
+            name="yes-no", question="yes-no", worded_by="yes-no", needs_tokens=False, raw=yes_no
         ),
-        Verifier(
-            name="likelihood", question=None, candidates=(), needs_tokens=True, raw=mean_likelihood
-        ),
+        Verifier(name="likelihood", question=None, needs_tokens=True, raw=mean_likelihood),
         Verifier(
             name="digit",
             question="digit",
-            candidates=DIGITS,
+            worded_by="digit",
             needs_tokens=False,
             raw=most_likely_digit,
         ),
         Verifier(
             name="expected-digit",
             question="digit",
-            candidates=DIGITS,
+            worded_by="expected-digit",
             needs_tokens=False,
             raw=expected_digit,
         ),
@@ -145,6 +145,7 @@ class Judge:
             else ""
         )
         self.verifier = VERIFIERS["likelihood" if self._relative else verifier]
+        self.wording, self.question = self._worded()
         self._weight = _PRIOR_WEIGHT
         self._mean = _PRIOR_MEAN
         self._squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2
@@ -153,7 +154,8 @@ class Judge:
         """The verdict on one step; what cannot be read is rejected, with the reason."""
         raw = self.verifier.raw(reading, self._calibrations)
         mean = mean_likelihood(reading, {})
-        shown = tuple(zip(self.verifier.candidates, reading.probe or (), strict=False))
+        words = self.question.words if self.question else ()
+        shown = tuple(zip(words, reading.probe or (), strict=False))
         if not math.isfinite(raw):
             return Verdict(
                 score=None,
@@ -172,6 +174,14 @@ class Judge:
             log_probs=tuple((name, _finite(value)) for name, value in shown),
             mean_log_prob=mean if math.isfinite(mean) else None,
         )
+
+    def _worded(self) -> tuple[str, Question | None]:
+        """The name of the question's wording and the question; none where nothing is asked."""
+        if self.verifier.question is None:
+            return "", None
+        wordings = QUESTIONS[self.verifier.question]
+        wording = self._calibrations[self.verifier.worded_by].wording or next(iter(wordings))
+        return wording, wordings[wording]
 
     def _score(self, raw: float) -> float:
         return interpolate(self._calibrations[self.verifier.name].knots, raw)

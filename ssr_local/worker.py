@@ -58,10 +58,20 @@ class Prepare(Message, frozen=True, tag=True):
 
 
 class Solve(Message, frozen=True, tag=True):
-    """To the child: one problem."""
+    """To the child: one problem, perhaps with the steps every path begins with."""
 
     problem: str
     options: SolveOptions
+    given: tuple[str, ...] = ()
+
+
+class Read(Message, frozen=True, tag=True):
+    """To the child: steps that the target is to read."""
+
+    problem: str
+    steps: tuple[str, ...]
+    strategies: str
+    questions: tuple[tuple[str, str], ...]
 
 
 class Tell(Message, frozen=True, tag=True):
@@ -102,7 +112,7 @@ class Finished(Message, frozen=True, tag=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_request = msgspec.msgpack.Decoder(Prepare | Solve | Tell).decode
+_decode_request = msgspec.msgpack.Decoder(Prepare | Solve | Read | Tell).decode
 _decode_reply = msgspec.msgpack.Decoder(Happened | Failed | Finished).decode
 
 
@@ -145,7 +155,7 @@ def main() -> None:
     """The child's life: prepare once, then solve problem after problem."""
     requests, replies = private_pipes(keep_stderr=True)
     mailbox = Mailbox()
-    inbox: queue.SimpleQueue[Prepare | Solve] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[Prepare | Solve | Read] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, inbox, mailbox), daemon=True).start()
     first = inbox.get()
     if not isinstance(first, Prepare):
@@ -157,31 +167,31 @@ def main() -> None:
     session = Session(first.setup, should_stop=mailbox.should_stop)
     while True:
         request = inbox.get()
-        if isinstance(request, Solve):
-            _solve(session, request, mailbox, replies)
+        if isinstance(request, Solve | Read):
+            _work(session, request, mailbox, replies)
 
 
 def _listen(
-    requests: IO[bytes], inbox: queue.SimpleQueue[Prepare | Solve], mailbox: Mailbox
+    requests: IO[bytes], inbox: queue.SimpleQueue[Prepare | Solve | Read], mailbox: Mailbox
 ) -> None:
     while (frame := read_frame(requests)) is not None:
         request = _decode_request(frame)
         if isinstance(request, Tell):
             mailbox.put(request.command)
         else:
-            if isinstance(request, Solve):
+            if isinstance(request, Solve | Read):
                 mailbox.clear()  # a cancel that came too late belongs to the last run
             inbox.put(request)
     # The parent is gone. Tidying up could wait for a long call; the system does it anyway.
     os._exit(0)
 
 
-def _solve(session: Session, request: Solve, mailbox: Mailbox, replies: IO[bytes]) -> None:
+def _work(session: Session, request: Solve | Read, mailbox: Mailbox, replies: IO[bytes]) -> None:
     def send(message: Message) -> None:
         write_frame(replies, _encode(message))
 
     try:
-        for event in session.solve(request.problem, request.options, mailbox):
+        for event in events_of(session, request, mailbox):
             send(Happened(event))
         send(Finished())
     except Cancelled:
@@ -190,6 +200,13 @@ def _solve(session: Session, request: Solve, mailbox: Mailbox, replies: IO[bytes
         send(Failed.of(error))
     except BrokenPipeError:
         os._exit(0)
+
+
+def events_of(session: Session, request: Solve | Read, mailbox: Mailbox) -> Iterator[AnyEvent]:
+    """What a session does about a request."""
+    if isinstance(request, Solve):
+        return session.solve(request.problem, request.options, mailbox, request.given)
+    return session.read(request.problem, request.steps, request.strategies, request.questions)
 
 
 # In the parent -----------------------------------------------------------------
@@ -214,13 +231,10 @@ class Worker:
         process = self._process
         return process.pid if process and process.poll() is None else None
 
-    def solve(
-        self,
-        problem: str,
-        options: SolveOptions,
-        cancelled: Callable[[], bool] = lambda: False,
+    def work(
+        self, request: Solve | Read, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[AnyEvent]:
-        """The run's events. Stopping to iterate cancels the run and waits for its end.
+        """The events of what is asked for. Stopping to iterate cancels the run and waits for its end.
 
         ``cancelled`` says whether the run was cancelled before there was one to tell.
         Raises the error the run ended with, and ``EngineCrashed`` when the child died;
@@ -230,7 +244,7 @@ class Worker:
             self._start()
             self._cancelled_at = None
             self._was_silent = False
-            self._send(Solve(problem, options))
+            self._send(request)
             self._busy = True
         try:
             if cancelled():

@@ -27,6 +27,7 @@ def settle(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
     reason = path_end(
         step=step.text if step else "",
         earlier=earlier,
+        given=run.given,
         step_end=current.end or "blank_line",
         answered=answer_of(run, path, at_end=False) is not None,
         num_tokens=path.num_tokens,

@@ -30,7 +30,8 @@ class Run:
     """One problem being solved: what was asked, the models, the paths, what was counted.
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
-    ``compare`` says whether two answers are equivalent. ``prefixes`` are the tokens that all
+    ``given`` are steps that every path has when it is opened. ``compare`` says whether two
+    answers are equivalent. ``prefixes`` are the tokens that all
     prompts of a model begin with, ``roots`` the sequences that hold them.
     """
 
@@ -45,6 +46,7 @@ class Run:
         prompters: Mapping[Author, Prompter],
         judge: Judge,
         compare: Callable[[str, str], Comparison],
+        given: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problem = problem
@@ -55,11 +57,13 @@ class Run:
         self.prompters = prompters
         self.judge = judge
         self.compare = compare
+        self.given = tuple(given)
         self.clock = clock
         self.started = clock()
         self.paused_s = 0.0
         self.paths: list[PathState] = []
         self.scores: tuple[StrategyScore, ...] = ()
+        self.orders: tuple[tuple[str, ...], ...] = ()
         self.groups: tuple[VoteGroup, ...] = ()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.num_drafted = self.num_accepted = self.num_rewrites = 0

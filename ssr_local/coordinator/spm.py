@@ -67,7 +67,7 @@ def prepare(run: Run) -> Iterator[AnyEvent]:
 def _path_prompts(run: Run, role: Author) -> list[list[int]]:
     unknown = run.pool.by_letter("M")
     strategies = [*run.pool.strategies, unknown] if run.plan.selects else [unknown]
-    return run.prompters[role].paths(run.problem, strategies)
+    return run.prompters[role].paths(run.problem, strategies, run.given)
 
 
 def _selection_prompts(run: Run, role: Author) -> list[list[int]]:
@@ -143,7 +143,10 @@ def _score_letters(run: Run) -> dict[str, float] | None:
         rows.append(result.probe or (float("nan"),) * len(pool))
     for fork in forks:
         engine.release(fork)
-    return selection.probabilities(pool, orders, rows)
+    scores = selection.probabilities(pool, orders, rows)
+    if scores and len(orders) > 1:
+        run.orders = selection.by_order(orders, rows, run.plan.num_paths)
+    return scores
 
 
 def _generate_letters(run: Run) -> tuple[str, ...] | None:
@@ -183,7 +186,9 @@ def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
     ]
     with run.phase("prefill"):
         for role, engine in run.engines.items():
-            prompts = run.prompters[role].paths(run.problem, [p.strategy for p in new])
+            prompts = run.prompters[role].paths(
+                run.problem, [path.strategy for path in new], run.given
+            )
             jobs = []
             for path, prompt in zip(new, prompts, strict=True):
                 path.sequences[role] = engine.fork(run.roots[role])
@@ -193,6 +198,7 @@ def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
     for path in new:
         if run.prompters[run.plan.writer].opens_thinking:
             path.opening = "<think>\n"
+        path.opening += "".join(run.given)
         run.paths.append(path)
         yield run.at(
             PathOpened(

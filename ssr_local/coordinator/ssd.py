@@ -72,20 +72,19 @@ def verify(run: Run) -> Iterator[AnyEvent]:
 
 
 def _probe_job(run: Run, path: PathState, tokens: list[int]) -> ExtendJob:
-    verifier = run.judge.verifier
-    prompter = run.prompters["target"]
+    judge, prompter = run.judge, run.prompters["target"]
     suffix: list[int] = []
-    if verifier.question:
+    if judge.question and judge.verifier.question:
         thinking = is_thinking(path.text + current_step(path).text)
         if thinking not in run.probes:
-            run.probes[thinking] = prompter.probe(verifier.question, thinking)
+            run.probes[thinking] = prompter.probe(judge.verifier.question, judge.wording, thinking)
         suffix = run.probes[thinking]
     return ExtendJob(
         seq_id=path.sequences["target"],
         tokens=tokens,
-        log_probs=verifier.needs_tokens,
+        log_probs=judge.verifier.needs_tokens,
         suffix=suffix,
-        candidates=prompter.candidates(verifier.candidates),
+        candidates=prompter.candidates(judge.question.words if judge.question else ()),
     )
 
 

@@ -145,7 +145,7 @@ def test_a_template_without_system_role_gets_its_text_in_the_users_turn(helper: 
         f"<|im_start|>user\n{SYSTEM}\n\nP?\n\nBox it.<|im_end|>\n<|im_start|>assistant\n"
     )
     assert prompter.notices == []
-    assert "system" not in text(one, prompter.probe("yes-no", thinking=False))
+    assert "system" not in text(one, prompter.probe("yes-no", "correct", thinking=False))
 
 
 def test_one_form_for_all_prompts_of_a_run(helper: Helper) -> None:
@@ -168,14 +168,18 @@ def test_the_problem_is_stripped(helper: Helper) -> None:
     assert path_text(engine(), helper, "\n P? \n") == path_text(engine(), helper)
 
 
-@pytest.mark.parametrize("question", sorted(QUESTIONS))
+@pytest.mark.parametrize(
+    ("kind", "wording"), [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
+)
 @pytest.mark.parametrize("thinking", [False, True])
-def test_a_probe_closes_the_turn_and_asks(helper: Helper, question: str, thinking: bool) -> None:
+def test_a_probe_closes_the_turn_and_asks(
+    helper: Helper, kind: str, wording: str, thinking: bool
+) -> None:
     one = engine()
-    suffix = text(one, Prompter(one, POOL, helper).probe(question, thinking))
+    suffix = text(one, Prompter(one, POOL, helper).probe(kind, wording, thinking))
     assert suffix == (
         ("\n</think>\n\n" if thinking else "")
-        + f"<|im_end|>\n<|im_start|>user\n{QUESTIONS[question]}<|im_end|>\n"
+        + f"<|im_end|>\n<|im_start|>user\n{QUESTIONS[kind][wording].text}<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
 
@@ -202,7 +206,7 @@ def test_thinking_models_answer_at_once(
     (selection,) = prompter.selections("P?", [POOL.strategies], 1)
     end = f"<|im_start|>assistant\n{skips}"
     assert text(one, selection).endswith(end)
-    assert text(one, prompter.probe("yes-no", thinking=False)).endswith(end)
+    assert text(one, prompter.probe("yes-no", "correct", thinking=False)).endswith(end)
     (path,) = prompter.paths("P?", [UNKNOWN])
     assert text(one, path).endswith("assistant\n" + ("<think>\n" if opens else ""))
 

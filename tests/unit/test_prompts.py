@@ -47,6 +47,12 @@ def test_every_verifiers_question_has_a_wording() -> None:
     assert asked == set(QUESTIONS)
 
 
+def test_questions_of_two_words_put_the_good_one_first() -> None:
+    assert QUESTIONS["yes-no"]["correct"].words == ("Yes", "No")
+    assert QUESTIONS["yes-no"]["mistake"].words == ("No", "Yes")
+    assert all(q.words == tuple("0123456789") for q in QUESTIONS["digit"].values())
+
+
 @pytest.mark.parametrize(
     ("text", "defused"),
     [

@@ -228,6 +228,16 @@ SHA_X = 'sha256 = "xyz"\n'
         (pair("calibrations.magic.knots = []"), "calibrations.magic", "combined, yes-no"),
         (pair("calibrations.digit.not = 1"), "calibrations.digit.not", "knots, mean"),
         (pair("calibrations.digit.knots = []"), "digit.knots", "ascending"),
+        (
+            pair('calibrations.digit.knots = [[0, 0]]\ncalibrations.digit.wording = "correct"'),
+            "digit.wording cannot be 'correct'",
+            "rate, sure",
+        ),
+        (
+            pair('calibrations.likelihood.knots = [[0, 0]]\ncalibrations.likelihood.wording = "x"'),
+            "likelihood.wording",
+            "asks nothing",
+        ),
         (pair("calibrations.digit.knots = [[0, 1], [0, 2]]"), "digit.knots", "ascending"),
         (pair("calibrations.digit.knots = [[0, 2], [1, 1]]"), "digit.knots", "ascending"),
         (pair("calibrations.digit.knots = [[0, 0], [1, 10]]"), "digit.knots", "0 to 9"),

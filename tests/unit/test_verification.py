@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Calibration
-from ssr_local.verification import DIGITS, VERIFIERS, YES_NO, Judge, Reading, interpolate
+from ssr_local.verification import VERIFIERS, Judge, Reading, interpolate
 
 LOG = math.log
 CALIBRATIONS = {
@@ -19,7 +20,7 @@ CALIBRATIONS = {
 
 def digits(**shares: float) -> tuple[float, ...]:
     """Log-probabilities of the ten digits, ``d7=0.2`` and so on."""
-    return tuple(LOG(shares[f"d{d}"]) if f"d{d}" in shares else -math.inf for d in DIGITS)
+    return tuple(LOG(shares[f"d{d}"]) if f"d{d}" in shares else -math.inf for d in range(10))
 
 
 # What each verifier reads from known numbers; the probe's shares need not add up to one.
@@ -58,7 +59,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_what_cannot_be_read_is_rejected_with_a_reason(verifier: str, case: str) -> None:
     reading = UNREADABLE[case]
-    if reading.probe and len(VERIFIERS[verifier].candidates) == 10:
+    if reading.probe and VERIFIERS[verifier].question == "digit":
         reading = Reading(probe=reading.probe * 5, tokens=reading.tokens)
     verdict = Judge(verifier, 0.0, CALIBRATIONS).verdict(reading)
     assert (verdict.score, verdict.raw, verdict.accepted) == (None, None, False)
@@ -101,7 +102,7 @@ def test_threshold_zero_keeps_all_that_can_be_read(
     verifier: str, probe: list[float], tokens: list[float], calibrated: bool
 ) -> None:
     judge = Judge(verifier, 0.0, CALIBRATIONS if calibrated else {})
-    count = len(judge.verifier.candidates)
+    count = len(judge.question.words) if judge.question else 0
     verdict = judge.verdict(Reading(probe=tuple(probe[:count]), tokens=tuple(tokens)))
     assert verdict.accepted
     assert verdict.score is not None
@@ -151,10 +152,21 @@ def test_a_measured_calibration_replaces_the_digits_own() -> None:
     assert Judge("digit", 7.0, own).verdict(Reading(probe=digits(d8=1.0))).score == 4.0
 
 
-def test_candidates_belong_to_their_questions() -> None:
-    assert VERIFIERS["yes-no"].candidates == YES_NO
-    assert VERIFIERS["digit"].candidates == tuple("0123456789")
-    assert all(bool(v.question) == bool(v.candidates) for v in VERIFIERS.values())
+@pytest.mark.parametrize("verifier", ["yes-no", "combined", "digit", "expected-digit"])
+def test_the_question_is_asked_in_the_words_of_the_calibration(verifier: str) -> None:
+    kind = VERIFIERS[verifier].question or ""
+    first, *others = QUESTIONS[kind]
+    assert others
+    assert Judge(verifier, 7.0, CALIBRATIONS).wording == first
+    for wording in QUESTIONS[kind]:
+        worded = Calibration(knots=((0.0, 0.0), (9.0, 9.0)), wording=wording)
+        judge = Judge(verifier, 7.0, CALIBRATIONS | {VERIFIERS[verifier].worded_by: worded})
+        assert (judge.wording, judge.question) == (wording, QUESTIONS[kind][wording])
+
+
+def test_a_verifier_that_asks_nothing_has_no_question() -> None:
+    judge = Judge("likelihood", 7.0, CALIBRATIONS)
+    assert (judge.wording, judge.question) == ("", None)
 
 
 @pytest.mark.parametrize(

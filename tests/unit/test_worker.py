@@ -27,7 +27,7 @@ from ssr_local.events import (
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.process import start_child
 from ssr_local.session import ModelFile, Setup
-from ssr_local.worker import Failed, Mailbox, Worker
+from ssr_local.worker import Failed, Mailbox, Solve, Worker
 
 PAIR = demo_pair()
 SETUP = Setup(
@@ -70,9 +70,9 @@ def until(stream: Iterator[AnyEvent], kind: type[Any]) -> None:
 
 
 def test_one_worker_solves_problem_after_problem(demo: Worker) -> None:
-    first = list(demo.solve("farm", OPTIONS))
+    first = list(demo.work(Solve("farm", OPTIONS)))
     pid = demo.pid
-    second = list(demo.solve("farm", OPTIONS))
+    second = list(demo.work(Solve("farm", OPTIONS)))
     assert answer(first) == answer(second) == "18"
     assert demo.pid == pid is not None
     assert [type(e).__name__ for e in first[:4]] == ["ModelLoading", "ModelLoaded"] * 2
@@ -85,11 +85,11 @@ def test_the_run_is_the_same_every_time(demo: Worker) -> None:
         assert isinstance(last, RunEnded)
         return last.result.paths
 
-    assert steps(list(demo.solve("farm", OPTIONS))) == steps(list(demo.solve("farm", OPTIONS)))
+    assert steps(list(demo.work(Solve("farm", OPTIONS)))) == steps(list(demo.work(Solve("farm", OPTIONS))))
 
 
 def test_a_killed_child_is_an_error_and_the_next_run_works(demo: Worker, slow: None) -> None:
-    stream = demo.solve("farm", OPTIONS)
+    stream = demo.work(Solve("farm", OPTIONS))
     until(stream, StepDelta)
     pid = demo.pid
     assert pid
@@ -97,12 +97,12 @@ def test_a_killed_child_is_an_error_and_the_next_run_works(demo: Worker, slow: N
     with pytest.raises(EngineCrashed, match="signal 9"):
         list(stream)
     assert demo.pid is None
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
     assert demo.pid != pid
 
 
 def test_a_crash_carries_the_last_lines_of_its_log(demo: Worker, slow: None) -> None:
-    stream = demo.solve("farm", OPTIONS)
+    stream = demo.work(Solve("farm", OPTIONS))
     until(stream, StepDelta)
     assert demo.log_path
     with demo.log_path.open("a") as log:
@@ -136,7 +136,7 @@ def test_without_a_place_for_logs_it_still_works(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "file"))
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
     assert demo.log_path is None
 
 
@@ -145,7 +145,7 @@ def test_a_child_that_hangs_after_a_cancel_is_killed(
     demo: Worker, slow: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "CANCEL_GRACE_S", 0.2)
-    stream = demo.solve("farm", OPTIONS)
+    stream = demo.work(Solve("farm", OPTIONS))
     until(stream, StepDelta)
     assert demo.pid
     os.kill(demo.pid, signal.SIGSTOP)
@@ -154,24 +154,24 @@ def test_a_child_that_hangs_after_a_cancel_is_killed(
     with pytest.raises(EngineCrashed, match="did not answer"):
         list(stream)
     assert time.monotonic() - started < 5
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
 
 
 def test_a_cancel_of_one_run_does_not_kill_the_next(
     demo: Worker, slow: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "CANCEL_GRACE_S", 0.1)
-    stream = demo.solve("farm", OPTIONS)
+    stream = demo.work(Solve("farm", OPTIONS))
     until(stream, StepDelta)
     demo.tell(Cancel())
     list(stream)
     pid = demo.pid
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"  # takes longer than the grace
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"  # takes longer than the grace
     assert demo.pid == pid
 
 
 def test_cancel_keeps_what_there_is(demo: Worker, slow: None) -> None:
-    stream = demo.solve("farm", OPTIONS)
+    stream = demo.work(Solve("farm", OPTIONS))
     until(stream, StepVerified)
     demo.tell(Cancel())
     last = list(stream)[-1]
@@ -181,19 +181,19 @@ def test_cancel_keeps_what_there_is(demo: Worker, slow: None) -> None:
 
 
 def test_a_run_cancelled_before_it_began_to_run(demo: Worker, slow: None) -> None:
-    last = list(demo.solve("farm", OPTIONS, lambda: True))[-1]
+    last = list(demo.work(Solve("farm", OPTIONS), lambda: True))[-1]
     assert isinstance(last, RunEnded)
     assert last.result.status == "cancelled"
 
 
 @pytest.mark.parametrize("taken", [0, 6, 40])
 def test_a_consumer_that_stops_early(demo: Worker, slow: None, taken: int) -> None:
-    stream = demo.solve("farm", OPTIONS)
+    stream = demo.work(Solve("farm", OPTIONS))
     for _, _ in zip(range(taken), stream, strict=False):
         pass
     stream.close()  # type: ignore[attr-defined]
     pid = demo.pid
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
     assert demo.pid == pid or taken == 0
 
 
@@ -205,7 +205,7 @@ def test_commands_from_another_thread(demo: Worker, slow: None) -> None:
 
     events = []
     thread = threading.Thread(target=steer)
-    for event in demo.solve("farm", OPTIONS):
+    for event in demo.work(Solve("farm", OPTIONS)):
         events.append(event)
         if isinstance(event, StepVerified) and not thread.ident:
             thread.start()
@@ -219,9 +219,9 @@ def test_a_worker_can_be_told_anything_when_nothing_runs(demo: Worker) -> None:
     demo.tell(Cancel())
     demo.kill()
     assert demo.pid is None
-    list(demo.solve("farm", OPTIONS))
+    list(demo.work(Solve("farm", OPTIONS)))
     demo.tell(Cancel())
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,9 @@ def test_errors_keep_their_class(
     demo: Worker, options: dict[str, Any], kind: type[SSRError], words: str
 ) -> None:
     with pytest.raises(kind, match=words) as caught:
-        list(demo.solve("farm", SolveOptions(**options)))
+        list(demo.work(Solve("farm", SolveOptions(**options))))
     assert type(caught.value) is kind
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
 
 
 def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     one = Worker(setup)
     try:
         with pytest.raises(errors.ModelError):
-            list(one.solve("farm", SolveOptions(method="draft")))
+            list(one.work(Solve("farm", SolveOptions(method="draft"))))
     finally:
         one.close()
 
@@ -271,7 +271,7 @@ def test_an_error_nobody_foresaw_is_a_crash_with_its_traceback() -> None:
     one = Worker(broken)
     try:
         with pytest.raises(EngineCrashed) as caught:
-            list(one.solve("farm", OPTIONS))
+            list(one.work(Solve("farm", OPTIONS)))
         assert "exit code 1" in str(caught.value)
         assert any("KeyError" in line for line in caught.value.log_tail)
     finally:
@@ -303,14 +303,14 @@ def test_a_child_that_talks_nonsense(
     with monkeypatch.context() as patch:
         patch.setattr(worker, "start_child", lambda _, *rest: start_child("babble_child", *rest))
         with pytest.raises(EngineCrashed):
-            list(demo.solve("farm", OPTIONS))
-    assert answer(list(demo.solve("farm", OPTIONS))) == "18"
+            list(demo.work(Solve("farm", OPTIONS)))
+    assert answer(list(demo.work(Solve("farm", OPTIONS)))) == "18"
 
 
 def test_a_child_that_cannot_be_started(demo: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EngineCrashed, match="could not be started"):
-        list(demo.solve("farm", OPTIONS))
+        list(demo.work(Solve("farm", OPTIONS)))
 
 
 def test_mailbox() -> None:

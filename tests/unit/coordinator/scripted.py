@@ -135,6 +135,7 @@ def make_run(
     engine: Mapping[str, Any] | None = None,
     target: Mapping[str, Any] | None = None,
     pool: Pool = POOL,
+    given: Sequence[str] = (),
     **options: Any,
 ) -> Run:
     """A run on engines that follow one script; ``target`` holds what is different there."""
@@ -153,6 +154,7 @@ def make_run(
         prompters={role: Prompter(one, pool, InThisProcess()) for role, one in engines.items()},
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
         compare=lambda a, b: "equal" if a == b else "different",
+        given=given,
         clock=clock or Ticks(),
     )
 

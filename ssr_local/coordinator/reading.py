@@ -1,0 +1,87 @@
+"""Reading steps that stand there already: what every verifier would see, and no judgement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ssr_local.engine.base import Engine, Extended, ExtendJob
+from ssr_local.errors import DecodeError, ProblemError
+from ssr_local.prompter import Prompter
+from ssr_local.prompts import QUESTIONS
+from ssr_local.records import UNKNOWN_LETTER, StepReading
+from ssr_local.steps import THINK_OPEN, is_thinking
+from ssr_local.strategies import Pool
+
+_NO_PROBABILITY = -1000.0  # JSON has no infinities
+_TOKENS_FOR_PROBES = 128
+
+
+def read_steps(
+    engine: Engine,
+    prompter: Prompter,
+    pool: Pool,
+    problem: str,
+    steps: Sequence[str],
+    questions: Sequence[tuple[str, str]],
+) -> Iterator[StepReading]:
+    """What the target makes of each step, given the problem and the steps before it.
+
+    ``questions`` are (kind, wording) pairs of ``prompts.QUESTIONS``. Every step is prefilled
+    once, every question's probe behind it and then forgotten. Raises ``ProblemError`` when
+    there is no room, ``DecodeError`` when the model's output is not a number.
+    """
+    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)])
+    tokens = [prompter.step(step) for step in steps]
+    needed = len(prompt) + sum(map(len, tokens)) + _TOKENS_FOR_PROBES
+    engine.reserve(needed)
+    if needed > engine.max_tokens:
+        raise ProblemError(
+            f"Problem and steps are too long: they have {needed} tokens,"
+            f" and there is room for {engine.max_tokens} in {engine.info.name}.",
+            "",
+            "Shorten them, or give a larger --ctx if the model allows one.",
+        )
+    try:
+        seq_id = engine.open(prompt)
+        text = f"{THINK_OPEN}\n" if prompter.opens_thinking else ""
+        for step, step_tokens in zip(steps, tokens, strict=True):
+            text += step
+            yield _read(engine, prompter, seq_id, step, step_tokens, questions, is_thinking(text))
+    finally:
+        engine.clear()
+
+
+def _read(
+    engine: Engine,
+    prompter: Prompter,
+    seq_id: int,
+    step: str,
+    tokens: list[int],
+    questions: Sequence[tuple[str, str]],
+    thinking: bool,
+) -> StepReading:
+    (extended,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens, log_probs=True)])
+    probes: dict[str, tuple[float, ...]] = {}
+    for kind, wording in questions:
+        job = ExtendJob(
+            seq_id=seq_id,
+            suffix=prompter.probe(kind, wording, thinking),
+            candidates=prompter.candidates(QUESTIONS[kind][wording].words),
+        )
+        (answer,) = engine.extend([job])
+        probes[f"{kind}/{wording}"] = _numbers(engine, answer, answer.probe)
+    return StepReading(
+        text=step, log_probs=_numbers(engine, extended, extended.log_probs), probes=probes
+    )
+
+
+def _numbers(
+    engine: Engine, extended: Extended, values: tuple[float, ...] | None
+) -> tuple[float, ...]:
+    if extended.no_room or values is None or any(math.isnan(value) for value in values):
+        raise DecodeError(
+            f"{engine.info.name} could not read a step.",
+            f"{extended.no_room or 'its output was not a number'}.",
+        )
+    return tuple(max(value, _NO_PROBABILITY) for value in values)

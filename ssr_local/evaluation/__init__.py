@@ -1,0 +1,1 @@
+"""Evidence: every method on the same problems, models and machine, with error bars."""

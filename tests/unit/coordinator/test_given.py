@@ -1,0 +1,122 @@
+"""Going on from steps somebody else wrote, and reading them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ssr_local.coordinator.reading import read_steps
+from ssr_local.engine.base import Extended, ExtendJob
+from ssr_local.engine.fake import FakeEngine
+from ssr_local.errors import DecodeError, ProblemError
+from ssr_local.prompter import Prompter
+from ssr_local.prompts import QUESTIONS
+
+from .scripted import POOL, InThisProcess, Paths, Turn, engine_of, make_run, played
+
+GIVEN = ("One.\n\n", "Two.\n\n")
+TURNS = [Turn(GIVEN[0]), Turn(GIVEN[1]), Turn("Three.\n\n"), Turn("So \\boxed{3}.")]
+
+
+@pytest.mark.parametrize("method", ["ssr", "specreason", "parallel", "target", "draft"])
+def test_every_path_goes_on_behind_the_given_steps(method: str) -> None:
+    run = make_run(Paths(TURNS), given=GIVEN, method=method)
+    played(run)
+    for path in run.paths:
+        assert [step.text for step in path.steps] == [turn.draft for turn in TURNS[2:]]
+        assert (path.end_reason, path.answer) == ("answered", "3")
+        assert path.text == "".join(turn.draft for turn in TURNS)
+
+
+def test_given_steps_are_judged_along_but_not_judged_themselves() -> None:
+    script = Paths(TURNS)
+    played(make_run(script, given=GIVEN, method="specreason"))
+    assert [written for _, written in script.probed] == [
+        "One.\n\nTwo.\n\nThree.\n\n",
+        "One.\n\nTwo.\n\nThree.\n\nSo \\boxed{3}.",
+    ]
+
+
+def test_given_steps_use_no_budget_and_count_as_repeated() -> None:
+    run = make_run(Paths(TURNS), given=GIVEN, method="draft", max_steps=2, max_tokens=20)
+    played(run)
+    assert run.paths[0].end_reason == "answered"
+    again = make_run(Paths([*TURNS[:2], Turn(GIVEN[0]), *TURNS[2:]]), given=GIVEN, method="draft")
+    played(again)
+    assert again.paths[0].end_reason == "repetition"
+
+
+def test_all_paths_share_the_given_steps() -> None:
+    run = make_run(Paths(TURNS), given=GIVEN, method="parallel", paths=4)
+    played(run)
+    engine = engine_of(run, "target")
+    prompt = sum(count for name, count in engine.history if name == "open")
+    assert run.usage.target.prefill_tokens == prompt
+
+
+class Reader(FakeEngine):
+    """Likelihoods that can be told apart: a token's is minus its place in the sequence."""
+
+    broken = False
+
+    def extend(self, jobs: Any) -> list[Extended]:
+        starts = {job.seq_id: self.num_tokens(job.seq_id) for job in jobs}
+        return [
+            self._told(job, starts[job.seq_id], one)
+            for job, one in zip(jobs, super().extend(jobs), strict=True)
+        ]
+
+    def _told(self, job: ExtendJob, start: int, one: Extended) -> Extended:
+        if not job.log_probs:
+            return one
+        values = [-float(start + place) for place in range(len(job.tokens))]
+        if self.broken:
+            values[-1] = math.nan
+        return Extended(seq_id=one.seq_id, log_probs=tuple(values))
+
+
+class Says:
+    """Answers questions by what stands before them."""
+
+    def continuation(self, role: str, text: str) -> str:
+        return ""
+
+    def probe(self, text: str) -> Mapping[str, float]:
+        return {"Yes": 0.75, "No": 0.25} if "Two" not in text else {"Yes": 1.0}
+
+
+def read(engine: FakeEngine, *questions: tuple[str, str]) -> list[Any]:
+    prompter = Prompter(engine, POOL, InThisProcess())
+    return list(read_steps(engine, prompter, POOL, "How many?", GIVEN, questions))
+
+
+def test_steps_are_read_in_order_each_behind_those_before_it() -> None:
+    engine = Reader(Says(), role="target")
+    first, second = read(engine, ("yes-no", "correct"), ("yes-no", "mistake"))
+    assert (first.text, second.text) == GIVEN
+    assert len(first.log_probs) == len(engine.tokenize(GIVEN[0]))
+    assert second.log_probs[0] == first.log_probs[-1] - 1
+    assert first.probes["yes-no/correct"] == pytest.approx((math.log(0.75), math.log(0.25)))
+    assert first.probes["yes-no/mistake"] == pytest.approx((math.log(0.25), math.log(0.75)))
+    assert second.probes["yes-no/correct"] == (0.0, -1000.0)
+    assert engine._book.seq_ids == ()
+
+
+def test_all_questions_can_be_asked() -> None:
+    everything = [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
+    (first, _) = read(Reader(Says(), role="target"), *everything)
+    assert set(first.probes) == {f"{kind}/{wording}" for kind, wording in everything}
+    assert all(len(first.probes[f"{k}/{w}"]) == len(QUESTIONS[k][w].words) for k, w in everything)
+
+
+def test_what_is_no_number_or_does_not_fit_is_an_error() -> None:
+    broken = Reader(Says(), role="target")
+    broken.broken = True
+    with pytest.raises(DecodeError, match="not a number"):
+        read(broken)
+    assert broken._book.seq_ids == ()
+    with pytest.raises(ProblemError, match="too long"):
+        read(Reader(Says(), role="target", num_cells=100))
