@@ -81,7 +81,8 @@ class Solver:
         """Solve one problem and return what it came to.
 
         ``given`` are steps that every path begins with, for going on from where somebody
-        else stands; each ends with a blank line, as a model's own would. ``changes`` are single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
+        else stands; each ends with a blank line, as a model's own would. ``changes`` are
+        single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
         Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
         damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
         """
@@ -118,17 +119,18 @@ class Solver:
         *,
         strategies: str = "maths",
         questions: Sequence[tuple[str, str]] | None = None,
+        given: Sequence[str] = (),
     ) -> tuple[StepReading, ...]:
         """What the target makes of steps that stand there, each given those before it.
 
-        ``questions`` are (kind, wording) pairs of ``prompts.QUESTIONS``; all of them when not
-        given. Raises like ``solve``.
+        ``given`` stand in front of them and are not asked about. ``questions`` are (kind,
+        wording) pairs of ``prompts.QUESTIONS``; None: all of them. Raises like ``solve``.
         """
         if questions is None:
             questions = [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
         problem = check_problem(problem)
         load_pool(strategies)
-        request = Read(problem, tuple(steps), strategies, tuple(questions))
+        request = Read(problem, tuple(steps), strategies, tuple(questions), tuple(given))
         events = self._events(("target",), request)
         return tuple(event.reading for event in events if isinstance(event, StepRead))
 

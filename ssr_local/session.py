@@ -191,14 +191,15 @@ class Session:
         steps: Sequence[str],
         strategies: str,
         questions: Sequence[tuple[str, str]],
+        given: Sequence[str] = (),
     ) -> Iterator[AnyEvent]:
-        """Let the target read steps that stand there: one ``StepRead`` for each."""
+        """Let the target read steps that stand behind the given ones: a ``StepRead`` for each."""
         problem = check_problem(problem)
         pool = load_pool(strategies)
         yield from self._loaded("target")
         engine = self._engines["target"]
         prompter = Prompter(engine, pool, self._helper)
-        readings = read_steps(engine, prompter, pool, problem, steps, questions)
+        readings = read_steps(engine, prompter, pool, problem, steps, questions, given)
         for step, reading in enumerate(readings):
             yield StepRead(step=step, reading=reading)
 

@@ -72,6 +72,7 @@ class Read(Message, frozen=True, tag=True):
     steps: tuple[str, ...]
     strategies: str
     questions: tuple[tuple[str, str], ...]
+    given: tuple[str, ...] = ()
 
 
 class Tell(Message, frozen=True, tag=True):
@@ -206,7 +207,9 @@ def events_of(session: Session, request: Solve | Read, mailbox: Mailbox) -> Iter
     """What a session does about a request."""
     if isinstance(request, Solve):
         return session.solve(request.problem, request.options, mailbox, request.given)
-    return session.read(request.problem, request.steps, request.strategies, request.questions)
+    return session.read(
+        request.problem, request.steps, request.strategies, request.questions, request.given
+    )
 
 
 # In the parent -----------------------------------------------------------------
@@ -234,7 +237,7 @@ class Worker:
     def work(
         self, request: Solve | Read, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[AnyEvent]:
-        """The events of what is asked for. Stopping to iterate cancels the run and waits for its end.
+        """The events of what is asked for. Stopping to iterate cancels it and waits for its end.
 
         ``cancelled`` says whether the run was cancelled before there was one to tell.
         Raises the error the run ended with, and ``EngineCrashed`` when the child died;

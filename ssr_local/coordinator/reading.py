@@ -24,14 +24,16 @@ def read_steps(
     problem: str,
     steps: Sequence[str],
     questions: Sequence[tuple[str, str]],
+    given: Sequence[str] = (),
 ) -> Iterator[StepReading]:
     """What the target makes of each step, given the problem and the steps before it.
 
-    ``questions`` are (kind, wording) pairs of ``prompts.QUESTIONS``. Every step is prefilled
-    once, every question's probe behind it and then forgotten. Raises ``ProblemError`` when
-    there is no room, ``DecodeError`` when the model's output is not a number.
+    ``given`` are steps in front of them all that nobody asks about. ``questions`` are (kind,
+    wording) pairs of ``prompts.QUESTIONS``. Every step is prefilled once, every question's
+    probe behind it and then forgotten. Raises ``ProblemError`` when there is no room,
+    ``DecodeError`` when the model's output is not a number.
     """
-    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)])
+    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], given)
     tokens = [prompter.step(step) for step in steps]
     needed = len(prompt) + sum(map(len, tokens)) + _TOKENS_FOR_PROBES
     engine.reserve(needed)
@@ -45,6 +47,7 @@ def read_steps(
     try:
         seq_id = engine.open(prompt)
         text = f"{THINK_OPEN}\n" if prompter.opens_thinking else ""
+        text += "".join(given)
         for step, step_tokens in zip(steps, tokens, strict=True):
             text += step
             yield _read(engine, prompter, seq_id, step, step_tokens, questions, is_thinking(text))

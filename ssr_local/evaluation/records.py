@@ -106,8 +106,8 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
 class Walk(Struct, frozen=True, kw_only=True):
     """The labelled steps of one problem: a line of ``steps.jsonl``.
 
-    ``samples`` continuations were asked for at every place. No steps: the target never came
-    to the right answer from the problem alone, so no step could make it worse.
+    ``samples`` continuations were asked for at every place. No steps: the target came to the
+    right answer too seldom from the problem alone to tell what a step does to that.
     """
 
     task: str
