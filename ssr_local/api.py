@@ -11,22 +11,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ssr_local.commands import AnyCommand, Cancel
 from ssr_local.coordinator.plan import plan_for
-from ssr_local.engine.base import Cancelled
+from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES, Cancelled
 from ssr_local.engine.demo import DEMO_PAIR, demo_pair
-from ssr_local.errors import EngineCrashed, Interrupted, UsageError
+from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, StepRead
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
 from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Author, RunResult, StepReading
 from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
-from ssr_local.session import ModelFile, Session, Setup, check_problem
+from ssr_local.session import Asked, ModelFile, Session, Setup, check_problem
 from ssr_local.strategies import load_pool
-from ssr_local.worker import Mailbox, Read, Solve, Worker, events_of
+from ssr_local.worker import Mailbox, Read, Solve, Worker, events_of, settled
 
 if TYPE_CHECKING:
     from ssr_local.download import Progress, ToFetch
@@ -37,9 +38,10 @@ class Solver:
 
     ``pair``, ``draft``, ``target``, ``threads``, ``gpu_layers`` and ``ctx`` are those of
     ``EngineOptions``; ``engine`` gives all of them at once. With ``in_process`` the models
-    are loaded into this process: a crash inside llama.cpp then ends it. ``on_progress`` is
-    told how a download goes on and ``on_notice`` one-line remarks of it. Use it as a
-    context manager, or call ``close``.
+    are loaded into this process: a crash inside llama.cpp then ends it. ``at_once`` is how
+    many problems ``solve_together`` is to take. ``on_progress`` is told how a download goes
+    on and ``on_notice`` one-line remarks of it. Use it as a context manager, or call
+    ``close``.
 
     Raises ``UsageError`` for a wrong option and ``ModelNotFoundError`` for an unknown name.
     """
@@ -50,6 +52,7 @@ class Solver:
         *,
         engine: EngineOptions | None = None,
         in_process: bool = False,
+        at_once: int = 1,
         on_progress: Callable[[Progress], None] | None = None,
         on_notice: Callable[[str], None] | None = None,
         **engine_options: Any,
@@ -62,6 +65,7 @@ class Solver:
         self._on_progress = on_progress
         self._on_notice = on_notice
         self._in_process = in_process
+        self._max_sequences = MOST_SEQUENCES if at_once > 1 else SEQUENCES
         self._worker: Worker | None = None
         self._session: Session | None = None
         self._mailbox = Mailbox()
@@ -111,6 +115,29 @@ class Solver:
         problem = check_problem(problem)
         load_pool(chosen.strategies)  # before models are fetched: a wrong name is found now
         return self._events(plan_for(chosen).roles, Solve(problem, chosen, tuple(given)))
+
+    def solve_together(
+        self, problems: Sequence[str], options: Sequence[SolveOptions]
+    ) -> list[RunResult | SSRError]:
+        """Solve several problems at once, all their paths in the same batches.
+
+        That is for throughput: each single problem takes longer. ``options`` has one entry
+        for each problem, all of one method; the solver must have been made with as many
+        ``at_once``. What failed comes back as its error, in its place. Raises like ``solve``
+        when nothing could be done at all.
+        """
+        asked = [Asked(p, one) for p, one in zip(problems, options, strict=True)]
+        if not asked:
+            return []
+        if len({one.method for one in options}) > 1:
+            raise UsageError("Problems that are solved together need one method.")
+        for one in options:
+            load_pool(one.strategies)
+        with self._busy(plan_for(options[0]).roles):
+            if self._worker is not None:
+                return self._worker.solve_together(asked, self._cancelled.is_set)
+            assert self._session is not None
+            return [_settled(outcome) for outcome in settled(self._session, asked)]
 
     def read_steps(
         self,
@@ -196,6 +223,15 @@ class Solver:
         self.close()
 
     def _events(self, roles: tuple[Author, ...], request: Solve | Read) -> Iterator[AnyEvent]:
+        with self._busy(roles):
+            if self._worker is not None:
+                yield from self._worker.work(request, self._cancelled.is_set)
+            elif self._session is not None:
+                yield from events_of(self._session, request, self._mailbox)
+
+    @contextmanager
+    def _busy(self, roles: tuple[Author, ...]) -> Iterator[None]:
+        """One thing at a time, with the models these roles need."""
         if self._running:
             raise UsageError("This solver is still busy with another problem.")
         self._cancelled.clear()
@@ -205,10 +241,7 @@ class Solver:
             self._prepare(roles)
             if self._cancelled.is_set():
                 raise Cancelled
-            if self._worker is not None:
-                yield from self._worker.work(request, self._cancelled.is_set)
-            elif self._session is not None:
-                yield from events_of(self._session, request, self._mailbox)
+            yield
         except Cancelled as error:
             raise Interrupted("Stopped before the run had begun.") from error
         finally:
@@ -228,6 +261,7 @@ class Solver:
             engine=self.engine,
             calibrations=dict(self._pair.calibrations),
             backend="fake" if self._is_demo else "native",
+            max_sequences=self._max_sequences,
         )
         self.close()
         self._roles = needed
@@ -270,3 +304,11 @@ class Solver:
     def _is_demo(self) -> bool:
         engine = self.engine
         return engine.pair == DEMO_PAIR and engine.draft is None and engine.target is None
+
+
+def _settled(outcome: RunResult | BaseException) -> RunResult | SSRError:
+    if isinstance(outcome, Cancelled):
+        return Interrupted("Stopped before the run had begun.")
+    if isinstance(outcome, RunResult | SSRError):
+        return outcome
+    raise outcome

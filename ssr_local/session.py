@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,12 +17,13 @@ import msgspec
 from ssr_local.answers import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator import CommandSource, Run, make_room, solve
-from ssr_local.coordinator.plan import Plan, plan_for
+from ssr_local.coordinator.plan import num_sequences, plan_for
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.engine import choice
-from ssr_local.engine.base import Cancelled, Engine
+from ssr_local.engine.base import SEQUENCES, Cancelled, Engine
 from ssr_local.engine.libraries import TITLES
-from ssr_local.errors import ProblemError
+from ssr_local.engine.together import Together
+from ssr_local.errors import ProblemError, UsageError
 from ssr_local.events import (
     AnyEvent,
     ModelLoaded,
@@ -35,9 +37,9 @@ from ssr_local.gguf.header import read_header
 from ssr_local.isolation import Helper
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.prompter import Prompter
-from ssr_local.records import Author, Calibration, Models
+from ssr_local.records import Author, Calibration, Models, RunResult
 from ssr_local.result import build_result
-from ssr_local.strategies import Pool, load_pool
+from ssr_local.strategies import load_pool
 from ssr_local.verification import Judge
 from ssr_local.version import VERSION
 
@@ -53,16 +55,26 @@ class ModelFile(msgspec.Struct, frozen=True):
     num_parameters: int | None = None
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """One problem to solve, how, and the steps every path begins with."""
+
+    problem: str
+    options: SolveOptions
+    given: tuple[str, ...] = ()
+
+
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session needs to know before its first problem.
 
-    ``backend`` "fake" plays the shipped demonstration instead of running models.
+    ``backend`` "fake" plays the shipped demonstration instead of running models;
+    ``max_sequences`` is how many sequences a model can hold at once.
     """
 
     models: dict[Author, ModelFile]
     engine: EngineOptions
     calibrations: dict[str, Calibration] = {}
     backend: str = "native"
+    max_sequences: int = SEQUENCES
 
 
 Loader = Callable[[Author, ModelFile, Setup, Callable[[], bool]], Engine]
@@ -102,6 +114,7 @@ def load_picked(
         num_parameters=file.num_parameters,
         num_cells=options.ctx or 1024,
         max_cells=options.ctx or None,
+        max_sequences=setup.max_sequences,
         should_stop=should_stop,
     )
 
@@ -112,7 +125,7 @@ def load_fake(
     """The demonstration's scripted model."""
     from ssr_local.engine.demo import demo_engine
 
-    return demo_engine(role, should_stop)
+    return demo_engine(role, should_stop, setup.max_sequences)
 
 
 class Session:
@@ -145,27 +158,71 @@ class Session:
 
         Every path begins with the ``given`` steps.
         """
-        problem = check_problem(problem)
-        options = _with_seed(options)
-        pool = load_pool(options.strategies)
-        plan = plan_for(options)
+        asked = Asked(check_problem(problem), _with_seed(options), tuple(given))
+        load_pool(options.strategies)  # before a model is loaded for nothing
+        engines = yield from self._engines_for(plan_for(options).roles)
+        yield from self._solved(asked, engines, commands)
+
+    def solve_together(
+        self, asked: Sequence[Asked]
+    ) -> Generator[AnyEvent, None, list[RunResult | BaseException]]:
+        """Solve several problems in the same batches; what each came to, or why it failed.
+
+        All use one method. The only events are those of loading. Raises ``UsageError`` when
+        so many paths have no room on a model.
+        """
+        asked = [msgspec.structs.replace(one, options=_with_seed(one.options)) for one in asked]
+        (roles,) = {plan_for(one.options).roles for one in asked}
+        engines = yield from self._engines_for(roles)
+        needed = sum(num_sequences(plan_for(one.options), one.options) for one in asked)
+        room = min(engine.max_sequences for engine in engines.values())
+        if needed > room:
+            raise UsageError(
+                f"{len(asked)} problems at once need {needed} sequences on each model.",
+                f"There are {room}.",
+                "Take fewer problems at once, or fewer paths.",
+            )
+        together = Together(engines, len(asked))
+        return together.run(
+            [
+                partial(self._result, one, views)
+                for one, views in zip(asked, together.views, strict=True)
+            ]
+        )
+
+    def _engines_for(
+        self, roles: Sequence[Author]
+    ) -> Generator[AnyEvent, None, dict[Author, Engine]]:
         if self._setup.backend != "fake":  # the demonstration's answers need no algebra
             self._helper.warm(EQUIVALENT)  # takes a second, which loading a model hides
-        for role in plan.roles:
+        for role in roles:
             yield from self._loaded(role)
-        engines = {role: self._engines[role] for role in plan.roles}
+        return {role: self._engines[role] for role in roles}
+
+    def _result(self, asked: Asked, engines: Mapping[Author, Engine]) -> RunResult:
+        problem = check_problem(asked.problem)
+        *_, last = self._solved(msgspec.structs.replace(asked, problem=problem), engines, None)
+        assert isinstance(last, RunEnded)
+        return last.result
+
+    def _solved(
+        self,
+        asked: Asked,
+        engines: Mapping[Author, Engine],
+        commands: CommandSource | None,
+    ) -> Iterator[AnyEvent]:
         started = time.monotonic()
-        run = self._run(problem, options, plan, pool, engines, given)
+        run = self._run(asked, engines)
         make_room(run)
         models = Models(**{role: engine.info for role, engine in engines.items()})
-        values = self._option_values(options)
+        values = self._option_values(asked.options)
         yield RunStarted(
-            problem=problem,
+            problem=asked.problem,
             options=values,
             models=models,
-            pool=pool.strategies,
+            pool=run.pool.strategies,
             version=VERSION,
-            given=tuple(given),
+            given=asked.given,
         )
         notices: list[str] = []
         for event in solve(run, commands):
@@ -248,19 +305,13 @@ class Session:
             raise Cancelled
         return choice.after_check(picked, result)
 
-    def _run(
-        self,
-        problem: str,
-        options: SolveOptions,
-        plan: Plan,
-        pool: Pool,
-        engines: Mapping[Author, Engine],
-        given: Sequence[str],
-    ) -> Run:
+    def _run(self, asked: Asked, engines: Mapping[Author, Engine]) -> Run:
+        options = asked.options
+        pool = load_pool(options.strategies)
         return Run(
-            problem=problem,
+            problem=asked.problem,
             options=options,
-            plan=plan,
+            plan=plan_for(options),
             pool=pool,
             engines=engines,
             prompters={
@@ -268,7 +319,7 @@ class Session:
             },
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
             compare=Comparer(self._helper, self._should_stop),
-            given=given,
+            given=asked.given,
         )
 
     def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:

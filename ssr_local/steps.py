@@ -82,7 +82,8 @@ def path_end(
 
     ``step_end`` is the engine's reason for the step's end; ``answered`` says whether the
     path has now stated a final answer; ``num_tokens`` counts the path's tokens so far.
-    ``given`` stood there before the path's own ``earlier`` steps. The first reason that holds is the one recorded, an answer before all others.
+    ``given`` stood there before the path's own ``earlier`` steps. The first reason that holds
+    is the one recorded, an answer before all others.
     """
     if answered:
         return "answered"

@@ -35,7 +35,8 @@ from ssr_local.process import (
     start_child,
     write_frame,
 )
-from ssr_local.session import Session, Setup
+from ssr_local.records import RunResult
+from ssr_local.session import Asked, Session, Setup
 
 CANCEL_GRACE_S = 10.0
 """How long a cancelled child may take to answer before it is killed."""
@@ -63,6 +64,12 @@ class Solve(Message, frozen=True, tag=True):
     problem: str
     options: SolveOptions
     given: tuple[str, ...] = ()
+
+
+class SolveTogether(Message, frozen=True, tag=True):
+    """To the child: several problems for the same batches."""
+
+    asked: tuple[Asked, ...]
 
 
 class Read(Message, frozen=True, tag=True):
@@ -108,13 +115,28 @@ class Failed(Message, frozen=True, tag=True):
         return kind(self.what, self.why, self.next_step)
 
 
+class Solved(Message, frozen=True, tag=True):
+    """To the parent: what one of several problems came to."""
+
+    result: RunResult
+
+
+class Settled(Message, frozen=True, tag=True):
+    """To the parent: what each of several problems came to."""
+
+    outcomes: tuple[Solved | Failed, ...]
+
+
 class Finished(Message, frozen=True, tag=True):
     """To the parent: the run is over, the child waits for the next problem."""
 
 
+Request = Solve | SolveTogether | Read
+"""What a child can be asked to do."""
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode_request = msgspec.msgpack.Decoder(Prepare | Solve | Read | Tell).decode
-_decode_reply = msgspec.msgpack.Decoder(Happened | Failed | Finished).decode
+_decode_request = msgspec.msgpack.Decoder(Prepare | Request | Tell).decode
+_decode_reply = msgspec.msgpack.Decoder(Happened | Settled | Failed | Finished).decode
 
 
 # In the child ------------------------------------------------------------------
@@ -156,7 +178,7 @@ def main() -> None:
     """The child's life: prepare once, then solve problem after problem."""
     requests, replies = private_pipes(keep_stderr=True)
     mailbox = Mailbox()
-    inbox: queue.SimpleQueue[Prepare | Solve | Read] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[Prepare | Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, inbox, mailbox), daemon=True).start()
     first = inbox.get()
     if not isinstance(first, Prepare):
@@ -168,32 +190,35 @@ def main() -> None:
     session = Session(first.setup, should_stop=mailbox.should_stop)
     while True:
         request = inbox.get()
-        if isinstance(request, Solve | Read):
+        if isinstance(request, Request):
             _work(session, request, mailbox, replies)
 
 
 def _listen(
-    requests: IO[bytes], inbox: queue.SimpleQueue[Prepare | Solve | Read], mailbox: Mailbox
+    requests: IO[bytes], inbox: queue.SimpleQueue[Prepare | Request], mailbox: Mailbox
 ) -> None:
     while (frame := read_frame(requests)) is not None:
         request = _decode_request(frame)
         if isinstance(request, Tell):
             mailbox.put(request.command)
         else:
-            if isinstance(request, Solve | Read):
+            if isinstance(request, Request):
                 mailbox.clear()  # a cancel that came too late belongs to the last run
             inbox.put(request)
     # The parent is gone. Tidying up could wait for a long call; the system does it anyway.
     os._exit(0)
 
 
-def _work(session: Session, request: Solve | Read, mailbox: Mailbox, replies: IO[bytes]) -> None:
+def _work(session: Session, request: Request, mailbox: Mailbox, replies: IO[bytes]) -> None:
     def send(message: Message) -> None:
         write_frame(replies, _encode(message))
 
     try:
-        for event in events_of(session, request, mailbox):
-            send(Happened(event))
+        if isinstance(request, SolveTogether):
+            send(Settled(tuple(_outcome(one) for one in settled(session, request.asked))))
+        else:
+            for event in events_of(session, request, mailbox):
+                send(Happened(event))
         send(Finished())
     except Cancelled:
         send(Failed("Interrupted", "Stopped before the run had begun.", "", ""))
@@ -201,6 +226,27 @@ def _work(session: Session, request: Solve | Read, mailbox: Mailbox, replies: IO
         send(Failed.of(error))
     except BrokenPipeError:
         os._exit(0)
+
+
+def settled(session: Session, asked: Sequence[Asked]) -> list[RunResult | BaseException]:
+    """What several problems came to; the events of loading are nobody's."""
+    work = session.solve_together(asked)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            outcomes: list[RunResult | BaseException] = end.value
+            return outcomes
+
+
+def _outcome(outcome: RunResult | BaseException) -> Solved | Failed:
+    if isinstance(outcome, RunResult):
+        return Solved(outcome)
+    if isinstance(outcome, SSRError):
+        return Failed.of(outcome)
+    if isinstance(outcome, Cancelled):
+        return Failed("Interrupted", "Stopped before the run had begun.", "", "")
+    raise outcome
 
 
 def events_of(session: Session, request: Solve | Read, mailbox: Mailbox) -> Iterator[AnyEvent]:
@@ -226,6 +272,7 @@ class Worker:
         self._busy = False
         self._cancelled_at: float | None = None
         self._was_silent = False
+        self._settled: tuple[Solved | Failed, ...] = ()
         self.log_path: Path | None = None
 
     @property
@@ -235,7 +282,7 @@ class Worker:
         return process.pid if process and process.poll() is None else None
 
     def work(
-        self, request: Solve | Read, cancelled: Callable[[], bool] = lambda: False
+        self, request: Request, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[AnyEvent]:
         """The events of what is asked for. Stopping to iterate cancels it and waits for its end.
 
@@ -247,6 +294,7 @@ class Worker:
             self._start()
             self._cancelled_at = None
             self._was_silent = False
+            self._settled = ()
             self._send(request)
             self._busy = True
         try:
@@ -255,6 +303,8 @@ class Worker:
             for reply in self._replies():
                 if isinstance(reply, Happened):
                     yield reply.event
+                elif isinstance(reply, Settled):
+                    self._settled = reply.outcomes
                 elif isinstance(reply, Failed):
                     self._busy = False
                     raise reply.error()
@@ -264,6 +314,15 @@ class Worker:
         finally:
             if self._busy:
                 self._drain()
+
+    def solve_together(
+        self, asked: Sequence[Asked], cancelled: Callable[[], bool] = lambda: False
+    ) -> list[RunResult | SSRError]:
+        """What several problems of one method came to in the same batches. Raises as ``work``."""
+        for _ in self.work(SolveTogether(tuple(asked)), cancelled):
+            pass
+        settled = self._settled
+        return [one.error() if isinstance(one, Failed) else one.result for one in settled]
 
     def tell(self, command: AnyCommand) -> None:
         """Send a command to the run that goes on; nothing happens when there is none."""
@@ -326,7 +385,7 @@ class Worker:
         except (OSError, ValueError) as error:
             raise self._crashed() from error
 
-    def _replies(self) -> Iterator[Happened | Failed | Finished]:
+    def _replies(self) -> Iterator[Happened | Settled | Failed | Finished]:
         process = self._process
         if process is None or process.stdout is None:
             raise self._crashed()
@@ -344,7 +403,7 @@ class Worker:
         self.tell(Cancel())
         try:
             for reply in self._replies():
-                if not isinstance(reply, Happened):
+                if isinstance(reply, Failed | Finished):
                     break
         except EngineCrashed:
             pass

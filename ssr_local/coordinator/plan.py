@@ -45,6 +45,13 @@ def plan_for(options: SolveOptions) -> Plan:
     return Plan("target", verified=False, selects=selects, num_paths=options.paths)
 
 
+def num_sequences(plan: Plan, options: SolveOptions) -> int:
+    """Sequences that a run has open at most on one model: the shared prefix, and then the
+    paths or the orders of the selection."""
+    orders = options.selection_permutations if plan.selects else 0
+    return 1 + max(plan.num_paths, orders)
+
+
 def num_cells(
     plan: Plan,
     options: SolveOptions,

@@ -16,6 +16,13 @@ from msgspec import Struct
 
 from ssr_local.records import ModelInfo, ModelUsage
 
+SEQUENCES = 14
+"""How many sequences a model holds at once unless asked for more: the most paths there can
+be, their shared prefix, and one for selection."""
+
+MOST_SEQUENCES = 32
+"""How many it can be asked for, because so many rows of logits are read from one call."""
+
 StepEnd = Literal["blank_line", "end_of_generation", "token_limit", "context_full", "kv_cache_full"]
 """Why a step's decoding ended."""
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ssr_local.engine.base import Sampling, Vocabulary
+from ssr_local.engine.base import SEQUENCES, Sampling, Vocabulary
 from ssr_local.engine.devices import memory, physical_cores
 from ssr_local.engine.library_log import last_complaint
 from ssr_local.engine.native import BatchRow, DecodeResult
@@ -28,8 +28,6 @@ from ssr_local.records import ModelInfo
 # Rows of logits read from one call. Each costs 4 bytes x vocabulary twice (the graph's and
 # the context's buffer), 1.2 MB for a vocabulary of 150,000.
 NUM_OUTPUTS = 32
-# Paths, their shared prefix, and one for selection.
-MAX_SEQUENCES = 14
 NUM_BATCH = 512
 # Larger chunks prefill faster (1.5B, 2 cores: 79, 85, 85, 89 and 90 tokens/s in chunks of 32,
 # 64, 128, 256 and 512 tokens), but with 256 a pair takes 30 MB more scratch memory.
@@ -58,9 +56,9 @@ class GGUFBinding(ABC):
     ``_lib`` has the C functions the libraries share. ``sha256`` and ``num_parameters`` are
     what is known of the file already; ``threads`` 0 takes one a physical core;
     ``num_cells`` is the KV cache's first size and ``max_cells`` the size it may grow to
-    (None: as large as asked); ``notes`` are what the user should know already. Raises
-    ``ModelDamagedError`` for a file that is not a sound GGUF file and
-    ``ModelUnusableError`` when the library refuses it.
+    (None: as large as asked), ``max_sequences`` at most ``NUM_OUTPUTS``; ``notes`` are what
+    the user should know already. Raises ``ModelDamagedError`` for a file that is not a sound
+    GGUF file and ``ModelUnusableError`` when the library refuses it.
     """
 
     title: ClassVar[str] = ""
@@ -78,13 +76,14 @@ class GGUFBinding(ABC):
         threads: int = 0,
         num_cells: int = 2048,
         max_cells: int | None = None,
+        max_sequences: int = SEQUENCES,
         num_parameters: int | None = None,
         notes: tuple[str, ...] = (),
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
         self.notes = notes
-        self.max_sequences = MAX_SEQUENCES
+        self.max_sequences = max_sequences
         self.num_outputs = NUM_OUTPUTS
         self.num_chunk = CPU_CHUNK
         self._name, self._sha256 = name, sha256

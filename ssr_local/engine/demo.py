@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from ssr_local.engine.base import SEQUENCES
 from ssr_local.engine.fake import FakeEngine
 from ssr_local.errors import UsageError
 from ssr_local.models_file import PairSpec
@@ -132,7 +133,9 @@ class DemoScript:
 _SCRIPT = DemoScript()
 
 
-def demo_engine(role: Author, should_stop: Callable[[], bool]) -> FakeEngine:
+def demo_engine(
+    role: Author, should_stop: Callable[[], bool], max_sequences: int = SEQUENCES
+) -> FakeEngine:
     """One of the demonstration's two models; both follow the same script.
 
     Raises ``UsageError`` when ``SSR_LOCAL_DEMO_SPEED`` is no such number.
@@ -145,6 +148,7 @@ def demo_engine(role: Author, should_stop: Callable[[], bool]) -> FakeEngine:
         num_parameters=_PARAMETERS[role],
         token_s=_TOKEN_S[role] / speed if speed else 0.0,
         notes=(_NOTE,) if role == "draft" else (),
+        max_sequences=max_sequences,
         should_stop=should_stop,
     )
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ssr_local.engine.base import (
+    SEQUENCES,
     Cancelled,
     Delta,
     Extended,
@@ -65,6 +66,7 @@ class FakeEngine:
         role: Author = "draft",
         name: str = "",
         num_cells: int = 65_536,
+        max_sequences: int = SEQUENCES,
         num_parameters: int = 1_000_000,
         vocabulary_name: str = "words",
         token_s: float = 0.0,
@@ -72,7 +74,7 @@ class FakeEngine:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.history: list[tuple[str, Any]] = []
-        self.max_sequences = 14
+        self.max_sequences = max_sequences
         self.context_length = self.max_tokens = num_cells
         self.chat_template: str | None = CHATML
         self.notes = notes

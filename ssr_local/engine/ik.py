@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar
 from ik_llama_cpp import _ctypes_api as api
 
 from ssr_local.engine.base import Cancelled, Sampling
-from ssr_local.engine.binding import ABORT_CALLBACK, MAX_SEQUENCES, GGUFBinding
+from ssr_local.engine.binding import ABORT_CALLBACK, GGUFBinding
 from ssr_local.engine.choice import FLASH_ATTENTION, KNOWN_IK_VERSIONS
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.engine.native import DecodeResult, NativeEngine
@@ -215,7 +215,7 @@ class IkBinding(GGUFBinding):
         parameters = self._lib.llama_context_default_params()
         parameters.n_ctx = num_cells
         parameters.n_batch = parameters.n_ubatch = self.num_chunk
-        parameters.n_seq_max = MAX_SEQUENCES
+        parameters.n_seq_max = self.max_sequences
         parameters.n_threads = parameters.n_threads_batch = self._threads
         parameters.flash_attn = _flash_attention()
         return self._lib.llama_init_from_model(self._model, parameters)

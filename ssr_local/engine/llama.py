@@ -15,7 +15,7 @@ from llama_cpp._ggml import libggml
 
 from ssr_local.display import one_line
 from ssr_local.engine.base import Cancelled, Sampling
-from ssr_local.engine.binding import CPU_CHUNK, MAX_SEQUENCES, NUM_BATCH, NUM_OUTPUTS, GGUFBinding
+from ssr_local.engine.binding import CPU_CHUNK, NUM_BATCH, NUM_OUTPUTS, GGUFBinding
 from ssr_local.engine.devices import Device, DeviceKind, place_layers, step_down
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.engine.native import NativeEngine
@@ -204,7 +204,7 @@ class LlamaBinding(GGUFBinding):
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = num_cells
         parameters.n_batch = parameters.n_ubatch = self.num_chunk
-        parameters.n_seq_max = MAX_SEQUENCES
+        parameters.n_seq_max = self.max_sequences
         parameters.n_outputs_max = parameters.n_outputs_max_per_seq = NUM_OUTPUTS
         parameters.n_threads = parameters.n_threads_batch = self._threads
         parameters.kv_unified = True

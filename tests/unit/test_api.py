@@ -286,3 +286,40 @@ def test_what_the_default_pair_still_needs() -> None:
     target = one.to_fetch(SolveOptions(method="target")).num_bytes
     assert both == draft + target
     assert draft > 1e8
+
+
+def test_problems_are_solved_together(folders: None) -> None:
+    for in_process in (False, True):
+        with Solver(pair="demo", in_process=in_process, at_once=3) as solver:
+            options = [SolveOptions(seed=seed) for seed in range(3)]
+            results = solver.solve_together(["one farm", "another farm", "a third"], options)
+            assert [r.answer for r in results if isinstance(r, RunResult)] == ["18"] * 3
+            assert [r.options["seed"] for r in results if isinstance(r, RunResult)] == [0, 1, 2]
+            assert solver.solve("farm").answer == "18"
+            assert solver.solve_together([], []) == []
+
+
+def test_too_many_at_once_is_refused_and_a_wrong_problem_costs_only_itself(folders: None) -> None:
+    with Solver(pair="demo", at_once=2) as solver:
+        with pytest.raises(UsageError, match="need 48 sequences"):
+            solver.solve_together(["farm"] * 12, [SolveOptions()] * 12)
+        with pytest.raises(UsageError, match="one method"):
+            solver.solve_together(["a", "b"], [SolveOptions(), SolveOptions(method="target")])
+        good, bad = solver.solve_together(["farm", "  "], [SolveOptions()] * 2)
+        assert isinstance(good, RunResult)
+        assert isinstance(bad, ProblemError)
+        assert good.answer == "18"
+
+
+def test_going_on_from_given_steps_and_reading_them(solver: Solver) -> None:
+    first = solver.solve("farm", method="target", seed=1)
+    steps = [step.text for step in first.paths[0].steps]
+    assert len(steps) > 2
+    rest = solver.solve("farm", method="target", seed=1, given=steps[:2])
+    assert [step.text for step in rest.paths[0].steps] == steps[2:]
+    assert (rest.answer, rest.given) == (first.answer, tuple(steps[:2]))
+    readings = solver.read_steps("farm", steps)
+    assert [reading.text for reading in readings] == steps
+    assert solver.read_steps("farm", steps[2:], given=steps[:2]) == readings[2:]
+    (only,) = solver.read_steps("farm", steps[:1], questions=[("yes-no", "mistake")])
+    assert set(only.probes) == {"yes-no/mistake"}
