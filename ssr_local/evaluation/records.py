@@ -34,7 +34,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
     ``seed`` is the same for all methods on one (problem, repeat). ``path_outcomes`` judges
     each path's own answer, in the order of ``result.paths``. ``elapsed_s`` is wall-clock
-    seconds with the models loaded already. ``prompt_hash`` changes when any text changes
+    seconds with the models loaded already; with ``concurrency`` problems at once it is an
+    equal share of the time they all took. ``prompt_hash`` changes when any text changes
     that models are sent; ``machine`` names processor, cores and memory. ``result`` is None
     only when the run failed, and ``error`` says why.
     """

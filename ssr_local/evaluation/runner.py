@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ssr_local.api import Solver
-from ssr_local.errors import EngineError, ProblemError
+from ssr_local.errors import EngineError, ProblemError, SSRError
 from ssr_local.evaluation.methods import MethodSpec
 from ssr_local.evaluation.provenance import machine, now, prompt_hash
 from ssr_local.evaluation.records import Outcome, Problem, Row
 from ssr_local.evaluation.scoring import Scorer
 from ssr_local.evaluation.store import LineFile
-from ssr_local.options import SolveOptions
+from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import RunResult
 from ssr_local.version import VERSION
 
@@ -35,22 +36,34 @@ class Job(Struct, frozen=True):
 
 
 class Bench(Struct, frozen=True):
-    """What is measured: a task's problems, methods, and how often each."""
+    """What is measured: a task's problems, methods, how often each, and how many at once."""
 
     task: str
     problems: tuple[Problem, ...]
     methods: tuple[MethodSpec, ...]
     repeats: int
     seed: int
+    at_once: int = 1
 
-    def jobs(self, done: Iterable[Row] = ()) -> list[Job]:
-        """What is left to do, in the order it is done in; rows that failed are tried again."""
+    def keys(self) -> set[tuple[str, str, str, int]]:
+        """The keys of all the rows."""
+        jobs = (job for wave in self.waves() for job in wave)
+        return {self._key(job) for job in jobs}
+
+    def waves(self, done: Iterable[Row] = ()) -> list[tuple[Job, ...]]:
+        """What is left to do, in the order it is done in; rows that failed are tried again.
+
+        The jobs of one wave are done at once.
+        """
         keys = {row.key for row in done if row.outcome != "failed"}
-        return [
-            job
-            for job in schedule(self.problems, self.methods, self.repeats)
-            if (self.task, job.problem.id, job.method.name, job.repeat) not in keys
-        ]
+        left = (
+            tuple(job for job in wave if self._key(job) not in keys)
+            for wave in schedule(self.problems, self.methods, self.repeats, self.at_once)
+        )
+        return [wave for wave in left if wave]
+
+    def _key(self, job: Job) -> tuple[str, str, str, int]:
+        return (self.task, job.problem.id, job.method.name, job.repeat)
 
 
 def latest(rows: Iterable[Row]) -> list[Row]:
@@ -59,15 +72,16 @@ def latest(rows: Iterable[Row]) -> list[Row]:
 
 
 def schedule(
-    problems: Sequence[Problem], methods: Sequence[MethodSpec], repeats: int
-) -> Iterator[Job]:
-    """Every problem by every method, a whole repeat before the next; each problem begins with
-    the method after the one its predecessor began with."""
+    problems: Sequence[Problem], methods: Sequence[MethodSpec], repeats: int, at_once: int = 1
+) -> Iterator[tuple[Job, ...]]:
+    """Every problem by every method, a whole repeat before the next, ``at_once`` problems to a
+    wave; each group of problems begins with the method after the one the last began with."""
+    groups = [problems[start : start + at_once] for start in range(0, len(problems), at_once)]
     for repeat in range(repeats):
-        for number, problem in enumerate(problems):
+        for number, group in enumerate(groups):
             first = (number + repeat) % len(methods)
             for method in (*methods[first:], *methods[:first]):
-                yield Job(problem, method, repeat)
+                yield tuple(Job(problem, method, repeat) for problem in group)
 
 
 def seed_of(seed: int, problem: str, repeat: int) -> int:
@@ -84,72 +98,91 @@ def run_bench(
 ) -> Iterator[Row]:
     """Do what is left and yield each row when it has been written.
 
-    An engine that fails costs one row, which says why; everything else is raised, as is
-    the third failure in a row: then it is not the problem's fault.
+    An engine that fails costs a row, which says why; everything else is raised, as is the
+    third failure one after another: then it is not the problem's fault.
     """
-    place = _Place(bench, solver, scorer, options)
+    maker = _RowMaker(bench, scorer, options)
     failed = 0
-    for job in bench.jobs(file.lines):
-        row = place.row(job)
-        file.append(row)
-        yield row
-        failed = failed + 1 if row.outcome == "failed" else 0
-        if failed == _MAX_FAILURES and place.error is not None:
-            raise place.error
+    for wave in bench.waves(file.lines):
+        for job, done in zip(wave, _solved(bench, solver, options, wave), strict=True):
+            row = maker.row(job, done)
+            file.append(row)
+            yield row
+            failed = failed + 1 if isinstance(done.outcome, SSRError) else 0
+            if isinstance(done.outcome, SSRError) and failed == _MAX_FAILURES:
+                raise done.outcome
 
 
 _MAX_FAILURES = 3
 
 
-class _Place:
-    """What all rows of a bench have in common, and what makes one."""
+class _Done(NamedTuple):
+    """What became of a job. ``elapsed_s`` is its time, or its share of the wave's."""
 
-    def __init__(self, bench: Bench, solver: Solver, scorer: Scorer, options: SolveOptions) -> None:
-        self._bench, self._solver, self._scorer, self._options = bench, solver, scorer, options
+    outcome: RunResult | SSRError
+    elapsed_s: float
+    started_at: str
+
+
+def _solved(
+    bench: Bench, solver: Solver, options: SolveOptions, wave: Sequence[Job]
+) -> list[_Done]:
+    chosen = [
+        with_changes(
+            job.method.options(options), seed=seed_of(bench.seed, job.problem.id, job.repeat)
+        )
+        for job in wave
+    ]
+    started_at, started = now(), time.monotonic()
+    outcomes: list[RunResult | SSRError]
+    try:
+        if bench.at_once == 1:
+            outcomes = [solver.solve(wave[0].problem.problem, chosen[0])]
+        else:
+            outcomes = solver.solve_together([job.problem.problem for job in wave], chosen)
+    except (EngineError, ProblemError) as error:
+        outcomes = [error] * len(wave)
+    for outcome in outcomes:
+        if isinstance(outcome, SSRError) and not isinstance(outcome, EngineError | ProblemError):
+            raise outcome
+    # Loading a model is no part of solving: runs count from when their models were there.
+    totals = [one.timing_s.total for one in outcomes if isinstance(one, RunResult)]
+    elapsed_s = max(totals, default=time.monotonic() - started) / len(wave)
+    return [_Done(outcome, elapsed_s, started_at) for outcome in outcomes]
+
+
+class _RowMaker:
+    """Judges what became of jobs, and knows what all rows of a bench have in common."""
+
+    def __init__(self, bench: Bench, scorer: Scorer, options: SolveOptions) -> None:
+        self._bench, self._scorer = bench, scorer
         self._machine, self._prompt_hash = machine(), prompt_hash(options.strategies)
-        self.error: EngineError | ProblemError | None = None
 
-    def row(self, job: Job) -> Row:
-        problem, seed = job.problem, seed_of(self._bench.seed, job.problem.id, job.repeat)
-        options = job.method.options(self._options)
-        started_at, clock = now(), _Stopwatch()
+    def row(self, job: Job, done: _Done) -> Row:
+        problem, bench = job.problem, self._bench
         result: RunResult | None = None
         outcome: Outcome = "failed"
         path_outcomes: tuple[Outcome, ...] = ()
-        error = ""
-        try:
-            result = self._solver.solve(problem.problem, options, seed=seed)
-        except (EngineError, ProblemError) as failure:
-            self.error, error = failure, str(failure)
-        elapsed_s = clock.read()
-        if result is not None:
-            elapsed_s = result.timing_s.total  # loading a model is no part of solving
+        if isinstance(done.outcome, RunResult):
+            result = done.outcome
             outcome, path_outcomes = self._scorer.judge(problem, result)
         return Row(
-            task=self._bench.task,
+            task=bench.task,
             problem=problem.id,
             method=job.method.name,
             repeat=job.repeat,
-            seed=seed,
+            seed=seed_of(bench.seed, problem.id, job.repeat),
             reference=problem.answer,
             outcome=outcome,
             path_outcomes=path_outcomes,
             result=result,
-            elapsed_s=elapsed_s,
-            concurrency=1,
+            elapsed_s=done.elapsed_s,
+            concurrency=bench.at_once,
             version=VERSION,
             prompt_hash=self._prompt_hash,
             machine=self._machine,
-            started_at=started_at,
+            started_at=done.started_at,
             subject=problem.subject,
             level=problem.level,
-            error=error,
+            error="" if result else str(done.outcome),
         )
-
-
-class _Stopwatch:
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._started = clock, clock()
-
-    def read(self) -> float:
-        return self._clock() - self._started

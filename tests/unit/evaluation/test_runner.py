@@ -26,10 +26,14 @@ METHODS = parse_methods("target,draft,ssr-m3")
 
 
 @pytest.fixture
-def solver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Solver]:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATA", "CACHE", "CONFIG"):
         monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+
+
+@pytest.fixture
+def solver(folders: None) -> Iterator[Solver]:
     with Solver(pair="demo", in_process=True) as one:
         yield one
 
@@ -56,7 +60,7 @@ def run(folder: Path, solver: Solver, scorer: Scorer, what: Bench, limit: int = 
 
 
 def test_methods_take_turns_at_being_first() -> None:
-    order = [(job.problem.id, job.method.name) for job in schedule(PROBLEMS, METHODS, 1)]
+    order = [(job.problem.id, job.method.name) for (job,) in schedule(PROBLEMS, METHODS, 1)]
     assert order == [
         ("p0", "target"),
         ("p0", "draft"),
@@ -76,7 +80,7 @@ def test_everything_is_done_once_and_places_are_shared_fairly(
 ) -> None:
     problems = tuple(Problem(id=str(i), problem="P", answer="1") for i in range(num_problems))
     methods = tuple(parse_method(f"ssr-m{i + 1}") for i in range(num_methods))
-    jobs = list(schedule(problems, methods, repeats))
+    jobs = [job for (job,) in schedule(problems, methods, repeats)]
     keys = Counter((job.problem.id, job.method.name, job.repeat) for job in jobs)
     assert set(keys.values()) == {1}
     assert len(keys) == num_problems * num_methods * repeats
@@ -128,8 +132,47 @@ def test_what_was_stopped_anywhere_goes_on_and_counts_nothing_twice(
     keys = [row.key for row in first + second]
     assert keys == [
         ("farm", job.problem.id, job.method.name, job.repeat)
-        for job in schedule(PROBLEMS, METHODS, 1)
+        for (job,) in schedule(PROBLEMS, METHODS, 1)
     ]
+
+
+def test_problems_at_once_are_whole_waves_of_one_method() -> None:
+    waves = [
+        (wave[0].method.name, [job.problem.id for job in wave])
+        for wave in schedule(PROBLEMS, METHODS[:2], 1, at_once=2)
+    ]
+    assert waves == [
+        ("target", ["p0", "p1"]),
+        ("draft", ["p0", "p1"]),
+        ("draft", ["p2"]),
+        ("target", ["p2"]),
+    ]
+
+
+def test_rows_of_problems_at_once_share_the_time(
+    tmp_path: Path, folders: None, scorer: Scorer
+) -> None:
+    with Solver(pair="demo", at_once=3) as solver:
+        what = Bench("farm", PROBLEMS, METHODS, 1, 7, at_once=3)
+        rows = run(tmp_path / "out", solver, scorer, what)
+        assert len(rows) == 9
+        assert run(tmp_path / "out", solver, scorer, what) == []
+    assert all(row.concurrency == 3 and row.outcome == "right" for row in rows)
+    for method in METHODS:
+        own = [row for row in rows if row.method == method.name]
+        totals = [row.result.timing_s.total for row in own if row.result]
+        assert {row.elapsed_s for row in own} == {max(totals) / 3}
+
+
+def test_a_problem_that_cannot_be_among_others_costs_its_own_row(
+    tmp_path: Path, folders: None, scorer: Scorer
+) -> None:
+    odd = Problem(id="odd", problem="  ", answer="1")
+    with Solver(pair="demo", at_once=3) as solver:
+        what = Bench("farm", (PROBLEMS[0], odd, PROBLEMS[1]), METHODS[:1], 1, 7, at_once=3)
+        rows = run(tmp_path / "out", solver, scorer, what)
+    assert [row.outcome for row in rows] == ["right", "failed", "right"]
+    assert "empty" in rows[1].error
 
 
 def test_more_problems_and_repeats_can_be_added_later(
@@ -191,4 +234,4 @@ def test_three_failures_in_a_row_end_the_bench(
     with pytest.raises(EngineError):
         run(tmp_path / "out", failing, scorer, bench())
     failing.fails = frozenset()
-    assert len(run(tmp_path / "out", failing, scorer, bench())) == 4
+    assert len(run(tmp_path / "out", failing, scorer, bench())) == 7
