@@ -32,7 +32,7 @@ from msgspec import Struct
 
 from ssr_local.display import human_bytes, one_line
 from ssr_local.errors import HelperError, UsageError
-from ssr_local.evaluation import judging, lockdown
+from ssr_local.evaluation.sandbox import judging, lockdown
 
 START_LIMIT_S = 60.0
 

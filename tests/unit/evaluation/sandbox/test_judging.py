@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_local.evaluation import judging
-from ssr_local.evaluation.sandbox import CodeVerdict, run_code
-from tests.unit.evaluation.attempts import (
+from ssr_local.evaluation.sandbox import CodeVerdict, judging, run_code
+from tests.unit.evaluation.sandbox.attempts import (
     ROOT,
     nothing_left,  # noqa: F401 - a fixture
     on_linux,

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from ssr_local.errors import UsageError
-from ssr_local.evaluation import judging, lockdown
-from ssr_local.evaluation.sandbox import CodeVerdict, obstacle
-from tests.unit.evaluation.attempts import (
+from ssr_local.evaluation.sandbox import CodeVerdict, judging, lockdown, obstacle
+from tests.unit.evaluation.sandbox.attempts import (
     QUICK,
     ROOT,
     attacked,
@@ -367,7 +366,8 @@ def test_calls_by_the_numbers_of_32_bits_are_deadly() -> None:
 LACKING = """
 import struct, sys
 from ssr_local.errors import UsageError
-from ssr_local.evaluation import lockdown, sandbox
+from ssr_local.evaluation import sandbox
+from ssr_local.evaluation.sandbox import lockdown
 i = lockdown._instruction
 code = i(0x20, 0)
 for number, argument in {calls!r}:

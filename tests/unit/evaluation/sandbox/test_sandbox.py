@@ -13,7 +13,7 @@ import pytest
 
 from ssr_local.evaluation import sandbox
 from ssr_local.evaluation.sandbox import CodeVerdict, Limits, obstacle
-from tests.unit.evaluation.attempts import (
+from tests.unit.evaluation.sandbox.attempts import (
     QUICK,
     ROOT,
     children,

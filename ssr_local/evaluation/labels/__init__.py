@@ -1,0 +1,1 @@
+"""Labelled steps: collecting them, scoring verifiers on them, fitting calibrations."""

@@ -1,0 +1,39 @@
+"""Collects labelled steps until there are enough, and keeps each problem's as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ssr_local.evaluation.labels.walks import Walker
+from ssr_local.evaluation.records import Problem, Walk
+from ssr_local.evaluation.store import LineFile
+
+
+def num_drafted(walk: Walk) -> int:
+    """How many of the draft's steps are labelled."""
+    return sum(step.author == "draft" for step in walk.steps)
+
+
+def num_labelled(file: LineFile[Walk], task: str) -> int:
+    """How many of the draft's steps of this task a file holds."""
+    return sum(num_drafted(walk) for walk in file.lines if walk.task == task)
+
+
+def collect(
+    walker: Walker, file: LineFile[Walk], task: str, problems: Sequence[Problem], num: int
+) -> Iterator[Walk]:
+    """Walk problem after problem until ``num`` of the draft's steps are labelled.
+
+    Yields each walk when it has been written; problems the file has already are passed over.
+    """
+    done = {walk.key for walk in file.lines}
+    labelled = num_labelled(file, task)
+    for problem in problems:
+        if labelled >= num:
+            return
+        if (task, problem.id) in done:
+            continue
+        walk = walker.walk(task, problem)
+        file.append(walk)
+        labelled += num_drafted(walk)
+        yield walk

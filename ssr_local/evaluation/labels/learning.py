@@ -1,0 +1,193 @@
+"""Learning calibrations from labelled steps, and trying them on problems held out. Pure.
+
+Folds are made of whole problems: steps of one problem share its difficulty and one another's
+text, and a curve that has seen one of them knows something of the others.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, get_args
+
+from ssr_local.evaluation.labels.curves import Curve, fit_curve
+from ssr_local.evaluation.labels.verifiers import JudgedStep, raw_values, spread, standardising
+from ssr_local.evaluation.statistics import Ratio, grouped_folds, grouped_mean, log_losses
+from ssr_local.records import Calibration
+from ssr_local.verification import MAX_SCORE, VERIFIERS, interpolate
+
+# Losses nearer than this, in nats a step, count as equal: then the smoother curve is taken.
+_TIE = 0.001
+
+
+class Choice(NamedTuple):
+    """A wording, every candidate's cross-validated log loss, and what the best one saves over the
+    first (None where that is the first); in nats a step."""
+
+    wording: str
+    losses: dict[str, float]
+    gain: Ratio | None
+
+
+class Learned(NamedTuple):
+    """By verifier name; ``curves`` are the log losses, in nats a step, that chose between them."""
+
+    calibrations: dict[str, Calibration]
+    curves: dict[str, dict[Curve, float]]
+    choices: dict[str, Choice]
+
+
+def learn(
+    steps: Sequence[JudgedStep],
+    candidates: Mapping[str, tuple[str, ...]],
+    folds: int,
+    seed: int,
+) -> Learned:
+    """Wordings, curves and calibrations from these steps; ``candidates`` are the wordings that may
+    be chosen, by verifier. Each choice is cross-validated by problem."""
+    parts = folds_of(steps, folds, seed)
+    choices = {
+        name: _choose(name, wordings, steps, parts)
+        for name, wordings in candidates.items()
+        if VERIFIERS[name].worded_by in ("", name)
+    }
+    calibrations, curves = {}, {}
+    for name in candidates:
+        wording = choices[VERIFIERS[name].worded_by or name].wording
+        kinds: tuple[Curve, ...] = get_args(Curve)
+        losses = {
+            kind: mean_loss(losses_of(_crossed(name, wording, kind, steps, parts), steps))
+            for kind in kinds
+        }
+        curves[name] = losses
+        calibrations[name] = _calibration(name, wording, curve_for(losses), steps)
+    return Learned(calibrations, curves, choices)
+
+
+def held_out(
+    steps: Sequence[JudgedStep],
+    candidates: Mapping[str, tuple[str, ...]],
+    parts: Sequence[int],
+    folds: int,
+    seed: int,
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Each step's chance of being good by verifier, and the base rate, both from other folds alone.
+
+    All that ``learn`` chooses is chosen again for every fold. NaN where a step cannot be read.
+    """
+    chances = {name: [math.nan] * len(steps) for name in candidates}
+    base = [math.nan] * len(steps)
+    for others, places in _splits(parts):
+        train = [steps[place] for place in others]
+        found = learn(train, candidates, folds, seed).calibrations
+        tested = [steps[place].step for place in places]
+        for name in candidates:
+            raws = raw_values(tested, VERIFIERS[name], found[name].wording, found)
+            for place, raw in zip(places, raws, strict=True):
+                if not math.isnan(raw):
+                    chances[name][place] = interpolate(found[name].knots, raw) / MAX_SCORE
+        for place in places:
+            base[place] = (sum(one.good for one in train) + 1) / (len(train) + 2)
+    return chances, base
+
+
+def curve_for(losses: Mapping[Curve, float]) -> Curve:
+    """The curve of the lower log loss; the smoother one when they are equal."""
+    return "isotonic" if losses["isotonic"] < losses["logistic"] - _TIE else "logistic"
+
+
+def folds_of(steps: Sequence[JudgedStep], folds: int, seed: int) -> list[int]:
+    """Each step's fold; a problem is in one fold."""
+    return grouped_folds([one.problem for one in steps], [one.good for one in steps], folds, seed)
+
+
+def fitted_raws(name: str, wording: str, steps: Sequence[JudgedStep]) -> list[float]:
+    """What a verifier reads of the steps; ``combined`` is standardised on them."""
+    plain = [one.step for one in steps]
+    fitted = standardising(plain, wording) if name == "combined" else {}
+    return raw_values(plain, VERIFIERS[name], wording, fitted)
+
+
+def losses_of(chances: Sequence[float], steps: Sequence[JudgedStep]) -> list[float]:
+    """The log loss of each step's chance of being good, in nats; NaN where that is NaN."""
+    return log_losses(chances, [one.good for one in steps])
+
+
+def saving(
+    first: Sequence[float], second: Sequence[float], steps: Sequence[JudgedStep]
+) -> Ratio | None:
+    """What the second saves over the first, a step, where both are known."""
+    saved = [one - other for one, other in zip(first, second, strict=True)]
+    return grouped_mean(saved, [one.problem for one in steps])
+
+
+def mean_loss(values: Iterable[float]) -> float:
+    """The mean of what is not NaN; infinite when nothing is known."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(known) if known else math.inf
+
+
+def _choose(
+    name: str, wordings: Sequence[str], steps: Sequence[JudgedStep], parts: Sequence[int]
+) -> Choice:
+    """The first wording, unless another's log loss is lower by more than chance explains."""
+    found = {
+        wording: losses_of(_crossed(name, wording, "logistic", steps, parts), steps)
+        for wording in wordings
+    }
+    losses = {wording: mean_loss(values) for wording, values in found.items()}
+    first, best = wordings[0], min(wordings, key=losses.__getitem__)
+    if best == first:
+        return Choice(first, losses, None)
+    gain = saving(found[first], found[best], steps)
+    return Choice(best if gain and gain.low > 0 else first, losses, gain)
+
+
+def _calibration(name: str, wording: str, curve: Curve, steps: Sequence[JudgedStep]) -> Calibration:
+    raws = fitted_raws(name, wording, steps)
+    mean, deviation = spread(raws)
+    known = [(raw, one.good) for raw, one in zip(raws, steps, strict=True) if not math.isnan(raw)]
+    # Finer than a thousandth of a deviation no figure here is known.
+    places = 3 - math.floor(math.log10(deviation))
+    # Two raw values may become one when rounded; the later, higher chance stands.
+    knots = {
+        _rounded(raw, places): round(MAX_SCORE * chance, 3)
+        for raw, chance in fit_curve(curve, [raw for raw, _ in known], [good for _, good in known])
+    }
+    return Calibration(
+        knots=tuple(knots.items()),
+        mean=_rounded(mean, places),
+        deviation=_rounded(deviation, places),
+        wording=wording,
+    )
+
+
+def _crossed(
+    name: str, wording: str, curve: Curve, steps: Sequence[JudgedStep], parts: Sequence[int]
+) -> list[float]:
+    """Each step's chance of being good, from a curve fitted on the other folds; NaN unread."""
+    chances = [math.nan] * len(steps)
+    raws = fitted_raws(name, wording, steps)
+    for train, places in _splits(parts):
+        known = [place for place in train if not math.isnan(raws[place])]
+        knots = fit_curve(
+            curve, [raws[place] for place in known], [steps[place].good for place in known]
+        )
+        for place in places:
+            if not math.isnan(raws[place]):
+                chances[place] = interpolate(knots, raws[place])
+    return chances
+
+
+def _splits(parts: Sequence[int]) -> Iterable[tuple[list[int], list[int]]]:
+    """For each fold: the places of the steps outside it, and of those inside."""
+    for part in sorted(set(parts)):
+        yield (
+            [place for place, other in enumerate(parts) if other != part],
+            [place for place, other in enumerate(parts) if other == part],
+        )
+
+
+def _rounded(value: float, places: int) -> float:
+    return round(value, places) + 0.0  # no negative zero

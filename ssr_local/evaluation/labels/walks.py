@@ -1,0 +1,186 @@
+"""Steps with labels that no human gave: what a step does to the rate of right answers.
+
+From every place in a path the target goes on several times by itself. A step behind which
+fewer of those continuations are right than before it has done harm. Paths are walked as SSR
+walks them: the draft writes; where its step did harm, the target's own stands in its place.
+That step is the first one of the first continuation there, whatever came of it, so it is a
+fair sample of the rewrites that SSR trusts blindly.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ssr_local.api import Solver
+from ssr_local.evaluation.provenance import machine, now, prompt_hash
+from ssr_local.evaluation.records import LabelledStep, Problem, Rate, Walk
+from ssr_local.evaluation.scoring import Scorer
+from ssr_local.options import SolveOptions, with_changes
+from ssr_local.records import Author, ReasoningPath, RunResult
+from ssr_local.version import VERSION
+
+
+class WalkOptions(Struct, frozen=True, kw_only=True):
+    """``samples`` continuations from every place; at most ``max_drafted`` drafted steps of one
+    problem, so that long paths do not outweigh short ones. A drafted step is replaced when
+    the rate of right answers falls by more than ``margin``. A walk goes on only from places
+    with a rate of at least ``min_rate``: where it is low already, a few continuations cannot
+    tell whether a step lowers it."""
+
+    samples: int = 6
+    max_drafted: int = 8
+    margin: float = 0.25
+    min_rate: float = 0.5
+    seed: int = 0
+
+
+class _Place(NamedTuple):
+    """The rate of right answers from somewhere in a path, and the continuations behind it."""
+
+    rate: Rate
+    paths: tuple[ReasoningPath, ...] = ()
+
+
+class _Written(NamedTuple):
+    """A new step; ``ends`` when nothing follows it in its path, which then has ``answer``."""
+
+    author: Author
+    text: str
+    ends: bool
+    answer: str | None
+
+
+class Walker:
+    """Collects labelled steps with a solver's pair, one problem at a time."""
+
+    def __init__(
+        self, solver: Solver, scorer: Scorer, options: SolveOptions, walk: WalkOptions
+    ) -> None:
+        self._solver, self._scorer = solver, scorer
+        self._options, self._walk = options, walk
+
+    def walk(self, task: str, problem: Problem) -> Walk:
+        """The labelled steps of one problem. Raises what ``Solver.solve`` raises."""
+        started, started_at = time.monotonic(), now()
+        first = self._run(problem, (), "target", self._walk.samples, "start")
+        start = self._place(problem, first)
+        steps = tuple(self._steps(problem, start)) if self._is_clear(start) else ()
+        return Walk(
+            task=task,
+            problem=problem.id,
+            reference=problem.answer,
+            samples=self._walk.samples,
+            seed=self._walk.seed,
+            start=start.rate,
+            steps=steps,
+            models=first.models,
+            elapsed_s=time.monotonic() - started,
+            version=VERSION,
+            prompt_hash=prompt_hash(self._options.strategies),
+            machine=machine(),
+            started_at=started_at,
+            subject=problem.subject,
+            level=problem.level,
+        )
+
+    def _steps(self, problem: Problem, place: _Place) -> Iterator[LabelledStep]:
+        given: tuple[str, ...] = ()
+        for number in range(self._walk.max_drafted):
+            written = self._drafted(problem, given, number)
+            if written is None:
+                return
+            after = self._behind(problem, given, written, f"draft {number}")
+            yield self._labelled(problem, given, written, place, after)
+            if self._did_harm(place, after):
+                rewrite = _first_step(place.paths[0])
+                if rewrite is None:
+                    return
+                written = rewrite
+                after = self._behind(problem, given, written, f"rewrite {number}")
+                yield self._labelled(problem, given, written, place, after)
+            if written.ends or not self._is_clear(after):
+                return
+            given, place = (*given, written.text), after
+
+    def _drafted(self, problem: Problem, given: Sequence[str], number: int) -> _Written | None:
+        (path,) = self._run(problem, given, "draft", 1, f"step {number}", max_steps=1).paths
+        return _first_step(path)
+
+    def _behind(
+        self, problem: Problem, given: Sequence[str], written: _Written, purpose: str
+    ) -> _Place:
+        """What becomes of the path behind a new step."""
+        if written.ends:
+            right = self._scorer.outcome(problem, written.answer) == "right"
+            return _Place(Rate(int(right), 1))
+        steps = (*given, written.text)
+        return self._place(
+            problem, self._run(problem, steps, "target", self._walk.samples, purpose)
+        )
+
+    def _place(self, problem: Problem, result: RunResult) -> _Place:
+        outcomes = [self._scorer.outcome(problem, path.answer) for path in result.paths]
+        return _Place(Rate(outcomes.count("right"), len(outcomes)), result.paths)
+
+    def _did_harm(self, before: _Place, after: _Place) -> bool:
+        return after.rate.share < before.rate.share - self._walk.margin
+
+    def _is_clear(self, place: _Place) -> bool:
+        return place.rate.share >= self._walk.min_rate
+
+    def _labelled(
+        self,
+        problem: Problem,
+        given: tuple[str, ...],
+        written: _Written,
+        before: _Place,
+        after: _Place,
+    ) -> LabelledStep:
+        (reading,) = self._solver.read_steps(
+            problem.problem, [written.text], strategies=self._options.strategies, given=given
+        )
+        return LabelledStep(
+            author=written.author,
+            given=given,
+            text=written.text,
+            before=before.rate,
+            after=after.rate,
+            states_answer=written.answer is not None,
+            log_probs=reading.log_probs,
+            probes=reading.probes,
+        )
+
+    def _run(
+        self,
+        problem: Problem,
+        given: Sequence[str],
+        writer: Author,
+        num_paths: int,
+        purpose: str,
+        **changes: int,
+    ) -> RunResult:
+        """Paths by one model alone behind the given steps."""
+        options = with_changes(
+            self._options,
+            method="draft" if writer == "draft" else "parallel",
+            paths=num_paths,
+            mode="full",
+            seed=zlib.crc32(f"{self._walk.seed}/{problem.id}/{purpose}".encode()) % (2**32 - 1),
+            **changes,
+        )
+        return self._solver.solve(problem.problem, options, given=given)
+
+
+def _first_step(path: ReasoningPath) -> _Written | None:
+    """A path's first own step; None when it has none."""
+    if not path.steps:
+        return None
+    step = path.steps[0]
+    own_end = path.end_reason in ("answered", "end_of_generation")
+    ends = len(path.steps) == 1 and own_end
+    return _Written(step.author, step.text, ends, path.answer if ends else None)

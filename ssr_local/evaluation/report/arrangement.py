@@ -1,0 +1,119 @@
+"""Rows arranged for comparison: by task and concurrency, then method, problem, repeat. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from ssr_local.evaluation.records import Row
+
+TARGET = "target"
+"""The method everything is compared with."""
+
+_KINDS = ("target", "draft", "parallel", "parallel-spm", "specreason", "ssr")
+_NAME = re.compile(
+    r"(?P<kind>target|draft|parallel-spm|parallel|specreason|ssr)"
+    r"(?:-m?(?P<paths>\d{1,3}))?(?P<mode>-fast[12])?(?P<changes>(?:\+.*)?)",
+    re.DOTALL,
+)
+
+Unit = tuple[str, int]
+"""One thing to solve: a problem and a repeat."""
+
+
+class Runs(Struct, frozen=True, kw_only=True):
+    """The rows of one task at one concurrency: method -> problem -> repeat -> row."""
+
+    task: str
+    concurrency: int
+    rows: dict[str, dict[str, dict[int, Row]]]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods' names in the order of the tables."""
+        return tuple(sorted(self.rows, key=method_order))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Every problem that some method has tried, sorted."""
+        return tuple(sorted({problem for by_id in self.rows.values() for problem in by_id}))
+
+    def of(self, method: str) -> tuple[Row, ...]:
+        """A method's rows, by problem and repeat."""
+        by_problem = self.rows.get(method, {})
+        return tuple(
+            row for problem in sorted(by_problem) for _, row in sorted(by_problem[problem].items())
+        )
+
+    def shared(self, methods: Iterable[str]) -> tuple[Unit, ...]:
+        """What all these methods have tried, sorted; nothing without methods."""
+        tried = [
+            {(problem, repeat) for problem, rows in self.rows[method].items() for repeat in rows}
+            for method in methods
+        ]
+        return tuple(sorted(set.intersection(*tried))) if tried else ()
+
+    def at(self, method: str, units: Iterable[Unit]) -> tuple[Row, ...]:
+        """A method's rows for these, in their order."""
+        return tuple(self.rows[method][problem][repeat] for problem, repeat in units)
+
+
+def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
+    """The rows by task and concurrency, and how many stand there twice (the first is kept)."""
+    groups: dict[tuple[str, int], dict[str, dict[str, dict[int, Row]]]] = {}
+    num_twice = 0
+    for row in rows:
+        methods = groups.setdefault((row.task, row.concurrency), {})
+        repeats = methods.setdefault(row.method, {}).setdefault(row.problem, {})
+        num_twice += row.repeat in repeats
+        repeats.setdefault(row.repeat, row)
+    return (
+        tuple(
+            Runs(task=task, concurrency=concurrency, rows=methods)
+            for (task, concurrency), methods in sorted(groups.items(), key=lambda item: item[0])
+        ),
+        num_twice,
+    )
+
+
+def method_order(name: str) -> tuple[int, int, str, str, str]:
+    """The key that puts single models first and changes behind what they change."""
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        return (len(_KINDS), 0, "", "", name)
+    return (
+        _KINDS.index(parts["kind"]),
+        int(parts["paths"] or 0),
+        parts["mode"] or "",
+        parts["changes"],
+        name,
+    )
+
+
+def is_plain_ssr(name: str) -> bool:
+    """Whether a method is SSR itself, early exits included, and no ablation of it."""
+    parts = _NAME.fullmatch(name)
+    return parts is not None and parts["kind"] == "ssr" and not parts["changes"]
+
+
+def by_problem(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of each problem."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.problem, []).append(row)
+    return found
+
+
+def first_of_each(units: Iterable[Unit]) -> tuple[Unit, ...]:
+    """Each problem with its lowest repeat: what tests that need independent trials look at."""
+    first: dict[str, int] = {}
+    for problem, repeat in units:
+        first[problem] = min(repeat, first.get(problem, repeat))
+    return tuple(sorted(first.items()))
+
+
+def is_right(row: Row) -> bool:
+    """Whether the run's answer counts; undecided and missing ones do not."""
+    return row.outcome == "right"

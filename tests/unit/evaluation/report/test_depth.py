@@ -1,0 +1,93 @@
+"""Depth: bins, acceptance by position, lengths of steps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.evaluation.records import Row
+from ssr_local.evaluation.report.arrangement import arrange
+from ssr_local.evaluation.report.depth import MAX_POSITION, Depth, bounds, depth
+from tests.unit.evaluation.report.made_rows import ACCEPTED, ALONE, REWRITE, path, result, row
+
+
+def _depth(rows: list[Row]) -> Depth:
+    (runs,), _ = arrange(rows)
+    return depth(runs)
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ([], ()),
+        ([3, 3, 3], ((3, 3),)),
+        ([1, 2, 3, 4, 5], ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5))),
+        ([1] * 8 + [2, 3, 4, 5], ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5))),
+        (list(range(1, 11)), ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))),
+    ],
+)
+def test_bins_hold_about_equally_many(
+    counts: list[int], found: tuple[tuple[int, int], ...]
+) -> None:
+    assert bounds(counts) == found
+
+
+@given(st.lists(st.integers(1, 60)))
+def test_every_count_is_in_exactly_one_bin(counts: list[int]) -> None:
+    found = bounds(counts)
+    assert len(found) <= 5
+    for count in counts:
+        assert sum(low <= count <= high for low, high in found) == 1
+
+
+def test_bins_say_how_many_paths_are_right_and_how_many_drafts_accepted() -> None:
+    found = result(
+        [path([ACCEPTED, REWRITE]), path([ACCEPTED] * 2, index=1), path([ACCEPTED] * 4, index=2)]
+    )
+    alone = result([path([ALONE] * 3)])
+    rows = [
+        row("ssr-m3", "p1", "right", found=found, paths=["right", "wrong", "missing"]),
+        row("target", "p1", "right", found=alone),
+    ]
+    figures = _depth(rows)
+    assert [(b.label, b.num_paths) for b in figures.verified] == [("2", 2), ("4", 1)]
+    assert [b.right.value for b in figures.verified if b.right] == [0.5, 0.0]
+    assert [b.acceptance.value for b in figures.verified if b.acceptance] == [0.75, 1.0]
+    assert [(b.label, b.num_paths, b.acceptance) for b in figures.single] == [("3", 1, None)]
+
+
+def test_stopped_and_empty_paths_are_left_out() -> None:
+    found = result(
+        [path([ACCEPTED], end="early_exit"), path([], index=1), path([ACCEPTED], index=2)]
+    )
+    figures = _depth([row("ssr-m3", "p1", found=found, paths=["missing", "missing", "right"])])
+    assert [b.num_paths for b in figures.verified] == [1]
+    assert figures.single == ()
+
+
+def test_acceptance_by_position_merges_what_is_far_behind() -> None:
+    steps = [ACCEPTED, REWRITE] + [ACCEPTED] * (MAX_POSITION - 2) + [REWRITE] * 3
+    figures = _depth([row("specreason", "p1", found=result([path(steps)]))])
+    assert [p.label for p in figures.positions[:2]] == ["1", "2"]
+    assert [p.acceptance.value for p in figures.positions[:3] if p.acceptance] == [1.0, 0.0, 1.0]
+    last = figures.positions[-1]
+    assert (last.label, last.num_drafted) == (f"{MAX_POSITION}+", 4)
+    assert last.acceptance is not None
+    assert last.acceptance.value == 0.25
+
+
+def test_lengths_of_accepted_rewritten_and_rejected_steps() -> None:
+    found = result([path([ACCEPTED, ACCEPTED, REWRITE])])
+    lengths = _depth([row("specreason", "p1", found=found)]).lengths
+    assert [(k.kind, k.num, k.mean_tokens, k.mean_characters) for k in lengths] == [
+        ("accepted draft", 2, 10, 40),
+        ("rewrite by the target", 1, 20, 80),
+        ("rejected draft", 1, None, 60),
+    ]
+
+
+def test_failed_rows_have_no_depth() -> None:
+    assert _depth([row("ssr-m3", "p1", "failed")]) == Depth(
+        verified=(), single=(), positions=(), lengths=()
+    )
