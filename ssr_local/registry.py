@@ -1,7 +1,8 @@
 """Which models and pairs there are: our ``models.toml`` and the user's own.
 
 An entry of the user's file, in the configuration folder, replaces ours of the same name;
-the path of a ``.gguf`` file works wherever a model's name does.
+the path of a ``.gguf`` file works wherever a model's name does. A pair that was calibrated on
+this machine has its calibrations in the data folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from ssr_local import folders
@@ -79,7 +81,8 @@ class Registry(Struct, frozen=True):
 def load_registry() -> Registry:
     """Our models and pairs, overridden entry by entry by the user's own ``models.toml``.
 
-    Raises ``ConfigError`` when one of the two files is wrong.
+    Calibrations measured on this machine replace a pair's, unless the user's own file gives
+    it some. Raises ``ConfigError`` when one of the files is wrong.
     """
     models: dict[str, ModelSpec] = {}
     pairs: dict[str, PairSpec] = {}
@@ -91,7 +94,43 @@ def load_registry() -> Registry:
         pairs |= new_pairs
         _check_pairs(models, new_pairs.values(), where)
         _check_file_clashes(models.values(), where)
+        written = {name for name, pair in new_pairs.items() if pair.calibrations}
+    for name, pair in pairs.items():
+        if name not in written:
+            pairs[name] = _as_measured_here(pair)
     return Registry(models, pairs)
+
+
+def calibration_file(pair: str) -> Path:
+    """Where calibrations of a pair that were measured on this machine are kept."""
+    return folders.data_dir() / "calibrations" / f"{pair}.toml"
+
+
+def save_calibrations(pair: PairSpec, calibrations: str) -> Path:
+    """Keep a pair's measured calibrations; ``calibrations`` is TOML as in ``models.toml``.
+
+    Returns the file. Raises ``ConfigError`` when the TOML is no such thing.
+    """
+    import tomlkit
+
+    file = calibration_file(pair.name)
+    head = tomlkit.table()
+    head["draft"], head["target"] = pair.draft, pair.target
+    toml = f"[pairs.{tomlkit.key(pair.name).as_string()}]\n{head.as_string()}\n{calibrations}"
+    parse_models_toml(toml.encode(), str(file))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    folders.write_atomically(file, toml.encode())
+    return file
+
+
+def _as_measured_here(pair: PairSpec) -> PairSpec:
+    """The pair with the calibrations measured on this machine, if they are of its models."""
+    file = calibration_file(pair.name)
+    _, measured = parse_models_toml(_users(file), printable(str(file)))
+    found = measured.get(pair.name)
+    if found is None or (found.draft, found.target) != (pair.draft, pair.target):
+        return pair
+    return msgspec.structs.replace(pair, calibrations=pair.calibrations | found.calibrations)
 
 
 def resolve_pair(

@@ -6,7 +6,6 @@ The only place where an error becomes an exit code.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ssr_local.cli.groups import LazyGroup
 from ssr_local.display import clean
 from ssr_local.errors import SSRError
 from ssr_local.version import VERSION
@@ -29,6 +29,7 @@ _COMMANDS = {
     "models": "List, download, check and remove models.",
     "doctor": "Look at this machine and say what is missing.",
     "config": "Show and change settings.",
+    "bench": "Measure what the methods are worth on this machine.",
 }
 
 
@@ -44,8 +45,8 @@ def _noticing_readers() -> Iterator[None]:
         raise _ReaderGone from error
 
 
-class _Commands(click.Group):
-    """Finds commands by name and imports only the one that is used."""
+class _Commands(LazyGroup):
+    """The commands of the program."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _noticing_readers():
@@ -55,21 +56,13 @@ class _Commands(click.Group):
         with _noticing_readers():
             return super().invoke(ctx)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"ssr_local.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    package="ssr_local.cli",
+    modules=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(VERSION, prog_name="ssr-local")
 def _group() -> None:
     """Two small language models on this computer solve a problem together, offline."""

@@ -85,7 +85,9 @@ def test_the_run_is_the_same_every_time(demo: Worker) -> None:
         assert isinstance(last, RunEnded)
         return last.result.paths
 
-    assert steps(list(demo.work(Solve("farm", OPTIONS)))) == steps(list(demo.work(Solve("farm", OPTIONS))))
+    assert steps(list(demo.work(Solve("farm", OPTIONS)))) == steps(
+        list(demo.work(Solve("farm", OPTIONS)))
+    )
 
 
 def test_a_killed_child_is_an_error_and_the_next_run_works(demo: Worker, slow: None) -> None:

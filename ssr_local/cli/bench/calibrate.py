@@ -1,0 +1,111 @@
+"""``ssr-local bench calibrate``: what verifiers' values mean for a pair, from labelled steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ssr_local.cli.bench.parameters import data_options, model_options, remark, settings_for
+from ssr_local.cli.bench.results import read_walks, write_or_say
+from ssr_local.cli.bench.steps import collect_into, walk_options
+from ssr_local.errors import UsageError
+from ssr_local.evaluation.labels.calibration import PairFit, calibration_toml, fit_pair
+from ssr_local.evaluation.labels.verifiers import MARGIN
+from ssr_local.evaluation.provenance import now
+from ssr_local.folders import write_atomically
+from ssr_local.options import EngineOptions
+from ssr_local.registry import load_registry, save_calibrations
+
+_AS_IN_THE_PAPER = "digit"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@data_options
+@walk_options
+@click.option(
+    "--with",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="fit on the labelled steps of this directory too; can be given several times",
+)
+@click.option(
+    "--bad-margin",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=MARGIN,
+    show_default=True,
+    help="a step that lowers the rate of right answers by more is bad",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    help="write the calibration to this file instead of putting it in force",
+)
+@click.option("--json", "as_json", is_flag=True, help="print all the evidence as one JSON object")
+@model_options
+def command(
+    out: Path,
+    task: str,
+    num: int,
+    others: tuple[Path, ...],
+    bad_margin: float,
+    write: Path | None,
+    as_json: bool,
+    **more: Any,
+) -> int:
+    """Collect labelled steps of a task in OUT, and fit the calibration of a pair from them.
+
+    It is put in force on this machine, in the data folder, and printed in the form of
+    models.toml. The paper's verifier 'digit' keeps its own scale. Exit codes as for
+    'bench steps'.
+    """
+    pair = _pair(settings_for(task, {k: v for k, v in more.items() if k in _OPTIONS}).engine)
+    labelled = collect_into(out, task, num, **more)
+    walks = read_walks((out, *others))
+    fit = fit_pair(walks, margin=bad_margin, date=now()[:10])
+    fit.calibrations.pop(_AS_IN_THE_PAPER, None)
+    toml = calibration_toml(pair, fit)
+    if write is not None:
+        try:
+            write_atomically(write, toml.encode())
+        except OSError as error:
+            raise UsageError(
+                f"{write} cannot be written.", f"{error.strerror or error}."
+            ) from error
+        remark(f"Written: {write}")
+    else:
+        remark(f"In force: {save_calibrations(load_registry().pair(pair), toml)}")
+    if as_json:
+        write_or_say(msgspec.json.format(msgspec.json.encode(fit)).decode())
+    else:
+        write_or_say(_in_words(fit) + "\n\n" + toml)
+    return 0 if labelled >= num else 1
+
+
+_OPTIONS = frozenset(EngineOptions.__struct_fields__)
+
+
+def _pair(engine: EngineOptions) -> str:
+    if engine.draft is not None or engine.target is not None:
+        raise UsageError(
+            "A calibration belongs to a pair, not to --draft and --target.",
+            "",
+            "Make a pair of them in your models.toml: ssr-local config path",
+        )
+    return engine.pair
+
+
+def _in_words(fit: PairFit) -> str:
+    lines = [
+        f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
+        f" cross-validated in {fit.folds} parts by problem.",
+        *(f"{one.name}: {one.evidence}" for one in fit.verifiers),
+        *(f"Wording for {choice.verifier}: {choice.reason}" for choice in fit.wordings),
+        f"Best: {fit.best_verifier}. {fit.reason}",
+    ]
+    if fit.left_out:
+        lines.append(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")
+    return "\n".join(lines)

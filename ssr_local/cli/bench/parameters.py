@@ -1,0 +1,139 @@
+"""What the commands that run models have in common: options, settings, a solver, progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from ssr_local.api import Solver
+from ssr_local.cli.parameters import options_of
+from ssr_local.cli.progress import progress_shown
+from ssr_local.config import Settings, load_settings
+from ssr_local.display import one_line
+from ssr_local.evaluation.tasks import TASKS
+from ssr_local.options import EngineOptions, SolveOptions, with_changes
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+# The others are the method's, or the evaluation's own.
+_SOLVE_OPTIONS = (
+    "strategies",
+    "verifier",
+    "threshold",
+    "max_tokens",
+    "max_steps",
+    "max_step_tokens",
+    "time_limit",
+    "temperature",
+    "top_p",
+)
+
+
+def data_options(function: _F) -> _F:
+    """--task, --data, --limit, --seed, --out and --allow-code."""
+    for add in reversed(
+        (
+            click.option(
+                "--task",
+                required=True,
+                type=click.Choice(sorted(TASKS)),
+                help="the benchmark; selfcheck comes with ssr-local and needs no network",
+            ),
+            click.option(
+                "--data",
+                type=click.Path(path_type=Path),
+                help="read the problems from this JSONL file instead of the hub",
+            ),
+            click.option(
+                "--limit", type=click.IntRange(min=1), help="only the first so many problems"
+            ),
+            click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=0, show_default=True),
+            click.option(
+                "--out",
+                required=True,
+                type=click.Path(path_type=Path),
+                help="directory of the results; the same command continues what is there",
+            ),
+            click.option(
+                "--allow-code",
+                is_flag=True,
+                help="run the code that models write, locked down, to see whether it is right",
+            ),
+        )
+    ):
+        function = add(function)
+    return function
+
+
+def model_options(function: _F) -> _F:
+    """The options of solving that are not a method's own, and those of the engine."""
+    return options_of(SolveOptions, _SOLVE_OPTIONS)(options_of(EngineOptions)(function))
+
+
+def settings_for(task: str, overrides: Mapping[str, Any]) -> Settings:
+    """The settings in force, with the task's own pool unless another was asked for."""
+    settings = load_settings(overrides)
+    for warning in settings.warnings:
+        remark(f"Warning: {warning}")
+    if overrides.get("strategies") is None:
+        pool = TASKS[task].strategies
+        solve = with_changes(settings.solve, strategies=pool)
+        settings = msgspec.structs.replace(settings, solve=solve)
+    return settings
+
+
+def in_common(settings: Settings, **more: Any) -> dict[str, Any]:
+    """What all lines of one results file share, by name."""
+    options = {name: getattr(settings.solve, name) for name in _SOLVE_OPTIONS[1:]}
+    engine = {name: getattr(settings.engine, name) for name in EngineOptions.__struct_fields__}
+    return more | options | engine
+
+
+@contextmanager
+def solver_for(settings: Settings, at_once: int = 1) -> Iterator[Solver]:
+    """A solver that says what it downloads."""
+    with (
+        progress_shown() as progress,
+        Solver(
+            engine=settings.engine, at_once=at_once, on_progress=progress, on_notice=remark
+        ) as solver,
+    ):
+        if missing := solver.to_fetch():
+            remark(f"Models are missing. Downloaded first, once: {missing}.")
+        yield solver
+
+
+def remark(text: str) -> None:
+    """One line on standard error."""
+    click.echo(one_line(text), err=True)
+
+
+class Countdown:
+    """Says how much of a long work is done and about how long the rest takes."""
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._total, self._done = total, 0
+        self._clock, self._started = clock, clock()
+
+    def step(self, text: str, amount: int = 1) -> None:
+        """``amount`` more is done; ``text`` says what."""
+        self._done += amount
+        spent = self._clock() - self._started
+        left = spent / self._done * max(0, self._total - self._done) if self._done else 0.0
+        remark(f"[{self._done}/{self._total}] {text}; about {in_words(left)} left")
+
+
+def in_words(seconds: float) -> str:
+    """A span of time: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,64 @@
+"""``ssr-local bench report``: rows and labelled steps become a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ssr_local.cli.bench.parameters import remark
+from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, write_or_say
+from ssr_local.errors import UsageError
+from ssr_local.evaluation.report.compare import compare_markdown
+from ssr_local.evaluation.report.document import report_markdown
+from ssr_local.evaluation.report.figures import Report, build_report, report_json
+from ssr_local.evaluation.report.plots import write_plots
+from ssr_local.folders import write_atomically
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--compare", is_flag=True, help="put two directories side by side instead, in compare.md"
+)
+@click.option("--no-plots", is_flag=True, help="no PNG files; matplotlib is not needed then")
+def command(directories: tuple[Path, ...], compare: bool, no_plots: bool) -> None:
+    """Write report.md, report.json and plots over all DIRECTORIES into the first of them."""
+    if compare:
+        _compare(directories)
+        return
+    report = _report(directories)
+    folder = directories[0]
+    if not no_plots:
+        write_plots(report, folder)
+    _write(folder / "report.json", report_json(report))
+    _write(folder / "report.md", report_markdown(report, plots=not no_plots).encode())
+    for task in report.tasks:
+        write_or_say(task.plain.text)
+    remark(f"Written: {folder / 'report.md'}, report.json" + ("" if no_plots else " and plots"))
+
+
+def _compare(directories: tuple[Path, ...]) -> None:
+    if len(directories) != 2:
+        raise UsageError(
+            f"--compare takes two directories, not {len(directories)}.",
+            "",
+            "Give: ssr-local bench report --compare FIRST SECOND",
+        )
+    first, second = directories
+    text = compare_markdown(_report((first,)), _report((second,)), (first.name, second.name))
+    _write(first / "compare.md", text.encode())
+    write_or_say(text)
+    remark(f"Written: {first / 'compare.md'}")
+
+
+def _report(directories: tuple[Path, ...]) -> Report:
+    rows, walks = read_rows(directories), read_walks(directories, needed=False)
+    return build_report(rows, walks, calibrations=calibrations_of(walks))
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written.", f"{error.strerror or error}.") from error

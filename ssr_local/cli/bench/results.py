@@ -1,0 +1,65 @@
+"""Reading what ``bench run`` and ``bench steps`` have left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from ssr_local.display import clean, printable
+from ssr_local.errors import UsageError
+from ssr_local.evaluation.records import Row, Walk
+from ssr_local.evaluation.runner import latest
+from ssr_local.evaluation.store import ROWS, WALKS, read_lines
+from ssr_local.records import Calibration
+from ssr_local.registry import load_registry
+
+
+def read_rows(directories: Sequence[Path]) -> list[Row]:
+    """The rows of all directories, each once."""
+    _check(directories)
+    return [row for folder in directories for row in latest(read_lines(folder / ROWS, Row))]
+
+
+def read_walks(directories: Sequence[Path], *, needed: bool = True) -> list[Walk]:
+    """The labelled steps of all directories. Raises ``UsageError`` when there are none."""
+    _check(directories)
+    walks = [walk for folder in directories for walk in read_lines(folder / WALKS, Walk)]
+    if needed and not walks:
+        raise UsageError(
+            f"There are no labelled steps in {_named(directories)}.",
+            "",
+            "Collect some: ssr-local bench steps --task TASK --out DIRECTORY",
+        )
+    return walks
+
+
+def calibrations_of(walks: Sequence[Walk]) -> Mapping[str, Calibration] | None:
+    """The calibrations in force of the pair that was walked with; None when it is no pair's."""
+    for pair in load_registry().pairs.values():
+        for walk in walks[:1]:
+            draft, target = walk.models.draft, walk.models.target
+            names = (draft.name if draft else pair.draft, target.name if target else None)
+            if names == (pair.draft, pair.target):
+                return pair.calibrations
+    return None
+
+
+def write_or_say(text: str) -> None:
+    """To standard output, without what could steer a terminal."""
+    click.echo("\n".join(clean(line) for line in text.splitlines()))
+
+
+def _check(directories: Sequence[Path]) -> None:
+    for folder in directories:
+        if not any((folder / name).is_file() for name in (ROWS, WALKS)):
+            raise UsageError(
+                f"{printable(str(folder))} holds no results.",
+                f"There is no {ROWS} and no {WALKS} in it.",
+                "Make some: ssr-local bench run --task selfcheck --out DIRECTORY",
+            )
+
+
+def _named(directories: Sequence[Path]) -> str:
+    return ", ".join(printable(str(folder)) for folder in directories)

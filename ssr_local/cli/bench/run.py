@@ -1,0 +1,93 @@
+"""``ssr-local bench run``: problems solved by several methods in turn, every row kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssr_local.cli.bench.parameters import (
+    Countdown,
+    data_options,
+    in_common,
+    model_options,
+    remark,
+    settings_for,
+    solver_for,
+)
+from ssr_local.evaluation.methods import parse_methods
+from ssr_local.evaluation.records import Row
+from ssr_local.evaluation.runner import Bench, latest, run_bench
+from ssr_local.evaluation.scoring import Scorer
+from ssr_local.evaluation.store import ROWS, open_for_writing
+from ssr_local.evaluation.tasks import load_problems
+
+_EXIT_ROWS_MISSING = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@data_options
+@click.option(
+    "--methods", default="target,ssr-m3", show_default=True, help="names, separated by commas"
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="how often each method solves each problem, with other seeds",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="problems in the same batches: 1 measures latency, more measure throughput",
+)
+@model_options
+def command(
+    task: str,
+    data: Path | None,
+    limit: int | None,
+    seed: int,
+    out: Path,
+    allow_code: bool,
+    methods: str,
+    repeats: int,
+    concurrency: int,
+    **overrides: Any,
+) -> int:
+    """Solve a task's problems with several methods and write one row for each to OUT/rows.jsonl.
+
+    Methods alternate problem by problem. Killed or stopped at any point, the same command
+    goes on where it was. Exit code 0: every row is there; 1: some failed; 2: wrong usage;
+    3: model missing or damaged; 4: the engine failed again and again; 130: stopped.
+    """
+    specs = parse_methods(methods)
+    settings = settings_for(task, overrides)
+    problems = load_problems(task, data=data, limit=limit)
+    bench = Bench(task, problems, specs, repeats, seed, concurrency)
+    common = in_common(settings, seed=seed, concurrency=concurrency)
+    with (
+        Scorer(allow_code=allow_code) as scorer,
+        open_for_writing(out, ROWS, Row, common) as file,
+    ):
+        scorer.check(problems)
+        wanted = bench.keys()
+        left = sum(len(wave) for wave in bench.waves(file.lines))
+        remark(f"{left} of {len(wanted)} rows to do, in {out}.")
+        with solver_for(settings, at_once=concurrency) as solver:
+            countdown = Countdown(left)
+            for row in run_bench(bench, solver, scorer, settings.solve, file):
+                countdown.step(_line(row))
+        counts = Counter(row.outcome for row in latest(file.lines) if row.key in wanted)
+    click.echo(", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
+    click.echo(f"Next: ssr-local bench report {out}")
+    return _EXIT_ROWS_MISSING if counts["failed"] else 0
+
+
+def _line(row: Row) -> str:
+    why = f" ({row.error.splitlines()[0]})" if row.error else ""
+    return f"{row.problem} {row.method}: {row.outcome}{why}, {row.elapsed_s:.1f} s"

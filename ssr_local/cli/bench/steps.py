@@ -1,0 +1,135 @@
+"""``ssr-local bench steps``: collect labelled steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from ssr_local.cli.bench.parameters import (
+    Countdown,
+    data_options,
+    in_common,
+    model_options,
+    remark,
+    settings_for,
+    solver_for,
+)
+from ssr_local.evaluation.labels.collecting import collect, num_drafted, num_labelled
+from ssr_local.evaluation.labels.walks import Walker, WalkOptions
+from ssr_local.evaluation.records import Walk
+from ssr_local.evaluation.scoring import Scorer
+from ssr_local.evaluation.store import WALKS, open_for_writing
+from ssr_local.evaluation.tasks import load_problems
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_EXIT_TOO_FEW = 1
+
+
+def walk_options(function: _F) -> _F:
+    """--num, --samples, --max-drafted, --margin and --min-rate."""
+    usual = WalkOptions()
+    for add in reversed(
+        (
+            click.option(
+                "--num",
+                type=click.IntRange(min=1),
+                default=200,
+                show_default=True,
+                help="stop when so many of the draft's steps of this task are labelled",
+            ),
+            click.option(
+                "--samples",
+                type=click.IntRange(2, 12),
+                default=usual.samples,
+                show_default=True,
+                help="continuations by the target from every place",
+            ),
+            click.option(
+                "--max-drafted",
+                type=click.IntRange(min=1),
+                default=usual.max_drafted,
+                show_default=True,
+                help="drafted steps of one problem at most",
+            ),
+            click.option(
+                "--margin",
+                type=click.FloatRange(0, 1),
+                default=usual.margin,
+                show_default=True,
+                help="a step behind which the rate of right answers falls by more is replaced",
+            ),
+            click.option(
+                "--min-rate",
+                type=click.FloatRange(0, 1),
+                default=usual.min_rate,
+                show_default=True,
+                help="go on only from places with at least this rate of right answers",
+            ),
+        )
+    ):
+        function = add(function)
+    return function
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@data_options
+@walk_options
+@model_options
+def command(out: Path, task: str, num: int, **more: Any) -> int:
+    """Collect labelled steps in OUT/steps.jsonl, one line for each problem.
+
+    From before and behind every drafted step the target goes on several times by itself;
+    what the step did to the rate of right answers is its label, and no human gave it. The
+    same command continues what is there. Exit codes as for 'bench run'; 1: the task has too
+    few problems.
+    """
+    labelled = collect_into(out, task, num, **more)
+    click.echo(f"{labelled} labelled steps of {task} in {out}")
+    return 0 if labelled >= num else _EXIT_TOO_FEW
+
+
+def collect_into(
+    out: Path,
+    task: str,
+    num: int,
+    *,
+    data: Path | None,
+    limit: int | None,
+    seed: int,
+    allow_code: bool,
+    samples: int,
+    max_drafted: int,
+    margin: float,
+    min_rate: float,
+    **overrides: Any,
+) -> int:
+    """Collect until ``num`` of the draft's steps of the task are labelled; how many there are."""
+    settings = settings_for(task, overrides)
+    walk = WalkOptions(
+        samples=samples, max_drafted=max_drafted, margin=margin, min_rate=min_rate, seed=seed
+    )
+    problems = load_problems(task, data=data, limit=limit)
+    common = in_common(settings, **msgspec.structs.asdict(walk))
+    with (
+        Scorer(allow_code=allow_code) as scorer,
+        open_for_writing(out, WALKS, Walk, common) as file,
+    ):
+        scorer.check(problems)
+        labelled = num_labelled(file, task)
+        remark(f"{labelled} of {num} steps are labelled in {out}.")
+        if labelled < num:
+            with solver_for(settings) as solver:
+                walker = Walker(solver, scorer, settings.solve, walk)
+                countdown = Countdown(num - labelled)
+                for line in collect(walker, file, task, problems, num):
+                    countdown.step(_line(line), num_drafted(line))
+        return num_labelled(file, task)
+
+
+def _line(walk: Walk) -> str:
+    rates = " ".join(f"{step.author[0]}{step.after.right}/{step.after.num}" for step in walk.steps)
+    return f"{walk.problem}: {walk.start.right}/{walk.start.num} {rates}, {walk.elapsed_s:.0f} s"
