@@ -109,6 +109,16 @@ def solver_for(settings: Settings, at_once: int = 1) -> Iterator[Solver]:
         yield solver
 
 
+@contextmanager
+def kept_in(out: Path) -> Iterator[None]:
+    """Says, when the work is stopped, that what is finished is not lost."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        remark(f"Stopped. What is finished is kept in {out}; the same command goes on from there.")
+        raise
+
+
 def remark(text: str) -> None:
     """One line on standard error."""
     click.echo(one_line(text), err=True)

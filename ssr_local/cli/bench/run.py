@@ -12,6 +12,7 @@ from ssr_local.cli.bench.parameters import (
     Countdown,
     data_options,
     in_common,
+    kept_in,
     model_options,
     remark,
     settings_for,
@@ -78,7 +79,7 @@ def command(
         wanted = bench.keys()
         left = sum(len(wave) for wave in bench.waves(file.lines))
         remark(f"{left} of {len(wanted)} rows to do, in {out}.")
-        with solver_for(settings, at_once=concurrency) as solver:
+        with kept_in(out), solver_for(settings, at_once=concurrency) as solver:
             countdown = Countdown(left)
             for row in run_bench(bench, solver, scorer, settings.solve, file):
                 countdown.step(_line(row))

@@ -13,6 +13,7 @@ from ssr_local.cli.bench.parameters import (
     Countdown,
     data_options,
     in_common,
+    kept_in,
     model_options,
     remark,
     settings_for,
@@ -122,7 +123,7 @@ def collect_into(
         labelled = num_labelled(file, task)
         remark(f"{labelled} of {num} steps are labelled in {out}.")
         if labelled < num:
-            with solver_for(settings) as solver:
+            with kept_in(out), solver_for(settings) as solver:
                 walker = Walker(solver, scorer, settings.solve, walk)
                 countdown = Countdown(num - labelled)
                 for line in collect(walker, file, task, problems, num):

@@ -1,0 +1,248 @@
+"""``ssr-local bench`` as a user runs it, on the scripted pair."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ssr_local.evaluation.records import Row
+from ssr_local.evaluation.store import ROWS, WALKS, read_lines
+from tests.unit.evaluation.labels.made_walks import planted
+
+from .program import Program
+
+METHODS = ("target", "draft", "ssr-m3", "parallel-3-fast2")
+NUM_ROWS = 3 * len(METHODS)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    (tmp_path / "p.jsonl").write_text(
+        "".join(
+            json.dumps({"id": f"farm/{i}", "problem": f"Farm {i}?", "answer": answer}) + "\n"
+            for i, answer in enumerate(("18", "19", "18"))
+        )
+    )
+    return Program(tmp_path)
+
+
+@pytest.fixture
+def slow(program: Program) -> Program:
+    return Program(program.folder, speed="8")
+
+
+def run_arguments(*more: str, out: str = "out") -> tuple[str, ...]:
+    data = ("--task", "gsm8k", "--data", "p.jsonl", "--pair", "demo")
+    return ("bench", "run", *data, "--methods", ",".join(METHODS), "--out", out, *more)
+
+
+def rows(program: Program, out: str = "out") -> list[Row]:
+    return list(read_lines(program.folder / out / ROWS, Row))
+
+
+def wait_for_rows(program: Program, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    path = program.folder / "out" / ROWS
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.01)
+    raise TimeoutError("there were never so many rows")
+
+
+def test_from_rows_to_a_report(program: Program) -> None:
+    done = program.run(*run_arguments())
+    assert done.returncode == 0, done.stderr
+    assert b"[12/12]" in done.stderr
+    counts = Counter(row.outcome for row in rows(program))
+    assert set(counts) == {"right", "wrong"}
+    said = f"{counts['right']} right, {counts['wrong']} wrong\n"
+    assert done.stdout.decode().startswith(said)
+    assert all(row.outcome == "wrong" for row in rows(program) if row.problem == "farm/1")
+    again = program.run(*run_arguments())
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+    assert b"0 of 12 rows to do" in again.stderr
+    report = program.run("bench", "report", "out")
+    assert report.returncode == 0, report.stderr
+    text = (program.folder / "out" / "report.md").read_text()
+    assert all(f"| {method} " in text for method in METHODS)
+    assert text.count("![") == len(list((program.folder / "out").glob("*.png"))) > 3
+    assert report.stdout.decode().strip() in text
+    figures = json.loads((program.folder / "out" / "report.json").read_bytes())
+    assert [one["method"] for one in figures["tasks"][0]["methods"]] == list(METHODS)
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_a_bench_that_is_killed_goes_on_and_counts_nothing_twice(
+    program: Program, slow: Program, count: int
+) -> None:
+    process = slow.start(*run_arguments())
+    try:
+        wait_for_rows(slow, count, process)
+    finally:
+        process.kill()
+        process.communicate()
+    before = rows(program)
+    assert count <= len(before) < NUM_ROWS
+    done = program.run(*run_arguments())
+    assert done.returncode == 0, done.stderr
+    after = rows(program)
+    assert after[: len(before)] == before
+    assert len({row.key for row in after}) == len(after) == NUM_ROWS
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_a_bench_that_is_stopped_says_that_nothing_is_lost(
+    slow: Program, number: signal.Signals, code: int
+) -> None:
+    process = slow.start(*run_arguments())
+    wait_for_rows(slow, 2, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert b"kept in out" in err
+    assert b"Traceback" not in err
+    assert 2 <= len(rows(slow)) < NUM_ROWS
+
+
+def test_two_processes_cannot_write_in_one_directory(program: Program, slow: Program) -> None:
+    process = slow.start(*run_arguments())
+    try:
+        wait_for_rows(slow, 1, process)
+        second = program.run(*run_arguments())
+        assert second.returncode == 2
+        assert b"is in use" in second.stderr
+        assert program.run(*run_arguments(out="other")).returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_our_own_problems_are_there_straight_after_installing(program: Program) -> None:
+    done = program.run(
+        "bench", "run", "--task", "selfcheck", "--pair", "demo", "--out", "out", "--limit", "4"
+    )
+    assert done.returncode == 0, done.stderr
+    assert {row.problem for row in rows(program)} == {f"selfcheck/0{i}" for i in range(1, 5)}
+
+
+def test_throughput_has_a_directory_of_its_own(program: Program) -> None:
+    assert program.run(*run_arguments("--concurrency", "3")).returncode == 0
+    assert {row.concurrency for row in rows(program)} == {3}
+    assert b"begun with concurrency = 3" in program.run(*run_arguments()).stderr
+    assert program.run(*run_arguments("--concurrency", "16", out="o")).returncode == 0
+
+
+def test_two_directories_side_by_side(program: Program) -> None:
+    program.run(*run_arguments(out="one"))
+    program.run(*run_arguments("--seed", "5", out="two"))
+    done = program.run("bench", "report", "--compare", "one", "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().startswith("# one beside two")
+    assert (program.folder / "one" / "compare.md").read_text().startswith("# one beside two")
+    assert program.run("bench", "report", "--compare", "one").returncode == 2
+
+
+def test_labelled_steps_from_collecting_to_scores(program: Program) -> None:
+    arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--pair", "demo", "--out", "out")
+    collected = program.run("bench", "steps", *arguments, "--samples", "2", "--num", "5")
+    assert collected.returncode == 0, collected.stderr
+    assert collected.stdout == b"5 labelled steps of gsm8k in out\n"
+    more = program.run("bench", "steps", *arguments, "--samples", "2", "--num", "50")
+    assert more.returncode == 1
+    scored = program.run("bench", "verifiers", "out")
+    assert scored.returncode == 0
+    assert b"\n| combined | correct | " in scored.stdout
+    as_json = json.loads(program.run("bench", "verifiers", "out", "--json").stdout)
+    assert as_json["num_judged"] >= 5
+
+
+def test_a_calibration_is_put_in_force(program: Program) -> None:
+    out = program.folder / "out"
+    out.mkdir()
+    walks = planted({"yes-no/mistake": 3.0, "likelihood": 2.0})
+    (out / WALKS).write_bytes(b"".join(msgspec.json.encode(walk) + b"\n" for walk in walks))
+    arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--out", "out", "--num", "1")
+    done = program.run("bench", "calibrate", *arguments, "--write", "mine.toml")
+    assert done.returncode == 0, done.stderr
+    written = (program.folder / "mine.toml").read_text()
+    assert "[pairs.default.calibrations.combined]" in written
+    assert 'wording = "mistake"' in written
+    assert "calibrations.digit]" not in written
+    assert written in done.stdout.decode()
+    assert not (program.folder / "data" / "calibrations").exists()
+    assert b"In force: " in program.run("bench", "calibrate", *arguments).stderr
+    kept = program.folder / "data" / "calibrations" / "default.toml"
+    assert written in kept.read_text()
+    refused = program.run("bench", "calibrate", *arguments, "--draft", "smollm2-135m")
+    assert refused.returncode == 2
+    assert b"belongs to a pair" in refused.stderr
+
+
+def test_too_few_steps_are_no_calibration(program: Program) -> None:
+    arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--pair", "demo", "--out", "out")
+    done = program.run("bench", "calibrate", *arguments, "--samples", "2", "--num", "5")
+    assert done.returncode == 2
+    assert b"Too few labelled steps" in done.stderr
+
+
+def test_methods_are_listed(program: Program) -> None:
+    text = program.run("bench", "methods").stdout.decode()
+    assert "ssr-mN" in text
+    assert "+tau=X" in text
+    assert json.loads(program.run("bench", "methods", "--json").stdout)["exits"][0]["name"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--task", "gsm9k"), "gsm9k"),
+        (("--methods", "targte"), "Did you mean target"),
+        (("--methods", ""), "No method was named"),
+        (("--data", "absent.jsonl"), "absent.jsonl"),
+        (("--task", "code"), "entry_point"),
+        (("--repeats", "0"), "repeats"),
+        (("--pair", "absent"), "absent"),
+        (("--out", "p.jsonl"), "cannot be used"),
+    ],
+)
+def test_wrong_usage_is_one_error(program: Program, arguments: tuple[str, ...], says: str) -> None:
+    done = program.run(*run_arguments(*arguments))
+    assert done.returncode == (3 if "absent" in arguments and "--pair" in arguments else 2)
+    assert says in done.stderr.decode()
+
+
+@pytest.mark.parametrize("command", ["report", "verifiers"])
+def test_a_folder_without_results_is_named(program: Program, command: str) -> None:
+    done = program.run("bench", command, "nothing")
+    assert done.returncode == 2
+    assert b"nothing holds no results" in done.stderr
+
+
+def test_model_written_code_needs_to_be_allowed(program: Program) -> None:
+    problem = {
+        "id": "HumanEval/0",
+        "problem": "def f(x):\n",
+        "answer": "    return x\n",
+        "entry_point": "f",
+        "test": "def check(candidate):\n    assert candidate(1) == 1\n",
+    }
+    (program.folder / "code.jsonl").write_text(json.dumps(problem) + "\n")
+    arguments = ("bench", "run", "--task", "code", "--data", "code.jsonl", "--pair", "demo")
+    refused = program.run(*arguments, "--out", "out")
+    assert refused.returncode == 2
+    assert b"--allow-code" in refused.stderr
+    allowed = program.run(*arguments, "--out", "out", "--allow-code", "--methods", "target")
+    if os.name == "posix" and b"cannot be locked down" not in allowed.stderr:
+        assert allowed.returncode == 0
+        assert [row.outcome for row in rows(program)] == ["missing"]
