@@ -19,7 +19,8 @@ from ssr_local.evaluation.statistics import Ratio
 
 ALPHA = 0.05
 CLOSE = 0.2
-"""Below it, advice that rests on a difference not shown says that it may well be there."""
+"""A method is not advised for its speed when its p against the most accurate one is below
+this: a difference that likely is there is no matter of taste, shown or not."""
 FEWEST_TIMED = 5
 """Under so many problems an interval drawn from them means nothing."""
 FEWEST_SHOWN = 6
@@ -102,12 +103,12 @@ def in_plain_words(
 
 
 def recommended(tradeoff: Tradeoff) -> Point | None:
-    """The fastest method whose accuracy was not shown to be below the best one's."""
+    """The fastest method whose accuracy is likely no worse than the best one's."""
     timed = [
         (seconds, place, point)
         for place, point in enumerate(tradeoff.points)
         if (seconds := point.cost("seconds")) is not None
-        and (point.p_best is None or point.p_best >= ALPHA)
+        and (point.p_best is None or point.p_best >= CLOSE)
     ]
     if len(tradeoff.points) < 2 or tradeoff.num_timed < FEWEST_TIMED or not timed:
         return None
@@ -230,7 +231,7 @@ def _advice(tradeoff: Tradeoff, use: Point | None) -> str:
         return f"Use {use.method} here: every other method was shown to be less accurate."
     what = (
         f"Use {use.method} here: at {decimal(use.cost('seconds'))} s a problem it is the fastest of"
-        " the methods not shown to be less accurate than the best"
+        f" the methods about as accurate as the best (p {CLOSE} or more against it)"
     )
     if use is best:
         return f"{what}, and the best itself ({_percent(best)} right)."
@@ -239,12 +240,7 @@ def _advice(tradeoff: Tradeoff, use: Point | None) -> str:
         f"{what}, {best.method} ({_percent(best)} right against {_percent(use)}: on"
         f" {tradeoff.num_problems} problems {decimal(lower)} points could not be told from chance,"
         f" p {p_text(use.p_best)})."
-        + (" That is close: more problems may well show it." if _is_close(use.p_best) else "")
     )
-
-
-def _is_close(p: float | None) -> bool:
-    return p is not None and p < CLOSE
 
 
 def _percent(point: Point) -> str:
