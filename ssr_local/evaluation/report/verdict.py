@@ -231,7 +231,7 @@ def _advice(tradeoff: Tradeoff, use: Point | None) -> str:
         return f"Use {use.method} here: every other method was shown to be less accurate."
     what = (
         f"Use {use.method} here: at {decimal(use.cost('seconds'))} s a problem it is the fastest of"
-        f" the methods about as accurate as the best (p {CLOSE} or more against it)"
+        " the methods that may well be as accurate as the best"
     )
     if use is best:
         return f"{what}, and the best itself ({_percent(best)} right)."

@@ -112,7 +112,7 @@ SLOW = {"seconds": 40.0}
             [
                 "No SSR method was run",
                 "Use target here: at 10.0 s a problem it is the fastest",
-                "(p 0.2 or more against it), and the best itself (83.3 % right)",
+                "may well be as accurate as the best, and the best itself (83.3 % right)",
             ],
             ["is shown", "Use draft"],
             id="less accurate, likely though not shown",
@@ -121,7 +121,7 @@ SLOW = {"seconds": 40.0}
             outcomes("target", "+" * 10 + "--") + outcomes("draft", "+" * 8 + "----", seconds=1.0),
             [
                 "Use draft here: at 1.00 s a problem it is the fastest",
-                "the best, target (83.3 % right against 66.7 %: on 12 problems 16.7 points could"
+                "as accurate as the best, target (83.3 % right against 66.7 %: on 12 problems 16.7 points could"
                 " not be told from chance, p 0.50)",
             ],
             ["is shown"],
