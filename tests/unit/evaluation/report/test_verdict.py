@@ -121,8 +121,8 @@ SLOW = {"seconds": 40.0}
             outcomes("target", "+" * 10 + "--") + outcomes("draft", "+" * 8 + "----", seconds=1.0),
             [
                 "Use draft here: at 1.00 s a problem it is the fastest",
-                "as accurate as the best, target (83.3 % right against 66.7 %: on 12 problems 16.7 points could"
-                " not be told from chance, p 0.50)",
+                "as accurate as the best, target (83.3 % right against 66.7 %: on 12 problems 16.7"
+                " points could not be told from chance, p 0.50)",
             ],
             ["is shown"],
             id="less accurate, but not even likely",
