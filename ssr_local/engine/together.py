@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from ssr_local.engine.base import Delta, Engine, Extended, ExtendJob, StepJob, Vocabulary
+from ssr_local.engine.base import Cancelled, Delta, Engine, Extended, ExtendJob, StepJob, Vocabulary
 from ssr_local.records import Author, ModelInfo, ModelUsage
 
 _T = TypeVar("_T")
@@ -43,6 +43,7 @@ class Together:
         self._meeting = threading.Condition()
         self._working = num_runs
         self._waiting: list[_Request] = []
+        self._stopped = False
         self.views: list[dict[Author, EngineView]] = [
             {role: EngineView(engine, self) for role, engine in engines.items()}
             for _ in range(num_runs)
@@ -69,10 +70,17 @@ class Together:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
-        for engine in self._engines.values():
-            engine.clear()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:  # Ctrl+C reaches this thread alone
+            self._stop()
+            for thread in threads:
+                thread.join()
+            raise
+        finally:
+            for engine in self._engines.values():
+                engine.clear()
         return results
 
     @property
@@ -85,6 +93,9 @@ class Together:
         with self._meeting:
             self._waiting.append(request)
             while not request.done:
+                if self._stopped:
+                    self._waiting.remove(request)
+                    raise Cancelled
                 if len(self._waiting) == self._working:
                     self._serve()
                     self._meeting.notify_all()
@@ -93,6 +104,11 @@ class Together:
         if request.error is not None:
             raise request.error
         return request.result
+
+    def _stop(self) -> None:
+        with self._meeting:
+            self._stopped = True
+            self._meeting.notify_all()
 
     def _leave(self) -> None:
         with self._meeting:

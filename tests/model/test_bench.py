@@ -63,7 +63,5 @@ def test_one_problems_labelled_steps(tmp_path: Path) -> None:
     questions = {f"{kind}/{wording}" for kind in QUESTIONS for wording in QUESTIONS[kind]}
     for step in walk.steps:
         assert all(value <= 0 for value in step.log_probs)
-        assert set(step.probes) == {
-            f"{kind}/{name}" for kind in QUESTIONS for name in QUESTIONS[kind]
-        }
+        assert set(step.probes) == questions
         assert any(value > -5 for values in step.probes.values() for value in values)

@@ -166,6 +166,49 @@ def test_a_call_that_fails_fails_for_all_who_waited_for_it() -> None:
     assert shared["target"]._book.seq_ids == ()
 
 
+def test_a_cancel_ends_all_runs_with_what_they_have() -> None:
+    rounds_left = 8
+
+    def should_stop() -> bool:
+        nonlocal rounds_left
+        rounds_left -= 1
+        return rounds_left < 0
+
+    script = ByProblem(SCRIPTS)
+    shared = {
+        role: FakeEngine(script, role=role, max_sequences=32, should_stop=should_stop)
+        for role in ROLES
+    }
+    together = Together(shared, 3)
+    runs = [run_on(v, p, "target") for p, v in zip(SCRIPTS, together.views, strict=False)]
+    outcomes = together.run([lambda run=run: played(run) for run in runs])  # type: ignore[misc]
+    assert outcomes == runs
+    assert all(run.cancelled for run in runs)
+    assert all(path.end_reason == "cancelled" for run in runs for path in run.paths)
+
+
+def test_an_interrupt_of_the_waiting_thread_ends_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(ByProblem):
+        def continuation(self, role: Author, text: str) -> str:
+            return "word "
+
+    shared = {role: FakeEngine(Endless(SCRIPTS), role=role, max_sequences=32) for role in ROLES}
+    together = Together(shared, 2)
+    runs = [run_on(v, p, "target") for p, v in zip(SCRIPTS, together.views, strict=False)]
+    join, joined = threading.Thread.join, []
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        joined.append(thread)
+        if len(joined) == 1:
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        together.run([lambda run=run: played(run) for run in runs])  # type: ignore[misc]
+    assert not any(thread.is_alive() for thread in joined)
+
+
 def test_room_is_made_for_all_before_any_begins() -> None:
     shared = engines()
     together = Together(shared, 2)
