@@ -1,4 +1,4 @@
-"""The report as Markdown: what was run, then the sections 1 to 8. Pure."""
+"""The report as Markdown: in plain words first, what was run, then the figures. Pure."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ def report_markdown(report: Report, *, plots: bool = True) -> str:
         ("4. Selecting strategies", _SELECTION, sections.selection_tables, ("selection",)),
         ("6. Depth", _DEPTH, sections.depth_tables, ("depth",)),
         ("7. Failure signatures", _FAILURES, sections.failure_table, ()),
-        ("8. In plain words", "", lambda task: escaped(task.plain.text, 0), ()),
     ]
-    parts = ["# Evaluation of ssr-local", _material(report.material)]
+    parts = ["# Evaluation of ssr-local", *_in_plain_words(report), _material(report.material)]
     for title, about, render, kinds in each:
         if title.startswith("6."):
             shown = _embedded(report, ("roc", "calibration"), None) if plots else []
@@ -78,6 +77,12 @@ def report_markdown(report: Report, *, plots: bool = True) -> str:
         if title.startswith("7.") and report.tasks:
             parts.append(_meanings(report.tasks[0]))
     return "\n\n".join(parts) + "\n"
+
+
+def _in_plain_words(report: Report) -> Iterable[str]:
+    """What it comes to stands first, above all when it does not flatter the method."""
+    for task in report.tasks:
+        yield f"**{escaped(task.title)}.** {escaped(task.plain.text, 0)}"
 
 
 def _embedded(report: Report, kinds: tuple[Kind, ...], task: int | None) -> list[str]:
@@ -97,10 +102,10 @@ def _material(material: Material) -> str:
         "**Before you trust these figures**\n\n" + bullets(map(_plain, material.warnings))
         if material.warnings
         else "",
+        "## What was run",
         _tasks(material),
         _models(material),
         bullets(_facts(material)),
-        "The paragraph in plain words is section 8.",
     ]
     return "\n\n".join(filter(None, parts))
 
