@@ -16,7 +16,9 @@ from ssr_local.cli.parameters import options_of
 from ssr_local.cli.progress import progress_shown
 from ssr_local.config import Settings, load_settings
 from ssr_local.display import one_line
-from ssr_local.evaluation.tasks import TASKS
+from ssr_local.errors import UsageError
+from ssr_local.evaluation.records import Problem
+from ssr_local.evaluation.tasks import TASKS, load_problems
 from ssr_local.options import EngineOptions, SolveOptions, with_changes
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -36,7 +38,7 @@ _SOLVE_OPTIONS = (
 
 
 def data_options(function: _F) -> _F:
-    """--task, --data, --limit, --seed, --out and --allow-code."""
+    """--task, --data, --skip, --limit, --seed, --out and --allow-code."""
     for add in reversed(
         (
             click.option(
@@ -51,8 +53,12 @@ def data_options(function: _F) -> _F:
                 help="read the problems from this JSONL file instead of the hub",
             ),
             click.option(
-                "--limit", type=click.IntRange(min=1), help="only the first so many problems"
+                "--skip",
+                type=click.IntRange(min=0),
+                default=0,
+                help="leave out the first so many problems, for example those calibrated on",
             ),
+            click.option("--limit", type=click.IntRange(min=1), help="at most so many problems"),
             click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=0, show_default=True),
             click.option(
                 "--out",
@@ -107,6 +113,17 @@ def solver_for(settings: Settings, at_once: int = 1) -> Iterator[Solver]:
         if missing := solver.to_fetch():
             remark(f"Models are missing. Downloaded first, once: {missing}.")
         yield solver
+
+
+def problems_of(task: str, data: Path | None, skip: int, limit: int | None) -> tuple[Problem, ...]:
+    """The task's problems without the first ``skip``, at most ``limit``."""
+    last = None if limit is None else skip + limit
+    problems = load_problems(task, data=data, limit=last)[skip:]
+    if not problems:
+        raise UsageError(
+            f"{task} has no problems left.", f"--skip leaves out {skip}.", "Give a smaller --skip."
+        )
+    return problems
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ssr_local.cli.bench.parameters import (
     in_common,
     kept_in,
     model_options,
+    problems_of,
     remark,
     settings_for,
     solver_for,
@@ -23,7 +24,6 @@ from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.runner import Bench, latest, run_bench
 from ssr_local.evaluation.scoring import Scorer
 from ssr_local.evaluation.store import ROWS, open_for_writing
-from ssr_local.evaluation.tasks import load_problems
 
 _EXIT_ROWS_MISSING = 1
 
@@ -51,6 +51,7 @@ _EXIT_ROWS_MISSING = 1
 def command(
     task: str,
     data: Path | None,
+    skip: int,
     limit: int | None,
     seed: int,
     out: Path,
@@ -68,7 +69,7 @@ def command(
     """
     specs = parse_methods(methods)
     settings = settings_for(task, overrides)
-    problems = load_problems(task, data=data, limit=limit)
+    problems = problems_of(task, data, skip, limit)
     bench = Bench(task, problems, specs, repeats, seed, concurrency)
     common = in_common(settings, seed=seed, concurrency=concurrency)
     with (

@@ -15,6 +15,7 @@ from ssr_local.cli.bench.parameters import (
     in_common,
     kept_in,
     model_options,
+    problems_of,
     remark,
     settings_for,
     solver_for,
@@ -24,7 +25,6 @@ from ssr_local.evaluation.labels.walks import Walker, WalkOptions
 from ssr_local.evaluation.records import Walk
 from ssr_local.evaluation.scoring import Scorer
 from ssr_local.evaluation.store import WALKS, open_for_writing
-from ssr_local.evaluation.tasks import load_problems
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _EXIT_TOO_FEW = 1
@@ -99,6 +99,7 @@ def collect_into(
     num: int,
     *,
     data: Path | None,
+    skip: int,
     limit: int | None,
     seed: int,
     allow_code: bool,
@@ -113,7 +114,7 @@ def collect_into(
     walk = WalkOptions(
         samples=samples, max_drafted=max_drafted, margin=margin, min_rate=min_rate, seed=seed
     )
-    problems = load_problems(task, data=data, limit=limit)
+    problems = problems_of(task, data, skip, limit)
     common = in_common(settings, **msgspec.structs.asdict(walk))
     with (
         Scorer(allow_code=allow_code) as scorer,

@@ -136,6 +136,11 @@ def test_our_own_problems_are_there_straight_after_installing(program: Program) 
     assert {row.problem for row in rows(program)} == {f"selfcheck/0{i}" for i in range(1, 5)}
 
 
+def test_problems_can_be_left_out(program: Program) -> None:
+    assert program.run(*run_arguments("--skip", "1", "--limit", "1")).returncode == 0
+    assert {row.problem for row in rows(program)} == {"farm/1"}
+
+
 def test_throughput_has_a_directory_of_its_own(program: Program) -> None:
     assert program.run(*run_arguments("--concurrency", "3")).returncode == 0
     assert {row.concurrency for row in rows(program)} == {3}
@@ -212,6 +217,7 @@ def test_methods_are_listed(program: Program) -> None:
         (("--data", "absent.jsonl"), "absent.jsonl"),
         (("--task", "code"), "entry_point"),
         (("--repeats", "0"), "repeats"),
+        (("--skip", "3"), "no problems left"),
         (("--pair", "absent"), "absent"),
         (("--out", "p.jsonl"), "cannot be used"),
     ],
