@@ -23,9 +23,9 @@ from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, StepRead
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
 from ssr_local.prompts import QUESTIONS
-from ssr_local.records import Author, RunResult, StepReading
+from ssr_local.records import Author, Calibration, RunResult, StepReading
 from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
-from ssr_local.session import Asked, ModelFile, Session, Setup, check_problem
+from ssr_local.session import Asked, ModelFile, Session, Setup, check_problem, check_room_for
 from ssr_local.strategies import load_pool
 from ssr_local.worker import Mailbox, Read, Solve, Worker, events_of, settled
 
@@ -131,6 +131,7 @@ class Solver:
             return []
         if len({one.method for one in options}) > 1:
             raise UsageError("Problems that are solved together need one method.")
+        check_room_for(options, self._max_sequences)
         for one in options:
             load_pool(one.strategies)
         with self._busy(plan_for(options[0]).roles):
@@ -181,6 +182,11 @@ class Solver:
         """End the worker at once; the run that goes on raises ``EngineCrashed``."""
         if self._worker is not None:
             self._worker.kill()
+
+    @property
+    def calibrations(self) -> dict[str, Calibration]:
+        """What verifiers' values mean for this pair, by verifier; empty: nobody has measured."""
+        return dict(self._pair.calibrations)
 
     @property
     def worker_pid(self) -> int | None:

@@ -172,16 +172,9 @@ class Session:
         so many paths have no room on a model.
         """
         asked = [msgspec.structs.replace(one, options=_with_seed(one.options)) for one in asked]
+        check_room_for([one.options for one in asked], self._setup.max_sequences)
         (roles,) = {plan_for(one.options).roles for one in asked}
         engines = yield from self._engines_for(roles)
-        needed = sum(num_sequences(plan_for(one.options), one.options) for one in asked)
-        room = min(engine.max_sequences for engine in engines.values())
-        if needed > room:
-            raise UsageError(
-                f"{len(asked)} problems at once need {needed} sequences on each model.",
-                f"There are {room}.",
-                "Take fewer problems at once, or fewer paths.",
-            )
         together = Together(engines, len(asked))
         return together.run(
             [
@@ -325,6 +318,17 @@ class Session:
     def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return values | {role: file.name for role, file in self._setup.models.items()}
+
+
+def check_room_for(options: Sequence[SolveOptions], max_sequences: int) -> None:
+    """Raise ``UsageError`` when so many runs at once need more sequences than there are."""
+    needed = sum(num_sequences(plan_for(one), one) for one in options)
+    if needed > max_sequences:
+        raise UsageError(
+            f"{len(options)} problems at once need {needed} sequences on each model.",
+            f"There are {max_sequences}.",
+            "Take fewer problems at once, or fewer paths.",
+        )
 
 
 def check_problem(problem: str) -> str:

@@ -3,7 +3,8 @@
 Every run works in a thread of its own on *views* of the engines. A view's decode rounds and
 prefills are put off until all runs wait for something; then the kind of call that most
 sequences wait for is made once for all of them. So K problems' paths go in one batch, and
-the coordinator knows nothing of it. For throughput: a single problem only gets slower.
+the coordinator knows nothing of it. For throughput: a single problem only gets slower. Which
+run comes first is up to the system, so the last bits of results are not repeatable here.
 """
 
 from __future__ import annotations
@@ -68,15 +69,16 @@ class Together:
             threading.Thread(target=work, args=(index,), name=f"ssr-run-{index}")
             for index in range(len(works))
         ]
-        for thread in threads:
-            thread.start()
         try:
             for thread in threads:
-                thread.join()
-        except BaseException:  # Ctrl+C reaches this thread alone
-            self._stop()
+                thread.start()
             for thread in threads:
                 thread.join()
+        except BaseException:  # Ctrl+C reaches this thread alone; or no thread could be started
+            self._stop()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
             raise
         finally:
             for engine in self._engines.values():
@@ -126,6 +128,8 @@ class Together:
         except BaseException as error:  # noqa: BLE001 - each of them has to hear of it
             for request in served:
                 request.error = error
+            if served[0].kind == "decode":
+                _fail_all(served[0].view, error)
         for request in served:
             request.done = True
             self._waiting.remove(request)
@@ -150,6 +154,13 @@ def _decode(engine: Engine, requests: Sequence[_Request]) -> None:
         request.result = request.view.take_arrived()
 
 
+def _fail_all(view: EngineView, error: BaseException) -> None:
+    """A round that failed failed for every running sequence, also those nobody waits for."""
+    for other in set(view.owners.values()):
+        if other.is_running:
+            other.failure = error
+
+
 _CALLS: dict[_Kind, Callable[[Engine, Sequence[_Request]], None]] = {
     "reserve": _reserve,
     "extend": _extend,
@@ -163,6 +174,7 @@ class EngineView:
     def __init__(self, engine: Engine, together: Together) -> None:
         self.engine = engine
         self.arrived: list[Delta] = []
+        self.failure: BaseException | None = None
         self._together = together
         self._own: set[int] = set()
         self._running: set[int] = set()
@@ -175,6 +187,11 @@ class EngineView:
         return {
             seq_id: view for view in views if view.engine is self.engine for seq_id in view._own
         }
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a sequence of this run is in the running batch."""
+        return bool(self._running)
 
     @property
     def info(self) -> ModelInfo:
@@ -251,6 +268,8 @@ class EngineView:
         with self._together.lock:
             if self.arrived:
                 return self.take_arrived()
+            if self.failure is not None:
+                raise self.failure
         deltas: list[Delta] = self._together.meet(_Request("decode", self, len(self._running)))
         return deltas
 
@@ -288,6 +307,7 @@ class EngineView:
         return seq_id
 
     def _forget(self, seq_id: int) -> None:
-        """What was decoded ahead for a sequence that has been stopped counts for nothing."""
+        """What was decoded ahead for a sequence that has been stopped is work for nothing."""
         self._running.discard(seq_id)
+        self._decoded += sum(delta.num_tokens for delta in self.arrived if delta.seq_id == seq_id)
         self.arrived = [delta for delta in self.arrived if delta.seq_id != seq_id]

@@ -30,6 +30,11 @@ _MANY: dict[str, Method] = {
 }
 _SELECTING = frozenset(("ssr", "parallel-spm"))
 _SELECTIONS = ("random", "none", "first", "generate")
+# What a name does not say is the default, whatever the user's own settings are.
+_USUAL = {
+    name: getattr(SolveOptions(), name)
+    for name in ("paths", "mode", "selection", "selection_permutations")
+}
 _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,3})?")
 
 
@@ -101,7 +106,7 @@ def parse_method(name: str) -> MethodSpec:
             changes[key] = value
     # The values a modifier may have are those of the options.
     with_changes(SolveOptions(), **changes)
-    return MethodSpec(_canonical(match), changes)
+    return MethodSpec(_canonical(match), _USUAL | changes)
 
 
 def parse_methods(names: str | Iterable[str]) -> tuple[MethodSpec, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from ssr_local import prompts
 from ssr_local.display import human_bytes, one_line
 from ssr_local.engine.hardware import memory, physical_cores, processor_name
+from ssr_local.records import Calibration
 from ssr_local.strategies import load_pool
 
 
@@ -34,6 +36,12 @@ def prompt_hash(strategies: str) -> str:
         prompts.QUESTIONS,
     )
     return hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:12]
+
+
+def calibration_hash(calibrations: Mapping[str, Calibration]) -> str:
+    """Twelve hexadecimal digits that change with any of a pair's calibrations."""
+    ordered = sorted(calibrations.items())
+    return hashlib.sha256(msgspec.json.encode(ordered)).hexdigest()[:12]
 
 
 def now() -> str:

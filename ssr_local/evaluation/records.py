@@ -36,8 +36,9 @@ class Row(Struct, frozen=True, kw_only=True):
     each path's own answer, in the order of ``result.paths``. ``elapsed_s`` is wall-clock
     seconds with the models loaded already; with ``concurrency`` problems at once it is an
     equal share of the time they all took. ``prompt_hash`` changes when any text changes
-    that models are sent; ``machine`` names processor, cores and memory. ``result`` is None
-    only when the run failed, and ``error`` says why.
+    that models are sent, ``calibration_hash`` when what verifiers' values mean does;
+    ``machine`` names processor, cores and memory. ``result`` is None only when the run
+    failed, and ``error`` says why.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Row(Struct, frozen=True, kw_only=True):
     subject: str | None = None
     level: int | None = None
     error: str = ""
+    calibration_hash: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -68,8 +70,9 @@ class Row(Struct, frozen=True, kw_only=True):
 class Rate(Struct, frozen=True):
     """How often the target came to the right answer from one place in a path.
 
-    ``num`` continuations, of which ``right`` were right; where the place already states
-    an answer there is nothing to continue, and ``num`` is 1.
+    ``num`` continuations, of which ``right`` were right; those whose answer nobody could
+    judge are left out. Where the place already states an answer there is nothing to
+    continue, and ``num`` is 1.
     """
 
     right: int
@@ -108,7 +111,8 @@ class Walk(Struct, frozen=True, kw_only=True):
     """The labelled steps of one problem: a line of ``steps.jsonl``.
 
     ``samples`` continuations were asked for at every place. No steps: the target came to the
-    right answer too seldom from the problem alone to tell what a step does to that.
+    right answer too seldom from the problem alone to tell what a step does to that, or, when
+    there is an ``error``, the models could not be run on it.
     """
 
     task: str
@@ -126,6 +130,7 @@ class Walk(Struct, frozen=True, kw_only=True):
     started_at: str
     subject: str | None = None
     level: int | None = None
+    error: str = ""
 
     @property
     def key(self) -> tuple[str, str]:

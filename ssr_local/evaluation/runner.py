@@ -14,15 +14,26 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ssr_local.api import Solver
-from ssr_local.errors import EngineError, ProblemError, SSRError
+from ssr_local.display import printable
+from ssr_local.errors import (
+    EngineError,
+    EngineUnavailable,
+    Interrupted,
+    ProblemError,
+    SSRError,
+    UsageError,
+)
 from ssr_local.evaluation.methods import MethodSpec
-from ssr_local.evaluation.provenance import machine, now, prompt_hash
+from ssr_local.evaluation.provenance import calibration_hash, machine, now, prompt_hash
 from ssr_local.evaluation.records import Outcome, Problem, Row
 from ssr_local.evaluation.scoring import Scorer
 from ssr_local.evaluation.store import LineFile
 from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import RunResult
 from ssr_local.version import VERSION
+
+MAX_FAILURES = 3
+"""Problems, one after another, on which the engine fails before a bench gives up."""
 
 _MAX_SEED = 2**32 - 2
 
@@ -51,16 +62,18 @@ class Bench(Struct, frozen=True):
         return {self._key(job) for job in jobs}
 
     def waves(self, done: Iterable[Row] = ()) -> list[tuple[Job, ...]]:
-        """What is left to do, in the order it is done in; rows that failed are tried again.
+        """What is left to do, in the order it is done in; rows that failed are tried again, last.
 
         The jobs of one wave are done at once.
         """
-        keys = {row.key for row in done if row.outcome != "failed"}
-        left = (
-            tuple(job for job in wave if self._key(job) not in keys)
-            for wave in schedule(self.problems, self.methods, self.repeats, self.at_once)
-        )
-        return [wave for wave in left if wave]
+        outcomes = {row.key: row.outcome for row in done}
+        waves = list(schedule(self.problems, self.methods, self.repeats, self.at_once))
+        return [
+            left
+            for wanted in (None, "failed")
+            for wave in waves
+            if (left := tuple(job for job in wave if outcomes.get(self._key(job)) == wanted))
+        ]
 
     def _key(self, job: Job) -> tuple[str, str, str, int]:
         return (self.task, job.problem.id, job.method.name, job.repeat)
@@ -98,22 +111,38 @@ def run_bench(
 ) -> Iterator[Row]:
     """Do what is left and yield each row when it has been written.
 
-    An engine that fails costs a row, which says why; everything else is raised, as is the
-    third failure one after another: then it is not the problem's fault.
+    An engine that fails costs a row, which says why. When it fails on three problems, one
+    after another, that is not the problems' fault, and its error is raised. ``UsageError``
+    when the file's rows are of other problems under the same names.
     """
-    maker = _RowMaker(bench, scorer, options)
-    failed = 0
+    _check_same(bench, file.lines)
+    maker = _RowMaker(bench, solver, scorer, options)
+    failing: set[str] = set()
     for wave in bench.waves(file.lines):
-        for job, done in zip(wave, _solved(bench, solver, options, wave), strict=True):
-            row = maker.row(job, done)
+        done = _solved(bench, solver, options, wave)
+        for job, one in zip(wave, done, strict=True):
+            row = maker.row(job, one, len(wave))
             file.append(row)
             yield row
-            failed = failed + 1 if isinstance(done.outcome, SSRError) else 0
-            if isinstance(done.outcome, SSRError) and failed == _MAX_FAILURES:
-                raise done.outcome
+        broken = [one.outcome for one in done if isinstance(one.outcome, EngineError)]
+        failing = failing | {wave[0].problem.id} if broken else set()
+        if len(failing) == MAX_FAILURES:
+            raise broken[0]
 
 
-_MAX_FAILURES = 3
+def _check_same(bench: Bench, rows: Iterable[Row]) -> None:
+    known = {problem.id: problem for problem in bench.problems}
+    for row in rows:
+        problem = known.get(row.problem) if row.task == bench.task else None
+        if problem is None:
+            continue
+        text = row.result.problem if row.result else problem.problem.strip()
+        if (row.reference, text) != (problem.answer, problem.problem.strip()):
+            raise UsageError(
+                f"The problem {printable(problem.id)} is not what it was when its rows were made.",
+                "Its text or its reference answer has changed.",
+                "Give the same data, or name another directory with --out.",
+            )
 
 
 class _Done(NamedTuple):
@@ -136,29 +165,39 @@ def _solved(
     started_at, started = now(), time.monotonic()
     outcomes: list[RunResult | SSRError]
     try:
-        if bench.at_once == 1:
+        if len(wave) == 1:
             outcomes = [solver.solve(wave[0].problem.problem, chosen[0])]
         else:
             outcomes = solver.solve_together([job.problem.problem for job in wave], chosen)
-    except (EngineError, ProblemError) as error:
+    except SSRError as error:
         outcomes = [error] * len(wave)
     for outcome in outcomes:
-        if isinstance(outcome, SSRError) and not isinstance(outcome, EngineError | ProblemError):
+        if isinstance(outcome, SSRError) and not _costs_a_row(outcome):
             raise outcome
+        if isinstance(outcome, RunResult) and outcome.status == "cancelled":
+            raise Interrupted("The bench was stopped.")
     # Loading a model is no part of solving: runs count from when their models were there.
     totals = [one.timing_s.total for one in outcomes if isinstance(one, RunResult)]
     elapsed_s = max(totals, default=time.monotonic() - started) / len(wave)
     return [_Done(outcome, elapsed_s, started_at) for outcome in outcomes]
 
 
+def _costs_a_row(error: SSRError) -> bool:
+    """Whether another problem, or another try, may do better."""
+    return isinstance(error, EngineError | ProblemError) and not isinstance(
+        error, EngineUnavailable
+    )
+
+
 class _RowMaker:
     """Judges what became of jobs, and knows what all rows of a bench have in common."""
 
-    def __init__(self, bench: Bench, scorer: Scorer, options: SolveOptions) -> None:
+    def __init__(self, bench: Bench, solver: Solver, scorer: Scorer, options: SolveOptions) -> None:
         self._bench, self._scorer = bench, scorer
         self._machine, self._prompt_hash = machine(), prompt_hash(options.strategies)
+        self._calibration_hash = calibration_hash(solver.calibrations)
 
-    def row(self, job: Job, done: _Done) -> Row:
+    def row(self, job: Job, done: _Done, at_once: int) -> Row:
         problem, bench = job.problem, self._bench
         result: RunResult | None = None
         outcome: Outcome = "failed"
@@ -177,7 +216,7 @@ class _RowMaker:
             path_outcomes=path_outcomes,
             result=result,
             elapsed_s=done.elapsed_s,
-            concurrency=bench.at_once,
+            concurrency=at_once,
             version=VERSION,
             prompt_hash=self._prompt_hash,
             machine=self._machine,
@@ -185,4 +224,5 @@ class _RowMaker:
             subject=problem.subject,
             level=problem.level,
             error="" if result else str(done.outcome),
+            calibration_hash=self._calibration_hash,
         )

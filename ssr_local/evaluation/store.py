@@ -36,14 +36,17 @@ class LineFile(Generic[_Line]):
         self._path = path
         self._encode = msgspec.json.Encoder().encode
         _cut_unfinished(path)
-        self._file: IO[bytes] = path.open("ab")
+        # Without a buffer: what a full disk refuses must not be tried again at the end.
+        self._file: IO[bytes] = path.open("ab", buffering=0)
 
     def append(self, line: _Line) -> None:
         """Add one line; when this returns, a kill of this process cannot lose it."""
         try:
-            self._file.write(self._encode(line) + b"\n")
-            self._file.flush()
+            left = memoryview(self._encode(line) + b"\n")
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
+            _cut_unfinished(self._path)
             raise SSRError(
                 f"{self._path} cannot be written.",
                 f"{error.strerror or error}.",
@@ -133,11 +136,12 @@ def _agree(folder: Path, path: Path, settings: Mapping[str, Any]) -> None:
             f"{printable(str(path))} is damaged.", f"{error}.", "Name another directory."
         ) from error
     wanted = msgspec.to_builtins(settings)
-    for name in sorted({*before, *wanted}):
-        if before.get(name) != wanted.get(name):
+    # An option that came with a later version says nothing about results from before it.
+    for name in sorted({*before} & {*wanted}):
+        if before[name] != wanted[name]:
             raise UsageError(
-                f"{printable(str(folder))} was begun with {name} = {before.get(name)!r},"
-                f" not {wanted.get(name)!r}.",
+                f"{printable(str(folder))} was begun with {name} = {before[name]!r},"
+                f" not {wanted[name]!r}.",
                 "Results of different settings cannot share a directory.",
                 "Give the same settings, or name another directory with --out.",
             )

@@ -17,6 +17,7 @@ from ssr_local.cli.progress import progress_shown
 from ssr_local.config import Settings, load_settings
 from ssr_local.display import one_line
 from ssr_local.errors import UsageError
+from ssr_local.evaluation.provenance import calibration_hash
 from ssr_local.evaluation.records import Problem
 from ssr_local.evaluation.tasks import TASKS, load_problems
 from ssr_local.options import EngineOptions, SolveOptions, with_changes
@@ -24,10 +25,7 @@ from ssr_local.options import EngineOptions, SolveOptions, with_changes
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # The others are the method's, or the evaluation's own.
-_SOLVE_OPTIONS = (
-    "strategies",
-    "verifier",
-    "threshold",
+_WRITING = (
     "max_tokens",
     "max_steps",
     "max_step_tokens",
@@ -35,6 +33,7 @@ _SOLVE_OPTIONS = (
     "temperature",
     "top_p",
 )
+_SOLVE_OPTIONS = ("strategies", "verifier", "threshold", *_WRITING)
 
 
 def data_options(function: _F) -> _F:
@@ -62,9 +61,9 @@ def data_options(function: _F) -> _F:
             click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=0, show_default=True),
             click.option(
                 "--out",
-                required=True,
                 type=click.Path(path_type=Path),
-                help="directory of the results; the same command continues what is there",
+                help="directory of the results, bench-TASK here when not given; the same command"
+                " continues what is there",
             ),
             click.option(
                 "--allow-code",
@@ -94,10 +93,21 @@ def settings_for(task: str, overrides: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def in_common(settings: Settings, **more: Any) -> dict[str, Any]:
-    """What all lines of one results file share, by name."""
-    options = {name: getattr(settings.solve, name) for name in _SOLVE_OPTIONS[1:]}
+def folder_for(task: str, out: Path | None) -> Path:
+    """The directory of the results."""
+    return out or Path(f"bench-{task}")
+
+
+def in_common(settings: Settings, *, verified: bool, **more: Any) -> dict[str, Any]:
+    """What all lines of one results file share, by name.
+
+    ``verified`` says that steps are judged, so that it matters how.
+    """
+    names = ("verifier", "threshold", *_WRITING) if verified else _WRITING
+    options = {name: getattr(settings.solve, name) for name in names}
     engine = {name: getattr(settings.engine, name) for name in EngineOptions.__struct_fields__}
+    if verified:
+        more["calibration"] = calibration_hash(Solver(engine=settings.engine).calibrations)
     return more | options | engine
 
 
@@ -152,8 +162,9 @@ class Countdown:
         """``amount`` more is done; ``text`` says what."""
         self._done += amount
         spent = self._clock() - self._started
-        left = spent / self._done * max(0, self._total - self._done) if self._done else 0.0
-        remark(f"[{self._done}/{self._total}] {text}; about {in_words(left)} left")
+        left = max(0, self._total - self._done)
+        more = f"; about {in_words(spent / self._done * left)} left" if self._done else ""
+        remark(f"[{self._done}/{self._total}] {text}{more}")
 
 
 def in_words(seconds: float) -> str:

@@ -11,6 +11,7 @@ import click
 from ssr_local.cli.bench.parameters import (
     Countdown,
     data_options,
+    folder_for,
     in_common,
     kept_in,
     model_options,
@@ -19,11 +20,13 @@ from ssr_local.cli.bench.parameters import (
     settings_for,
     solver_for,
 )
+from ssr_local.engine.base import MOST_SEQUENCES
 from ssr_local.evaluation.methods import parse_methods
 from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.runner import Bench, latest, run_bench
 from ssr_local.evaluation.scoring import Scorer
 from ssr_local.evaluation.store import ROWS, open_for_writing
+from ssr_local.session import check_room_for
 
 _EXIT_ROWS_MISSING = 1
 
@@ -54,14 +57,14 @@ def command(
     skip: int,
     limit: int | None,
     seed: int,
-    out: Path,
+    out: Path | None,
     allow_code: bool,
     methods: str,
     repeats: int,
     concurrency: int,
     **overrides: Any,
 ) -> int:
-    """Solve a task's problems with several methods and write one row for each to OUT/rows.jsonl.
+    """Solve a task's problems with several methods and keep every run as a row of OUT/rows.jsonl.
 
     Methods alternate problem by problem. Killed or stopped at any point, the same command
     goes on where it was. Exit code 0: every row is there; 1: some failed; 2: wrong usage;
@@ -71,22 +74,30 @@ def command(
     settings = settings_for(task, overrides)
     problems = problems_of(task, data, skip, limit)
     bench = Bench(task, problems, specs, repeats, seed, concurrency)
-    common = in_common(settings, seed=seed, concurrency=concurrency)
+    folder = folder_for(task, out)
+    for spec in specs:
+        check_room_for([spec.options(settings.solve)] * concurrency, MOST_SEQUENCES)
+    common = in_common(settings, verified=True, seed=seed, concurrency=concurrency)
     with (
         Scorer(allow_code=allow_code) as scorer,
-        open_for_writing(out, ROWS, Row, common) as file,
+        open_for_writing(folder, ROWS, Row, common) as file,
     ):
         scorer.check(problems)
         wanted = bench.keys()
         left = sum(len(wave) for wave in bench.waves(file.lines))
-        remark(f"{left} of {len(wanted)} rows to do, in {out}.")
-        with kept_in(out), solver_for(settings, at_once=concurrency) as solver:
+        remark(f"{left} of {len(wanted)} rows to do, in {folder}.")
+        with kept_in(folder), solver_for(settings, at_once=concurrency) as solver:
             countdown = Countdown(left)
+            said: set[str] = set()
             for row in run_bench(bench, solver, scorer, settings.solve, file):
                 countdown.step(_line(row))
+                for notice in row.result.notices if row.result else ():
+                    if notice not in said:
+                        remark(f"Note: {notice}")
+                    said.add(notice)
         counts = Counter(row.outcome for row in latest(file.lines) if row.key in wanted)
     click.echo(", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
-    click.echo(f"Next: ssr-local bench report {out}")
+    click.echo(f"Next: ssr-local bench report {folder}")
     return _EXIT_ROWS_MISSING if counts["failed"] else 0
 
 

@@ -12,6 +12,7 @@ import msgspec
 from ssr_local.cli.bench.parameters import (
     Countdown,
     data_options,
+    folder_for,
     in_common,
     kept_in,
     model_options,
@@ -80,7 +81,7 @@ def walk_options(function: _F) -> _F:
 @data_options
 @walk_options
 @model_options
-def command(out: Path, task: str, num: int, **more: Any) -> int:
+def command(out: Path | None, task: str, num: int, **more: Any) -> int:
     """Collect labelled steps in OUT/steps.jsonl, one line for each problem.
 
     From before and behind every drafted step the target goes on several times by itself;
@@ -88,8 +89,9 @@ def command(out: Path, task: str, num: int, **more: Any) -> int:
     same command continues what is there. Exit codes as for 'bench run'; 1: the task has too
     few problems.
     """
-    labelled = collect_into(out, task, num, **more)
-    click.echo(f"{labelled} labelled steps of {task} in {out}")
+    folder = folder_for(task, out)
+    labelled = collect_into(folder, task, num, **more)
+    click.echo(f"{labelled} labelled steps of {task} in {folder}")
     return 0 if labelled >= num else _EXIT_TOO_FEW
 
 
@@ -115,7 +117,7 @@ def collect_into(
         samples=samples, max_drafted=max_drafted, margin=margin, min_rate=min_rate, seed=seed
     )
     problems = problems_of(task, data, skip, limit)
-    common = in_common(settings, **msgspec.structs.asdict(walk))
+    common = in_common(settings, verified=False, **msgspec.structs.asdict(walk))
     with (
         Scorer(allow_code=allow_code) as scorer,
         open_for_writing(out, WALKS, Walk, common) as file,
@@ -133,5 +135,7 @@ def collect_into(
 
 
 def _line(walk: Walk) -> str:
+    if walk.error:
+        return f"{walk.problem}: failed ({walk.error.splitlines()[0]})"
     rates = " ".join(f"{step.author[0]}{step.after.right}/{step.after.num}" for step in walk.steps)
     return f"{walk.problem}: {walk.start.right}/{walk.start.num} {rates}, {walk.elapsed_s:.0f} s"

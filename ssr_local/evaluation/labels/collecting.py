@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ssr_local.errors import EngineError, ProblemError
 from ssr_local.evaluation.labels.walks import Walker
 from ssr_local.evaluation.records import Problem, Walk
+from ssr_local.evaluation.runner import MAX_FAILURES
 from ssr_local.evaluation.store import LineFile
 
 
@@ -25,15 +27,24 @@ def collect(
     """Walk problem after problem until ``num`` of the draft's steps are labelled.
 
     Yields each walk when it has been written; problems the file has already are passed over.
+    A problem the models cannot be run on costs its walk, which says why; when the engine
+    fails on three of them, one after another, its error is raised.
     """
     done = {walk.key for walk in file.lines}
     labelled = num_labelled(file, task)
+    failing = 0
     for problem in problems:
         if labelled >= num:
             return
         if (task, problem.id) in done:
             continue
-        walk = walker.walk(task, problem)
+        try:
+            walk, failure = walker.walk(task, problem), None
+        except (EngineError, ProblemError) as error:
+            walk, failure = walker.failed(task, problem, error), error
         file.append(walk)
         labelled += num_drafted(walk)
         yield walk
+        failing = failing + 1 if isinstance(failure, EngineError) else 0
+        if failure is not None and failing == MAX_FAILURES:
+            raise failure

@@ -17,12 +17,16 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ssr_local.api import Solver
+from ssr_local.errors import SSRError
 from ssr_local.evaluation.provenance import machine, now, prompt_hash
-from ssr_local.evaluation.records import LabelledStep, Problem, Rate, Walk
+from ssr_local.evaluation.records import LabelledStep, Outcome, Problem, Rate, Walk
 from ssr_local.evaluation.scoring import Scorer
 from ssr_local.options import SolveOptions, with_changes
-from ssr_local.records import Author, ReasoningPath, RunResult
+from ssr_local.records import Author, Models, ReasoningPath, RunResult
 from ssr_local.version import VERSION
+
+# Shares are quotients: 7/12 - 4/12 is a hair more than 1/4.
+_EXACT = 1e-9
 
 
 class WalkOptions(Struct, frozen=True, kw_only=True):
@@ -63,29 +67,48 @@ class Walker:
     ) -> None:
         self._solver, self._scorer = solver, scorer
         self._options, self._walk = options, walk
+        self._models = Models()
 
     def walk(self, task: str, problem: Problem) -> Walk:
         """The labelled steps of one problem. Raises what ``Solver.solve`` raises."""
         started, started_at = time.monotonic(), now()
-        first = self._run(problem, (), "target", self._walk.samples, "start")
-        start = self._place(problem, first)
+        self._models = Models()
+        start = self._place(problem, self._run(problem, (), "target", self._walk.samples, "start"))
         steps = tuple(self._steps(problem, start)) if self._is_clear(start) else ()
+        elapsed_s = time.monotonic() - started
+        return self._made(task, problem, started_at, start.rate, steps, elapsed_s)
+
+    def failed(self, task: str, problem: Problem, error: SSRError) -> Walk:
+        """What is kept of a problem the models could not be run on."""
+        return self._made(task, problem, now(), Rate(0, 0), (), 0.0, str(error))
+
+    def _made(
+        self,
+        task: str,
+        problem: Problem,
+        started_at: str,
+        start: Rate,
+        steps: tuple[LabelledStep, ...],
+        elapsed_s: float,
+        error: str = "",
+    ) -> Walk:
         return Walk(
             task=task,
             problem=problem.id,
             reference=problem.answer,
             samples=self._walk.samples,
             seed=self._walk.seed,
-            start=start.rate,
+            start=start,
             steps=steps,
-            models=first.models,
-            elapsed_s=time.monotonic() - started,
+            models=self._models,
+            elapsed_s=elapsed_s,
             version=VERSION,
             prompt_hash=prompt_hash(self._options.strategies),
             machine=machine(),
             started_at=started_at,
             subject=problem.subject,
             level=problem.level,
+            error=error,
         )
 
     def _steps(self, problem: Problem, place: _Place) -> Iterator[LabelledStep]:
@@ -95,6 +118,8 @@ class Walker:
             if written is None:
                 return
             after = self._behind(problem, given, written, f"draft {number}")
+            if not after.rate.num:
+                return
             yield self._labelled(problem, given, written, place, after)
             if self._did_harm(place, after):
                 rewrite = _first_step(place.paths[0])
@@ -102,6 +127,8 @@ class Walker:
                     return
                 written = rewrite
                 after = self._behind(problem, given, written, f"rewrite {number}")
+                if not after.rate.num:
+                    return
                 yield self._labelled(problem, given, written, place, after)
             if written.ends or not self._is_clear(after):
                 return
@@ -116,8 +143,7 @@ class Walker:
     ) -> _Place:
         """What becomes of the path behind a new step."""
         if written.ends:
-            right = self._scorer.outcome(problem, written.answer) == "right"
-            return _Place(Rate(int(right), 1))
+            return _Place(_rate([self._scorer.outcome(problem, written.answer)]))
         steps = (*given, written.text)
         return self._place(
             problem, self._run(problem, steps, "target", self._walk.samples, purpose)
@@ -125,10 +151,10 @@ class Walker:
 
     def _place(self, problem: Problem, result: RunResult) -> _Place:
         outcomes = [self._scorer.outcome(problem, path.answer) for path in result.paths]
-        return _Place(Rate(outcomes.count("right"), len(outcomes)), result.paths)
+        return _Place(_rate(outcomes), result.paths)
 
     def _did_harm(self, before: _Place, after: _Place) -> bool:
-        return after.rate.share < before.rate.share - self._walk.margin
+        return before.rate.share - after.rate.share > self._walk.margin + _EXACT
 
     def _is_clear(self, place: _Place) -> bool:
         return place.rate.share >= self._walk.min_rate
@@ -173,7 +199,18 @@ class Walker:
             seed=zlib.crc32(f"{self._walk.seed}/{problem.id}/{purpose}".encode()) % (2**32 - 1),
             **changes,
         )
-        return self._solver.solve(problem.problem, options, given=given)
+        result = self._solver.solve(problem.problem, options, given=given)
+        used = result.models
+        self._models = Models(
+            draft=used.draft or self._models.draft, target=used.target or self._models.target
+        )
+        return result
+
+
+def _rate(outcomes: Sequence[Outcome]) -> Rate:
+    """Right ones among those that could be told right or not; without any there is no label."""
+    decided = [outcome for outcome in outcomes if outcome != "undecided"]
+    return Rate(decided.count("right"), len(decided))
 
 
 def _first_step(path: ReasoningPath) -> _Written | None:

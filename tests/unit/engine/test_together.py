@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.coordinator import Run, solve
-from ssr_local.engine.base import Engine, Sampling, StepJob, decode_steps
+from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.fake import FakeEngine
 from ssr_local.engine.together import Together
 from ssr_local.errors import DecodeError
@@ -164,6 +164,32 @@ def test_a_call_that_fails_fails_for_all_who_waited_for_it() -> None:
     outcomes = together.run([lambda run=run: played(run) for run in runs])  # type: ignore[misc]
     assert all(isinstance(outcome, DecodeError) for outcome in outcomes)
     assert shared["target"]._book.seq_ids == ()
+
+
+def test_a_round_that_fails_fails_for_those_too_who_do_not_wait_for_it() -> None:
+    shared = engines()
+    shared["draft"] = Breaking(ByProblem(SCRIPTS), role="draft", max_sequences=32)
+    together = Together(shared, 2)
+    first, second = (views["draft"] for views in together.views)
+    prompt = "Problem4<|im_start|>assistant\n"
+
+    def writes(view: Engine) -> None:
+        seq_id = view.open(view.tokenize(prompt))
+        view.start_steps([StepJob(seq_id, 500, Sampling())])
+        while True:
+            view.decode_round()
+
+    def reads_first(view: Engine) -> None:
+        seq_id = view.open(view.tokenize(prompt))
+        view.start_steps([StepJob(seq_id, 500, Sampling())])
+        other = view.open(view.tokenize(prompt))
+        for _ in range(3):
+            view.extend([ExtendJob(seq_id=other, tokens=view.tokenize("more"))])
+        while True:
+            view.decode_round()
+
+    outcomes = together.run([lambda: writes(first), lambda: reads_first(second)])
+    assert all(isinstance(outcome, DecodeError) for outcome in outcomes)
 
 
 def test_a_cancel_ends_all_runs_with_what_they_have() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ssr_local.errors import UsageError
 from ssr_local.evaluation.methods import BASES, MODIFIERS, parse_method, parse_methods
-from ssr_local.options import SolveOptions
+from ssr_local.options import SolveOptions, with_changes
 from ssr_local.verification import VERIFIERS
 
 
@@ -44,10 +44,14 @@ from ssr_local.verification import VERIFIERS
 )
 def test_a_name_says_what_it_changes(name: str, changes: dict[str, object]) -> None:
     spec = parse_method(name)
-    assert (spec.name, spec.changes) == (name, changes)
-    options = spec.options(SolveOptions(max_tokens=77))
+    assert spec.name == name
+    other = SolveOptions(
+        max_tokens=77, paths=7, mode="fast1", selection="first", selection_permutations=2
+    )
+    usual = {"paths": 3, "mode": "full", "selection": "logprob", "selection_permutations": 1}
+    options = spec.options(other)
+    assert options == with_changes(other, **(usual | changes))
     assert options.max_tokens == 77
-    assert all(getattr(options, key) == value for key, value in changes.items())
 
 
 @pytest.mark.parametrize("verifier", sorted(VERIFIERS))

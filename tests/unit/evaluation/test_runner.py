@@ -7,17 +7,25 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local import Solver
-from ssr_local.errors import DecodeError, EngineError
+from ssr_local.errors import (
+    DecodeError,
+    EngineCrashed,
+    EngineError,
+    Interrupted,
+    SSRError,
+    UsageError,
+)
 from ssr_local.evaluation.methods import parse_method, parse_methods
 from ssr_local.evaluation.records import Problem, Row
 from ssr_local.evaluation.runner import Bench, latest, run_bench, schedule, seed_of
 from ssr_local.evaluation.scoring import Scorer
-from ssr_local.evaluation.store import ROWS, open_for_writing
+from ssr_local.evaluation.store import ROWS, open_for_writing, read_lines
 from ssr_local.options import SolveOptions
 from ssr_local.records import RunResult
 
@@ -175,6 +183,56 @@ def test_a_problem_that_cannot_be_among_others_costs_its_own_row(
     assert "empty" in rows[1].error
 
 
+def test_one_unfit_problem_does_not_keep_the_others_from_being_done(
+    tmp_path: Path, solver: Solver, scorer: Scorer
+) -> None:
+    odd = Problem(id="odd", problem="x" * 300_000, answer="1")
+    what = bench((PROBLEMS[0], odd, PROBLEMS[1]))
+    rows = run(tmp_path / "out", solver, scorer, what)
+    assert [row.outcome for row in rows if row.problem == "odd"] == ["failed"] * 3
+    assert len(rows) == 9
+    more = run(tmp_path / "out", solver, scorer, bench((PROBLEMS[0], odd, *PROBLEMS[1:])))
+    # What was never tried comes first.
+    assert [row.problem for row in more] == ["p2"] * 3 + ["odd"] * 3
+
+
+def test_one_failure_of_several_at_once_is_one_failure(
+    tmp_path: Path, folders: None, scorer: Scorer
+) -> None:
+    class Crashing(Solver):
+        def solve_together(self, *args: object) -> list[RunResult | SSRError]:
+            raise EngineCrashed("It crashed.")
+
+    with Crashing(pair="demo", at_once=3) as solver:
+        what = Bench("farm", PROBLEMS, METHODS, 1, 7, at_once=3)
+        rows = run(tmp_path / "out", solver, scorer, what)
+    assert [row.outcome for row in rows] == ["failed"] * 9
+
+
+@pytest.mark.parametrize("changed", [{"answer": "19"}, {"problem": "Another farm?"}])
+def test_rows_of_another_problem_of_that_name_are_refused(
+    tmp_path: Path, solver: Solver, scorer: Scorer, changed: dict[str, str]
+) -> None:
+    run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:1]))
+    other = msgspec.structs.replace(PROBLEMS[0], **changed)
+    with pytest.raises(UsageError, match="not what it was"):
+        run(tmp_path / "out", solver, scorer, bench((other,)))
+
+
+def test_a_run_that_was_cancelled_is_no_row(tmp_path: Path, solver: Solver, scorer: Scorer) -> None:
+    class Cancelling(Solver):
+        def solve(self, *args: object, **kwargs: object) -> RunResult:
+            result = super().solve(*args, **kwargs)  # type: ignore[arg-type]
+            return msgspec.structs.replace(result, status="cancelled")
+
+    with (
+        Cancelling(pair="demo", in_process=True) as one,
+        pytest.raises(Interrupted),
+    ):
+        run(tmp_path / "out", one, scorer, bench())
+    assert list(read_lines(tmp_path / "out" / ROWS, Row)) == []
+
+
 def test_more_problems_and_repeats_can_be_added_later(
     tmp_path: Path, solver: Solver, scorer: Scorer
 ) -> None:
@@ -227,10 +285,10 @@ def test_an_engine_that_fails_costs_one_row(
     assert all(row.outcome == "right" for row in everything)
 
 
-def test_three_failures_in_a_row_end_the_bench(
+def test_failures_on_three_problems_in_a_row_end_the_bench(
     tmp_path: Path, failing: Failing, scorer: Scorer
 ) -> None:
-    failing.fails = frozenset((2, 3, 4))
+    failing.fails = frozenset((2, 3, 4, 5, 6))
     with pytest.raises(EngineError):
         run(tmp_path / "out", failing, scorer, bench())
     failing.fails = frozenset()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_local.errors import UsageError
+from ssr_local.errors import SSRError, UsageError
 from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.store import ROWS, open_for_writing, read_lines
 
@@ -116,7 +116,7 @@ def test_a_second_writer_is_refused_and_the_next_one_is_not(tmp_path: Path) -> N
         holder.communicate()
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"max_tokens": None}, {"more": 1}])
+@pytest.mark.parametrize("other", [{"seed": 1}, {"max_tokens": None}])
 def test_one_file_is_one_experiment(tmp_path: Path, other: dict[str, object]) -> None:
     write(tmp_path, row("a"))
     with (
@@ -126,6 +126,27 @@ def test_one_file_is_one_experiment(tmp_path: Path, other: dict[str, object]) ->
         pass
     write(tmp_path, row("b"))
     assert problems(tmp_path) == ["a", "b"]
+
+
+def test_an_option_of_a_later_version_locks_nobody_out(tmp_path: Path) -> None:
+    write(tmp_path, row("a"))
+    with open_for_writing(tmp_path, ROWS, Row, COMMON | {"more": 1}) as file:
+        file.append(row("b"))
+    assert problems(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_full_disk_is_said_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_for_writing(tmp_path, ROWS, Row, COMMON) as file:
+        file.append(row("a"))
+        with Path("/dev/full").open("ab", buffering=0) as full:
+            monkeypatch.setattr(file, "_file", full)
+            with pytest.raises(SSRError, match="run the same command again"):
+                file.append(row("b"))
+    write(tmp_path, row("c"))
+    assert problems(tmp_path) == ["a", "c"]
 
 
 def test_settings_are_kept_as_json(tmp_path: Path) -> None:

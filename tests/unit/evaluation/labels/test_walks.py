@@ -160,6 +160,22 @@ def test_every_question_is_read_for_every_step(scorer: Scorer) -> None:
         assert len(step.log_probs) > 2
 
 
+@pytest.mark.parametrize(
+    ("draft", "target", "steps"),
+    [
+        # The reference is the number 7; whether some words equal it nobody can say.
+        (["D one.\n\n", "D \\boxed{as many as days}."], GOOD, 1),
+        (["D one.\n\n"], ["T \\boxed{as many as days}."], 0),
+    ],
+)
+def test_what_cannot_be_judged_is_no_label(
+    scorer: Scorer, draft: list[str], target: list[str], steps: int
+) -> None:
+    walk = walked(Story(draft, target), scorer)
+    assert len(walk.steps) == steps
+    assert walk.start == (Rate(3, 3) if steps else Rate(0, 0))
+
+
 def test_the_same_seed_walks_the_same_way(scorer: Scorer) -> None:
     story = Story(["D one.\n\n", "D HARM.\n\n", "D so \\boxed{7}."], GOOD)
     first, second = walked(story, scorer), walked(story, scorer)
