@@ -8,14 +8,22 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.cli.bench.parameters import data_options, model_options, remark, settings_for
+from ssr_local.cli.bench.parameters import (
+    data_options,
+    folder_for,
+    model_options,
+    remark,
+    settings_for,
+)
 from ssr_local.cli.bench.results import read_walks, write_or_say
 from ssr_local.cli.bench.steps import collect_into, walk_options
 from ssr_local.errors import UsageError
-from ssr_local.evaluation.labels.calibration import PairFit, calibration_toml, fit_pair
-from ssr_local.evaluation.labels.verifiers import MARGIN
+from ssr_local.evaluation.labels.calibration import fit_pair
+from ssr_local.evaluation.labels.fits import PairFit, calibration_toml, noise_text
+from ssr_local.evaluation.labels.judging import MARGIN
 from ssr_local.evaluation.provenance import now
 from ssr_local.folders import write_atomically
+from ssr_local.models_file import parse_models_toml
 from ssr_local.options import EngineOptions
 from ssr_local.registry import load_registry, save_calibrations
 
@@ -47,7 +55,7 @@ _AS_IN_THE_PAPER = "digit"
 @click.option("--json", "as_json", is_flag=True, help="print all the evidence as one JSON object")
 @model_options
 def command(
-    out: Path,
+    out: Path | None,
     task: str,
     num: int,
     others: tuple[Path, ...],
@@ -63,8 +71,9 @@ def command(
     'bench steps'.
     """
     pair = _pair(settings_for(task, {k: v for k, v in more.items() if k in _OPTIONS}).engine)
-    labelled = collect_into(out, task, num, **more)
-    walks = read_walks((out, *others))
+    folder = folder_for(task, out)
+    labelled = collect_into(folder, task, num, **more)
+    walks = read_walks((folder, *others))
     fit = fit_pair(walks, margin=bad_margin, date=now()[:10])
     fit.calibrations.pop(_AS_IN_THE_PAPER, None)
     toml = calibration_toml(pair, fit)
@@ -77,12 +86,21 @@ def command(
             ) from error
         remark(f"Written: {write}")
     else:
-        remark(f"In force: {save_calibrations(load_registry().pair(pair), toml)}")
+        _put_in_force(pair, toml)
     if as_json:
         write_or_say(msgspec.json.format(msgspec.json.encode(fit)).decode())
     else:
         write_or_say(_in_words(fit) + "\n\n" + toml)
     return 0 if labelled >= num else 1
+
+
+def _put_in_force(pair: str, toml: str) -> None:
+    file = save_calibrations(load_registry().pair(pair), toml)
+    saved = parse_models_toml(file.read_bytes(), str(file))[1][pair].calibrations
+    if saved.items() <= load_registry().pair(pair).calibrations.items():
+        remark(f"In force: {file}")
+    else:
+        remark(f"Saved in {file}, but your own models.toml gives this pair others, which count.")
 
 
 _OPTIONS = frozenset(EngineOptions.__struct_fields__)
@@ -102,6 +120,7 @@ def _in_words(fit: PairFit) -> str:
     lines = [
         f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
         f" cross-validated in {fit.folds} parts by problem.",
+        *([noise_text(fit.noise, fit.share_good)] if fit.noise else []),
         *(f"{one.name}: {one.evidence}" for one in fit.verifiers),
         *(f"Wording for {choice.verifier}: {choice.reason}" for choice in fit.wordings),
         f"Best: {fit.best_verifier}. {fit.reason}",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from ssr_local.cli.bench.parameters import remark
 from ssr_local.display import clean, printable
 from ssr_local.errors import UsageError
+from ssr_local.evaluation.labels.calibration import check_one_pair
 from ssr_local.evaluation.records import Row, Walk
 from ssr_local.evaluation.runner import latest
 from ssr_local.evaluation.store import ROWS, WALKS, read_lines
@@ -23,9 +25,22 @@ def read_rows(directories: Sequence[Path]) -> list[Row]:
 
 
 def read_walks(directories: Sequence[Path], *, needed: bool = True) -> list[Walk]:
-    """The labelled steps of all directories. Raises ``UsageError`` when there are none."""
+    """The labelled steps of all directories, each problem's once, the first that did not fail.
+
+    Says how many were left out. Raises ``UsageError`` when there are none, or of several pairs.
+    """
     _check(directories)
-    walks = [walk for folder in directories for walk in read_lines(folder / WALKS, Walk)]
+    found = [walk for folder in directories for walk in read_lines(folder / WALKS, Walk)]
+    kept: dict[tuple[str, str], Walk] = {}
+    for walk in sorted(found, key=lambda walk: bool(walk.error)):
+        kept.setdefault(walk.key, walk)
+    walks = [walk for walk in found if kept[walk.key] is walk]
+    if len(walks) < len(found):
+        remark(
+            f"{len(found) - len(walks)} walks in {_named(directories)} are of problems that were"
+            " walked already: the first walk of each counts."
+        )
+    check_one_pair(walks)
     if needed and not walks:
         raise UsageError(
             f"There are no labelled steps in {_named(directories)}.",
@@ -37,12 +52,11 @@ def read_walks(directories: Sequence[Path], *, needed: bool = True) -> list[Walk
 
 def calibrations_of(walks: Sequence[Walk]) -> Mapping[str, Calibration] | None:
     """The calibrations in force of the pair that was walked with; None when it is no pair's."""
+    drafts = [walk.models.draft.name for walk in walks if walk.models.draft]
+    targets = [walk.models.target.name for walk in walks if walk.models.target]
     for pair in load_registry().pairs.values():
-        for walk in walks[:1]:
-            draft, target = walk.models.draft, walk.models.target
-            names = (draft.name if draft else pair.draft, target.name if target else None)
-            if names == (pair.draft, pair.target):
-                return pair.calibrations
+        if targets[:1] == [pair.target] and drafts[:1] in ([], [pair.draft]):
+            return pair.calibrations
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ssr_local.evaluation.statistics import Interval, bench_library
+from ssr_local.evaluation.statistics import Interval, bench_library, wilson
 
 Curve = Literal["logistic", "isotonic"]
 Knots = tuple[tuple[float, float], ...]
@@ -22,6 +22,12 @@ Knots = tuple[tuple[float, float], ...]
 _Z = NormalDist().inv_cdf(0.975)
 # Knots that would move the curve by less are left out.
 _KNOT_ERROR = 0.002
+_FURTHER_LABELS = 2.0
+_ISOTONIC_ROUNDS = 100
+_LEAST = 1e-300
+_NEWTON_ROUNDS = 100
+_HALVINGS = 30
+_SETTLED = 1e-6
 
 
 class Roc(Struct, frozen=True):
@@ -90,11 +96,19 @@ def auc_interval(
 
     Steps of one problem are not independent, so whole problems are drawn anew. None unless
     good and bad ones each come from two groups at least: one alone says nothing of others.
+    Perfect separation is perfect in every draw; an AUC of 0 or 1 therefore has Wilson's interval
+    for as many trials as the rarer label has groups, since the variance of an AUC is at most
+    AUC (1 - AUC) over the number of the rarer ones (Birnbaum and Klose 1957).
     """
-    for kind in (True, False):
-        found = {group for group, label in zip(groups, labels, strict=True) if label == kind}
-        if len(found) < 2:
-            return None
+    num = min(
+        len({group for group, label in zip(groups, labels, strict=True) if label == kind})
+        for kind in (True, False)
+    )
+    if num < 2:
+        return None
+    whole = auc(values, labels, strata=strata)
+    if whole in (0.0, 1.0):
+        return wilson(round(whole * num), num)
     np = bench_library("numpy")
     numbers: dict[Hashable, int] = {}
     index = [numbers.setdefault(group, len(numbers)) for group in groups]
@@ -131,53 +145,143 @@ def reliability(values: Sequence[float], shares: Sequence[float], bins: int = 8)
 
 
 def fit_curve(
-    kind: Curve, values: Sequence[float], labels: Sequence[bool], most: int = 12
+    kind: Curve,
+    values: Sequence[float],
+    evidence: Sequence[float],
+    *,
+    base: float | None = None,
+    most: int = 12,
 ) -> Knots:
     """The chance that a label is True, given the value: at most ``most`` knots, never falling.
 
+    ``evidence`` is 1 for True and 0 for False; anything between is the probability of True from
+    noisy samples, had both been equally likely beforehand. The curve is that of maximum likelihood
+    for the samples, so noise does not flatten it. ``base`` is the share of True ones to be expected
+    of such labels, by default that of the evidence.
+
     Between knots the curve is linear, outside them flat. "logistic" has a slope of 0 where
-    higher values went with False, and Platt's targets, which keep perfect separation finite; the
-    chances of "isotonic" stay off 0 and 1 by as much as a further label could. A constant
-    value gives one knot at the share of True ones, no values a chance of 1/2 everywhere.
+    higher values went with False, and two more labels, shared out by ``base`` and spread over all
+    values, which keep perfect separation finite; the chances of "isotonic" stay off 0 and 1 by as
+    much as a further label could. A constant value gives one knot at ``base``, no values a chance
+    of 1/2 everywhere.
+
+    Simulated with 200 steps of four samples from either place, walked from a rate of 0.5, a
+    verifier with an AUC of 0.76, and none to 81 % of steps bad in truth: at its upper quartile and
+    95th percentile 9 times the logistic chance is on average within 0.4 of 9 times the true one, at
+    its lower quartile and 5th percentile within 0.7. A single fit is 0.1 to 0.9 off, 1.4 at the end
+    with few steps of the rarer kind; isotonic curves about one and a half times as much. Fitted
+    to labels taken at their word, 9 times the chance is 0.7 to 1.2 too low at the 95th percentile,
+    2 where true drops crowd around the margin. Fitted by cross-entropy to the probabilities that
+    samples alone give (``drop_probabilities``) it is 0.1 to 2 too low there, 3 where they crowd,
+    and 0.5 to 2 too high at the 5th: each of those is drawn to the base rate already, which
+    flattens the curve.
     """
     _check_finite(values)
-    base = (sum(labels) + 1) / (len(labels) + 2)
+    if base is None:
+        base = (math.fsum(evidence) + 1) / (len(evidence) + 2)
     distinct = sorted(set(values))
     if len(distinct) < 2:
         return ((distinct[0] if distinct else 0.0, base),)
     fit = _logistic if kind == "logistic" else _isotonic
-    return _thinned(distinct, fit(values, labels, distinct), most)
+    return _thinned(distinct, fit(values, evidence, base, distinct), most)
 
 
-def _logistic(values: Sequence[float], labels: Sequence[bool], at: Sequence[float]) -> Any:
+def _logistic(
+    values: Sequence[float], evidence: Sequence[float], base: float, at: Sequence[float]
+) -> Any:
     np = bench_library("numpy")
-    special = bench_library("scipy.special")
     raw = np.asarray(values, dtype=float)
     mean, deviation = raw.mean(), raw.std() or 1.0
-    x = (raw - mean) / deviation
-    num_true = sum(labels)
-    num_false = len(labels) - num_true
-    targets = np.where(labels, (num_true + 1) / (num_true + 2), 1 / (num_false + 2))
-
-    def loss(parameters: Any) -> tuple[float, Any]:
-        logits = parameters[0] + parameters[1] * x
-        errors = special.expit(logits) - targets
-        value = (np.logaddexp(0.0, logits) - targets * logits).mean()
-        return value, np.asarray([errors.mean(), (errors * x).mean()])
-
-    found = bench_library("scipy.optimize").minimize(
-        loss, (0.0, 0.0), jac=True, method="L-BFGS-B", bounds=((None, None), (0.0, None))
-    )
-    return special.expit(found.x[0] + found.x[1] * (np.asarray(at) - mean) / deviation)
+    x = np.stack([np.ones(len(raw)), (raw - mean) / deviation])
+    found = _maximum(x, np.asarray(evidence, dtype=float), base)
+    return _expit(found @ np.stack([np.ones(len(at)), (np.asarray(at) - mean) / deviation]))
 
 
-def _isotonic(values: Sequence[float], labels: Sequence[bool], at: Sequence[float]) -> Any:
+def _maximum(x: Any, known: Any, base: float) -> Any:
+    """Level and slope of greatest likelihood, by Newton's method with halved steps.
+
+    ``x`` (2, n) has a row of ones. Two parameters do not need a library's minimiser, which costs
+    many times as much where thousands of such curves are fitted.
+    """
     np = bench_library("numpy")
+    further = _FURTHER_LABELS / x.shape[1]
+
+    def loss(parameters: Any) -> Any:
+        logits = parameters @ x
+        chances = _expit(logits)
+        told = np.maximum(chances * known + (1 - chances) * (1 - known), _LEAST)
+        return (further * (np.logaddexp(0.0, logits) - base * logits) - np.log(told)).mean()
+
+    found = np.asarray([math.log(base / (1 - base)), 0.0])
+    best = loss(found)
+    for _ in range(_NEWTON_ROUNDS):
+        step = _newton_step(found, x, known, base, further)
+        for _ in range(_HALVINGS):
+            tried = np.asarray([found[0] + step[0], max(0.0, found[1] + step[1])])
+            reached = loss(tried)
+            if reached <= best:
+                break
+            step = step / 2
+        else:
+            break
+        moved = np.abs(tried - found).max()
+        found, best = tried, reached
+        if moved < _SETTLED:
+            break
+    return found
+
+
+def _newton_step(found: Any, x: Any, known: Any, base: float, further: float) -> Any:
+    np = bench_library("numpy")
+    chances = _expit(found @ x)
+    true, false = chances * known, (1 - chances) * (1 - known)
+    posterior = true / np.maximum(true + false, _LEAST)
+    errors = chances - posterior + further * (chances - base)
+    gradient = x @ errors
+    spread, unsure = chances * (1 - chances), posterior * (1 - posterior)
+    for curvature in ((1 + further) * spread - unsure, (1 + further) * spread):
+        (level, mixed), (_, slope) = (x * curvature) @ x.T
+        if found[1] == 0.0 and gradient[1] >= 0 and level > 0:
+            return np.asarray([-gradient[0] / level, 0.0])  # a falling curve would be better
+        determinant = level * slope - mixed**2
+        if level > 0 and determinant > 0:
+            return (
+                np.asarray(
+                    [
+                        mixed * gradient[1] - slope * gradient[0],
+                        mixed * gradient[0] - level * gradient[1],
+                    ]
+                )
+                / determinant
+            )
+    return -gradient / x.shape[1]
+
+
+def _expit(logits: Any) -> Any:
+    np = bench_library("numpy")
+    return np.exp(-np.logaddexp(0.0, -logits))
+
+
+def _isotonic(
+    values: Sequence[float], evidence: Sequence[float], base: float, at: Sequence[float]
+) -> Any:
+    """Expectation maximisation: what each label is by now, then the best curve through that."""
+    np = bench_library("numpy")
+    regression = bench_library("scipy.optimize").isotonic_regression
     _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means = np.bincount(where, weights=labels) / counts
-    fitted = bench_library("scipy.optimize").isotonic_regression(means, weights=counts)
+    known = np.asarray(evidence, dtype=float)
     edge = 1.0 / (len(values) + 2)
-    return np.clip(fitted.x, edge, 1.0 - edge)
+    chances = np.full(len(at), base)
+    for _ in range(_ISOTONIC_ROUNDS):
+        true = chances[where] * known
+        told = np.maximum(true + (1 - chances[where]) * (1 - known), _LEAST)
+        means = np.bincount(where, weights=true / told) / counts
+        found = np.clip(regression(means, weights=counts).x, edge, 1.0 - edge)
+        moved = np.abs(found - chances).max()
+        chances = found
+        if moved < _KNOT_ERROR / 10:
+            break
+    return chances
 
 
 def _thinned(values: Sequence[float], chances: Any, most: int) -> Knots:

@@ -1,7 +1,8 @@
 """Learning calibrations from labelled steps, and trying them on problems held out. Pure.
 
 Folds are made of whole problems: steps of one problem share its difficulty and one another's
-text, and a curve that has seen one of them knows something of the others.
+text, and a curve that has seen one of them knows something of the others. What a step's samples
+tell (``JudgedStep.evidence``) rests on all problems, but on nothing that a verifier reads.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
-from ssr_local.evaluation.labels.curves import Curve, fit_curve
-from ssr_local.evaluation.labels.verifiers import JudgedStep, raw_values, spread, standardising
+from msgspec.structs import replace
+
+from ssr_local.evaluation.labels.curves import Curve, Knots, fit_curve
+from ssr_local.evaluation.labels.judging import JudgedStep
+from ssr_local.evaluation.labels.readings import fitted_raws, raw_values, spread
 from ssr_local.evaluation.statistics import Ratio, grouped_folds, grouped_mean, log_losses
 from ssr_local.records import Calibration
 from ssr_local.verification import MAX_SCORE, VERIFIERS, interpolate
@@ -88,7 +92,7 @@ def held_out(
                 if not math.isnan(raw):
                     chances[name][place] = interpolate(found[name].knots, raw) / MAX_SCORE
         for place in places:
-            base[place] = (sum(one.good for one in train) + 1) / (len(train) + 2)
+            base[place] = _base(train)
     return chances, base
 
 
@@ -102,16 +106,15 @@ def folds_of(steps: Sequence[JudgedStep], folds: int, seed: int) -> list[int]:
     return grouped_folds([one.problem for one in steps], [one.good for one in steps], folds, seed)
 
 
-def fitted_raws(name: str, wording: str, steps: Sequence[JudgedStep]) -> list[float]:
-    """What a verifier reads of the steps; ``combined`` is standardised on them."""
-    plain = [one.step for one in steps]
-    fitted = standardising(plain, wording) if name == "combined" else {}
-    return raw_values(plain, VERIFIERS[name], wording, fitted)
+def at_their_word(steps: Sequence[JudgedStep]) -> tuple[JudgedStep, ...]:
+    """The steps as if their labels were no samples."""
+    return tuple(replace(one, chance=float(one.good), evidence=float(one.good)) for one in steps)
 
 
 def losses_of(chances: Sequence[float], steps: Sequence[JudgedStep]) -> list[float]:
-    """The log loss of each step's chance of being good, in nats; NaN where that is NaN."""
-    return log_losses(chances, [one.good for one in steps])
+    """The log loss of each step's samples under its chance of being good, in nats; NaN where
+    that is NaN. Only differences mean something."""
+    return log_losses(chances, [one.evidence for one in steps])
 
 
 def saving(
@@ -145,18 +148,15 @@ def _choose(
 
 
 def _calibration(name: str, wording: str, curve: Curve, steps: Sequence[JudgedStep]) -> Calibration:
-    raws = fitted_raws(name, wording, steps)
+    raws = fitted_raws(name, wording, [one.step for one in steps])
     mean, deviation = spread(raws)
-    known = [(raw, one.good) for raw, one in zip(raws, steps, strict=True) if not math.isnan(raw)]
+    knots = _curve(curve, [place for place, _ in enumerate(steps)], raws, steps)
     # Finer than a thousandth of a deviation no figure here is known.
     places = 3 - math.floor(math.log10(deviation))
     # Two raw values may become one when rounded; the later, higher chance stands.
-    knots = {
-        _rounded(raw, places): round(MAX_SCORE * chance, 3)
-        for raw, chance in fit_curve(curve, [raw for raw, _ in known], [good for _, good in known])
-    }
+    rounded = {_rounded(raw, places): round(MAX_SCORE * chance, 3) for raw, chance in knots}
     return Calibration(
-        knots=tuple(knots.items()),
+        knots=tuple(rounded.items()),
         mean=_rounded(mean, places),
         deviation=_rounded(deviation, places),
         wording=wording,
@@ -168,16 +168,31 @@ def _crossed(
 ) -> list[float]:
     """Each step's chance of being good, from a curve fitted on the other folds; NaN unread."""
     chances = [math.nan] * len(steps)
-    raws = fitted_raws(name, wording, steps)
+    raws = fitted_raws(name, wording, [one.step for one in steps])
     for train, places in _splits(parts):
-        known = [place for place in train if not math.isnan(raws[place])]
-        knots = fit_curve(
-            curve, [raws[place] for place in known], [steps[place].good for place in known]
-        )
+        knots = _curve(curve, train, raws, steps)
         for place in places:
             if not math.isnan(raws[place]):
                 chances[place] = interpolate(knots, raws[place])
     return chances
+
+
+def _curve(
+    kind: Curve, places: Sequence[int], raws: Sequence[float], steps: Sequence[JudgedStep]
+) -> Knots:
+    """The curve through the readable ones of these places."""
+    known = [place for place in places if not math.isnan(raws[place])]
+    return fit_curve(
+        kind,
+        [raws[place] for place in known],
+        [steps[place].evidence for place in known],
+        base=_base([steps[place] for place in known]),
+    )
+
+
+def _base(steps: Sequence[JudgedStep]) -> float:
+    """The share of good steps in truth, kept off 0 and 1 as by two further labels."""
+    return (math.fsum(one.chance for one in steps) + 1) / (len(steps) + 2)
 
 
 def _splits(parts: Sequence[int]) -> Iterable[tuple[list[int], list[int]]]:

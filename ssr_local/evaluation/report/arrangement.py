@@ -40,6 +40,11 @@ class Runs(Struct, frozen=True, kw_only=True):
         """Every problem that some method has tried, sorted."""
         return tuple(sorted({problem for by_id in self.rows.values() for problem in by_id}))
 
+    @property
+    def timed_alone(self) -> bool:
+        """Whether every run has a time of its own: those of one batch share the batch's."""
+        return self.concurrency == 1
+
     def of(self, method: str) -> tuple[Row, ...]:
         """A method's rows, by problem and repeat."""
         by_problem = self.rows.get(method, {})
@@ -96,6 +101,12 @@ def is_plain_ssr(name: str) -> bool:
     """Whether a method is SSR itself, early exits included, and no ablation of it."""
     parts = _NAME.fullmatch(name)
     return parts is not None and parts["kind"] == "ssr" and not parts["changes"]
+
+
+def exits_early(name: str) -> bool:
+    """Whether a method stops its other paths when it has an answer."""
+    parts = _NAME.fullmatch(name)
+    return parts is not None and bool(parts["mode"])
 
 
 def by_problem(rows: Iterable[Row]) -> dict[str, list[Row]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ssr_local.evaluation.report.figures import Report, TaskReport
 from ssr_local.evaluation.report.material import Material
@@ -16,13 +16,15 @@ from ssr_local.evaluation.report.tables import (
     share_text,
     table,
 )
+from ssr_local.evaluation.report.tradeoff import FEWEST_RANKED
 
 _MAX_CHARS = 160
 
 _ABOUT = """\
 The differences are second minus first, in points, and second over first for time. They are not
 tested: the two hold different runs. Where intervals do not overlap a difference is likely real,
-where they do it may be."""
+where they do it may be. FLOPs do not know the machine: where the ratios to target of FLOPs are the
+same and those of time are not, the machines differ in what the same work costs."""
 
 _FIELDS: tuple[tuple[str, str, Callable[[Material], Iterable[str]]], ...] = (
     ("Machine", "", lambda m: m.machines),
@@ -52,6 +54,8 @@ def compare_markdown(first: Report, second: Report, names: tuple[str, str]) -> s
     pairs = list(_pairs(first, second))
     parts.extend(_task(a, b, (one, two)) for a, b in pairs)
     parts.append(_ABOUT if pairs else "The two have no task in common.")
+    titles = [[task.title for task in report.tasks] for report in (first, second)]
+    parts += _alone("Tasks", titles, (one, two))
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,28 +112,43 @@ def _pairs(first: Report, second: Report) -> Iterable[tuple[TaskReport, TaskRepo
             yield task, other
 
 
+def _alone(what: str, both: Sequence[Sequence[str]], names: tuple[str, str]) -> list[str]:
+    """A sentence on what stands on one side only; none where nothing does."""
+    found = [
+        f"only in {names[side]} {', '.join(missing)}"
+        for side in (0, 1)
+        if (missing := [escaped(name) for name in both[side] if name not in both[1 - side]])
+    ]
+    return [f"{what} on one side: {'; '.join(found)}."] if found else []
+
+
 def _task(first: TaskReport, second: TaskReport, names: tuple[str, str]) -> str:
-    one, two = names
     others = {method.method: method for method in second.methods}
     shared = [
         (method, others[method.method]) for method in first.methods if method.method in others
     ]
-    head = (
-        "Method",
-        f"n {one}",
-        f"n {two}",
-        f"Accuracy {one}",
-        f"Accuracy {two}",
-        "Difference",
-        f"Mean s {one}",
-        f"Mean s {two}",
-        "Ratio",
-        f"Time to target {one}",
-        f"Time to target {two}",
-    )
-    if not shared:
-        return f"## {escaped(first.title)}\n\nNo method in common."
-    return f"## {escaped(first.title)}\n\n" + table(head, [_row(a, b) for a, b in shared])
+    methods = [[method.method for method in task.methods] for task in (first, second)]
+    missing = _alone("Methods", methods, names)
+    parts = [f"## {escaped(first.title)}"]
+    if shared:
+        head = (
+            "Method",
+            *_both(("n", "Accuracy"), names),
+            "Difference",
+            *_both(("Mean s",), names),
+            "Ratio",
+        )
+        parts.append(table(head, [_row(a, b) for a, b in shared]))
+        parts += missing
+        parts.append(_beside_target(first, second, shared, names))
+        parts.append("\n".join(_correlations((first, second), names)))
+    else:
+        parts += ["No method in common.", *missing]
+    return "\n\n".join(filter(None, parts))
+
+
+def _both(figures: Iterable[str], names: tuple[str, str]) -> tuple[str, ...]:
+    return tuple(f"{figure} {name}" for figure in figures for name in names)
 
 
 def _row(first: MethodSummary, second: MethodSummary) -> tuple[str, ...]:
@@ -149,6 +168,45 @@ def _row(first: MethodSummary, second: MethodSummary) -> tuple[str, ...]:
         decimal(first.mean_s),
         decimal(second.mean_s),
         decimal(slower),
-        ratio_text(first.target.time if first.target else None),
-        ratio_text(second.target.time if second.target else None),
     )
+
+
+def _beside_target(
+    first: TaskReport,
+    second: TaskReport,
+    shared: Sequence[tuple[MethodSummary, MethodSummary]],
+    names: tuple[str, str],
+) -> str:
+    """What FLOPs foretold and what the clock said, on either side."""
+    rates = [
+        {rate.method: rate.gflops_per_s for rate in task.tradeoff.rates} for task in (first, second)
+    ]
+    rows = [
+        (
+            escaped(a.method),
+            *(decimal(m.target.decode_flops if m.target else None) for m in (a, b)),
+            *(decimal(m.target.total_flops if m.target else None) for m in (a, b)),
+            *(ratio_text(m.target.time if m.target else None) for m in (a, b)),
+            *(decimal(rate.get(a.method)) for rate in rates),
+        )
+        for a, b in shared
+    ]
+    figures = ("Decode FLOPs", "Total FLOPs", "Time", "GFLOP/s")
+    return "Beside target, each on its own side; GFLOP/s with prefill.\n\n" + table(
+        ("Method", *_both(figures, names)), rows
+    )
+
+
+def _correlations(tasks: tuple[TaskReport, TaskReport], names: tuple[str, str]) -> Iterable[str]:
+    """How far FLOPs told the order of the methods' times, on either side."""
+    yield "Rank correlation (Spearman's ρ) of the methods' mean FLOPs with their mean seconds:\n"
+    for name, task in zip(names, tasks, strict=True):
+        trade = task.tradeoff
+        if trade.decode_correlation is None or trade.total_correlation is None:
+            yield f"- {name}: none, that takes {FEWEST_RANKED} methods"
+        else:
+            yield (
+                f"- {name}: {decimal(trade.decode_correlation)} for decode FLOPs,"
+                f" {decimal(trade.total_correlation)} for total FLOPs,"
+                f" over {len(trade.points)} methods"
+            )

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from msgspec import UNSET, Struct
 
 from ssr_local.evaluation.records import Outcome
-from ssr_local.evaluation.report.arrangement import Runs
+from ssr_local.evaluation.report.arrangement import Runs, exits_early
 from ssr_local.evaluation.report.shares import clustered, mean
 from ssr_local.evaluation.statistics import Ratio
-from ssr_local.records import ReasoningPath, Step
+from ssr_local.records import Author, ReasoningPath, Step
 
 NUM_BINS = 5
 MAX_POSITION = 12
@@ -24,12 +24,15 @@ _STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
 class DepthBin(Struct, frozen=True, kw_only=True):
     """Paths of ``low`` to ``high`` steps; intervals over problems.
 
-    ``right`` is the share of right paths, ``acceptance`` accepted over drafted steps.
+    ``right`` is the share of right paths among the ``num_to_the_end`` of methods without an
+    early exit: where one ends the others, the paths left are those that came first.
+    ``acceptance`` is accepted over drafted steps, of all ``num_paths``.
     """
 
     low: int
     high: int
     num_paths: int
+    num_to_the_end: int
     right: Ratio | None
     acceptance: Ratio | None
 
@@ -62,24 +65,35 @@ class StepLengths(Struct, frozen=True, kw_only=True):
 
 
 class Depth(Struct, frozen=True, kw_only=True):
-    """Section 6 for one task: ``verified`` are paths with drafted steps, ``single`` the others."""
+    """Section 6 for one task: ``verified`` are paths with judged steps, the other two those of
+    methods where one model writes alone.
+    """
 
     verified: tuple[DepthBin, ...]
-    single: tuple[DepthBin, ...]
+    target_alone: tuple[DepthBin, ...]
+    draft_alone: tuple[DepthBin, ...]
     positions: tuple[Position, ...]
     lengths: tuple[StepLengths, ...]
+
+    @property
+    def single(self) -> tuple[DepthBin, ...]:
+        """One model's paths, where there is room for one: the target's, else the draft's."""
+        return self.target_alone or self.draft_alone
 
 
 class _Path(NamedTuple):
     problem: str
     path: ReasoningPath
     outcome: Outcome
+    to_the_end: bool
+    verified: bool
+    """Whether the run has judged steps, in whichever of its paths."""
 
 
 def depth(runs: Runs) -> Depth:
     """The task's paths by their number of steps; those stopped from outside are left out."""
     paths = [
-        _Path(row.problem, path, outcome)
+        _Path(row.problem, path, outcome, not exits_early(method), row.result.num_drafted > 0)
         for method in runs.methods
         for row in runs.of(method)
         if row.result is not None
@@ -87,13 +101,22 @@ def depth(runs: Runs) -> Depth:
         if path.steps and path.end_reason not in _STOPPED
     ]
     verified = [item for item in paths if any(map(is_drafted, item.path.steps))]
-    single = [item for item in paths if not any(map(is_drafted, item.path.steps))]
     return Depth(
         verified=_bins(verified),
-        single=_bins(single),
+        target_alone=_bins(_alone(paths, "target")),
+        draft_alone=_bins(_alone(paths, "draft")),
         positions=_positions(verified),
         lengths=_lengths([step for item in verified for step in item.path.steps]),
     )
+
+
+def _alone(paths: Sequence[_Path], author: Author) -> list[_Path]:
+    """Paths all by one model. In a verified run such a path is one that was cut off early."""
+    return [
+        item
+        for item in paths
+        if not item.verified and all(step.author == author for step in item.path.steps)
+    ]
 
 
 def is_drafted(step: Step) -> bool:
@@ -130,12 +153,14 @@ def _bins(paths: Sequence[_Path]) -> tuple[DepthBin, ...]:
     found = []
     for low, high in bounds([len(item.path.steps) for item in paths]):
         inside = [item for item in paths if low <= len(item.path.steps) <= high]
+        ended = [item for item in inside if item.to_the_end]
         found.append(
             DepthBin(
                 low=low,
                 high=high,
                 num_paths=len(inside),
-                right=_over(inside, lambda item: (float(item.outcome == "right"), 1.0)),
+                num_to_the_end=len(ended),
+                right=_over(ended, lambda item: (float(item.outcome == "right"), 1.0)),
                 acceptance=_over(inside, lambda item: _accepted(item.path.steps)),
             )
         )

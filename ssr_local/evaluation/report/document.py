@@ -16,36 +16,44 @@ _MAX_SEEDS = 8
 _MAIN = """\
 Accuracy is pass@1: right runs of all runs, missing, undecided and failed ones included, as a mean
 over problems. Its interval is Wilson's over problems (repeats of a problem are no independent
-trials). Everything else is beside `target`, over the problems and repeats both have: p is McNemar's
-exact one on the first repeat both have; FLOPs (2 x parameters x tokens) are ratios of sums, decode
-FLOPs as the paper counts them, total FLOPs with prefill; the time ratio has a bootstrap interval
-over problems, and leaves failed runs out as FLOPs do. Tokens are decoded ones, a mean run's.
-Ratios below 1 are in favour of the method; \"-\" is what cannot be said."""
+trials). The columns from points to time are beside `target`, over the problems and repeats both
+have. Points are the difference in accuracy on the first repeat both have, with Newcombe's paired
+interval; p is McNemar's exact one of it, and errs on the safe side: it may be above 0.05 where the
+interval leaves 0 out. FLOPs (2 x parameters x tokens) are ratios of sums, decode FLOPs as the
+paper counts them, total FLOPs with prefill; the time ratio has a bootstrap interval over problems,
+none under ten, and leaves failed runs out as FLOPs do. Ratios below 1 are in favour of the method.
+Steps accepted (of drafted ones), steps rewritten (of all) and decoded tokens (a mean run's) are the
+method's own, over all its runs that have a result. \"-\" is what cannot be said."""
 
 _TRADEOFF = """\
 A method is on the Pareto front when no other is at least as accurate and at most as costly, and
-better in one of the two. Intervals: Wilson's for accuracy, bootstrap over problems for seconds."""
+better in one of the two. Intervals: Wilson's for accuracy, bootstrap over problems for seconds,
+none under ten problems or where several were solved at once."""
 
 _FLOPS = """\
 If FLOPs foretold time, every method would do as many a second, and the correlations would be
-near 1."""
+near 1. No correlation is given of fewer than five."""
 
 _SELECTION = """\
 \"A path right\": at least one path came to the right answer, whatever the vote made of it. Ways of
 choosing are compared on the problems all of their family have; p is McNemar's exact one against
 the target's own choice, for a path being right. Paths stopped by an early exit count as not right
-there. Of single strategies, paths that were stopped from outside are left out, and intervals are
-over problems; the target gives a strategy the problems it finds fit, so only strategies drawn at
-random can be compared with one another."""
+there. Of single strategies, \"choices\" are paths given to it, where one scored choice that several
+methods or repeats made of a problem counts once; right paths are of all runs, those stopped from
+outside and methods with an early exit left out, and intervals are over problems. The target gives a
+strategy the problems it finds fit, so only strategies drawn at random can be compared with one
+another."""
 
 _DEPTH = """\
-Over all methods' paths, those stopped from outside left out. Intervals draw whole problems anew,
-since paths of one problem stand or fall together; none is given where all problems agree or are
-fewer than five. Harder problems take longer paths: a fall with depth need not come from depth."""
+Over all methods' paths, those stopped from outside left out. Right ones are counted without methods
+that have an early exit: the paths they let end are those that came first. Intervals draw whole
+problems anew, since paths of one problem stand or fall together; none is given where all problems
+agree or are fewer than ten. Harder problems take longer paths: a fall with depth need not come from
+depth."""
 
 _FAILURES = """\
-Counted over all runs; \"of\" are the runs that could show the signature. A signature tells what
-happened, and not that it was the reason."""
+Counted over all runs, or over their paths where it says so; \"of\" are those that could show the
+signature. A signature tells what happened, and not that it was the reason."""
 
 
 def report_markdown(report: Report, *, plots: bool = True) -> str:

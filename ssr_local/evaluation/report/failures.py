@@ -27,7 +27,7 @@ class Example(Struct, frozen=True):
 
 
 class MethodCount(Struct, frozen=True):
-    """How many of one method's runs show a signature, of how many that could."""
+    """How many of one method's runs (or paths) show a signature, of how many that could."""
 
     method: str
     num: int
@@ -35,7 +35,7 @@ class MethodCount(Struct, frozen=True):
 
 
 class Signature(Struct, frozen=True, kw_only=True):
-    """One way of going wrong: ``num`` of ``of`` runs, which are ``of_what``."""
+    """One way of going wrong: ``num`` of ``of`` runs or paths, which are ``of_what``."""
 
     name: str
     meaning: str
@@ -50,8 +50,9 @@ class _Kind(NamedTuple):
     name: str
     meaning: str
     of_what: str
-    could: Callable[[Row], bool]
-    shows: Callable[[Row], bool]
+    could: Callable[[Row], int]
+    shows: Callable[[Row], int]
+    """How many in a run could show it and do: 0 or 1 unless paths are counted."""
 
 
 def failures(runs: Runs) -> tuple[Signature, ...]:
@@ -72,17 +73,26 @@ def _kinds(right_on: dict[str, set[str]]) -> tuple[_Kind, ...]:
         ),
         _Kind(
             "bad step accepted",
-            "wrong, and a path behind the answer consists of accepted drafts alone",
+            "wrong, and a path behind the answer consists of accepted drafts alone, so one of them"
+            " was bad; a lower bound, as beside rewrites a bad step may have been accepted too",
             "wrong runs with drafted steps",
             lambda row: row.outcome == "wrong" and _any_path(row, _is_verified),
-            _won_unchanged,
+            lambda row: any(map(_is_unchanged, _won_wrongly(row))),
+        ),
+        _Kind(
+            "accepted step in a wrong winner",
+            "a path behind a wrong answer holds at least one accepted draft, good or bad: an upper"
+            " bound for paths that an accepted step spoilt",
+            "paths with drafted steps behind wrong answers",
+            lambda row: sum(map(_is_verified, _won_wrongly(row))),
+            lambda row: sum(any(map(is_accepted, path.steps)) for path in _won_wrongly(row)),
         ),
         _Kind(
             "target rewrote more than half of a path",
-            "more than half of the steps of a path are the target's",
-            "runs with drafted steps",
-            lambda row: _any_path(row, _is_verified),
-            lambda row: _any_path(row, _mostly_rewritten),
+            "more than half of the steps of a path are the target's rewrites",
+            "paths with drafted steps",
+            lambda row: _num_paths(row, _is_verified),
+            lambda row: _num_paths(row, _mostly_rewritten),
         ),
         _Kind(
             "right path outvoted",
@@ -113,13 +123,13 @@ def _kinds(right_on: dict[str, set[str]]) -> tuple[_Kind, ...]:
 
 
 def _count(kind: _Kind, rows: Sequence[Row], methods: Sequence[str]) -> Signature:
-    could = [row for row in rows if kind.could(row)]
-    shown = [row for row in could if kind.shows(row)]
+    could = [(row, num) for row in rows if (num := kind.could(row))]
+    shown = [(row, num) for row, _ in could if (num := kind.shows(row))]
     counts = (
         MethodCount(
             method,
-            sum(row.method == method for row in shown),
-            sum(row.method == method for row in could),
+            sum(num for row, num in shown if row.method == method),
+            sum(num for row, num in could if row.method == method),
         )
         for method in methods
     )
@@ -127,11 +137,12 @@ def _count(kind: _Kind, rows: Sequence[Row], methods: Sequence[str]) -> Signatur
         name=kind.name,
         meaning=kind.meaning,
         of_what=kind.of_what,
-        num=len(shown),
-        of=len(could),
+        num=sum(num for _, num in shown),
+        of=sum(num for _, num in could),
         by_method=tuple(count for count in counts if count.num),
         examples=tuple(
-            Example(row.problem, row.method, row.repeat) for row in _spread(shown)[:MAX_EXAMPLES]
+            Example(row.problem, row.method, row.repeat)
+            for row in _spread([row for row, _ in shown])[:MAX_EXAMPLES]
         ),
     )
 
@@ -173,6 +184,10 @@ def _any_path(row: Row, holds: Callable[[ReasoningPath], bool]) -> bool:
     return row.result is not None and any(map(holds, row.result.paths))
 
 
+def _num_paths(row: Row, holds: Callable[[ReasoningPath], bool]) -> int:
+    return sum(map(holds, row.result.paths)) if row.result is not None else 0
+
+
 def _is_verified(path: ReasoningPath) -> bool:
     return any(map(is_drafted, path.steps))
 
@@ -181,11 +196,13 @@ def _mostly_rewritten(path: ReasoningPath) -> bool:
     return 2 * sum(map(is_rewrite, path.steps)) > len(path.steps)
 
 
-def _won_unchanged(row: Row) -> bool:
-    if row.result is None:
-        return False
+def _is_unchanged(path: ReasoningPath) -> bool:
+    return bool(path.steps) and all(map(is_accepted, path.steps))
+
+
+def _won_wrongly(row: Row) -> tuple[ReasoningPath, ...]:
+    """The paths behind a wrong answer."""
+    if row.result is None or row.outcome != "wrong":
+        return ()
     won = {index for group in row.result.votes if group.winner for index in group.paths}
-    return any(
-        path.index in won and path.steps and all(map(is_accepted, path.steps))
-        for path in row.result.paths
-    )
+    return tuple(path for path in row.result.paths if path.index in won)

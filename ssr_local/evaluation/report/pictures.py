@@ -39,8 +39,8 @@ def pictures(report: Report) -> tuple[Picture, ...]:
     scores = report.steps.verifiers if report.steps else ()
     if any(score.roc.points for score in scores):
         found.append(_of_steps("roc", "false and true accepts of every verifier"))
-    if any(score.rates for score in scores):
-        found.append(_of_steps("calibration", "a verifier's value against the rate behind it"))
+    if any(score.scores for score in scores):
+        found.append(_of_steps("calibration", "what a verifier's score comes to"))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from ssr_local.evaluation.report.shares import Share
 from ssr_local.evaluation.report.tables import has_interval
 from ssr_local.evaluation.report.tradeoff import Cost, Point, front
 from ssr_local.evaluation.statistics import Ratio, bench_library
+from ssr_local.verification import MAX_SCORE
 
 # Colours that stay apart for the colour-blind (Okabe and Ito), and markers for print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -200,7 +201,7 @@ def _depth(figure: Any, task: TaskReport) -> None:
     panels = figure.subplots(1, 2 if positions else 1, sharey=True, squeeze=False)[0]
     series: tuple[tuple[str, Sequence[DepthBin], Sequence[Ratio | None]], ...] = (
         ("right, drafted and verified", verified, [item.right for item in verified]),
-        ("right, one model alone", single, [item.right for item in single]),
+        ("right, one model alone (target)", single, [item.right for item in single]),
         ("drafted steps accepted", verified, [item.acceptance for item in verified]),
     )
     for place, (label, bins, shares) in enumerate(series):
@@ -263,37 +264,59 @@ def _roc(figure: Any, steps: VerifierReport) -> None:
     axes.set_xlabel("bad steps accepted (%)")
     axes.set_ylabel("good steps accepted (%)")
     axes.set_aspect("equal")
-    axes.set_title("● what the threshold in force does", fontsize=9)
+    axes.set_title("● what the threshold does", fontsize=9)
     _legend(figure)
 
 
 def _calibration(figure: Any, steps: VerifierReport) -> None:
-    scores = [score for score in _by_auc(steps) if score.rates]
+    """What a score means against what it should: nine times the chance that a step is good."""
+    scores = [score for score in _by_auc(steps) if score.scores]
     num_columns = min(3, len(scores))
     num_rows = -(-len(scores) // num_columns)
-    figure.set_size_inches(3.0 * num_columns + 0.6, 2.5 * num_rows + 0.6)
-    panels = figure.subplots(num_rows, num_columns, sharey=True, squeeze=False)
-    for place, axes in enumerate(panels.flat):
-        if place >= len(scores):
-            axes.set_visible(False)
-            continue
-        score = scores[place]
-        axes.errorbar(
-            [item.mean_value for item in score.rates],
-            [100 * item.mean_share for item in score.rates],
-            yerr=[
-                [100 * max(0.0, item.mean_share - item.low) for item in score.rates],
-                [100 * max(0.0, item.high - item.mean_share) for item in score.rates],
-            ],
-            fmt="o-",
-            color=_COLOURS[0],
-            capsize=3,
-            lw=1,
+    figure.set_size_inches(3.0 * num_columns + 2.4, 2.6 * num_rows + 0.6)
+    panels = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(scores) :]:
+        axes.set_visible(False)
+    for axes, score in zip(panels.flat, scores, strict=False):
+        _calibrated(axes, score)
+        axes.plot([0, MAX_SCORE], [0, 100], color="0.6", lw=1, ls=":", label="score / 9")
+        axes.axvline(
+            steps.threshold, color="0.25", lw=1, ls="--", label=f"threshold {steps.threshold:g}"
         )
-        axes.set_title(f"{_name(score)}\n{_auc(score)}", fontsize=9)
+        origin = "held out" if score.is_held_out else "in force"
+        axes.set_title(f"{_name(score)}\n{_auc(score)}, {origin}", fontsize=9)
+        axes.set_xlim(-0.3, MAX_SCORE + 0.3)
         axes.set_ylim(-3, 103)
-    figure.supxlabel("raw value of the verifier (mean of a bin)", fontsize=9)
-    figure.supylabel("right answers after the step (%), 95 % interval", fontsize=9)
+    figure.supxlabel("score of the verifier (mean of a bin)", fontsize=9)
+    figure.supylabel("good steps (%), 95 % interval of the labels", fontsize=9)
+    _legend(figure)
+
+
+def _calibrated(axes: Any, score: VerifierScore) -> None:
+    labels = [item.labels for item in score.scores]
+    axes.errorbar(
+        [item.mean_value for item in labels],
+        [100 * item.mean_share for item in labels],
+        yerr=[
+            [100 * max(0.0, item.mean_share - item.low) for item in labels],
+            [100 * max(0.0, item.high - item.mean_share) for item in labels],
+        ],
+        fmt="o",
+        mfc="white",
+        color=_COLOURS[0],
+        capsize=3,
+        lw=1,
+        label="labels as they are",
+    )
+    axes.plot(
+        [item.mean_value for item in labels],
+        [100 * item.true_share for item in score.scores],
+        marker="D",
+        ls="none",
+        color=_COLOURS[1],
+        markersize=4,
+        label="their noise allowed for",
+    )
 
 
 def _by_auc(steps: VerifierReport) -> list[VerifierScore]:

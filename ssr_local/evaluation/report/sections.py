@@ -9,7 +9,7 @@ from ssr_local.evaluation.report.depth import DepthBin
 from ssr_local.evaluation.report.failures import Signature
 from ssr_local.evaluation.report.figures import TaskReport
 from ssr_local.evaluation.report.selection_figures import SelectionPart
-from ssr_local.evaluation.report.summary import MethodSummary
+from ssr_local.evaluation.report.summary import AgainstTarget, MethodSummary
 from ssr_local.evaluation.report.tables import (
     DASH,
     bullets,
@@ -23,12 +23,17 @@ from ssr_local.evaluation.report.tables import (
     share_text,
     table,
 )
-from ssr_local.evaluation.report.tradeoff import COSTS, Tradeoff
+from ssr_local.evaluation.report.tradeoff import COSTS, FEWEST_RANKED, Tradeoff
 
 _AT_ONCE = """\
 Several problems were solved in the same batches. Seconds are each problem's equal share of its
 batch's time: they say what a problem costs, not how long one waits for it, and are not comparable
-with problems run one after another."""
+with problems run one after another. Since a batch is timed as one, its problems are no independent
+measurements: times have no intervals, and are not correlated with FLOPs run by run."""
+_MAJORITY = """\
+Over the problems that have all the repeats; with k as many as those, pass@k is the share of
+problems that any repeat solved. The majority groups right answers as one and wrong ones by their
+text, so that a wrong answer spelt differently counts as another."""
 
 MAX_LISTED = 20
 MAX_REASONS = 3
@@ -43,7 +48,8 @@ def main_table(task: TaskReport) -> str:
                 "Method",
                 "Problems",
                 "Accuracy [95 %]",
-                "p to target",
+                "Points to target [95 %]",
+                "p",
                 "Decode FLOPs",
                 "Total FLOPs",
                 "Time [95 %]",
@@ -53,6 +59,7 @@ def main_table(task: TaskReport) -> str:
             ),
             [_main_row(method) for method in task.methods],
         ),
+        bullets(_shared(task.methods)),
         _repeats(task.methods),
         table(
             (
@@ -83,6 +90,7 @@ def _main_row(method: MethodSummary) -> Sequence[str]:
         escaped(method.method),
         str(method.num_problems),
         share_text(method.accuracy),
+        _points(beside) if beside else DASH,
         p_text(beside.p if beside else None),
         "1" if is_target else decimal(beside.decode_flops if beside else None),
         "1" if is_target else decimal(beside.total_flops if beside else None),
@@ -93,24 +101,48 @@ def _main_row(method: MethodSummary) -> Sequence[str]:
     )
 
 
+def _points(beside: AgainstTarget) -> str:
+    """The difference in accuracy on the first repeat both have, as its p looks at it."""
+    if beside.difference is None:
+        return DASH
+    points = round(100 * beside.gain / beside.num_problems)
+    low, high = (round(100 * end) for end in (beside.difference.low, beside.difference.high))
+    return f"{points:+d} [{low}, {high}]"
+
+
+def _shared(methods: Sequence[MethodSummary]) -> Iterable[str]:
+    """Accuracies as they can be compared, where a method and the target tried other things."""
+    for method in methods:
+        beside = method.target
+        if beside is not None and not beside.same_runs:
+            name = escaped(method.method)
+            yield (
+                f"{name} and target have not tried the same: over the problems and repeats both"
+                f" have ({beside.num_problems} problems) {percent(beside.accuracy)} of {name} are"
+                f" right and {percent(beside.target_accuracy)} of target"
+            )
+
+
 def _repeats(methods: Sequence[MethodSummary]) -> str:
-    repeated = [method for method in methods if method.num_repeats > 1]
+    repeated = [method for method in methods if method.pass_at]
     if not repeated:
         return ""
-    return table(
-        ("Method", "Repeats", "pass@1", "pass@k", "Problems with k", "Majority right"),
-        [
+    ks = sorted({found.k for method in repeated for found in method.pass_at})
+    rows = []
+    for method in repeated:
+        values = {found.k: found.value for found in method.pass_at}
+        rows.append(
             (
                 escaped(method.method),
                 str(method.num_repeats),
-                share_text(method.accuracy),
-                percent(method.pass_at),
                 str(method.num_pass_at),
+                *(percent(values.get(k)) for k in ks),
                 percent(method.majority),
             )
-            for method in repeated
-        ],
-    )
+        )
+    passed = (f"pass@{k}" for k in ks)
+    head = ("Method", "Repeats", "Problems with all", *passed, "Majority right")
+    return f"{table(head, rows)}\n\n{_MAJORITY}"
 
 
 def _work_row(method: MethodSummary, concurrency: int) -> Sequence[str]:
@@ -200,7 +232,7 @@ def flops_table(task: TaskReport) -> str:
 
 def _between(trade: Tradeoff) -> str:
     if trade.decode_correlation is None or trade.total_correlation is None:
-        return "Too few methods were compared for a rank correlation between them."
+        return f"A rank correlation between methods takes {FEWEST_RANKED} of them."
     return (
         f"Between the {len(trade.points)} methods compared, Spearman's ρ of mean FLOPs with mean"
         f" seconds is {decimal(trade.decode_correlation)} for decode FLOPs and"
@@ -251,7 +283,7 @@ def selection_tables(task: TaskReport) -> str:
         for row in figures.strategies
     ]
     if strategies:
-        head = ("Letter", "Strategy", "Chosen", "Paths", "Right", "Share right [95 %]")
+        head = ("Letter", "Strategy", "Chosen", "Choices", "Paths right", "Share right [95 %]")
         parts.append(table(head, strategies, num_left=3))
     parts.append(_orders(task))
     return "\n\n".join(parts)
@@ -300,7 +332,8 @@ def depth_tables(task: TaskReport) -> str:
     parts = []
     for title, bins in (
         ("Paths whose steps are drafted and verified", figures.verified),
-        ("Paths written by one model alone", figures.single),
+        ("Paths the target wrote alone", figures.target_alone),
+        ("Paths the draft wrote alone", figures.draft_alone),
     ):
         if bins:
             parts.append(f"{title}:\n\n{_bins(bins)}")
@@ -322,13 +355,20 @@ def depth_tables(task: TaskReport) -> str:
 
 def _bins(bins: Sequence[DepthBin]) -> str:
     return table(
-        ("Steps in the path", "Paths", "Right [95 %]", "Steps accepted [95 %]"),
+        (
+            "Steps in the path",
+            "Paths",
+            "Steps accepted [95 %]",
+            "Without early exit",
+            "Right of those [95 %]",
+        ),
         [
             (
                 found.label,
                 str(found.num_paths),
-                percent_ratio(found.right),
                 percent_ratio(found.acceptance),
+                str(found.num_to_the_end),
+                percent_ratio(found.right),
             )
             for found in bins
         ],
@@ -338,7 +378,7 @@ def _bins(bins: Sequence[DepthBin]) -> str:
 def failure_table(task: TaskReport) -> str:
     """Section 7."""
     return table(
-        ("Signature", "By method", "Examples", "Runs", "Of"),
+        ("Signature", "By method", "Examples", "Count", "Of"),
         [_failure(found) for found in task.failures],
         num_left=3,
     )

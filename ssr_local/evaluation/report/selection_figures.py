@@ -13,6 +13,7 @@ from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.report.arrangement import (
     Runs,
     Unit,
+    exits_early,
     first_of_each,
     is_right,
     method_order,
@@ -60,10 +61,13 @@ class SelectionPart(Struct, frozen=True, kw_only=True):
 
 
 class StrategyRow(Struct, frozen=True, kw_only=True):
-    """One strategy: how many paths followed it, and how many of the ended ones were right.
+    """One strategy: how often it was chosen, and how many paths on it were right.
 
-    ``drawn`` says whether target or chance chose it: under its own choice the target gives
-    a strategy the problems that suit it, at random every strategy gets the same ones.
+    The scored choice is the same for every method and repeat that asks the same of a problem,
+    and counts once a problem then. ``num_ended`` are all runs' paths that came to their own end,
+    without those of methods with an early exit, whose ended paths are the ones that came first.
+    ``selection`` says whether target or chance chose: under its own choice the target gives a
+    strategy the problems that suit it, at random every strategy gets the same ones.
     """
 
     letter: str
@@ -226,21 +230,31 @@ def _strategies(runs: Runs) -> tuple[StrategyRow, ...]:
     names: dict[tuple[str, str], str] = {}
     chosen: dict[tuple[str, str], int] = {}
     ended: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    scored: set[tuple[str, tuple[str, ...]]] = set()
     for row in (row for method in runs.methods for row in runs.of(method)):
         selection = chosen_by(row.result) if row.result else None
         if row.result is None or selection is None:
             continue
+        asked = (row.problem, tuple(sorted(path.strategy for path in row.result.paths)))
+        again = _is_scored(row.result) and asked in scored
+        if _is_scored(row.result):
+            scored.add(asked)
         for path, outcome in zip(row.result.paths, row.path_outcomes, strict=False):
             key = (path.strategy, selection)
             names.setdefault(key, path.strategy_name)
-            chosen[key] = chosen.get(key, 0) + 1
-            if path.end_reason not in _STOPPED:
+            chosen[key] = chosen.get(key, 0) + (not again)
+            if path.end_reason not in _STOPPED and not exits_early(row.method):
                 by_id = ended.setdefault(key, {})
                 by_id.setdefault(row.problem, []).append((float(outcome == "right"), 1.0))
     return tuple(
         _strategy(key, names[key], chosen[key], ended.get(key, {}))
         for key in sorted(chosen, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
     )
+
+
+def _is_scored(result: RunResult) -> bool:
+    """Whether the letters' log-probabilities chose: nothing is drawn there."""
+    return result.options.get("selection", "logprob") == "logprob"
 
 
 def _strategy(

@@ -48,6 +48,11 @@ def mean(values: Iterable[float]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
+def without_interval(ratio: Ratio | None) -> Ratio | None:
+    """The ratio alone, both ends at its value, as of problems that all agree."""
+    return ratio and Ratio(ratio.value, ratio.value, ratio.value, ratio.num)
+
+
 def clustered(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> Ratio | None:
     """Sum over sum with an interval over problems, from each problem's (numerator, denominator)s.
 

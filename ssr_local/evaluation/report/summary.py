@@ -16,9 +16,10 @@ from ssr_local.evaluation.report.arrangement import (
     first_of_each,
     is_right,
 )
-from ssr_local.evaluation.report.shares import Share, accuracy, clustered, mean
+from ssr_local.evaluation.report.paired import paired_difference
+from ssr_local.evaluation.report.shares import Share, accuracy, clustered, mean, without_interval
 from ssr_local.evaluation.scoring import majority_outcome
-from ssr_local.evaluation.statistics import Ratio, mcnemar, pass_at_k
+from ssr_local.evaluation.statistics import Interval, Ratio, mcnemar, pass_at_k
 from ssr_local.records import Comparison, RunResult
 
 
@@ -38,17 +39,26 @@ class AgainstTarget(Struct, frozen=True, kw_only=True):
     """A method beside the target, over what both have tried.
 
     The ratios leave out failed runs; repeats are averaged in a problem before problems are
-    drawn anew for ``time``'s interval. ``num_right``, ``num_target_right`` and the exact
-    McNemar ``p`` look at the first repeat both have, one trial a problem.
+    drawn anew for ``time``'s interval, which is missing (both ends at the value) unless
+    ``timed_alone``: problems solved at once share one time. ``num_right``,
+    ``num_target_right``, the exact McNemar ``p`` and ``difference`` (Newcombe's paired 95 %
+    interval of the shares of right answers, method less target) look at the first repeat both
+    have, one trial a problem. ``accuracy`` and ``target_accuracy`` are pass@1 over all shared
+    repeats; ``same_runs`` says that neither has tried anything else.
     """
 
     num_problems: int
     num_right: int
     num_target_right: int
     p: float | None
+    difference: Interval | None
+    accuracy: float | None
+    target_accuracy: float | None
+    same_runs: bool
     decode_flops: float | None
     total_flops: float | None
     time: Ratio | None
+    timed_alone: bool = True
 
     @property
     def gain(self) -> int:
@@ -56,13 +66,21 @@ class AgainstTarget(Struct, frozen=True, kw_only=True):
         return self.num_right - self.num_target_right
 
 
+class PassAt(Struct, frozen=True):
+    """The chance that one of ``k`` runs is right, 0 to 1."""
+
+    k: int
+    value: float
+
+
 class MethodSummary(Struct, frozen=True, kw_only=True):
     """One line of the main table.
 
-    ``accuracy`` is pass@1, ``pass_at`` that at least one of ``num_repeats`` is right over
-    ``num_pass_at`` problems with so many, ``majority`` the share of problems whose most
-    frequent answer over the repeats is right. Token counts are means a run; ``acceptance`` is
-    accepted over drafted steps, ``rewrites`` rewrites over all steps of methods that draft.
+    ``accuracy`` is pass@1. ``pass_at`` and ``majority`` (the share of problems whose most
+    frequent answer over the repeats is right) are over the ``num_pass_at`` problems with all
+    ``num_repeats``, and there for several repeats only. Token counts are means a run;
+    ``acceptance`` is accepted over drafted steps, ``rewrites`` rewrites over all steps of
+    methods that draft.
     """
 
     method: str
@@ -73,7 +91,7 @@ class MethodSummary(Struct, frozen=True, kw_only=True):
     num_wrong: int
     unanswered: tuple[Unanswered, ...]
     accuracy: Share | None
-    pass_at: float | None
+    pass_at: tuple[PassAt, ...]
     num_pass_at: int
     majority: float | None
     acceptance: float | None
@@ -97,7 +115,11 @@ def against(runs: Runs, method: str, other: str) -> AgainstTarget | None:
     if not units:
         return None
     once = first_of_each(units)
-    mine, theirs = (list(map(is_right, runs.at(name, once))) for name in (method, other))
+    pairs = [
+        (is_right(one), is_right(two))
+        for one, two in zip(runs.at(method, once), runs.at(other, once), strict=True)
+    ]
+    shared = [accuracy(runs.at(name, units)) for name in (method, other)]
     both = [
         (one, two)
         for one, two in zip(runs.at(method, units), runs.at(other, units), strict=True)
@@ -105,15 +127,22 @@ def against(runs: Runs, method: str, other: str) -> AgainstTarget | None:
     ]
     return AgainstTarget(
         num_problems=len(once),
-        num_right=sum(mine),
-        num_target_right=sum(theirs),
-        p=mcnemar(
-            sum(a and not b for a, b in zip(mine, theirs, strict=True)),
-            sum(b and not a for a, b in zip(mine, theirs, strict=True)),
+        num_right=sum(one for one, _ in pairs),
+        num_target_right=sum(two for _, two in pairs),
+        p=mcnemar(pairs.count((True, False)), pairs.count((False, True))),
+        difference=paired_difference(
+            pairs.count((True, True)),
+            pairs.count((True, False)),
+            pairs.count((False, True)),
+            pairs.count((False, False)),
         ),
+        accuracy=shared[0].value if shared[0] else None,
+        target_accuracy=shared[1].value if shared[1] else None,
+        same_runs=len(units) == len(runs.of(method)) == len(runs.of(other)),
         decode_flops=_quotient(both, lambda result: result.flops.decode),
         total_flops=_quotient(both, lambda result: result.flops.total),
-        time=_time_ratio(both),
+        time=_time_ratio(both) if runs.timed_alone else without_interval(_time_ratio(both)),
+        timed_alone=runs.timed_alone,
     )
 
 
@@ -127,7 +156,7 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
     found = results(rows)
     repeats = {problem: len(group) for problem, group in by_problem(rows).items()}
     seconds = [row.elapsed_s for row in rows if row.result is not None]
-    passed, num_passed = _pass_at(rows, max(repeats.values()))
+    full = _fully_repeated(rows, max(repeats.values()))
     return MethodSummary(
         method=method,
         num_problems=len(repeats),
@@ -137,9 +166,9 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         num_wrong=sum(row.outcome == "wrong" for row in rows),
         unanswered=_unanswered(rows),
         accuracy=accuracy(rows),
-        pass_at=passed,
-        num_pass_at=num_passed,
-        majority=_majority(rows, max(repeats.values())),
+        pass_at=_pass_at(full, max(repeats.values())),
+        num_pass_at=len(full),
+        majority=_majority(full),
         acceptance=_share_of(
             sum(result.num_accepted for result in found),
             sum(result.num_drafted for result in found),
@@ -156,9 +185,7 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         ),
         median_s=median(seconds) if seconds else None,
         mean_s=mean(seconds),
-        target=None
-        if method == TARGET or TARGET not in runs.rows
-        else against(runs, method, TARGET),
+        target=_against_target(runs, method),
     )
 
 
@@ -181,20 +208,25 @@ def _unanswered(rows: Sequence[Row]) -> tuple[Unanswered, ...]:
     )
 
 
-def _pass_at(rows: Sequence[Row], k: int) -> tuple[float | None, int]:
-    """pass@k over the problems with k repeats, and how many those are; none for one repeat."""
-    groups = [group for group in by_problem(rows).values() if len(group) >= k]
-    if k < 2:
-        return None, 0
-    return mean(pass_at_k(len(g), sum(map(is_right, g)), k) for g in groups), len(groups)
+def _fully_repeated(rows: Sequence[Row], num_repeats: int) -> tuple[list[Row], ...]:
+    """The runs of each problem with all repeats; none where nothing was repeated."""
+    groups = by_problem(rows).values() if num_repeats > 1 else ()
+    return tuple(group for group in groups if len(group) == num_repeats)
 
 
-def _majority(rows: Sequence[Row], k: int) -> float | None:
-    if k < 2:
-        return None
+def _pass_at(groups: Sequence[Sequence[Row]], num_repeats: int) -> tuple[PassAt, ...]:
+    """pass@k for a handful of k, up to all the repeats, where it is "any of them right"."""
+    found = []
+    for k in sorted({1, 2, 4, num_repeats} if groups else ()):
+        if k <= num_repeats:
+            value = mean(pass_at_k(num_repeats, sum(map(is_right, group)), k) for group in groups)
+            found.append(PassAt(k, value or 0.0))
+    return tuple(found)
+
+
+def _majority(groups: Sequence[Sequence[Row]]) -> float | None:
     return mean(
-        float(majority_outcome(group, _same_by_outcome(group)) == "right")
-        for group in by_problem(rows).values()
+        float(majority_outcome(group, _same_by_outcome(group)) == "right") for group in groups
     )
 
 

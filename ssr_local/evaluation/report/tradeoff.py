@@ -10,12 +10,15 @@ from msgspec import Struct
 
 from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.report.arrangement import Runs, by_problem, first_of_each, is_right
-from ssr_local.evaluation.report.shares import Share, accuracy, clustered, mean
+from ssr_local.evaluation.report.shares import Share, accuracy, clustered, mean, without_interval
 from ssr_local.evaluation.report.summary import results
 from ssr_local.evaluation.statistics import Ratio, mcnemar, spearman
 
 Cost = Literal["seconds", "decode_flops", "total_flops"]
 COSTS: tuple[Cost, ...] = ("seconds", "decode_flops", "total_flops")
+
+FEWEST_RANKED = 5
+"""A rank correlation of fewer says next to nothing: of four, one order in 24 gives a 1."""
 
 _GIGA = 1e9
 
@@ -23,10 +26,11 @@ _GIGA = 1e9
 class Point(Struct, frozen=True, kw_only=True):
     """One method on the problems all compared ones have tried.
 
-    ``seconds`` is the mean of a problem with its interval over problems, FLOPs are means of
-    a problem too. ``p_best`` is the exact McNemar p against the most accurate method, None
-    for that one. ``fronts`` names the costs at which no other method is both as accurate
-    and as cheap, and better in one of the two.
+    ``seconds`` is the mean of a problem with its interval over problems, which is missing (both
+    ends at the mean) where several were solved at once; FLOPs are means of a problem too.
+    ``p_best`` is the exact McNemar p against the most accurate method, None for that one.
+    ``fronts`` names the costs at which no other method is both as accurate and as cheap, and
+    better in one of the two.
     """
 
     method: str
@@ -48,7 +52,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     """What one method's FLOPs were to the clock, over all its runs.
 
     ``gflops_per_s`` counts prefill too. The correlations (Spearman) are between a run's
-    FLOPs and its seconds, run by run.
+    FLOPs and its seconds, run by run; none where runs of one batch share its time.
     """
 
     method: str
@@ -62,7 +66,7 @@ class Rates(Struct, frozen=True, kw_only=True):
 class Tradeoff(Struct, frozen=True, kw_only=True):
     """The compared methods: ``num_problems`` that all of them tried, ``num_timed`` without
     a failed run. ``left_out`` did fewer than half as many as the fullest. The correlations
-    are between the methods' mean FLOPs and their mean seconds.
+    are between the methods' mean FLOPs and their mean seconds, from five methods on.
     """
 
     num_problems: int
@@ -87,7 +91,8 @@ def trade(runs: Runs) -> Tradeoff:
         if all(found[place].result is not None for found in rows.values())
     ]
     points = [
-        _point(name, found, [found[place] for place in timed]) for name, found in rows.items()
+        _point(name, found, [found[place] for place in timed], runs.timed_alone)
+        for name, found in rows.items()
     ]
     known = [point for point in points if point is not None]
     best = min(known, key=_by_accuracy, default=None)
@@ -123,20 +128,23 @@ def _by_accuracy(point: Point) -> tuple[float, float]:
     return (-point.accuracy.value, point.cost("seconds") or math.inf)
 
 
-def _point(method: str, rows: Sequence[Row], timed: Sequence[Row]) -> Point | None:
+def _point(
+    method: str, rows: Sequence[Row], timed: Sequence[Row], timed_alone: bool
+) -> Point | None:
     right = accuracy(rows)
     if right is None:
         return None
     found = results(timed)
+    seconds = clustered(
+        {
+            problem: [(mean(row.elapsed_s for row in group) or 0.0, 1.0)]
+            for problem, group in by_problem(timed).items()
+        }
+    )
     return Point(
         method=method,
         accuracy=right,
-        seconds=clustered(
-            {
-                problem: [(mean(row.elapsed_s for row in group) or 0.0, 1.0)]
-                for problem, group in by_problem(timed).items()
-            }
-        ),
+        seconds=seconds if timed_alone else without_interval(seconds),
         decode_flops=mean(result.flops.decode for result in found),
         total_flops=mean(result.flops.total for result in found),
     )
@@ -181,13 +189,14 @@ def _rates(runs: Runs, method: str) -> Rates:
         if row.result is not None
     ]
     seconds = math.fsum(second for second, _, _ in timed)
+    ranked = timed if runs.timed_alone else []
     return Rates(
         method=method,
         num_runs=len(timed),
         decode_gflops_per_s=_rate(math.fsum(decode for _, decode, _ in timed), seconds),
         gflops_per_s=_rate(math.fsum(total for _, _, total in timed), seconds),
-        decode_correlation=_spearman([(decode, second) for second, decode, _ in timed]),
-        total_correlation=_spearman([(total, second) for second, _, total in timed]),
+        decode_correlation=_spearman([(decode, second) for second, decode, _ in ranked]),
+        total_correlation=_spearman([(total, second) for second, _, total in ranked]),
     )
 
 
@@ -196,7 +205,6 @@ def _rate(flops: float, seconds: float) -> float | None:
 
 
 def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """The rank correlation; of fewer than three it would say nothing."""
-    if len(pairs) < 3:
+    if len(pairs) < FEWEST_RANKED:
         return None
     return spearman([one for one, _ in pairs], [two for _, two in pairs])

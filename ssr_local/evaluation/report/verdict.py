@@ -1,28 +1,24 @@
-"""The report's last section: what the figures come to, in plain words, by fixed rules. Pure.
+"""The report's first paragraph: what the figures come to, in plain words, by fixed rules. Pure.
 
-A difference in accuracy counts as shown when the exact McNemar p is below 0.05, one in time
-when the ratio's 95 % interval excludes 1. Nothing else is called a difference.
+A difference in accuracy counts as shown when the exact McNemar p is below 0.05, and as likely
+when it is below 0.2; one in time counts when the ratio's 95 % interval excludes 1. Whether less
+accuracy is let pass is ``may_be_as_good``'s to say, here as in the advice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
+from ssr_local.evaluation.report.advice import ALPHA, CLOSE, FEWEST_TIMED, advise, may_be_as_good
 from ssr_local.evaluation.report.arrangement import TARGET, is_plain_ssr
 from ssr_local.evaluation.report.summary import AgainstTarget, MethodSummary
 from ssr_local.evaluation.report.tables import decimal, p_text, times
-from ssr_local.evaluation.report.tradeoff import Point, Tradeoff
+from ssr_local.evaluation.report.tradeoff import Tradeoff
 from ssr_local.evaluation.statistics import Ratio
 
-ALPHA = 0.05
-CLOSE = 0.2
-"""A method is not advised for its speed when its p against the most accurate one is below
-this: a difference that likely is there is no matter of taste, shown or not."""
-FEWEST_TIMED = 5
-"""Under so many problems an interval drawn from them means nothing."""
 FEWEST_SHOWN = 6
 """So many differing problems, all to one side, make the exact p fall below 0.05."""
 
@@ -32,9 +28,9 @@ Worth = Literal[
     "buys accuracy with time",
     "pays in time",
     "buys time with accuracy",
-    "costs time",
     "costs accuracy",
-    "nothing shown",
+    "not shown to pay",
+    "solved nothing",
 ]
 """What a method comes to beside the target alone."""
 
@@ -42,22 +38,19 @@ _WORTH: dict[tuple[str, str], Worth] = {
     ("more", "faster"): "pays twice",
     ("more", "open"): "pays in accuracy",
     ("more", "slower"): "buys accuracy with time",
-    ("open", "faster"): "pays in time",
-    ("open", "open"): "nothing shown",
-    ("open", "slower"): "costs time",
+    ("let pass", "faster"): "pays in time",
     ("less", "faster"): "buys time with accuracy",
     ("less", "open"): "costs accuracy",
     ("less", "slower"): "costs accuracy",
 }
+"""Every other pair is not shown to pay."""
 _SENTENCES: dict[Worth, str] = {
     "pays twice": "It pays here: more right answers in less time.",
     "pays in accuracy": "It pays here: more right answers, and no difference in time was shown.",
     "buys accuracy with time": "It pays here where right answers are worth that much more time.",
-    "pays in time": "It pays here in time, as far as so few problems can tell of accuracy.",
     "buys time with accuracy": "It pays here only where time is worth more than right answers.",
-    "costs time": "So it does not pay here: it takes longer, and no gain was shown for it.",
     "costs accuracy": "So it does not pay here: it loses right answers and gains no time.",
-    "nothing shown": "Whether it pays here stays open: neither difference was shown.",
+    "solved nothing": "It solved nothing here, so there is nothing its time could pay for.",
 }
 
 
@@ -85,42 +78,42 @@ def in_plain_words(
     tradeoff: Tradeoff,
 ) -> Plain:
     """The paragraph on one task at one concurrency."""
-    findings = tuple(
-        _finding(summary.method, summary.target, summary.num_repeats)
+    compared = {
+        summary.method: summary.target
         for summary in summaries
         if is_plain_ssr(summary.method) and summary.target is not None
-    )
-    use = recommended(tradeoff)
+    }
+    repeats = {summary.method: summary.num_repeats for summary in summaries}
+    findings = tuple(_finding(name, found, repeats[name]) for name, found in compared.items())
+    advice = advise(tradeoff)
     sentences = [
         _scope(task, concurrency, summaries),
         *(finding.text for finding in findings),
         *_without(summaries, findings),
         *_flops_over_methods(tradeoff),
-        _advice(tradeoff, use),
-        *_limits(summaries, tradeoff),
+        advice.text,
+        *_smallest_shown(compared, tradeoff),
+        *_limits(summaries, tradeoff, concurrency),
     ]
-    return Plain(findings=findings, use=use.method if use else None, text=" ".join(sentences))
-
-
-def recommended(tradeoff: Tradeoff) -> Point | None:
-    """The fastest method whose accuracy is likely no worse than the best one's."""
-    timed = [
-        (seconds, place, point)
-        for place, point in enumerate(tradeoff.points)
-        if (seconds := point.cost("seconds")) is not None
-        and (point.p_best is None or point.p_best >= CLOSE)
-    ]
-    if len(tradeoff.points) < 2 or tradeoff.num_timed < FEWEST_TIMED or not timed:
-        return None
-    return min(timed)[2]
+    return Plain(findings=findings, use=advice.use, text=" ".join(sentences))
 
 
 def worth(beside: AgainstTarget) -> Worth | None:
-    """What the two differences come to; None with too few problems for an interval."""
+    """What the two differences come to; None where time has no interval to judge by."""
     if beside.time is None or beside.time.num < FEWEST_TIMED or beside.p is None:
         return None
-    accuracy = "open" if beside.p >= ALPHA else "more" if beside.gain > 0 else "less"
-    return _WORTH[accuracy, _speed(beside.time)]
+    if not beside.timed_alone:
+        return None
+    if beside.num_right == 0:
+        return "solved nothing"
+    return _WORTH.get((_accuracy_class(beside, beside.p), _speed(beside.time)), "not shown to pay")
+
+
+def _accuracy_class(beside: AgainstTarget, p: float) -> str:
+    if p < ALPHA:
+        return "more" if beside.gain > 0 else "less"
+    loss = -beside.gain / beside.num_problems
+    return "let pass" if may_be_as_good(loss, p, beside.num_problems) else "doubtful"
 
 
 def _speed(time: Ratio) -> str:
@@ -148,33 +141,59 @@ def _finding(method: str, beside: AgainstTarget, num_repeats: int) -> Finding:
         _time(beside, found),
         *_flops(beside, found),
     )
-    return Finding(method=method, worth=found or "nothing shown", text=" ".join(sentences))
+    return Finding(method=method, worth=found or "not shown to pay", text=" ".join(sentences))
 
 
 def _accuracy(method: str, beside: AgainstTarget, num_repeats: int) -> str:
-    num = beside.num_problems
-    points = decimal(100 * beside.gain / num)
     counts = (
-        f"{method} solved {beside.num_right} of {num}, the target alone {beside.num_target_right}"
+        f"{method} solved {beside.num_right} of {beside.num_problems},"
+        f" the target alone {beside.num_target_right}"
     )
-    once = ", first repeat of each" if num_repeats > 1 else ""
-    p = f"(exact McNemar p {p_text(beside.p)}{once})"
-    if beside.p is None or beside.p >= ALPHA:
-        return f"{counts}: no difference in accuracy could be shown {p}."
-    more = "more" if beside.gain > 0 else "fewer"
-    return f"{counts}: {points.lstrip('-')} points {more}, and that is shown {p}."
+    points = decimal(abs(100 * beside.gain / beside.num_problems))
+    amount = f"{points} points {'more' if beside.gain > 0 else 'fewer'}"
+    basis = [f"exact McNemar p {p_text(beside.p)}"]
+    if beside.difference is not None:
+        low, high = (decimal(100 * end) for end in (beside.difference.low, beside.difference.high))
+        basis.append(f"95 % interval of the difference {low} to {high} points")
+    if num_repeats > 1:
+        basis.append("first repeat of each")
+    said = f"({', '.join(basis)})."
+    if beside.p is None or beside.p >= CLOSE:
+        return f"{counts}: no difference in accuracy could be shown {said}"
+    if beside.p >= ALPHA:
+        return f"{counts}: {amount}, a difference that is likely, but not shown {said}"
+    return f"{counts}: {amount}, and that is shown {said}"
 
 
 def _time(beside: AgainstTarget, found: Worth | None) -> str:
     if beside.time is None:
         return "Time could not be compared."
+    took = f"It took {times(beside.time.value)} the target's time"
+    if found is None and not beside.timed_alone:
+        return (
+            f"{took}; problems of one batch share its time, so that has no interval, and whether it"
+            " pays is not said."
+        )
     if found is None:
         return (
-            f"It took {times(beside.time.value)} the target's time, on {beside.time.num} problems"
-            " that both finished: too few to say whether it pays."
+            f"{took}, on {beside.time.num} problems that both finished: too few to say whether it"
+            " pays."
         )
     interval = f"95 % interval {decimal(beside.time.low)} to {decimal(beside.time.high)}"
-    return f"It took {times(beside.time.value)} the target's time ({interval}). {_SENTENCES[found]}"
+    return f"{took} ({interval}). {_comes_to(beside, beside.time, found)}"
+
+
+def _comes_to(beside: AgainstTarget, time: Ratio, found: Worth) -> str:
+    if found in _SENTENCES or beside.difference is None:
+        return _SENTENCES.get(found, "It is not shown to pay here.")
+    low, high = 100 * beside.difference.low, 100 * beside.difference.high
+    if found == "pays in time":
+        lost = f", though up to {decimal(-low)} points lost cannot be ruled out" if low < 0 else ""
+        return f"It pays here in time: a loss of accuracy for it is not likely{lost}."
+    return (
+        f"It is not shown to pay here: {times(time.value)} the time for a gain between"
+        f" {decimal(low)} and {decimal(high)} points."
+    )
 
 
 def _flops(beside: AgainstTarget, found: Worth | None) -> Iterable[str]:
@@ -192,8 +211,9 @@ def _flops(beside: AgainstTarget, found: Worth | None) -> Iterable[str]:
 
 
 def _agreement(flops: float, time: Ratio) -> str:
+    """A wide interval holds much, so that it holds this is no agreement yet."""
     if time.low <= flops <= time.high:
-        return "agrees"
+        return "cannot be told from it"
     if (flops < 1 and time.high < 1) or (flops > 1 and time.low > 1):
         amount = "less" if time.value < flops else "more"
         return f"agrees in direction but says {amount}"
@@ -219,44 +239,27 @@ def _flops_over_methods(tradeoff: Tradeoff) -> Iterable[str]:
         )
 
 
-def _advice(tradeoff: Tradeoff, use: Point | None) -> str:
-    best = next((point for point in tradeoff.points if point.method == tradeoff.best), None)
-    if use is None or best is None:
-        return (
-            "Which method to use cannot be said: that takes at least two methods and"
-            f" {FEWEST_TIMED} problems that all of them finished."
-        )
-    rivals = [point for point in tradeoff.points if point.p_best is not None]
-    if use is best and all((point.p_best or 0.0) < ALPHA for point in rivals):
-        return f"Use {use.method} here: every other method was shown to be less accurate."
-    what = (
-        f"Use {use.method} here: at {decimal(use.cost('seconds'))} s a problem it is the fastest of"
-        " the methods that may well be as accurate as the best"
-    )
-    if use is best:
-        return f"{what}, and the best itself ({_percent(best)} right)."
-    lower = 100 * (best.accuracy.value - use.accuracy.value)
-    return (
-        f"{what}, {best.method} ({_percent(best)} right against {_percent(use)}: on"
-        f" {tradeoff.num_problems} problems {decimal(lower)} points could not be told from chance,"
-        f" p {p_text(use.p_best)})."
-    )
-
-
-def _percent(point: Point) -> str:
-    return f"{decimal(100 * point.accuracy.value)} %"
-
-
-def _limits(summaries: Sequence[MethodSummary], tradeoff: Tradeoff) -> Iterable[str]:
-    num = tradeoff.num_problems
+def _smallest_shown(compared: Mapping[str, AgainstTarget], tradeoff: Tradeoff) -> Iterable[str]:
+    """What so few problems leave unseen, of the SSR method with the fewest."""
+    counts = {name: beside.num_problems for name, beside in compared.items()}
+    fewest = min(counts, key=counts.__getitem__, default=None)
+    num = counts[fewest] if fewest else tradeoff.num_problems
+    on = f"On {num} problems, those of {fewest} and the target," if fewest else f"On {num} problems"
     if 0 < num < FEWEST_SHOWN:
-        yield f"On {num} problems no difference in accuracy can be shown, however large it is."
+        yield f"{on} no difference in accuracy can be shown, however large it is."
     elif num and 100 * FEWEST_SHOWN / num >= 2:
         yield (
-            f"On {num} problems a difference in accuracy shows only when at least {FEWEST_SHOWN}"
-            f" of them ({decimal(100 * FEWEST_SHOWN / num)} %) fall to one side and none to the"
+            f"{on} a difference in accuracy shows only when at least {FEWEST_SHOWN} of them"
+            f" ({decimal(100 * FEWEST_SHOWN / num)} %) fall to one side, more if some fall to the"
             " other; smaller ones stay unseen."
         )
+
+
+def _limits(
+    summaries: Sequence[MethodSummary], tradeoff: Tradeoff, concurrency: int
+) -> Iterable[str]:
+    if concurrency > 1 and tradeoff.points:
+        yield "Times have no intervals here, so a small difference between them may be chance."
     if len(summaries) > 2:
         yield "The p-values are not corrected for the number of methods compared."
     if tradeoff.left_out:

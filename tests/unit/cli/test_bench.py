@@ -189,6 +189,12 @@ def test_a_calibration_is_put_in_force(program: Program) -> None:
     assert b"In force: " in program.run("bench", "calibrate", *arguments).stderr
     kept = program.folder / "data" / "calibrations" / "default.toml"
     assert written in kept.read_text()
+    (program.folder / "config").mkdir()
+    (program.folder / "config" / "models.toml").write_text(
+        '[pairs.default]\ndraft = "qwen2.5-coder-0.5b"\ntarget = "qwen2.5-coder-1.5b"\n'
+        "calibrations.likelihood.knots = [[-1.0, 0.0], [0.0, 9.0]]\n"
+    )
+    assert b"your own models.toml" in program.run("bench", "calibrate", *arguments).stderr
     refused = program.run("bench", "calibrate", *arguments, "--draft", "smollm2-135m")
     assert refused.returncode == 2
     assert b"belongs to a pair" in refused.stderr

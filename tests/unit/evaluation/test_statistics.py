@@ -17,7 +17,9 @@ from ssr_local.evaluation.statistics import (
     log_losses,
     mcnemar,
     pass_at_k,
+    posterior,
     proportion,
+    share_behind,
     spearman,
     wilson,
 )
@@ -160,6 +162,32 @@ def test_log_losses() -> None:
     assert found[:3] == pytest.approx([math.log(2), math.log(4), math.log(4 / 3)])
     assert math.isnan(found[3])
     assert all(map(math.isfinite, log_losses([0.0, 1.0], [True, False])))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_the_loss_of_noisy_labels_is_least_at_the_true_share(share: float) -> None:
+    # In expectation over labels that are wrong a quarter of the time.
+    def loss(chance: float) -> float:
+        on_true, on_false = log_losses([chance, chance], [0.75, 0.25])
+        seen = 0.75 * share + 0.25 * (1 - share)
+        return seen * on_true + (1 - seen) * on_false
+
+    assert loss(share) < min(loss(share - 0.05), loss(share + 0.05))
+
+
+def test_the_share_behind_noisy_labels() -> None:
+    evidence = [0.75] * 6 + [0.25] * 4  # 0.6 = 0.75 s + 0.25 (1 - s)
+    assert share_behind(evidence, 0.5) == pytest.approx(0.7, abs=1e-3)
+    assert share_behind([0.5] * 4, 0.3) == pytest.approx(0.3)
+    assert share_behind([1.0, 1.0, 0.0], 0.5) == pytest.approx(2 / 3)
+    assert share_behind([], 0.5) is None
+
+
+def test_posterior_is_bayes_rule() -> None:
+    assert posterior(0.5, 0.8) == pytest.approx(0.8)
+    assert posterior(0.9, 0.2) == pytest.approx(0.18 / 0.26)
+    assert posterior(0.0, 0.7) == 0.0
+    assert posterior(1.0, 0.0) == 1.0
 
 
 # Chen et al. 2021: 1 - C(n - c, k) / C(n, k).

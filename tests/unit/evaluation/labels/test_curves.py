@@ -144,6 +144,17 @@ def test_no_interval_unless_both_classes_come_from_two_problems(
     assert auc_interval([1.0] * len(labels), labels, list(groups)) is None
 
 
+@pytest.mark.parametrize("high", [True, False])
+@pytest.mark.parametrize(("num", "bound"), [(2, 0.34), (5, 0.57), (20, 0.84)])
+def test_perfect_order_of_few_is_no_certainty(num: int, bound: float, high: bool) -> None:
+    labels = [high] * num + [not high] * 40
+    values = [1.0] * num + [0.0] * 40
+    found = auc_interval(values, labels, list(range(num + 40)))
+    assert found is not None
+    low, top = (found.low, found.high) if high else (1 - found.high, 1 - found.low)
+    assert (low, top) == (pytest.approx(bound, abs=0.01), 1.0)
+
+
 def test_constant_values_tell_nothing() -> None:
     labels, groups = [True, False] * 4, [place // 2 for place in range(8)]
     assert auc([1.0] * 8, labels) == 0.5
@@ -207,7 +218,7 @@ def test_a_fitted_curve_never_falls_and_stays_off_0_and_1(
     kind: Curve, pairs: list[tuple[int, bool]], most: int
 ) -> None:
     values, labels = split(pairs)
-    knots = fit_curve(kind, values, labels, most)
+    knots = fit_curve(kind, values, labels, most=most)
     raws, chances = zip(*knots, strict=True)
     assert len(knots) <= most
     assert all(a < b for a, b in itertools.pairwise(raws))
@@ -223,6 +234,27 @@ def test_isotonic_is_the_pooled_means() -> None:
     assert [interpolate(knots, raw) for raw in (1, 2, 3, 4, 5)] == pytest.approx(
         [edge, 0.5, 0.5, 1 - edge, 1 - edge]
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_that_is_known_of_does_not_flatten_the_curve(kind: Curve) -> None:
+    # Labels that are wrong three times in ten, and say so.
+    rng = random.Random(6)
+    values = [rng.gauss(0, 1) for _ in range(6000)]
+    truth = [rng.random() < 1 / (1 + math.exp(-1.5 * value)) for value in values]
+    labels = [label if rng.random() < 0.7 else not label for label in truth]
+    noisy = fit_curve(kind, values, [0.7 if label else 0.3 for label in labels], base=0.5)
+    blind = fit_curve(kind, values, labels)
+    for raw in (-1.2, 0.0, 1.2):
+        expected = 1 / (1 + math.exp(-1.5 * raw))
+        assert interpolate(noisy, raw) == pytest.approx(expected, abs=0.1)
+        assert interpolate(blind, raw) == pytest.approx(0.3 + 0.4 * expected, abs=0.08)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evidence_that_tells_nothing_leaves_the_base(kind: Curve) -> None:
+    knots = fit_curve(kind, [float(place) for place in range(20)], [0.5] * 20, base=0.9)
+    assert [chance for _, chance in knots] == pytest.approx([0.9] * len(knots), abs=1e-3)
 
 
 def test_isotonic_pools_by_how_many_there_are() -> None:
@@ -271,6 +303,6 @@ def test_knots_follow_the_curve_closely() -> None:
     rng = random.Random(1)
     values = sorted(rng.gauss(0, 1) for _ in range(500))
     labels = [rng.random() < 1 / (1 + math.exp(-3 * value)) for value in values]
-    few, all_of_them = (fit_curve("logistic", values, labels, most) for most in (12, 500))
+    few, all_of_them = (fit_curve("logistic", values, labels, most=most) for most in (12, 500))
     misses = [abs(interpolate(few, raw) - interpolate(all_of_them, raw)) for raw in values]
     assert max(misses) < 0.02

@@ -5,8 +5,9 @@ import math
 import pytest
 from msgspec.structs import replace
 
+from ssr_local.evaluation.labels.judging import JudgedStep, judged
 from ssr_local.evaluation.labels.learning import curve_for, folds_of, held_out, learn, mean_loss
-from ssr_local.evaluation.labels.verifiers import JudgedStep, judged, wordings_of
+from ssr_local.evaluation.labels.readings import wordings_of
 from ssr_local.verification import VERIFIERS
 from tests.unit.evaluation.labels.made_walks import FIRST, SECOND, planted, yes
 
@@ -29,7 +30,9 @@ def test_a_problem_is_in_one_fold() -> None:
 def test_no_label_of_a_fold_moves_its_own_chances(signals: dict[str, float]) -> None:
     steps, parts = drawn(signals)
     turned = [
-        replace(one, good=not one.good) if part == 0 else one
+        replace(one, good=not one.good, chance=1 - one.chance, evidence=1 - one.evidence)
+        if part == 0
+        else one
         for one, part in zip(steps, parts, strict=True)
     ]
     (plain, base), (other, other_base) = (

@@ -57,6 +57,7 @@ REWRITE = Step(
     draft_score=3.0,
 )
 ALONE = Step(text="t" * 60, author="target", num_tokens=15)
+DRAFT_ALONE = Step(text="s" * 50, author="draft", num_tokens=12)
 
 
 def path(
@@ -260,7 +261,11 @@ def _run(chance: random.Random, method: str, problem: str, *, ease: float, **oth
         right = chance.random() < _SKILL[method] + 0.4 - 0.8 * ease
         length = chance.randint(2, 9)
         steps = [
-            (ACCEPTED if chance.random() < 0.6 else REWRITE) if drafts else ALONE
+            (ACCEPTED if chance.random() < 0.6 else REWRITE)
+            if drafts
+            else DRAFT_ALONE
+            if method == "draft"
+            else ALONE
             for _ in range(length)
         ]
         cut = chance.random() < 0.05

@@ -21,15 +21,51 @@ def test_methods_stand_side_by_side_with_their_differences() -> None:
     first = outcomes("target", "+-+-", seconds=10.0) + outcomes("draft", "+---", seconds=2.0)
     second = outcomes("target", "+++-", seconds=5.0) + outcomes("ssr-m3", "++++")
     text = _text(first, second)
-    (line,) = [line for line in text.splitlines() if line.startswith("| target")]
+    line, _ = (line for line in text.splitlines() if line.startswith("| target"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[:3] == ["target", "4", "4"]
     assert cells[3].startswith("50 % [")
     assert cells[4].startswith("75 % [")
     assert cells[5:9] == ["+25", "10.0", "5.00", "0.50"]
     assert "| draft" not in text
+    assert r"Methods on one side: only in one draft; only in a\|b ssr-m3." in text
+    assert "Tasks on one side" not in text
     assert r"a\|b" in text
     assert "Before you compare" not in text
+
+
+METHODS = ("target", "draft", "specreason", "parallel-3", "ssr-m3")
+
+
+def _methods(seconds: float) -> list[Row]:
+    return [
+        row(
+            method,
+            f"p{n}",
+            found=result(target_tokens=100 * (place + 1), prefill=100),
+            seconds=10.0 + seconds * place + n,
+        )
+        for place, method in enumerate(METHODS)
+        for n in range(12)
+    ]
+
+
+def test_flops_and_time_stand_beside_the_target_for_both() -> None:
+    text = _text(_methods(5.0), _methods(-2.0))
+    table = text[text.index("| Method | Decode FLOPs one") :]
+    (line,) = [line for line in table.splitlines() if line.startswith("| ssr-m3")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:5] == ["5.00", "5.00", "3.00", "3.00"]
+    assert cells[5].startswith("2.29 [")
+    assert cells[6].startswith("0.48 [")
+    assert "- one: none" not in text
+    assert "- one: 1.00 for decode FLOPs, 1.00 for total FLOPs, over 5 methods" in text
+    assert "- a\\|b: -1.00 for decode FLOPs" in text
+
+
+def test_tasks_on_one_side_are_named() -> None:
+    text = _text([row(), row(task="logic")], [row(), row(concurrency=4)])
+    assert r"Tasks on one side: only in one logic; only in a\|b gsm8k, 4 problems at once." in text
 
 
 MOVED = Models(PAIR.draft, model("large-target", sha256="ef" * 32))

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.report.arrangement import arrange
 from ssr_local.evaluation.report.depth import MAX_POSITION, Depth, bounds, depth
-from tests.unit.evaluation.report.made_rows import ACCEPTED, ALONE, REWRITE, path, result, row
+from tests.unit.evaluation.report.made_rows import (
+    ACCEPTED,
+    ALONE,
+    DRAFT_ALONE,
+    REWRITE,
+    path,
+    result,
+    row,
+)
 
 
 def _depth(rows: list[Row]) -> Depth:
@@ -54,7 +62,7 @@ def test_bins_say_how_many_paths_are_right_and_how_many_drafts_accepted() -> Non
     assert [(b.label, b.num_paths) for b in figures.verified] == [("2", 2), ("4", 1)]
     assert [b.right.value for b in figures.verified if b.right] == [0.5, 0.0]
     assert [b.acceptance.value for b in figures.verified if b.acceptance] == [0.75, 1.0]
-    assert [(b.label, b.num_paths, b.acceptance) for b in figures.single] == [("3", 1, None)]
+    assert [(b.label, b.num_paths, b.acceptance) for b in figures.target_alone] == [("3", 1, None)]
 
 
 def test_stopped_and_empty_paths_are_left_out() -> None:
@@ -63,7 +71,45 @@ def test_stopped_and_empty_paths_are_left_out() -> None:
     )
     figures = _depth([row("ssr-m3", "p1", found=found, paths=["missing", "missing", "right"])])
     assert [b.num_paths for b in figures.verified] == [1]
-    assert figures.single == ()
+    assert figures.target_alone == figures.draft_alone == ()
+
+
+def test_target_and_draft_paths_stand_apart() -> None:
+    rows = [
+        row("target", "p1", "right", found=result([path([ALONE] * 3)])),
+        row("draft", "p1", "wrong", found=result([path([DRAFT_ALONE] * 3)])),
+        row("draft", "p2", "wrong", found=result([path([DRAFT_ALONE] * 5)])),
+    ]
+    figures = _depth(rows)
+    assert [(b.label, b.right.value) for b in figures.target_alone if b.right] == [("3", 1.0)]
+    assert [(b.label, b.right.value) for b in figures.draft_alone if b.right] == [
+        ("3", 0.0),
+        ("5", 0.0),
+    ]
+    assert figures.single == figures.target_alone
+    assert _depth(rows[1:]).single == figures.draft_alone
+
+
+def test_a_drafted_path_cut_off_before_a_verdict_is_nobodys_own() -> None:
+    found = result([path([ACCEPTED]), path([DRAFT_ALONE], index=1, end="token_budget")])
+    figures = _depth([row("ssr-m2", "p1", found=found, paths=["right", "missing"])])
+    assert [b.num_paths for b in figures.verified] == [1]
+    assert figures.draft_alone == ()
+
+
+def test_early_exits_count_for_acceptance_and_not_for_right_paths() -> None:
+    found = result([path([ACCEPTED, REWRITE])])
+    rows = [
+        row("ssr-m3", "p1", "wrong", found=found),
+        row("ssr-m3-fast1", "p1", "right", found=result([path([ACCEPTED, ACCEPTED])])),
+        row("ssr-m3-fast2+tau=5", "p1", "right", found=found),
+    ]
+    (only,) = _depth(rows).verified
+    assert (only.num_paths, only.num_to_the_end) == (3, 1)
+    assert only.right is not None
+    assert only.right.value == 0.0
+    assert only.acceptance is not None
+    assert only.acceptance.value == pytest.approx(4 / 6)
 
 
 def test_acceptance_by_position_merges_what_is_far_behind() -> None:
@@ -89,5 +135,5 @@ def test_lengths_of_accepted_rewritten_and_rejected_steps() -> None:
 
 def test_failed_rows_have_no_depth() -> None:
     assert _depth([row("ssr-m3", "p1", "failed")]) == Depth(
-        verified=(), single=(), positions=(), lengths=()
+        verified=(), target_alone=(), draft_alone=(), positions=(), lengths=()
     )

@@ -7,7 +7,7 @@ import pytest
 from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.report.arrangement import arrange
 from ssr_local.evaluation.report.failures import Signature, failures
-from ssr_local.records import RunResult
+from ssr_local.records import RunResult, Step
 from tests.unit.evaluation.report.made_rows import ACCEPTED, ALONE, REWRITE, path, result, row
 
 
@@ -73,15 +73,36 @@ def test_bad_step_accepted(found: RunResult, outcome: str, counts: tuple[int, in
 
 
 @pytest.mark.parametrize(
-    ("steps", "counts"),
+    ("paths", "won", "outcome", "counts"),
     [
-        ([REWRITE, REWRITE, ACCEPTED], (1, 1)),
-        ([REWRITE, ACCEPTED], (0, 1)),
-        ([ALONE, ALONE], (0, 0)),
+        ([[ACCEPTED, REWRITE], [REWRITE], [ACCEPTED]], [0, 1, 2], "wrong", (2, 3)),
+        ([[REWRITE], [ACCEPTED]], [0], "wrong", (0, 1)),  # the accepted one lost
+        ([[ALONE]], [0], "wrong", (0, 0)),
+        ([[ACCEPTED]], [0], "right", (0, 0)),
     ],
 )
-def test_target_rewrote_more_than_half(steps: list[object], counts: tuple[int, int]) -> None:
-    rows = [row("ssr-m3", "p1", found=result([path(steps)]))]  # type: ignore[arg-type]
+def test_accepted_step_in_a_wrong_winner_counts_paths(
+    paths: list[list[Step]], won: list[int], outcome: str, counts: tuple[int, int]
+) -> None:
+    found = result([path(steps, index=n) for n, steps in enumerate(paths)], won=won, answer="8")
+    rows = [row("ssr-m3", "p1", outcome, found=found)]  # type: ignore[arg-type]
+    assert _counts(rows, "accepted step in a wrong winner") == counts
+
+
+@pytest.mark.parametrize(
+    ("paths", "counts"),
+    [
+        ([[REWRITE, REWRITE, ACCEPTED]], (1, 1)),
+        ([[REWRITE, ACCEPTED]], (0, 1)),
+        ([[ALONE, ALONE]], (0, 0)),
+        ([[REWRITE], [REWRITE], [ACCEPTED]], (2, 3)),
+    ],
+)
+def test_target_rewrote_more_than_half_counts_paths(
+    paths: list[list[Step]], counts: tuple[int, int]
+) -> None:
+    found = result([path(steps, index=n) for n, steps in enumerate(paths)])
+    rows = [row("ssr-m3", "p1", found=found)]
     assert _counts(rows, "target rewrote more than half of a path") == counts
 
 

@@ -46,6 +46,13 @@ def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_scores_are_plotted_where_there_are_any() -> None:
+    fitted, few = build_report([], small_walks()), build_report([], small_walks()[:3])
+    in_force = build_report([], small_walks()[:3], calibrations={})
+    kinds = [[one.kind for one in pictures(report)] for report in (fitted, few, in_force)]
+    assert kinds == [["roc", "calibration"], ["roc"], ["roc", "calibration"]]
+
+
 def test_file_names_are_safe_and_different() -> None:
     tasks = ("../../etc/passwd", "etc passwd", "問題", "gsm8k")
     rows = [one for task in tasks for one in outcomes("target", "++", task=task)]

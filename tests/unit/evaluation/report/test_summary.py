@@ -6,7 +6,7 @@ import pytest
 
 from ssr_local.evaluation.records import Row
 from ssr_local.evaluation.report.arrangement import arrange
-from ssr_local.evaluation.report.summary import MethodSummary, Unanswered, summarise
+from ssr_local.evaluation.report.summary import MethodSummary, PassAt, Unanswered, summarise
 from tests.unit.evaluation.report.made_rows import ACCEPTED, REWRITE, outcomes, path, result, row
 
 
@@ -41,13 +41,26 @@ def test_repeats_make_pass_at_1_a_mean_over_problems_with_problems_as_units() ->
     assert found.accuracy.value == pytest.approx((1 + 0 + 2 / 3 + 0) / 4)
     assert found.accuracy.num == 4
     assert (found.num_repeats, found.num_pass_at) == (3, 4)
-    assert found.pass_at == pytest.approx(0.5)
+    assert [(p.k, p.value) for p in found.pass_at] == [
+        (1, pytest.approx(5 / 12)),
+        (2, pytest.approx(0.5)),
+        (3, pytest.approx(0.5)),
+    ]
     assert found.majority == pytest.approx(0.5)
 
 
 def test_pass_at_k_leaves_out_problems_with_fewer_repeats() -> None:
-    found = _summaries(outcomes("target", "+-") + outcomes("target", " +", repeat=1))["target"]
-    assert (found.pass_at, found.num_pass_at) == (1.0, 1)
+    found = _summaries(outcomes("target", "--") + outcomes("target", " +", repeat=1))["target"]
+    assert found.pass_at == (PassAt(1, 0.5), PassAt(2, 1.0))
+    assert (found.num_pass_at, found.majority) == (1, 0.0)  # the earlier of two answers wins
+
+
+@pytest.mark.parametrize(
+    ("num_repeats", "ks"), [(2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (9, [1, 2, 4, 9])]
+)
+def test_pass_at_a_handful_of_k(num_repeats: int, ks: list[int]) -> None:
+    rows = [one for repeat in range(num_repeats) for one in outcomes("target", "+", repeat=repeat)]
+    assert [p.k for p in _summaries(rows)["target"].pass_at] == ks
 
 
 def test_a_majority_may_be_the_largest_of_small_groups() -> None:
@@ -65,7 +78,7 @@ def test_a_majority_may_be_the_largest_of_small_groups() -> None:
 
 def test_one_repeat_has_no_pass_at_k() -> None:
     found = _summaries(outcomes("target", "+-"))["target"]
-    assert (found.pass_at, found.num_pass_at, found.majority) == (None, 0, None)
+    assert (found.pass_at, found.num_pass_at, found.majority) == ((), 0, None)
 
 
 def test_pairs_are_the_problems_both_have() -> None:
@@ -77,6 +90,36 @@ def test_pairs_are_the_problems_both_have() -> None:
     assert beside.p == pytest.approx(1.0)  # 2 against 1
     assert beside.time is not None
     assert (beside.time.value, beside.time.num) == (2.5, 6)
+    assert beside.difference is not None
+    assert beside.difference.low < 1 / 6 < beside.difference.high
+    # Over all it has, ssr-m3 does better than over what the target has tried too.
+    assert (beside.accuracy, beside.target_accuracy) == (5 / 6, 4 / 6)
+    assert not beside.same_runs
+
+
+def test_the_same_runs_are_told_from_others() -> None:
+    same = _summaries(outcomes("target", "+-") + outcomes("draft", "+-"))["draft"].target
+    rows = outcomes("target", "+-") + outcomes("target", "++", repeat=1) + outcomes("draft", "+-")
+    fewer = _summaries(rows)["draft"].target
+    assert same is not None
+    assert same.same_runs
+    assert fewer is not None
+    assert not fewer.same_runs
+
+
+@pytest.mark.parametrize(("concurrency", "interval"), [(1, True), (4, False)])
+def test_times_of_one_batch_have_no_interval(concurrency: int, interval: bool) -> None:
+    rows = [
+        row(method, f"p{n}", seconds=seconds + n, concurrency=concurrency)
+        for method, seconds in (("target", 10.0), ("draft", 2.0))
+        for n in range(12)
+    ]
+    beside = _summaries(rows)["draft"].target
+    assert beside is not None
+    assert beside.time is not None
+    assert beside.timed_alone is interval
+    assert (beside.time.low < beside.time.value < beside.time.high) is interval
+    assert beside.time.value == pytest.approx((24 + 66) / (120 + 66))
 
 
 def test_mcnemar_looks_at_the_first_repeat_both_have() -> None:

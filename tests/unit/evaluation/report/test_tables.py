@@ -72,9 +72,9 @@ def test_p(p: float | None, shown: str) -> None:
 
 
 def test_an_interval_over_few_or_equal_problems_is_not_shown() -> None:
-    assert ratio_text(Ratio(2.0, 1.5, 2.5, 5)) == "2.00 [1.50, 2.50]"
-    assert ratio_text(Ratio(2.0, 1.5, 2.5, 4)) == "2.00"
-    assert percent_ratio(Ratio(1.0, 1.0, 1.0, 9)) == "100 %"
+    assert ratio_text(Ratio(2.0, 1.5, 2.5, 10)) == "2.00 [1.50, 2.50]"
+    assert ratio_text(Ratio(2.0, 1.5, 2.5, 9)) == "2.00"
+    assert percent_ratio(Ratio(1.0, 1.0, 1.0, 10)) == "100 %"
     assert ratio_text(None) == share_text(None) == "-"
     assert share_text(Share(0.5, 0.21, 0.79, 8)) == "50 % [21, 79]"
 

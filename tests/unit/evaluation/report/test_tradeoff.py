@@ -73,31 +73,58 @@ def test_of_equally_accurate_methods_the_fastest_is_the_best() -> None:
 
 
 def test_correlations_over_methods_follow_the_ranks() -> None:
-    seconds_and_tokens = {"target": (10.0, 300), "draft": (2.0, 200), "ssr-m3": (50.0, 100)}
+    seconds_and_tokens = {
+        "target": (10.0, 400),
+        "draft": (2.0, 500),
+        "specreason": (20.0, 300),
+        "parallel-3": (30.0, 200),
+        "ssr-m3": (50.0, 100),
+    }
     rows = [
         row(
             method,
             problem,
-            found=result(target_tokens=tokens, prefill=int(10 * second)),
+            found=result(target_tokens=tokens, prefill=int(100 * second)),
             seconds=second,
         )
         for method, (second, tokens) in seconds_and_tokens.items()
         for problem in ("p1", "p2")
     ]
     found = _trade(rows)
-    assert found.decode_correlation == pytest.approx(-0.5)
+    assert found.decode_correlation == pytest.approx(-1.0)
     assert found.total_correlation == pytest.approx(1.0)
+    four = _trade([one for one in rows if one.method != "draft"])
+    assert (four.decode_correlation, four.total_correlation) == (None, None)
 
 
 def test_rates_within_a_method() -> None:
     rows = [
         row("target", f"p{n}", found=result(target_tokens=100 * n, prefill=0), seconds=float(n))
-        for n in (1, 2, 3)
+        for n in range(1, 6)
     ]
+    assert _trade(rows[:4]).rates[0].decode_correlation is None
     (rates,) = _trade(rows).rates
     assert rates.decode_gflops_per_s == pytest.approx(2 * 1.5e9 * 100 / 1e9)
     assert rates.gflops_per_s == rates.decode_gflops_per_s
     assert rates.decode_correlation == pytest.approx(1.0)
+
+
+def test_runs_of_one_batch_have_no_interval_and_no_correlation() -> None:
+    rows = [
+        row(
+            "target",
+            f"p{n}",
+            found=result(target_tokens=100 * n),
+            seconds=float(n),
+            concurrency=4,
+        )
+        for n in range(1, 13)
+    ]
+    found = _trade(rows)
+    assert found.rates[0].decode_gflops_per_s is not None
+    assert (found.rates[0].decode_correlation, found.rates[0].total_correlation) == (None, None)
+    (point,) = found.points
+    assert point.seconds == Ratio(6.5, 6.5, 6.5, 12)
 
 
 def test_methods_without_a_common_problem_make_no_points() -> None:
