@@ -131,7 +131,7 @@ def test_a_rewrite_that_never_comes_leaves_the_rejected_draft() -> None:
     check(tree)
     (step,) = tree.paths[0].steps
     assert (step.text.strip(), step.rejected, step.state) == ("", ENDS_EMPTY[0].draft, "unverified")
-    assert tree.paths[0].end_reason == "empty_step"
+    assert tree.paths[0].end_reason == "end_of_generation"
 
 
 @pytest.mark.parametrize("accept", [True, False])
