@@ -179,7 +179,7 @@ def _special(chars: str) -> str:
 
 
 def _macro(node: LatexMacroNode) -> str:
-    name = node.macroname
+    name = str(node.macroname)
     if name in SYMBOLS:
         return SYMBOLS[name] + (" " if node.macro_post_space else "")
     if name in SPACES:
