@@ -26,6 +26,7 @@ PROBLEM = (
 )
 _NOTE = "This is the demonstration: a scripted run of one fixed problem; no model is involved."
 _ASSISTANT = "<|im_start|>assistant\n"
+_USER = "<|im_start|>user\n"
 _QUESTION = "<|im_end|>\n<|im_start|>user\n"
 _PARAMETERS: Mapping[Author, int] = {"draft": 500_000_000, "target": 1_500_000_000}
 _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
@@ -90,7 +91,8 @@ _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
 
 
 class DemoScript:
-    """Plays ``paths`` in turn over the prompts it meets; selection favours ``letters``."""
+    """Plays ``paths`` in turn over a problem's prompts as it meets them; selection favours
+    ``letters``."""
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ class DemoScript:
     ) -> None:
         self._paths = paths
         self._letters = letters
-        self._met: dict[str, int] = {}
+        self._met: dict[str, dict[str, int]] = {}
 
     def continuation(self, role: Author, text: str) -> str:
         prompt, _, written = text.rpartition(_ASSISTANT)
@@ -125,7 +127,9 @@ class DemoScript:
         return {"Yes": yes, "No": 1 - yes, "8": yes, "2": 1 - yes}
 
     def _steps(self, prompt: str) -> Sequence[ScriptedStep]:
-        index = self._met.setdefault(prompt, len(self._met))
+        problem = prompt.rpartition(_USER)[2].partition("\n\n")[0]
+        met = self._met.setdefault(problem, {})
+        index = met.setdefault(prompt, len(met))
         return self._paths[index % len(self._paths)]
 
 

@@ -76,7 +76,8 @@ def command(
     bench = Bench(task, problems, specs, repeats, seed, concurrency)
     folder = folder_for(task, out)
     for spec in specs:
-        check_room_for([spec.options(settings.solve)] * concurrency, MOST_SEQUENCES)
+        at_once = min(concurrency, len(problems))
+        check_room_for([spec.options(settings.solve)] * at_once, MOST_SEQUENCES)
     common = in_common(settings, verified=True, seed=seed, concurrency=concurrency)
     with (
         Scorer(allow_code=allow_code) as scorer,
