@@ -40,9 +40,11 @@ def test_two_rows_and_their_report(tmp_path: Path) -> None:
     assert ssr.result is not None
     assert ssr.result.num_drafted > 0
     assert 0 < target.elapsed_s < 600
-    assert target.result.models.target == ssr.result.models.target
-    assert ssr.result.models.target is not None
-    assert ssr.result.models.target.sha256
+    alone, together = target.result.models.target, ssr.result.models.target
+    assert alone is not None
+    assert together is not None
+    assert alone.sha256 == together.sha256 != ""
+    assert ssr.result.models.draft is not None
     bench("report", out)
     figures = json.loads((tmp_path / "out" / "report.json").read_bytes())
     (task,) = figures["tasks"]
