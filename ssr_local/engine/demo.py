@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ssr_local.engine.base import SEQUENCES
-from ssr_local.engine.fake import FakeEngine
+from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.errors import UsageError
 from ssr_local.models_file import PairSpec
 from ssr_local.records import Author, Calibration
@@ -31,8 +31,8 @@ _QUESTION = "<|im_end|>\n<|im_start|>user\n"
 _PARAMETERS: Mapping[Author, int] = {"draft": 500_000_000, "target": 1_500_000_000}
 _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
 
-# The scripted probabilities are 0.9 and more for good steps, below 0.7 for bad ones; all
-# steps have one likelihood. So the default threshold of 7 parts good from bad.
+# The scripted probabilities are 0.9 and more for good steps, below 0.7 for bad ones, and a
+# step's likelihood follows them. So the default threshold of 7 parts good from bad.
 _EVIDENCE = "made for the demonstration's script"
 _CALIBRATIONS = {
     "yes-no": Calibration(
@@ -42,10 +42,13 @@ _CALIBRATIONS = {
         note=_EVIDENCE,
     ),
     "likelihood": Calibration(
-        knots=((-1.0, 0.0), (-0.1, 8.0)), mean=-0.1, deviation=0.1, note=_EVIDENCE
+        knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)),
+        mean=-0.2,
+        deviation=0.1,
+        note=_EVIDENCE,
     ),
     "combined": Calibration(
-        knots=((-3.0, 0.0), (0.0, 6.0), (1.0, 7.5), (2.0, 9.0)), note=_EVIDENCE
+        knots=((-5.0, 0.0), (0.0, 6.0), (2.0, 7.5), (4.0, 9.0)), note=_EVIDENCE
     ),
 }
 
@@ -90,7 +93,7 @@ _CHOICE = "Do not solve this yet."  # how the selection's prompt differs from a 
 _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
 
 
-class DemoScript:
+class DemoScript(Script):
     """Plays ``paths`` in turn over a problem's prompts as it meets them; selection favours
     ``letters``."""
 
@@ -123,8 +126,15 @@ class DemoScript:
         prompt, _, written = partial.rpartition(_ASSISTANT)
         if not asked or not prompt:
             return {letter: self._letters.get(letter, 0.01) for letter in "ABCDEFGHIJKL"}
-        yes = next((s.yes for s in self._steps(prompt) if written.endswith(s.draft)), 0.9)
+        yes = self._yes(prompt, written)
         return {"Yes": yes, "No": 1 - yes, "8": yes, "2": 1 - yes}
+
+    def likelihood(self, text: str) -> float:
+        prompt, _, written = text.rpartition(_ASSISTANT)
+        return self._yes(prompt, written) - 1
+
+    def _yes(self, prompt: str, written: str) -> float:
+        return next((s.yes for s in self._steps(prompt) if written.endswith(s.draft)), 0.9)
 
     def _steps(self, prompt: str) -> Sequence[ScriptedStep]:
         problem = prompt.rpartition(_USER)[2].partition("\n\n")[0]

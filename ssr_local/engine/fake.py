@@ -42,7 +42,7 @@ _LIKELIHOOD = -0.1
 class Script(Protocol):
     """What a scripted model says.
 
-    ``text`` is always the whole sequence, prompt included.
+    ``text`` is always the whole sequence, prompt included. Scripts derive from this class.
     """
 
     def continuation(self, role: Author, text: str) -> str:
@@ -50,6 +50,10 @@ class Script(Protocol):
 
     def probe(self, text: str) -> Mapping[str, float]:
         """Probabilities of the words that could follow a question."""
+
+    def likelihood(self, text: str) -> float:
+        """The log-probability, in nats, of every token just put at the end of ``text``."""
+        return _LIKELIHOOD
 
 
 class FakeEngine:
@@ -191,11 +195,11 @@ class FakeEngine:
             asked = self.text(job.seq_id) + "".join(map(self._word, job.suffix))
             said = self._script.probe(asked)
             probe = tuple(self._log_prob(said, candidate) for candidate in job.candidates)
-        return Extended(
-            seq_id=job.seq_id,
-            log_probs=(_LIKELIHOOD,) * len(job.tokens) if job.log_probs else None,
-            probe=probe,
-        )
+        log_probs = None
+        if job.log_probs:
+            each = self._script.likelihood(self.text(job.seq_id))
+            log_probs = (each,) * len(job.tokens)
+        return Extended(seq_id=job.seq_id, log_probs=log_probs, probe=probe)
 
     def _log_prob(self, said: Mapping[str, float], candidate: Sequence[int]) -> float:
         total = math.fsum(said.get(self._word(token), 0.0) for token in candidate)

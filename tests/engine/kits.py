@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ssr_local.engine.base import Engine
-from ssr_local.engine.fake import FakeEngine
+from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.records import Author
 from tests.engine.harness import HAS_IK, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
@@ -29,7 +29,7 @@ CHAINS = (
 """What makes a tiny model do so."""
 
 
-class PlainScript:
+class PlainScript(Script):
     """Words that follow from the text before them, and from nothing else."""
 
     def continuation(self, role: Author, text: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local import templates
-from ssr_local.engine.fake import CHATML, FakeEngine
+from ssr_local.engine.fake import CHATML, FakeEngine, Script
 from ssr_local.isolation import Helper
 from ssr_local.prompter import Prompter, shared_prefix
 from ssr_local.prompts import QUESTIONS, SYSTEM
@@ -27,7 +27,7 @@ POOL = Pool(
 LIMIT_S = 20.0
 
 
-class Silent:
+class Silent(Script):
     """A script nobody reads."""
 
     def continuation(self, role: str, text: str) -> str:

@@ -47,7 +47,7 @@ def letter_of(prompt: str) -> str:
     return found[0] if found else "M"
 
 
-class Paths:
+class Paths(Script):
     """A script with the turns of each strategy written out; ``default`` for the others."""
 
     def __init__(

@@ -10,7 +10,7 @@ import pytest
 
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.engine.base import Extended, ExtendJob
-from ssr_local.engine.fake import FakeEngine
+from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.errors import DecodeError, ProblemError
 from ssr_local.prompter import Prompter
 from ssr_local.prompts import QUESTIONS
@@ -78,7 +78,7 @@ class Reader(FakeEngine):
         return Extended(seq_id=one.seq_id, log_probs=tuple(values))
 
 
-class Says:
+class Says(Script):
     """Answers questions by what stands before them."""
 
     def continuation(self, role: str, text: str) -> str:

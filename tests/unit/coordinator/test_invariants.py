@@ -24,6 +24,7 @@ from ssr_local.events import (
     decode_event,
     encode_event,
 )
+from ssr_local.engine.fake import Script
 from ssr_local.records import Author
 from ssr_local.steps import split_steps
 from tests.unit.coordinator.scripted import (
@@ -48,7 +49,7 @@ _COMMANDS: list[AnyCommand] = [
 ]
 
 
-class Chance:
+class Chance(Script):
     """Steps and scores drawn from a hash of all that stands before; strategies sign theirs.
 
     The same text always goes on the same way, as a greedy model's would.

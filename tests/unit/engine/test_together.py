@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ssr_local.coordinator import Run, solve
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
-from ssr_local.engine.fake import FakeEngine
+from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.engine.together import Together
 from ssr_local.errors import DecodeError
 from ssr_local.prompter import Prompter
@@ -22,7 +22,7 @@ from ..coordinator.scripted import InThisProcess, Paths, Turn, make_run
 ROLES: tuple[Author, ...] = ("draft", "target")
 
 
-class ByProblem:
+class ByProblem(Script):
     """A script for each problem; a prompt holds its problem's name."""
 
     def __init__(self, scripts: Mapping[str, Paths]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ssr_local import Solver
 from ssr_local.engine.base import Engine
-from ssr_local.engine.fake import FakeEngine
+from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.evaluation.labels.walks import Walker, WalkOptions
 from ssr_local.evaluation.records import LabelledStep, Problem, Rate, Walk
 from ssr_local.evaluation.scoring import Scorer
@@ -22,7 +22,7 @@ ASSISTANT = "<|im_start|>assistant\n"
 PROBLEM = Problem(id="p", problem="What?", answer="7", subject="s", level=2)
 
 
-class Story:
+class Story(Script):
     """The draft writes ``drafts`` in order, the target ``targets``, whatever the other wrote.
 
     Once ``harm`` stands in a path the target ends it with a wrong answer.
