@@ -22,6 +22,8 @@ from ssr_local.records import (
     StepReading,
     Strategy,
     StrategyScore,
+    Timing,
+    Usage,
     Verdict,
     VoteGroup,
 )
@@ -137,6 +139,17 @@ class VotesCounted(Event, frozen=True, kw_only=True, tag=True):
     groups: tuple[VoteGroup, ...]
 
 
+class RunMeasured(Event, frozen=True, kw_only=True, tag=True):
+    """What the run has cost so far, about once a second; ``RunEnded`` has the whole.
+
+    ``kv_cells`` is how many cells of each model's KV cache are taken, shared ones counted once.
+    """
+
+    usage: Usage
+    timing_s: Timing
+    kv_cells: dict[Author, int]
+
+
 class StepRead(Event, frozen=True, kw_only=True, tag=True):
     """The target has read one of somebody's steps; ``step`` counts from 0."""
 
@@ -171,6 +184,7 @@ AnyEvent = (
     | StepRewritten
     | PathEnded
     | VotesCounted
+    | RunMeasured
     | StepRead
     | RunPaused
     | RunResumed

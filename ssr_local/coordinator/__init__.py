@@ -53,6 +53,7 @@ def solve(run: Run, commands: CommandSource | None = None) -> Iterator[AnyEvent]
         chosen = yield from select(run)
         yield from open_paths(run, chosen)
         while run.live():
+            yield from run.measure()
             yield from obey(run, commands.poll(), commands.wait)
             yield from write(run)
             yield from verify(run)

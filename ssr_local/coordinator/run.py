@@ -14,16 +14,26 @@ import msgspec
 from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
 from ssr_local.coordinator.plan import Plan
 from ssr_local.engine.base import Engine, Sampling, StepJob
-from ssr_local.events import Event
+from ssr_local.events import Event, RunMeasured
 from ssr_local.options import SolveOptions
 from ssr_local.prompter import Prompter
-from ssr_local.records import Author, Comparison, Status, StrategyScore, Usage, VoteGroup
+from ssr_local.records import (
+    Author,
+    Comparison,
+    Status,
+    StrategyScore,
+    Timing,
+    Usage,
+    VoteGroup,
+)
 from ssr_local.strategies import Pool
 from ssr_local.verification import Judge
 
 PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
 
 _E = TypeVar("_E", bound=Event)
+
+_MEASURED_EVERY_S = 1.0
 
 
 class Run:
@@ -66,6 +76,7 @@ class Run:
         self.orders: tuple[tuple[str, ...], ...] = ()
         self.groups: tuple[VoteGroup, ...] = ()
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.measured_s = self.started
         self.num_drafted = self.num_accepted = self.num_rewrites = 0
         self.cancelled = False
         self.usage = Usage()
@@ -147,6 +158,31 @@ class Run:
         """Tokens worked through so far, by model."""
         used = {role: engine.usage() for role, engine in self.engines.items()}
         return Usage(**used)
+
+    def kv_cells(self) -> dict[Author, int]:
+        """How many KV-cache cells the paths take on each model, what they share counted once."""
+        cells = {}
+        for role, engine in self.engines.items():
+            root = self.roots.get(role)
+            shared = engine.num_tokens(root) if root is not None else 0
+            own = [
+                engine.num_tokens(path.sequences[role]) - shared
+                for path in self.live()
+                if role in path.sequences
+            ]
+            cells[role] = shared + sum(own)
+        return cells
+
+    def measure(self) -> Iterator[RunMeasured]:
+        """What the run has cost so far, when it is time to say so again."""
+        now = self.clock()
+        if now - self.measured_s < _MEASURED_EVERY_S:
+            return
+        self.measured_s = now
+        seconds = Timing(**self.seconds, total=now - self.started)
+        yield self.at(
+            RunMeasured(usage=self.read_usage(), timing_s=seconds, kv_cells=self.kv_cells())
+        )
 
     def seed(self, purpose: str) -> int:
         """A seed of its own for every path and model, the same for the same run seed."""

@@ -18,6 +18,7 @@ from ssr_local.events import (
     PathEnded,
     PathOpened,
     RunEnded,
+    RunMeasured,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -103,6 +104,7 @@ EVENTS: list[AnyEvent] = [
     StepRewritten(path=0, step=0, text="t", num_tokens=1),
     PathEnded(path=0, reason="answered", answer="1", mean_score=8.0),
     VotesCounted(groups=(GROUP,)),
+    RunMeasured(at_s=1.0, usage=Usage(), timing_s=Timing(draft=0.5), kv_cells={"draft": 7}),
     StepRead(
         step=1,
         reading=StepReading(text="t", log_probs=(-0.5,), probes={"digit/rate": (-1000.0,)}),
