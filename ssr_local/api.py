@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from ssr_local.commands import AnyCommand, Cancel
 from ssr_local.coordinator.plan import plan_for
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES, Cancelled
-from ssr_local.engine.demo import DEMO_PAIR, demo_pair
+from ssr_local.engine.demo import demo_pair
 from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, StepRead
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
 from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Author, Calibration, RunResult, StepReading
-from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
 from ssr_local.session import Asked, ModelFile, Session, Setup, check_problem, check_room_for
 from ssr_local.strategies import load_pool
 from ssr_local.worker import Mailbox, Read, Solve, Worker, events_of, settled
@@ -204,6 +204,17 @@ class Solver:
             return ToFetch(num_bytes=0)
         return to_fetch(self._specs(plan_for(options or SolveOptions()).roles), ask_hub=True)
 
+    def fetch(self, options: SolveOptions | None = None) -> None:
+        """Download what these options need and is not here yet; nothing is loaded.
+
+        ``cancel`` ends it with ``Interrupted``, and the next call goes on where it was. Raises
+        ``ModelError`` when it cannot be had.
+        """
+        with self._claimed():
+            if not self._is_demo:
+                for role in plan_for(options or SolveOptions()).roles:
+                    self._model_file(role)
+
     def _specs(self, roles: Iterable[Author]) -> list[ModelSpec]:
         registry = load_registry()
         return [registry.model(getattr(self._pair, role)) for role in roles]
@@ -238,15 +249,20 @@ class Solver:
     @contextmanager
     def _busy(self, roles: tuple[Author, ...]) -> Iterator[None]:
         """One thing at a time, with the models these roles need."""
+        with self._claimed():
+            self._prepare(roles)
+            if self._cancelled.is_set():
+                raise Cancelled
+            yield
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
         if self._running:
             raise UsageError("This solver is still busy with another problem.")
         self._cancelled.clear()
         self._mailbox.clear()
         self._running = True
         try:
-            self._prepare(roles)
-            if self._cancelled.is_set():
-                raise Cancelled
             yield
         except Cancelled as error:
             raise Interrupted("Stopped before the run had begun.") from error

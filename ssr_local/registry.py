@@ -50,6 +50,9 @@ __all__ = [
     "resolve_pair",
 ]
 
+DEMO_PAIR = "demo"
+"""The name of the pair that needs no models: a scripted demonstration."""
+
 FILE_NAME = "models.toml"
 MAX_TOML_BYTES = 4 * 1024 * 1024
 

@@ -17,12 +17,11 @@ from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
 from ssr_local.display import one_line
 from ssr_local.download import LocalModel, known_sha256, local_state, to_fetch
-from ssr_local.engine.demo import DEMO_PAIR
 from ssr_local.errors import ModelError, SSRError
 from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
 from ssr_local.options import SolveOptions
 from ssr_local.records import Author
-from ssr_local.registry import ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
 
 ROLES: tuple[Author, ...] = ("draft", "target")
 

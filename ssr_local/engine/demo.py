@@ -15,9 +15,7 @@ from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.errors import UsageError
 from ssr_local.models_file import PairSpec
 from ssr_local.records import Author, Calibration
-
-DEMO_PAIR = "demo"
-"""The name of the pair that needs no models."""
+from ssr_local.registry import DEMO_PAIR
 
 SPEED_VARIABLE = "SSR_LOCAL_DEMO_SPEED"
 

@@ -323,3 +323,55 @@ def test_going_on_from_given_steps_and_reading_them(solver: Solver) -> None:
     assert solver.read_steps("farm", steps[2:], given=steps[:2]) == readings[2:]
     (only,) = solver.read_steps("farm", steps[:1], questions=[("yes-no", "mistake")])
     assert set(only.probes) == {"yes-no/mistake"}
+
+
+@pytest.fixture
+def copied_pair(tmp_path: Path) -> Iterator[Solver]:
+    """A solver whose models are to be fetched from files beside."""
+    for role in ("draft", "target"):
+        (tmp_path / f"{role}-source.gguf").write_bytes(b"GGUF" + role.encode() * 1000)
+    models = "".join(
+        f'[models.{role}]\nfile = "{role}.gguf"\n'
+        f'sources = [{{ kind = "file", path = "{tmp_path}/{role}-source.gguf" }}]\n'
+        for role in ("draft", "target")
+    )
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "models.toml").write_text(
+        models + '[pairs.copied]\ndraft = "draft"\ntarget = "target"\n'
+    )
+    with Solver(pair="copied") as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("method", "fetched"),
+    [
+        ("target", {"target.gguf"}),
+        ("draft", {"draft.gguf"}),
+        ("ssr", {"draft.gguf", "target.gguf"}),
+    ],
+)
+def test_models_are_fetched_without_being_loaded(
+    method: str, fetched: set[str], copied_pair: Solver, tmp_path: Path
+) -> None:
+    options = SolveOptions(method=method)  # type: ignore[arg-type]
+    copied_pair.fetch(options)
+    assert {path.name for path in (tmp_path / "data" / "models").glob("*.gguf")} == fetched
+    assert copied_pair.worker_pid is None
+    assert not copied_pair.to_fetch(options)
+
+
+def test_a_download_that_is_stopped(copied_pair: Solver, tmp_path: Path) -> None:
+    copied_pair._on_progress = lambda _: copied_pair.cancel()
+    with pytest.raises(Interrupted):
+        copied_pair.fetch()
+    assert not list((tmp_path / "data" / "models").glob("*.gguf"))
+    copied_pair._on_progress = None
+    copied_pair.fetch()
+    assert len(list((tmp_path / "data" / "models").glob("*.gguf"))) == 2
+
+
+def test_the_demonstration_has_nothing_to_fetch(solver: Solver) -> None:
+    solver.fetch()
+    assert solver.worker_pid is None
