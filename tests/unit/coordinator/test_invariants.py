@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.commands import AddPath, AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
+from ssr_local.engine.fake import Script
 from ssr_local.events import (
     AnyEvent,
     PathEnded,
@@ -24,7 +25,6 @@ from ssr_local.events import (
     decode_event,
     encode_event,
 )
-from ssr_local.engine.fake import Script
 from ssr_local.records import Author
 from ssr_local.steps import split_steps
 from tests.unit.coordinator.scripted import (
