@@ -7,6 +7,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+
+END_WORDS: Mapping[str, str] = {
+    "answered": "answer",
+    "end_of_generation": "finished",
+    "empty_step": "the model had nothing more to say",
+    "repetition": "it began to repeat itself",
+    "token_budget": "its token budget is used up",
+    "step_budget": "its step budget is used up",
+    "time_limit": "time is up",
+    "context_full": "the model's context is full",
+    "kv_cache_full": "the KV cache is full",
+    "early_exit": "enough answers are in",
+    "dropped": "dropped",
+    "cancelled": "stopped",
+}
+"""Why a path ended (``records.EndReason``), in words."""
 
 # No part of it can match the same text twice over, so the time grows with the length alone.
 _ESCAPES = re.compile(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from ssr_local.display import clean, one_line
+from ssr_local.display import END_WORDS, clean, one_line
 from ssr_local.events import (
     AnyEvent,
     ModelLoaded,
@@ -25,20 +25,6 @@ from ssr_local.events import (
 from ssr_local.options import VERIFIED_METHODS
 from ssr_local.records import ModelInfo, RunResult, VoteGroup
 
-_END_WORDS = {
-    "answered": "answer",
-    "end_of_generation": "finished",
-    "empty_step": "the model had nothing more to say",
-    "repetition": "it began to repeat itself",
-    "token_budget": "its token budget is used up",
-    "step_budget": "its step budget is used up",
-    "time_limit": "time is up",
-    "context_full": "the model's context is full",
-    "kv_cache_full": "the KV cache is full",
-    "early_exit": "enough answers are in",
-    "dropped": "dropped",
-    "cancelled": "stopped",
-}
 _STRATEGIES_SHOWN = 5
 
 
@@ -105,7 +91,7 @@ class LineView:
             tag = self._tag(event.path, event.step)
             self._line(f"{tag} {click.style('rewritten', fg='cyan')}  {_body(event.text)}")
         elif isinstance(event, PathEnded):
-            words = _END_WORDS[event.reason]
+            words = END_WORDS[event.reason]
             answer = "" if event.answer is None else f": {one_line(event.answer)}"
             color = "green" if event.answer is not None else "yellow"
             self._line(

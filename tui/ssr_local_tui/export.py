@@ -1,0 +1,132 @@
+"""A run as a file: for people (Markdown, SVG) or for programs (JSON, the event log)."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from ssr_local.display import clean, printable, quoted
+from ssr_local.errors import UsageError
+from ssr_local.toml_file import reason_of
+from ssr_local_tui.picture import as_svg
+from ssr_local_tui.report import as_markdown
+from ssr_local_tui.state import Tree
+
+__all__ = ["FORMATS", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
+
+FORMATS: Mapping[str, str] = {
+    "md": "a report in Markdown, to read or print; also of a run that has not ended",
+    "json": "the result, for programs; only of a run that has ended",
+    "jsonl": "the event log, to replay the run",
+    "svg": "a picture of the whole tree; also of a run that has not ended",
+}
+"""What a run can be saved as, and what that is good for."""
+
+_NAME_WORD = re.compile(r"\w+")
+_NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
+
+
+def as_json(tree: Tree) -> bytes:
+    """The ``RunResult`` as JSON; raises ``UsageError`` when the run has not ended."""
+    if tree.result is None:
+        raise UsageError(
+            "A run that has not ended cannot be saved as json.",
+            "It has no result yet.",
+            "Save it as md, svg or jsonl, or wait for its end.",
+        )
+    return msgspec.json.encode(tree.result) + b"\n"
+
+
+def suggested_name(tree: Tree, fmt: str) -> str:
+    """A file name any system accepts, from the problem's first words and the seed.
+
+    Raises ``UsageError`` for a format there is not.
+    """
+    _check(fmt)
+    problem = tree.result.problem if tree.result else tree.problem
+    options = tree.result.options if tree.result else tree.options
+    words = _NAME_WORD.findall(unicodedata.normalize("NFKC", clean(problem[:_LOOKED_AT_CHARS])))
+    slug = "-".join(words[:_NAME_WORDS]).lower()[:_NAME_CHARS].strip("-_") or "run"
+    seed = options.get("seed")
+    which = f"-seed{seed}" if isinstance(seed, int) else ""
+    return f"ssr-{slug}{which}.{fmt}"  # the prefix: "con" and "-rf" are no names for a file
+
+
+def save(
+    tree: Tree, fmt: str, path: Path, log: Path | None = None, *, overwrite: bool = False
+) -> None:
+    """Write the run to ``path``, all of it or nothing; ``log`` is its event log, if it has one.
+
+    Raises ``UsageError`` when there is such a file already and ``overwrite`` was not asked
+    for, when the run has not got what the format needs, and when a file cannot be read or
+    written.
+    """
+    _check(fmt)
+    if not overwrite and _is_there(path):
+        raise UsageError(
+            f"{printable(str(path))} exists already.", "", "Give another name, or overwrite it."
+        )
+    _write(path, _contents(tree, fmt, log))
+
+
+def _check(fmt: str) -> None:
+    if fmt not in FORMATS:
+        raise UsageError(
+            f"There is no format {quoted(fmt)}.", "", f"Take one of {', '.join(FORMATS)}."
+        )
+
+
+def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
+    if fmt == "json":
+        return as_json(tree)
+    if fmt == "jsonl":
+        return _log_of(log)
+    return (as_markdown(tree) if fmt == "md" else as_svg(tree)).encode()
+
+
+def _log_of(log: Path | None) -> bytes:
+    if log is None:
+        raise UsageError(
+            "This run has no event log to save as jsonl.", "", "Save it as md, json or svg."
+        )
+    try:
+        return log.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{printable(str(log))} cannot be read.",
+            f"{reason_of(error)}.",
+            "Save the run as md, json or svg.",
+        ) from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_symlink() or path.exists()
+    except (OSError, ValueError):
+        return False  # writing will say why
+
+
+def _write(path: Path, contents: bytes) -> None:
+    # Beside the file itself: os.replace does not go from one file system to another.
+    temporary = path.parent / f".ssr-export-{secrets.token_hex(8)}.part"
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(contents)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+        raise UsageError(
+            f"{printable(str(path))} cannot be written.",
+            f"{reason_of(error)}.",
+            "Name a file in a folder that exists and has room.",
+        ) from error

@@ -1,0 +1,132 @@
+"""The whole tree of a run as one SVG picture. Formulas are shown in plain signs."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree as Branch
+
+from ssr_local.display import END_WORDS, clean, one_line
+from ssr_local_tui.latex import readable
+from ssr_local_tui.state import PathView, StepView, Tree
+
+_FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
+_NUM_FONTS = 2
+_NO_XML = re.compile("[\ufffe\uffff]")
+
+_STYLES = {
+    "accepted": "green",
+    "rewritten": "cyan",
+    "unverified": "default",
+    "writing": "yellow",
+    "waiting": "yellow",
+    "rewriting": "yellow",
+}
+
+
+def as_svg(tree: Tree, width: int = 100) -> str:
+    """The run as a picture ``width`` characters wide, whatever there is of it."""
+    console = Console(
+        record=True,
+        width=width,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        no_color=False,
+        legacy_windows=False,
+    )
+    console.print(_root(tree))
+    svg = console.export_svg(title="ssr-local")
+    # Whoever opens the picture must not fetch fonts from the web for it.
+    return _FONTS.sub("", svg, count=_NUM_FONTS)
+
+
+def _shown(text: str) -> str:
+    return _NO_XML.sub("", clean(readable(clean(text)))).strip()
+
+
+def _line(text: str) -> str:
+    return one_line(_shown(text))
+
+
+def _text(text: str, style: str = "default") -> Text:
+    return Text(text, style=style, overflow="fold")
+
+
+def _root(tree: Tree) -> Branch:
+    problem = tree.result.problem if tree.result else tree.problem
+    root = Branch(_text(_shown(problem) or "(problem not known)", "bold"), guide_style="dim")
+    for place, step in enumerate(tree.result.given if tree.result else tree.given, 1):
+        root.add(_text(f"given {place}  {_shown(step)}"))
+    for line in _strategies(tree):
+        root.add(_text(line, "dim"))
+    for path in tree.paths.values():
+        _add_path(root, path)
+    for line in _votes(tree):
+        root.add(_text(line))
+    root.add(_end(tree))
+    return root
+
+
+def _strategies(tree: Tree) -> Iterator[str]:
+    shown = []
+    for row in tree.scores:
+        score = "" if row.score is None else f" {row.score:.2f}"
+        mark = "*" if row.times_chosen else ""
+        shown.append(f"{mark}{_line(row.letter)} {_line(row.name)}{score}")
+    if shown:
+        yield "strategies: " + ", ".join(shown)
+
+
+def _add_path(root: Branch, path: PathView) -> None:
+    strategy = path.strategy
+    name = f"path {path.index + 1}  {_line(strategy.letter)} {_line(strategy.name)}".rstrip()
+    branch = root.add(_text(name, "bold blue"))
+    for place, step in enumerate(path.steps, 1):
+        branch.add(_step(place, step))
+    if path.end_reason is None:
+        branch.add(_text("not ended", "yellow"))
+        return
+    answer = "" if path.answer is None else f": {_answer(path.answer)}"
+    style = "yellow" if path.answer is None else "green"
+    branch.add(_text(f"end: {END_WORDS[path.end_reason]}{answer}", style))
+
+
+def _step(place: int, step: StepView) -> Text:
+    score = ""
+    if step.verdict is not None:
+        value = step.verdict.score
+        score = " no score" if value is None else f" {value:.1f}"
+    whole = _text("")
+    whole.append(f"{place} {step.author}, {step.state}{score}", _STYLES[step.state])
+    if step.rejected is not None:
+        whole.append("\n" + (_shown(step.rejected) or "(empty)"), "strike dim red")
+    return whole.append("\n" + (_shown(step.text) or "(nothing written)"))
+
+
+def _votes(tree: Tree) -> Iterator[str]:
+    for group in tree.groups:
+        paths = ", ".join(str(path + 1) for path in group.paths)
+        mark = "*" if group.winner else " "
+        yield f"{mark} vote {_answer(group.answer)}  (paths {paths})"
+
+
+def _end(tree: Tree) -> Text:
+    result = tree.result
+    if result is None:
+        return _text(f"not ended: as of {tree.at_s:.1f} s", "bold yellow")
+    if result.answer is not None:
+        return _text(f"answer: {_answer(result.answer)}", "bold green")
+    stopped = result.status == "cancelled"
+    return _text("stopped before its end" if stopped else "no answer", "bold yellow")
+
+
+def _answer(text: str) -> str:
+    """An answer is a formula without maths marks; code, of several lines, is none."""
+    if "\n" in text.strip():
+        return "\n" + _shown(text)
+    return _line(f"${text}$") if "\\" in text and "$" not in text else _line(text)
