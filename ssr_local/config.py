@@ -128,7 +128,7 @@ def save_setting(
     """
     file = config_file() if file is None else file
     key = name.replace("-", "_")
-    text = _existing_text(file)
+    text = existing_text(file)
     present = [k for k in parse_toml(text, printable(str(file))) if _same_key(k, key)]
     if key not in OPTION_NAMES and not (value is None and present):
         raise _unknown_option(name)
@@ -136,7 +136,51 @@ def save_setting(
         strict = not isinstance(value, str)
         value = _checked(key, value, f"Option {key!r}", UsageError, strict=strict)
     if value is not None or present:
-        _write_atomically(file, _edited(text, present, key, value, printable(str(file))))
+        write_atomically(file, _edited(text, present, key, value, printable(str(file))))
+
+
+def existing_text(file: Path) -> str:
+    """A settings file's text, empty when there is none.
+
+    Raises ``ConfigError`` when it cannot be read.
+    """
+    try:
+        return decode_text(read_bounded(file, MAX_CONFIG_BYTES), printable(str(file)))
+    except FileNotFoundError:
+        return ""
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replace ``file``, or what it links to, as a whole, keeping its permissions.
+
+    Raises ``ConfigError`` when it cannot be written; then nothing was changed.
+    """
+    shown = printable(str(file))
+    try:
+        data = text.encode()
+        target = file.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if target.exists():
+                shutil.copymode(target, temporary)
+            Path(temporary).replace(target)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except (OSError, UnicodeEncodeError) as error:
+        raise ConfigError(
+            f"{shown}: cannot be written.", f"{reason_of(error)}.", "Nothing was changed."
+        ) from error
+
+
+def suggestion(word: str, known: tuple[str, ...]) -> str:
+    """What was perhaps meant, as a sentence; empty when nothing is near."""
+    near = get_close_matches(word[:_MAX_SHOWN_CHARS], known, n=1)
+    return f"Did you mean {near[0]}?" if near else ""
 
 
 def _from_overrides(overrides: Mapping[str, Any]) -> dict[str, Setting]:
@@ -164,7 +208,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Setting]:
 def _from_file(file: Path) -> dict[str, Setting]:
     shown = printable(str(file))
     layer: dict[str, Setting] = {}
-    for key, value in parse_toml(_existing_text(file), shown).items():
+    for key, value in parse_toml(existing_text(file), shown).items():
         if key in RESERVED_TABLES and isinstance(value, dict):
             continue
         name = key.replace("-", "_")
@@ -203,7 +247,7 @@ def _unknown_option(name: str) -> UsageError:
     return UsageError(
         f"There is no option {quoted(name)}.",
         f"Options are: {', '.join(OPTION_NAMES)}.",
-        _suggestion(name.replace("-", "_"), OPTION_NAMES),
+        suggestion(name.replace("-", "_"), OPTION_NAMES),
     )
 
 
@@ -212,7 +256,7 @@ def _unknown_key(key: str, shown_file: str) -> ConfigError:
     return ConfigError(
         f"{shown_file}: unknown key {quoted(key)}.",
         f"Accepted: {', '.join(OPTION_NAMES)}; tables: {tables}.",
-        _suggestion(key.replace("-", "_"), (*OPTION_NAMES, *RESERVED_TABLES)),
+        suggestion(key.replace("-", "_"), (*OPTION_NAMES, *RESERVED_TABLES)),
     )
 
 
@@ -220,22 +264,10 @@ def _mistyped_variables(env: Mapping[str, str]) -> tuple[str, ...]:
     known = tuple(variable_name(name) for name in OPTION_NAMES) + RESERVED_VARIABLES
     return tuple(
         f"{printable(variable[:_MAX_SHOWN_CHARS])} is not a setting of ssr-local and was ignored."
-        f" {_suggestion(variable.upper(), known)}".rstrip()
+        f" {suggestion(variable.upper(), known)}".rstrip()
         for variable in sorted(env)
         if variable.upper().startswith(PREFIX) and variable not in known and env[variable].strip()
     )
-
-
-def _suggestion(word: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(word[:_MAX_SHOWN_CHARS], known, n=1)
-    return f"Did you mean {near[0]}?" if near else ""
-
-
-def _existing_text(file: Path) -> str:
-    try:
-        return decode_text(read_bounded(file, MAX_CONFIG_BYTES), printable(str(file)))
-    except FileNotFoundError:
-        return ""
 
 
 def _same_key(key: str, name: str) -> bool:
@@ -296,27 +328,3 @@ def _add_key(
         if not keys:
             body.insert(position, (None, Whitespace(newline)))
     body.insert(position, (tomlkit.key(name), item))
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    """Replace ``file``, or what it links to, keeping its permissions."""
-    shown = printable(str(file))
-    try:
-        data = text.encode()
-        target = file.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if target.exists():
-                shutil.copymode(target, temporary)
-            Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except (OSError, UnicodeEncodeError) as error:
-        raise ConfigError(
-            f"{shown}: cannot be written.", f"{reason_of(error)}.", "Nothing was changed."
-        ) from error

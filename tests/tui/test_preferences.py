@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from ssr_local.config import config_file, load_settings, save_setting
+from ssr_local.errors import ConfigError, UsageError
+from ssr_local.toml_file import parse_toml
+from ssr_local_tui.key_names import is_key, nearest_key
+from ssr_local_tui.preferences import Preferences, load_preferences, save_preference
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path))
+    return config_file()
+
+
+def test_without_a_file_the_defaults_hold(file: Path) -> None:
+    assert load_preferences() == Preferences()
+    assert not file.exists()
+
+
+def test_everything_can_be_set(file: Path) -> None:
+    file.write_text(
+        'paths = 5\n[tui]\ntheme = "textual-light"\nplain = true\nmouse = false\nwelcomed = true\n'
+        '[tui.keys]\nrun = "ctrl+r, f5"\nsettings.use = "?"\n'
+    )
+    assert load_preferences(binding_ids=["run", "settings.use"]) == Preferences(
+        theme="textual-light",
+        plain=True,
+        mouse=False,
+        welcomed=True,
+        keys={"run": "ctrl+r, f5", "settings.use": "?"},
+    )
+    assert load_settings(env={}).solve.paths == 5
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[tui]\nthem = 'nord'", ["'tui.them'", "theme, plain, mouse", "Did you mean theme?"]),
+        ("[tui]\ntheme = 'textual-drak'", ["'tui.theme'", "Did you mean textual-dark?", "nord"]),
+        ("[tui]\ntheme = 3", ["'tui.theme' cannot be 3", "textual-light"]),
+        ("[tui]\nplain = 'yes'", ["'tui.plain' cannot be 'yes'", "true", "false"]),
+        ("[tui]\nmouse = 1", ["'tui.mouse' cannot be 1", "true, false"]),
+        ("[tui]\nkeys = 'x'", ["'tui.keys' cannot be 'x'", "a table"]),
+        ("[tui.keys]\nrnu = 'x'", ["'tui.keys.rnu'", "pause, run", "Did you mean run?"]),
+        ("[tui.keys]\nrun = 'escpae'", ["'tui.keys.run'", "'escpae'", "Did you mean escape?"]),
+        ("[tui.keys]\nrun = 'f5,shift+ctrl+a'", ["'tui.keys.run'", "mean ctrl+shift+a?"]),
+        ("[tui.keys]\nrun = 'f5,'", ["'tui.keys.run'", "'f5,'"]),
+        ("[tui.keys]\nrun = 5", ["'tui.keys.run' cannot be 5"]),
+        ("[tui.keys]\nrun = ['a']", ["'tui.keys.run' cannot be a list"]),
+        ("tui = 3", ["'tui' cannot be 3"]),
+        ("[tui", ["line 1"]),
+    ],
+)
+def test_what_is_wrong_is_named(file: Path, toml: str, said: list[str]) -> None:
+    file.write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load_preferences(binding_ids=["run", "pause"])
+    for words in [str(file), *said]:
+        assert words in str(caught.value)
+
+
+def test_unknown_ids_count_only_when_the_known_are_given(file: Path) -> None:
+    file.write_text("[tui.keys]\nrnu = 'x'\n")
+    assert load_preferences().keys == {"rnu": "x"}
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        *(
+            (key, True)
+            for key in ("f5", "?", "ctrl+r", "question_mark", "R", "é", "+", "shift+tab")
+        ),
+        *((key, True) for key in ("ctrl+shift+a", "alt+enter", "pagedown", "slash", "ctrl+space")),
+        *((key, False) for key in ("", " ", "shift+r", "shift+ctrl+a", "ctrl+A", "ctl+a", "f25")),
+        *((key, False) for key in ("return", "solidus", "latin_small_letter_a", "ctrl+", "ctrl+?")),
+    ],
+)
+def test_keys_that_can_be_pressed_are_known(key: str, known: bool) -> None:
+    assert is_key(key) is known
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("ctrl-r", "ctrl+r"), ("Control+R", "ctrl+r"), ("shift+r", "R"), ("entre", "enter")],
+)
+def test_the_nearest_key_can_be_pressed(wrong: str, near: str) -> None:
+    assert nearest_key(wrong) == near
+    assert is_key(near)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", '[tui]\ntheme = "nord"\n'),
+        ("paths = 3 # x", 'paths = 3 # x\n\n[tui]\ntheme = "nord"\n'),
+        ("[tui] # mine\ntheme = 'dracula' # dark\n", '[tui] # mine\ntheme = "nord" # dark\n'),
+        (
+            "# head\n[tui]\n# why\nplain = true # p\n\n# keys\n[tui.keys]\nrun='f5'\n",
+            "# head\n[tui]\n# why\nplain = true # p\n"
+            "theme = \"nord\"\n\n# keys\n[tui.keys]\nrun='f5'\n",
+        ),
+        ("# k\n[tui.keys]\nrun='f5'\n", "# k\n[tui]\ntheme = \"nord\"\n\n[tui.keys]\nrun='f5'\n"),
+        ("tui.plain = true\n", 'tui.plain = true\ntui.theme = "nord"\n'),
+        ("[tui]\r\nplain=true\r\n", '[tui]\r\nplain=true\r\ntheme = "nord"\r\n'),
+    ],
+)
+def test_saving_changes_one_line(file: Path, before: str, after: str) -> None:
+    file.write_bytes(before.encode())
+    save_preference("theme", "nord")
+    assert file.read_bytes().decode() == after
+    assert load_preferences().theme == "nord"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("colour", "red", "theme, plain"),
+        ("theme", "textual-drak", "Did you mean textual-dark?"),
+        ("plain", "yes", "true"),
+        ("keys", "x", "by hand"),
+    ],
+)
+def test_what_is_not_accepted_is_not_saved(file: Path, name: str, value: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        save_preference(name, value)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("broken", ["[tui", "tui = 3\n"])
+def test_a_file_that_cannot_be_understood_stays_as_it_is(file: Path, broken: str) -> None:
+    file.write_text(broken)
+    with pytest.raises(ConfigError, match=str(file)):
+        save_preference("plain", True)
+    assert file.read_text() == broken
+
+
+def test_two_programs_never_leave_half_a_file(file: Path) -> None:
+    """Whoever reads meanwhile sees a whole file, and the options beside the table stay."""
+    save_setting("max_tokens", 512)
+    wrong: list[Exception] = []
+
+    def write(name: str) -> None:
+        try:
+            for turn in range(20):
+                save_preference(name, turn % 2 == 0)
+                assert parse_toml(file.read_text(), "it")["max_tokens"] == 512
+        except (AssertionError, ConfigError) as error:
+            wrong.append(error)
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in ("plain", "welcomed")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert wrong == []
+    assert list(file.parent.iterdir()) == [file]

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import App
+from textual.pilot import Pilot
+from textual.widgets import Button, Input, Label, Select
+
+from ssr_local.config import OPTION_NAMES, Settings, config_file, load_settings
+from ssr_local.errors import UsageError
+from ssr_local_tui.fields import COMMON, Field, Value, fields_of
+from ssr_local_tui.screens.field_row import FieldRow
+from ssr_local_tui.screens.settings import SettingsScreen
+from tests.tui.pilot import piloted
+
+PAIRS = ("default", "tiny")
+OPEN = "still open"
+Script = Callable[["Host"], Awaitable[None]]
+
+
+class Host(App[None]):
+    """Shows the settings, and remembers what they gave back."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.result: object = OPEN
+
+    def on_mount(self) -> None:
+        self.push_screen(SettingsScreen(self.settings, PAIRS), self.take)
+
+    def take(self, result: dict[str, Value] | None) -> None:
+        self.result = result
+
+    def row(self, name: str) -> FieldRow:
+        return self.screen.query_one(f"#field-{name}", FieldRow)
+
+    def fill_in(self, name: str, text: str) -> None:
+        self.row(name).control.value = text
+
+    def shown(self, selector: str) -> str:
+        return str(self.screen.query_one(selector, Label).render())
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path))
+    return config_file()
+
+
+def fields(**overrides: Any) -> dict[str, Field]:
+    return {field.name: field for field in fields_of(load_settings(overrides, env={}), PAIRS)}
+
+
+def shown(
+    *keys: str,
+    script: Callable[[Host, Pilot[None]], Awaitable[None]] | None = None,
+    settings: Settings | None = None,
+    size: tuple[int, int] = (80, 24),
+) -> Host:
+    """The app after ``script`` and then ``keys``."""
+    host = Host(settings or load_settings(env={}))
+
+    async def drive(pilot: Pilot[None]) -> None:
+        if script is not None:
+            await script(host, pilot)
+            await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+
+    piloted(host, drive, size)
+    return host
+
+
+# Fields ---------------------------------------------------------------------
+
+
+def test_every_option_has_a_field_and_the_common_ones_come_first() -> None:
+    names = list(fields())
+    assert sorted(names) == sorted(OPTION_NAMES)
+    assert tuple(names[: len(COMMON)]) == COMMON
+
+
+def test_the_values_in_force_can_all_be_typed() -> None:
+    for field in fields(seed=7, draft="a[red].gguf", threshold=0.5).values():
+        assert not field.error(field.text)
+        assert field.read(field.text) == field.setting.value
+        assert field.read(field.text_of(field.default)) == field.default
+
+
+def test_pairs_are_the_registrys_the_demo_and_the_one_in_force() -> None:
+    assert fields()["pair"].words == ("default", "tiny", "demo")
+    assert fields(pair="gone")["pair"].words == ("default", "tiny", "demo", "gone")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("paths", "12", 12),
+        ("threshold", "6", 6.0),
+        ("seed", "", None),
+        ("seed", "0", 0),
+        ("draft", "", None),
+        ("draft", "x.gguf", "x.gguf"),
+        ("gpu_layers", "auto", -1),
+        ("gpu_layers", "4", 4),
+        ("mode", "fast1", "fast1"),
+    ],
+)
+def test_what_is_typed_is_read_as_the_option(name: str, text: str, value: Value) -> None:
+    read = fields()[name].read(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("paths", text) for text in ("", "0", "13", "x", "2.5", "١x")),
+        *(("threshold", text) for text in ("", "nan", "inf", "10", "-1")),
+        *(("seed", text) for text in ("-1", "x", "4294967295")),
+        ("strategies", ""),
+        ("gpu_layers", "all"),
+        ("verifier", "none"),
+    ],
+)
+def test_a_wrong_value_has_the_shells_message(name: str, text: str) -> None:
+    field = fields()[name]
+    with pytest.raises(UsageError) as caught:
+        field.read(text)
+    assert field.error(text) == caught.value.why
+    assert field.error(text).startswith("Accepted: ")
+
+
+# The screen -----------------------------------------------------------------
+
+
+def test_choices_are_menus_and_the_rest_is_typed() -> None:
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        for row in host.screen.query(FieldRow):
+            assert isinstance(row.control, Select if row.field.words else Input)
+
+    shown(script=script)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 20)])
+def test_keys_alone_change_a_number_and_a_choice(size: tuple[int, int], file: Path) -> None:
+    keys = ("5", "down", "enter", "down", "enter", "ctrl+o")
+    assert shown(*keys, size=size).result == {"paths": 5, "mode": "fast1"}
+    assert not file.exists()
+
+
+def test_enter_in_a_field_uses_the_values() -> None:
+    assert shown("5", "enter").result == {"paths": 5}
+
+
+def test_nothing_changed_gives_nothing_back() -> None:
+    assert shown("ctrl+o").result == {}
+    assert shown("3", "ctrl+o").result == {}
+
+
+def test_escape_closes_a_menu_first_and_then_cancels() -> None:
+    assert shown("5", "down", "enter", "escape").result == OPEN
+    assert shown("5", "down", "enter", "escape", "escape").result is None
+
+
+@pytest.mark.parametrize("key", ["ctrl+o", "ctrl+s", "enter"])
+def test_a_wrong_value_is_neither_used_nor_saved(key: str, file: Path) -> None:
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        await pilot.press("9", "9", "down", "down", key)
+        await pilot.pause()
+        row = host.row("paths")
+        problem = row.query_one(".problem")
+        assert problem.display
+        assert "1 to 12" in str(host.shown("#field-paths .problem"))
+        assert host.focused is row.control
+        assert host.screen.query_one("#use", Button).disabled
+        assert host.screen.query_one("#save", Button).disabled
+
+    host = shown(script=script)
+    assert host.result == OPEN
+    assert not file.exists()
+
+
+def test_a_value_put_right_can_be_used() -> None:
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        await pilot.press("9", "9", "backspace")
+        await pilot.pause()
+        assert not host.row("paths").query_one(".problem").display
+        assert not host.screen.query_one("#use", Button).disabled
+
+    assert shown("ctrl+o", script=script).result == {"paths": 9}
+
+
+def test_saving_writes_only_what_was_changed_and_keeps_comments(file: Path) -> None:
+    file.write_text("# mine\npaths = 4 # four\nthreshold = 6.5\n\n[tui]\nplain = true\n")
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        host.fill_in("paths", "5")
+        host.fill_in("seed", "7")
+
+    host = shown("ctrl+s", script=script)
+    assert host.result == {"paths": 5, "seed": 7}
+    assert file.read_text() == (
+        "# mine\npaths = 5 # four\nthreshold = 6.5\nseed = 7\n\n[tui]\nplain = true\n"
+    )
+
+
+def test_saving_a_default_takes_the_line_out(file: Path) -> None:
+    file.write_text("threshold = 6.5\npaths = 4\nseed = 7\n")
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+r")
+        host.fill_in("seed", "")
+
+    host = shown("ctrl+s", script=script)
+    assert host.result == {"paths": 3, "seed": None}
+    assert file.read_text() == "threshold = 6.5\n"
+
+
+def test_a_file_that_cannot_be_written_is_told_and_nothing_is_lost(file: Path) -> None:
+    settings = load_settings(env={})
+    file.mkdir(parents=True)
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        await pilot.press("5", "ctrl+s")
+        await pilot.pause()
+        assert "not a regular file" in host.shown("#about")
+        assert host.row("paths").text == "5"
+
+    assert shown(script=script, settings=settings).result == OPEN
+
+
+def test_the_origin_of_every_value_is_shown(file: Path) -> None:
+    file.write_text("threshold = 6.5\n")
+    settings = load_settings({"mode": "fast2"}, env={"SSR_LOCAL_VERIFIER": "digit"})
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        for name, origin in (
+            ("paths", "default"),
+            ("mode", "option"),
+            ("threshold", "config"),
+            ("verifier", "environment"),
+            ("seed", "default"),
+        ):
+            assert host.shown(f"#field-{name} .origin") == origin
+        host.row("verifier").control.focus()
+        await pilot.pause()
+        assert "SSR_LOCAL_VERIFIER in the environment" in host.shown("#about")
+        host.row("threshold").control.focus()
+        await pilot.pause()
+        assert str(file) in " ".join(host.shown("#about").split())
+        await pilot.press("5")
+        await pilot.pause()
+        assert host.shown("#field-threshold .origin") == "changed"
+
+    shown(script=script, settings=settings)
+
+
+def test_saving_what_a_variable_overrides_is_told() -> None:
+    settings = load_settings(env={"SSR_LOCAL_PATHS": "4"})
+    notified: list[str] = []
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        await pilot.press("5", "ctrl+s")
+        await pilot.pause()
+        notified.extend(one.message for one in host._notifications)
+
+    shown(script=script, settings=settings)
+    assert len(notified) == 1
+    assert "SSR_LOCAL_PATHS" in notified[0]
+
+
+def test_the_help_of_the_focused_field_is_shown() -> None:
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        assert "number of reasoning paths (1 to 12)" in host.shown("#about")
+        await pilot.press("down")
+        await pilot.pause()
+        assert "stop at the first answer" in host.shown("#about")
+
+    shown(script=script)
+
+
+def test_the_mouse_chooses_resets_and_uses() -> None:
+    settings = load_settings({"paths": 5}, env={})
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        await pilot.click("#field-mode Choice")
+        await pilot.pause()
+        await pilot.click("#field-mode SelectOverlay", offset=(2, 1))
+        await pilot.pause()
+        await pilot.click("#field-paths .reset", offset=(1, 0))
+        await pilot.pause()
+        await pilot.click("#use")
+        await pilot.pause()
+
+    assert shown(script=script, settings=settings).result == {"paths": 3, "mode": "fast1"}
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 20)])
+def test_every_field_can_be_reached_and_seen(size: tuple[int, int]) -> None:
+    """By keyboard, each with its whole name, inside the screen."""
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        scrolled = host.screen.query_one("Fields").region
+        for name in (row.field.name for row in host.screen.query(FieldRow)):
+            row = host.row(name)
+            assert host.focused is row.control
+            await pilot.pause()
+            label = row.query_one(".label", Label)
+            assert scrolled.contains_region(row.control.region)
+            assert len(row.field.label) <= label.region.width
+            assert row.control.region.width >= 12
+            await pilot.press("down")
+        for name in ("use", "save", "cancel"):
+            assert host.focused is host.screen.query_one(f"#{name}")
+            assert host.focused.region.right < size[0]
+            await pilot.press("tab")
+
+    shown(script=script, size=size)
+
+
+def test_the_users_keys_are_on_the_buttons() -> None:
+    host = Host(load_settings(env={}))
+    host.set_keymap({"settings-use": "f10"})
+
+    async def script(pilot: Pilot[None]) -> str:
+        label = str(host.screen.query_one("#use", Button).label)
+        await pilot.press("5", "f10")
+        return label
+
+    assert piloted(host, script) == "Use f10"
+    assert host.result == {"paths": 5}
+
+
+def test_hostile_values_are_shown_as_they_are() -> None:
+    settings = load_settings({"draft": "[red]x[/nope].gguf", "pair": "[b]p[/i]"}, env={})
+
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        host.row("pair").control.focus()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert host.row("draft").text == "[red]x[/nope].gguf"
+        assert host.row("pair").text == "[b]p[/i]"
+
+    assert shown("escape", "ctrl+o", script=script, settings=settings).result == {}

@@ -1,0 +1,189 @@
+"""How the app looks and which keys it has: the table ``[tui]`` of the settings file.
+
+::
+
+    [tui]
+    theme = "textual-light"
+    plain = true
+
+    [tui.keys]
+    run = "ctrl+r,f5"      # a binding's id, and its keys separated by commas
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+from textual.theme import BUILTIN_THEMES
+
+from ssr_local.config import config_file, existing_text, suggestion, write_atomically
+from ssr_local.errors import ConfigError, UsageError
+from ssr_local.toml_file import parse_toml, printable, quoted, reason_of
+from ssr_local_tui.key_names import is_key, nearest_key
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+TABLE = "tui"
+KEYS = "keys"
+
+
+class Preferences(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the app remembers of its user, with every default exactly once."""
+
+    theme: Annotated[str, Meta(description=", ".join(BUILTIN_THEMES))] = "textual-dark"
+    plain: Annotated[bool, Meta(description="true (ASCII signs, no animation), false")] = False
+    mouse: Annotated[bool, Meta(description="true, false (the terminal keeps the mouse)")] = True
+    welcomed: Annotated[bool, Meta(description="true, false (show the welcome once more)")] = False
+    keys: Annotated[
+        Mapping[str, str], Meta(description="a table of binding ids and their keys")
+    ] = {}
+
+
+def load_preferences(
+    file: Path | None = None, *, binding_ids: Collection[str] | None = None
+) -> Preferences:
+    """The preferences in the settings file; a file or table that is not there sets nothing.
+
+    ``file`` stands in for ``config_file()``. With ``binding_ids``, all there are, keys for
+    other ids are refused too. Raises ``ConfigError`` naming the file, the key and what is
+    accepted.
+    """
+    file = config_file() if file is None else file
+    shown = printable(str(file))
+    table = parse_toml(existing_text(file), shown).get(TABLE, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{shown}: key 'tui' cannot be {quoted(table)}.", "Accepted: a table.")
+    values = dict(table)
+    if isinstance(values.get(KEYS), dict):
+        values[KEYS] = dict(_flat(values[KEYS]))
+        for binding_id, keys in values[KEYS].items():
+            _check_keys(binding_id, keys, binding_ids, shown)
+    for name, value in values.items():
+        _check(name, value, shown)
+    return msgspec.convert(values, Preferences)
+
+
+def save_preference(name: str, value: str | bool, file: Path | None = None) -> None:
+    """Write one preference into the settings file, its comments and order kept.
+
+    The file is replaced as a whole or not at all. Raises ``UsageError`` for a name or value
+    that is not accepted, ``ConfigError`` for a file that cannot be read or written.
+    """
+    if name == KEYS:
+        raise UsageError("Keys are not saved by the app.", "", "Edit [tui.keys] by hand.")
+    _check(name, value, "", UsageError)
+    file = config_file() if file is None else file
+    write_atomically(file, _edited(existing_text(file), name, value, printable(str(file))))
+
+
+def _check(
+    name: str, value: object, shown_file: str, error_class: type[UsageError] = ConfigError
+) -> None:
+    subject = f"{shown_file}: key '{TABLE}." if shown_file else "Preference '"
+    names = Preferences.__struct_fields__
+    if name not in names:
+        raise error_class(
+            f"{subject}{printable(name[:60])}' is unknown.",
+            f"Accepted: {', '.join(names)}.",
+            suggestion(name, names),
+        )
+    refused = name == "theme" and isinstance(value, str) and value not in BUILTIN_THEMES
+    try:
+        msgspec.convert({name: value}, Preferences)
+    except msgspec.ValidationError:
+        refused = True
+    if refused:
+        raise error_class(
+            f"{subject}{name}' cannot be {quoted(value)}.",
+            f"Accepted: {_description(name)}.",
+            suggestion(str(value), tuple(BUILTIN_THEMES)) if name == "theme" else "",
+        )
+
+
+def _description(name: str) -> str:
+    hint = get_type_hints(Preferences, include_extras=True)[name]
+    return next(meta.description or "" for meta in hint.__metadata__ if isinstance(meta, Meta))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of a table; ids with dots arrive as tables within tables."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _check_keys(
+    binding_id: str, keys: object, binding_ids: Collection[str] | None, shown_file: str
+) -> None:
+    subject = f"{shown_file}: key '{TABLE}.{KEYS}.{printable(binding_id[:60])}'"
+    if binding_ids is not None and binding_id not in binding_ids:
+        known = tuple(sorted(binding_ids))
+        raise ConfigError(
+            f"{subject} is unknown.",
+            f"Accepted: {', '.join(known)}.",
+            suggestion(binding_id, known),
+        )
+    parts = keys.split(",") if isinstance(keys, str) else [""]
+    wrong = next((key for key in parts if not is_key(key.strip())), None)
+    if wrong is not None:
+        near = nearest_key(wrong)
+        raise ConfigError(
+            f"{subject} cannot be {quoted(keys)}.",
+            "Accepted: names of keys, such as f5, g, ctrl+r, pagedown or question_mark,"
+            " separated by commas.",
+            f"Did you mean {near}?" if near else "",
+        )
+
+
+def _edited(text: str, name: str, value: str | bool, shown: str) -> str:
+    """``text`` with the preference set, and nothing else changed."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    text = text if not text or text.endswith("\n") else f"{text}\n"
+    expected = parse_toml(text, shown)
+    table = expected.setdefault(TABLE, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{shown}: key 'tui' is no table.", "", "Edit the file by hand.")
+    table[name] = value
+    try:
+        document = tomlkit.parse(text)
+        _set(document, name, value)
+        edited = document.as_string()
+    except (TOMLKitError, RecursionError) as error:
+        raise _unsafe(shown, reason_of(error)) from error
+    if "\r\n" in text:
+        edited = edited.replace("\r\n", "\n").replace("\n", "\r\n")
+    if parse_toml(edited, shown) != expected:  # tomlkit errs on some unusual layouts
+        raise _unsafe(shown, "Its layout is unusual")
+    return edited
+
+
+def _set(document: TOMLDocument, name: str, value: str | bool) -> None:
+    """Afterwards the document is only good for writing."""
+    import tomlkit
+    from tomlkit.items import Table
+
+    if TABLE not in document:
+        document[TABLE] = tomlkit.table()
+    table: Any = document[TABLE]
+    if name in table or not isinstance(table, Table) or table.is_super_table():
+        table[name] = value
+        return
+    # tomlkit's own insertion puts it between [tui.keys] and the comment that introduces it.
+    item = tomlkit.item(value)
+    item.trivia.trail = "\n"
+    body = table.value.body
+    own = [i for i, (key, it) in enumerate(body) if key is not None and not isinstance(it, Table)]
+    body.insert(max(own, default=-1) + 1, (tomlkit.key(name), item))
+
+
+def _unsafe(shown: str, reason: str) -> ConfigError:
+    return ConfigError(f"{shown}: cannot be edited safely.", f"{reason}.", "Edit the file by hand.")

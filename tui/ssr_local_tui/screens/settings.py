@@ -1,0 +1,243 @@
+"""The settings: every option as a field, for this session or for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Label
+
+from ssr_local.config import Settings, config_file, save_setting
+from ssr_local.errors import UsageError
+from ssr_local.options import SolveOptions
+from ssr_local.toml_file import printable
+from ssr_local_tui.fields import COMMON, Field, Value, fields_of
+from ssr_local_tui.screens.field_row import FieldRow, row_of
+
+_BUTTONS = ("use", "save", "cancel")
+
+
+class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """Scrolls by pages; arrow keys move between the fields instead."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
+    ]
+
+
+class SettingsScreen(ModalScreen[dict[str, Value] | None]):
+    """Gives back the values that were changed, by option name, or None when cancelled.
+
+    ``pairs`` are the registry's names of pairs.
+    """
+
+    DEFAULT_CSS = """
+    SettingsScreen {
+        align: center middle;
+
+        #settings {
+            width: 100%;
+            max-width: 84;
+            height: 100%;
+            max-height: 38;
+            border: round $primary;
+            border-title-color: $text-primary;
+            border-title-style: bold;
+            background: $surface;
+            color: $foreground;
+        }
+        Fields {
+            height: 1fr;
+            padding: 0 1;
+            scrollbar-size-vertical: 1;
+        }
+        .heading {
+            margin-top: 1;
+            text-style: bold;
+            color: $text-primary;
+        }
+        #about {
+            width: 100%;
+            height: 5;
+            padding: 0 1;
+            border-top: solid $primary;
+            border-title-color: $text-primary;
+            border-title-style: bold;
+            color: $text-muted;
+        }
+        #about.-failed {
+            color: $text-error;
+        }
+        #buttons {
+            height: 1;
+            padding: 0 1;
+        }
+        #buttons Button {
+            min-width: 0;
+            margin-right: 1;
+            background: $panel;
+        }
+        &.-narrow #about {
+            height: 7;
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "ctrl+o", "use", "Use", tooltip="Use these values in this session", id="settings-use"
+        ),
+        Binding(
+            "ctrl+s",
+            "save",
+            "Save",
+            tooltip="Use these values, and write the changed ones into the settings file",
+            id="settings-save",
+        ),
+        Binding(
+            "ctrl+r", "reset", "Reset", tooltip="Fill in the option's default", id="settings-reset"
+        ),
+        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="settings-cancel"),
+        Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("up", "app.focus_previous", "Field before", show=False),
+    ]
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012  as Screen has it
+    AUTO_FOCUS = "FieldRow Input"
+
+    def __init__(self, settings: Settings, pairs: Sequence[str]) -> None:
+        super().__init__()
+        self._fields = fields_of(settings, pairs)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="settings"):
+            with Fields():
+                for heading, fields in groupby(self._fields, _heading):
+                    if heading:
+                        yield Label(heading, classes="heading")
+                    yield from map(FieldRow, fields)
+            yield Label("", id="about", markup=False)
+            with Horizontal(id="buttons"):
+                for action in _BUTTONS:
+                    yield Button(action, id=action, action=f"screen.{action}", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#settings").border_title = "Settings"
+        for action in _BUTTONS:
+            button = self.query_one(f"#{action}", Button)
+            binding = self._binding(action)
+            if binding is not None:
+                button.label = f"{binding.description} {self.app.get_key_display(binding)}"
+
+    @property
+    def changes(self) -> dict[str, Value]:
+        """The accepted values that are not those in force."""
+        return {row.field.name: row.value for row in self._rows if row.is_changed}
+
+    def action_use(self) -> None:
+        """Give the changed values back, unless one is wrong."""
+        if not self._go_to_wrong():
+            self.dismiss(self.changes)
+
+    def action_save(self) -> None:
+        """The same, and write them into the settings file first."""
+        if self._go_to_wrong():
+            return
+        changes = self.changes
+        try:
+            for row in self._rows:
+                if row.is_changed:
+                    # A line that says the default is one that nobody needs.
+                    save_setting(row.field.name, None if row.is_default else row.value)
+        except UsageError as error:
+            self._tell("Not saved", str(error), failed=True)
+            return
+        self._warn_of_variables(changes)
+        self.dismiss(changes)
+
+    def action_cancel(self) -> None:
+        """Change nothing."""
+        self.dismiss(None)
+
+    def action_reset(self, name: str = "") -> None:
+        """Fill in the default of one option, or of the one that has the focus."""
+        row = self.query_one(f"#field-{name}", FieldRow) if name else row_of(self.focused)
+        if row is not None:
+            row.reset()
+            row.control.focus()
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.action_use()
+
+    @on(FieldRow.Changed)
+    def _changed(self) -> None:
+        wrong = any(row.error for row in self._rows)
+        for action in ("use", "save"):
+            self.query_one(f"#{action}", Button).disabled = wrong
+        self._describe_focused()
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        self._describe_focused()
+
+    def _describe_focused(self) -> None:
+        row = row_of(self.focused)
+        if row is not None:
+            self._tell(row.field.label, f"{row.field.help}{self._reset_hint(row)}")
+        elif isinstance(self.focused, Button):
+            binding = self._binding(self.focused.id or "")
+            file = f": {printable(str(config_file()))}" if self.focused.id == "save" else ""
+            self._tell("", f"{binding.tooltip}{file}" if binding else "")
+
+    def _reset_hint(self, row: FieldRow) -> str:
+        binding = self._binding("reset")
+        if row.is_default or binding is None:
+            return ""
+        return f" {self.app.get_key_display(binding)} fills in the default."
+
+    def _tell(self, title: str, text: str, *, failed: bool = False) -> None:
+        about = self.query_one("#about", Label)
+        about.border_title = Content(title)
+        about.update(text)
+        about.set_class(failed, "-failed")
+
+    def _go_to_wrong(self) -> bool:
+        """Whether something is wrong; the first such field then has the focus."""
+        wrong = next((row for row in self._rows if row.error), None)
+        if wrong is not None:
+            self.app.bell()
+            wrong.control.focus()
+        return wrong is not None
+
+    def _warn_of_variables(self, changes: Mapping[str, Value]) -> None:
+        for field in self._fields:
+            if field.name in changes and field.setting.origin == "environment":
+                self.app.notify(
+                    f"{field.setting.detail} in the environment is stronger than the file.",
+                    severity="warning",
+                    markup=False,
+                )
+
+    def _binding(self, action: str) -> Binding | None:
+        """The binding of an action, with the key it has in the user's keymap."""
+        active = (one.binding for one in self.active_bindings.values())
+        return next((binding for binding in active if binding.action == action), None)
+
+    @property
+    def _rows(self) -> Iterator[FieldRow]:
+        return iter(self.query(FieldRow))
+
+
+def _heading(field: Field) -> str:
+    if field.name in COMMON:
+        return ""
+    return "More about solving" if field.kind is SolveOptions else "Models and machine"
