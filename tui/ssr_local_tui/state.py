@@ -19,6 +19,7 @@ from ssr_local.events import (
     PathEnded,
     PathOpened,
     RunEnded,
+    RunMeasured,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -141,6 +142,7 @@ class Tree:
         self.notices: list[str] = []
         self.counts = Counts()
         self.at_s = 0.0
+        self.measured: RunMeasured | None = None
         self.result: RunResult | None = None
 
     def apply(self, event: AnyEvent) -> frozenset[Node]:
@@ -180,6 +182,9 @@ class Tree:
             return self._path_event(event)
         if isinstance(event, StepRead):  # no part of a run
             return ()
+        if isinstance(event, RunMeasured):
+            self.measured = event
+            return (Node("run"),)
         return self._run_event(event)
 
     # The run as a whole ----------------------------------------------------

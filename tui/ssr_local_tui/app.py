@@ -1,0 +1,155 @@
+"""The terminal app: what all its screens share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from ssr_local import SSRError
+from ssr_local.config import Settings, load_settings
+from ssr_local.display import one_line
+from ssr_local.download import Progress
+from ssr_local.registry import load_registry
+from ssr_local_tui.preferences import Preferences, save_preference
+from ssr_local_tui.runs import Runs
+from ssr_local_tui.screens.main import MainScreen
+
+
+class SSRApp(App[int]):
+    """The app; ``settings`` are those in force, ``replay`` is a log to begin with.
+
+    A ``problem`` is solved at once.
+    """
+
+    TITLE = "ssr-local"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app.quit"),
+        Binding("ctrl+c", "stop_or_copy", "Stop", show=False, id="app.stop", system=True),
+    ]
+
+    def __init__(
+        self,
+        settings: Settings,
+        preferences: Preferences,
+        *,
+        problem: str | None = None,
+        replay: Path | None = None,
+        speed: float = 1.0,
+        overrides: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.preferences = preferences
+        self.runs = Runs(settings.engine, self._progress, self._notice)
+        self.progress: Progress | None = None
+        self._problem, self._replay, self._speed = problem, replay, speed
+        self._overrides = overrides or {}
+        self.main = MainScreen("")
+        self.set_keymap(dict(preferences.keys))
+        self.theme = preferences.theme
+
+    @property
+    def pair_name(self) -> str:
+        """The models in use, in a word."""
+        engine = self.settings.engine
+        own = [
+            f"{role} {name}"
+            for role, name in (("draft", engine.draft), ("target", engine.target))
+            if name
+        ]
+        return ", ".join([f"pair {engine.pair}", *own])
+
+    def on_mount(self) -> None:
+        self.push_screen(self.main)
+        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        if self._replay is not None:
+            self.call_after_refresh(self.main.play, self._replay, self._speed)
+        elif self._problem:
+            self.call_after_refresh(self.main.begin, self._problem)
+        if not self.preferences.welcomed:
+            from ssr_local_tui.screens.welcome import WelcomeScreen
+
+            self.push_screen(WelcomeScreen(), lambda _: self._keep("welcomed", True))
+
+    def on_unmount(self) -> None:
+        self.runs.close()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: the app's own commands, then every key that does something here."""
+        yield from super().get_system_commands(screen)
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if active.node is screen and active.enabled and binding.description:
+                name, action = binding.description, binding.action
+                yield SystemCommand(
+                    f"{name} ({self.get_key_display(binding)})",
+                    binding.tooltip or name,
+                    lambda action=action: self.call_later(screen.run_action, action),
+                )
+
+    def action_stop_or_copy(self) -> None:
+        """What Ctrl+C does: stop a run; without one, say how to leave."""
+        if self.main.running or self.main.busy:
+            self.main.action_stop()
+        else:
+            self.notify("Press Ctrl+Q to quit.")
+
+    def action_help_quit(self) -> None:
+        """Textual's own answer to Ctrl+C."""
+        self.action_stop_or_copy()
+
+    def open_help(self) -> None:
+        """The keys that do something now."""
+        from ssr_local_tui.screens.help import HelpScreen, sections_of
+
+        active = self.screen.active_bindings.values()
+        self.push_screen(HelpScreen(sections_of(active, self.get_key_display)))
+
+    def open_settings(self) -> None:
+        """Every option, for this session or for good."""
+        from ssr_local_tui.screens.settings import SettingsScreen
+
+        try:
+            pairs = list(load_registry().pairs)
+        except SSRError as error:
+            self.main.failed(error)
+            return
+        self.push_screen(SettingsScreen(self.settings, pairs), self._changed)
+
+    def _changed(self, values: dict[str, Any] | None) -> None:
+        if not values:
+            return
+        self._overrides |= values
+        try:
+            self.settings = load_settings(self._overrides)
+            self.runs.use_engine(self.settings.engine)
+        except SSRError as error:
+            self.main.failed(error)
+            return
+        self.main.draw_all()
+
+    def _keep_theme(self, name: str) -> None:
+        if name != self.preferences.theme:
+            self._keep("theme", name)
+
+    def _keep(self, name: str, value: str | bool) -> None:
+        """Remember a preference; where that fails the app goes on and says so."""
+        try:
+            save_preference(name, value)
+        except SSRError as error:
+            self.notify(one_line(str(error), 200), severity="warning")
+
+    # From the thread that downloads ---------------------------------------------------
+
+    def _progress(self, progress: Progress) -> None:
+        self.progress = progress  # drawn by whoever looks
+
+    def _notice(self, line: str) -> None:
+        self.call_from_thread(self.notify, one_line(line, 300))

@@ -1,0 +1,202 @@
+"""A run's events, from the thread that makes them to the one that draws.
+
+One thread reads the events and keeps them; the app takes all that have come whenever it
+draws, so a fast model costs one drawing, not one for every token. What comes is written to
+a log first: whatever happens to the app, the run can be opened again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from ssr_local.display import one_line
+from ssr_local.errors import SSRError
+from ssr_local.events import AnyEvent, encode_event
+from ssr_local.folders import cache_dir
+
+KEPT_LOGS = 20
+"""Logs of runs that are kept in the cache folder."""
+
+
+class Feed:
+    """The events of one run, made by ``source`` in a thread of its own.
+
+    ``log`` is where they are written, None for nowhere. ``error`` is what ended the events,
+    None when they came to their own end; valid when ``is_over``.
+    """
+
+    def __init__(self, source: Callable[[], Iterable[AnyEvent]], log: Path | None = None) -> None:
+        self._source = source
+        self._events: deque[AnyEvent] = deque()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self.log = log
+        self.error: SSRError | None = None
+        self.log_error = ""
+
+    def start(self) -> None:
+        """Begin to make events."""
+        self._thread.start()
+
+    def drain(self) -> list[AnyEvent]:
+        """All events that have come since the last call."""
+        with self._lock:
+            events = list(self._events)
+            self._events.clear()
+        return events
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to come any more; ``drain`` may still have something."""
+        return self._over.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end; whether it has come."""
+        return self._over.wait(timeout_s)
+
+    def _run(self) -> None:
+        file = self._opened()
+        try:
+            for event in self._source():
+                self._write(file, event)
+                with self._lock:
+                    self._events.append(event)
+        except SSRError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - a thread's error would be lost
+            self.error = SSRError(
+                "The run ended with an error that should not happen.",
+                one_line(f"{type(error).__name__}: {error}", 300),
+                "Please report it, with the log that 'ssr-local tui --log' names.",
+            )
+        finally:
+            if file is not None:
+                file.close()
+            self._over.set()
+
+    def _opened(self) -> IO[bytes] | None:
+        if self.log is None:
+            return None
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return self.log.open("wb")
+        except OSError as error:
+            self._give_up_log(error)
+            return None
+
+    def _write(self, file: IO[bytes] | None, event: AnyEvent) -> None:
+        if file is None or self.log is None:
+            return
+        try:
+            file.write(encode_event(event) + b"\n")
+            file.flush()
+        except OSError as error:
+            self._give_up_log(error)
+
+    def _give_up_log(self, error: OSError) -> None:
+        """A full disk must not end a run."""
+        self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
+        self.log = None
+
+
+def new_log() -> Path:
+    """Where the events of a new run go; the oldest logs beyond a few are removed."""
+    folder = cache_dir() / "runs"
+    try:
+        old = sorted(folder.glob("run-*.jsonl"), key=lambda path: path.stat().st_mtime)
+        for path in old[: -KEPT_LOGS + 1]:
+            path.unlink(missing_ok=True)
+    except OSError:
+        pass  # another program tidies up there too
+    return folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06}.jsonl"
+
+
+class Pace:
+    """How fast a log is played: at a speed, standing still, or event by event.
+
+    Every method may be called from any thread.
+    """
+
+    LONGEST_WAIT_S = 2.0
+    SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self._changed = threading.Condition()
+        self._speed = speed
+        self._paused = False
+        self._steps = 0
+        self._stopped = False
+
+    @property
+    def speed(self) -> float:
+        """1 as it was, 2 twice as fast, 0 at once."""
+        return self._speed
+
+    @property
+    def paused(self) -> bool:
+        """Whether the log stands still."""
+        return self._paused
+
+    def toggle(self) -> None:
+        """Stand still, or go on."""
+        with self._changed:
+            self._paused = not self._paused
+            self._changed.notify_all()
+
+    def step(self) -> None:
+        """Stand still behind the next event that can be seen."""
+        with self._changed:
+            self._paused = True
+            self._steps += 1
+            self._changed.notify_all()
+
+    def faster(self, steps: int = 1) -> None:
+        """The next speed up, or down for negative ``steps``."""
+        with self._changed:
+            known = [speed for speed in self.SPEEDS if speed <= (self._speed or self.SPEEDS[-1])]
+            place = max(0, len(known) - 1) + steps
+            self._speed = self.SPEEDS[min(max(place, 0), len(self.SPEEDS) - 1)]
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Play no further."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def play(
+        self, events: Iterable[AnyEvent], is_step: Callable[[AnyEvent], bool]
+    ) -> Iterator[AnyEvent]:
+        """The events, each at its time; ``is_step`` says behind which ``step`` stops."""
+        before: float | None = None
+        for event in events:
+            gap = 0.0 if before is None else max(0.0, event.at_s - before)
+            before = event.at_s if before is None else max(before, event.at_s)
+            if not self._waited(min(gap, self.LONGEST_WAIT_S)):
+                return
+            yield event
+            if is_step(event):
+                with self._changed:
+                    self._steps = max(0, self._steps - 1)
+
+    def _waited(self, gap_s: float) -> bool:
+        """Wait for an event's turn; False when nothing more is to be played."""
+        with self._changed:
+            started = time.monotonic()
+            while not self._stopped:
+                if self._paused and self._steps == 0:
+                    self._changed.wait()
+                    started = time.monotonic()
+                    continue
+                wait_s = gap_s / self._speed if self._speed and not self._paused else 0.0
+                left = started + wait_s - time.monotonic()
+                if left <= 0:
+                    return True
+                self._changed.wait(left)
+            return False

@@ -1,0 +1,34 @@
+"""What screens may ask of the app they are part of."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+from textual.screen import Screen
+
+from ssr_local.config import Settings
+from ssr_local.download import Progress
+from ssr_local_tui.runs import Runs
+
+
+class Host(Protocol):
+    """The app, as its screens know it. ``progress`` is the last word of a download."""
+
+    settings: Settings
+    runs: Runs
+    progress: Progress | None
+
+    @property
+    def pair_name(self) -> str:
+        """The models in use, in a word."""
+
+    def open_help(self) -> None:
+        """Show what every key does."""
+
+    def open_settings(self) -> None:
+        """Show every option."""
+
+
+def host_of(screen: Screen[Any]) -> Host:
+    """The app of a screen."""
+    return cast(Host, screen.app)

@@ -1,0 +1,119 @@
+"""How the parts of a tree are put into words and signs. Pure."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from ssr_local.display import one_line
+from ssr_local.records import Author, ModelInfo, Timing, Usage
+from ssr_local.verification import MAX_SCORE
+from ssr_local_tui.latex import readable
+from ssr_local_tui.state import StepState, StepView, Tree
+
+BAR_CELLS = 5
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+# Longer labels are cut before they are looked at: no terminal is wider.
+_LONGEST_LABEL = 2000
+
+SIGNS: dict[StepState, str] = {
+    "writing": "✎",
+    "waiting": "?",
+    "accepted": "✓",
+    "rewriting": "✎",
+    "rewritten": "↻",
+    "unverified": "·",
+}
+STATES: dict[StepState, str] = {
+    "writing": "being written",
+    "waiting": "waits for the target's verdict",
+    "accepted": "kept",
+    "rewriting": "rejected; the target writes its own",
+    "rewritten": "rejected and rewritten by the target",
+    "unverified": "not verified",
+}
+PHASES = {
+    "idle": "ready",
+    "loading": "loading",
+    "selecting": "choosing strategies",
+    "running": "solving",
+    "paused": "paused",
+    "ended": "done",
+}
+AUTHORS: dict[Author, str] = {"draft": "draft", "target": "target"}
+
+
+def bar(share: float, cells: int = BAR_CELLS) -> str:
+    """A bar of ``cells`` columns that is full for 1."""
+    eighths = round(min(1.0, max(0.0, share)) * cells * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(cells)
+
+
+def score_text(score: float | None) -> str:
+    """A score from 0 to 9 as a bar and a number, always as wide."""
+    if score is None:
+        return f"{'':{BAR_CELLS}}  – "
+    return f"{bar(score / MAX_SCORE)} {score:3.1f}"
+
+
+def shown_text(text: str) -> str:
+    """A step's text on one line, its formulas in plain signs."""
+    return one_line(readable(text[:_LONGEST_LABEL]))
+
+
+def head(text: str, width: int) -> str:
+    """The beginning of a text, at most ``width`` columns wide."""
+    return text if cell_len(text) <= width else _cut(text, width, from_end=False)
+
+
+def tail(text: str, width: int) -> str:
+    """The end of a text, at most ``width`` columns wide."""
+    return text if cell_len(text) <= width else _cut(text, width, from_end=True)
+
+
+def _cut(text: str, width: int, *, from_end: bool) -> str:
+    if width <= 0:
+        return ""
+    kept, used = [], 1
+    for sign in reversed(text) if from_end else text:
+        used += cell_len(sign)
+        if used > width:
+            break
+        kept.append(sign)
+    return "…" + "".join(reversed(kept)) if from_end else "".join(kept) + "…"
+
+
+def step_title(step: StepView, number: int) -> str:
+    """What became of a step, in one line of words."""
+    score = step.verdict.score if step.verdict else None
+    judged = f", score {score:.1f} of 9" if score is not None else ""
+    changed = ", changed by you" if step.overridden else ""
+    return f"Step {number}: {STATES[step.state]}{judged}{changed}"
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as a stopwatch shows them."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def speed_of(tree: Tree, role: Author) -> float | None:
+    """Tokens a second that a model has decoded while it was at it; None before it was."""
+    figures = figures_of(tree)
+    if figures is None:
+        return None
+    usage, timing = figures
+    used = usage.draft if role == "draft" else usage.target
+    wrote_s = timing.draft if role == "draft" else timing.rewrite + timing.write
+    return used.decode_tokens / wrote_s if wrote_s > 0 and used.decode_tokens else None
+
+
+def figures_of(tree: Tree) -> tuple[Usage, Timing] | None:
+    """Tokens and seconds as they were last heard of, None before that."""
+    source = tree.result or tree.measured
+    return None if source is None else (source.usage, source.timing_s)
+
+
+def place_of(info: ModelInfo) -> str:
+    """Where a model runs: device and library."""
+    return one_line(f"{info.device}, {info.engine}" if info.engine else info.device, 60)

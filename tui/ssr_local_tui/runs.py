@@ -1,0 +1,136 @@
+"""What the app runs: one solver, one run at a time, live or from a log. No widgets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ssr_local import Solver
+from ssr_local.commands import AnyCommand
+from ssr_local.download import Progress, ToFetch
+from ssr_local.errors import EventLogError
+from ssr_local.events import (
+    AnyEvent,
+    PathEnded,
+    RunEnded,
+    SelectionScored,
+    StepDrafted,
+    StepRewritten,
+    StepVerified,
+    read_events,
+)
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local_tui.feed import Feed, Pace, new_log
+
+_STEPS = (SelectionScored, StepDrafted, StepVerified, StepRewritten, PathEnded, RunEnded)
+_CLOSE_WAIT_S = 3.0
+
+
+class Runs:
+    """Starts runs and steers the one that goes on.
+
+    ``on_progress`` and ``on_notice`` hear of downloads, from another thread.
+    """
+
+    def __init__(
+        self,
+        engine: EngineOptions,
+        on_progress: Callable[[Progress], None],
+        on_notice: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._on_progress, self._on_notice = on_progress, on_notice
+        self._solver: Solver | None = None
+        self.feed: Feed | None = None
+        self.pace: Pace | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether events are still to come."""
+        return self.feed is not None and not self.feed.is_over
+
+    @property
+    def solver(self) -> Solver:
+        """The solver of the engine options in force. Raises ``SSRError`` for an unknown pair."""
+        if self._solver is None:
+            self._solver = Solver(
+                engine=self._engine, on_progress=self._on_progress, on_notice=self._on_notice
+            )
+        return self._solver
+
+    def use_engine(self, engine: EngineOptions) -> None:
+        """Other engine options from the next run on; the models are unloaded."""
+        if engine == self._engine:
+            return
+        self._engine = engine
+        self._let_go()
+
+    def missing(self, options: SolveOptions) -> ToFetch:
+        """What must be downloaded first. May ask the hub: not for the thread that draws."""
+        return self.solver.to_fetch(options)
+
+    def fetch(self, options: SolveOptions) -> None:
+        """Download what is missing. Blocks; ``cancel`` from another thread ends it."""
+        self.solver.fetch(options)
+
+    def start(self, problem: str, options: SolveOptions) -> Feed:
+        """Begin to solve a problem."""
+        solver = self.solver
+        self.pace = None
+        return self._feed(lambda: solver.stream(problem, options), new_log())
+
+    def replay(self, file: Path, speed: float) -> Feed:
+        """Begin to play a log. Raises ``EventLogError`` when it cannot be read."""
+        pace = self.pace = Pace(speed)
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            self.pace = None
+            raise EventLogError(
+                f"{file} cannot be opened.", error.strerror or "", "Give the path of an event log."
+            ) from error
+
+        def events() -> Iterator[AnyEvent]:
+            with file.open("rb") as handle:
+                yield from pace.play(
+                    read_events(handle, str(file)), lambda event: isinstance(event, _STEPS)
+                )
+
+        feed = self._feed(events, None)
+        feed.log = file
+        return feed
+
+    def tell(self, command: AnyCommand) -> None:
+        """Steer the live run; a replay obeys nobody."""
+        if self._solver is not None and self.pace is None:
+            self._solver.tell(command)
+
+    def cancel(self) -> None:
+        """Stop what goes on: a run, a download or a replay."""
+        if self.pace is not None:
+            self.pace.stop()
+        elif self._solver is not None:
+            self._solver.cancel()
+
+    def close(self) -> None:
+        """End everything at once."""
+        if self.pace is not None:
+            self.pace.stop()
+        self._let_go()
+
+    def _feed(self, source: Callable[[], Iterator[AnyEvent]], log: Path | None) -> Feed:
+        feed = self.feed = Feed(source, log)
+        feed.start()
+        return feed
+
+    def _let_go(self) -> None:
+        """Give the models back, in a thread where a run has still to notice."""
+        solver, self._solver = self._solver, None
+        if solver is None:
+            return
+        solver.kill()
+        feed = self.feed
+        if feed is not None and not feed.is_over and self.pace is None:
+            feed.wait(_CLOSE_WAIT_S)
+        threading.Thread(target=solver.close, name="close", daemon=True).start()

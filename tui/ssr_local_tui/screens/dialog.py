@@ -1,0 +1,43 @@
+"""What the small screens in the middle have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+_R = TypeVar("_R")
+
+
+class Dialog(ModalScreen[_R]):
+    """A box in the middle; escape leaves it without a result."""
+
+    DEFAULT_CSS = """
+    Dialog {
+        align: center middle;
+
+        #box {
+            width: 76;
+            max-width: 100%;
+            height: auto;
+            max-height: 100%;
+            padding: 0 1;
+            border: round $primary;
+            border-title-color: $text-primary;
+            border-title-style: bold;
+            background: $surface;
+        }
+        .row { height: auto; margin-top: 1; }
+        .row Button { margin-right: 2; }
+        .error { color: $text-error; height: auto; }
+        .help { color: $text-muted; height: auto; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Close", id="dialog.close"),
+    ]
+
+    def action_leave(self) -> None:
+        """Close without a result."""
+        self.dismiss(None)

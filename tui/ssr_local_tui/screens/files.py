@@ -1,0 +1,149 @@
+"""Writing a run to a file, and opening one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Button, Input, OptionList, RadioButton, RadioSet, Static
+from textual.widgets.option_list import Option
+
+from ssr_local import SSRError
+from ssr_local.display import clean, one_line, printable
+from ssr_local.folders import cache_dir
+from ssr_local_tui.export import FORMATS, save, suggested_name
+from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.state import Tree
+
+_SHOWN_LOGS = 8
+
+
+class ExportScreen(Dialog[Path]):
+    """Gives the path of the file that was written. An existing file is not replaced unasked."""
+
+    DEFAULT_CSS = """
+    ExportScreen {
+        RadioSet { width: 100%; border: none; height: auto; }
+        Input { margin-top: 1; }
+    }
+    """
+
+    def __init__(self, tree: Tree, log: Path | None) -> None:
+        super().__init__()
+        self._tree, self._log = tree, log
+        self._replace: str | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = "Export this run"
+            with RadioSet(id="format"):
+                for number, (name, words) in enumerate(FORMATS.items()):
+                    yield RadioButton(f"{name}  {words}", value=number == 0, name=name)
+            yield Input(suggested_name(self._tree, next(iter(FORMATS))), id="file", compact=True)
+            yield Static(f"In {printable(str(Path.cwd()))}", classes="help", markup=False)
+            yield Static("", classes="error", id="error", markup=False)
+            with Horizontal(classes="row"):
+                yield Button("Write", variant="primary", id="write", compact=True)
+                yield Button("Close", id="close", compact=True)
+
+    @property
+    def _format(self) -> str:
+        pressed = self.query_one(RadioSet).pressed_button
+        return (pressed.name if pressed else None) or next(iter(FORMATS))
+
+    @on(RadioSet.Changed)
+    def _other_format(self) -> None:
+        field = self.query_one("#file", Input)
+        old = Path(field.value or "run")
+        field.value = str(old.with_suffix(f".{self._format}"))
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#write")
+    def _write(self) -> None:
+        name = self.query_one("#file", Input).value.strip()
+        error = self.query_one("#error", Static)
+        if not name:
+            error.update("Give the file a name.")
+            return
+        path = Path(name).expanduser()
+        overwrite = self._replace == name
+        if path.exists() and not overwrite:
+            self._replace = name
+            self.query_one("#write", Button).label = "Replace it"
+            error.update(f"{printable(name)} exists. Press once more to replace it.")
+            return
+        try:
+            save(self._tree, self._format, path, self._log, overwrite=overwrite)
+        except SSRError as failure:
+            error.update(clean(str(failure)))
+            return
+        self.notify(f"Written: {printable(str(path))}")
+        self.dismiss(path)
+
+    @on(Button.Pressed, "#close")
+    def _close(self) -> None:
+        self.action_leave()
+
+
+class OpenScreen(Dialog[Path]):
+    """Gives the path of an event log: a recent run's, or one that is typed."""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = "Open a run"
+            yield Input(placeholder="path of an event log (.jsonl)", id="file", compact=True)
+            yield Static("", classes="error", id="error", markup=False)
+            recent = _recent()
+            if recent:
+                yield Static("Recent runs", classes="help")
+                yield OptionList(*(Option(_title(path), id=str(path)) for path in recent))
+            with Horizontal(classes="row"):
+                yield Button("Open", variant="primary", id="open", compact=True)
+                yield Button("Close", id="close", compact=True)
+
+    @on(OptionList.OptionSelected)
+    def _recent_one(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(Path(event.option_id or ""))
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#open")
+    def _open(self) -> None:
+        path = Path(self.query_one("#file", Input).value.strip()).expanduser()
+        if not path.is_file():
+            error = self.query_one("#error", Static)
+            error.update(f"There is no file {printable(str(path))}.")
+            return
+        self.dismiss(path)
+
+    @on(Button.Pressed, "#close")
+    def _close(self) -> None:
+        self.action_leave()
+
+
+def _recent() -> list[Path]:
+    folder = cache_dir() / "runs"
+    try:
+        logs = sorted(folder.glob("run-*.jsonl"), key=lambda path: -path.stat().st_mtime)
+    except OSError:
+        return []
+    return [path for path in logs[:_SHOWN_LOGS] if path.stat().st_size]
+
+
+def _title(path: Path) -> str:
+    """When a run began and what it was about, as far as its log tells."""
+    from ssr_local.events import RunStarted, read_events
+
+    problem = "no problem in it"
+    try:
+        with path.open("rb") as file:
+            for number, event in enumerate(read_events(file, str(path))):
+                if isinstance(event, RunStarted):
+                    problem = one_line(event.problem, 50)
+                    break
+                if number > 20:
+                    break
+    except (OSError, SSRError):
+        problem = "cannot be read"
+    return f"{path.stem.removeprefix('run-')[:15]}  {problem}"

@@ -1,0 +1,256 @@
+"""The main screen: tree, detail, metrics, answer, and the problem's input."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Footer
+from textual.widgets import Tree as TreeWidget
+
+from ssr_local.errors import SSRError
+from ssr_local_tui.screens.steering import STARTING, Steering
+from ssr_local_tui.state import Node, Tree
+from ssr_local_tui.widgets.answer import AnswerBar
+from ssr_local_tui.widgets.detail import DetailPane
+from ssr_local_tui.widgets.header import StatusHeader
+from ssr_local_tui.widgets.metrics import MetricsPane
+from ssr_local_tui.widgets.problem import ProblemInput
+from ssr_local_tui.widgets.run_tree import Item, RunTree
+
+REDRAWS_PER_S = 20
+"""At most so many a second, however fast events come."""
+_SLOW_REDRAW_S = 0.5
+# The share of a processor that drawing may take from the models.
+_DRAWING_SHARE = 0.04
+_LONGEST_GAP_S = 0.25
+
+
+class MainScreen(Steering, Screen[None]):
+    """Shows one run; what it can be told to do is in ``Steering``."""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual's own type
+        (0, "-narrow"),
+        (60, "-medium"),
+        (110, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-low"),
+        (20, "-middling"),
+        (32, "-high"),
+    ]
+    CSS_PATH = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i,slash", "edit", "Problem", id="problem", tooltip="type a problem"),
+        Binding("question_mark,f1", "help", "Help", id="help", tooltip="all the keys"),
+        Binding("escape", "tree", "Tree", show=False, id="tree", tooltip="leave the input"),
+        Binding("x", "stop", "Stop", id="stop", tooltip="stop the run, keep what there is"),
+        Binding("p", "pause", "Pause", id="pause", tooltip="stand still between rounds, go on"),
+        Binding("r", "again", "Again", id="again", tooltip="the same problem, another seed"),
+        Binding("y", "keep", "Keep step", id="keep", tooltip="whatever the target said"),
+        Binding("n", "reject", "Reject step", id="reject", tooltip="the target writes its own"),
+        Binding("d", "drop", "Drop path", id="drop", tooltip="end it; it has no vote"),
+        Binding("a", "add", "Add path", id="add", tooltip="one more, with a strategy"),
+        Binding("v", "compare", "Compare", id="compare", tooltip="two paths side by side"),
+        Binding("e", "export", "Export", id="export", tooltip="write the run to a file"),
+        Binding("s", "settings", "Settings", id="settings", tooltip="paths, models, verifier"),
+        Binding("o", "open", "Open", id="open", tooltip="an event log"),
+        Binding("q", "app.quit", "Quit", id="quit", tooltip="leave the app"),
+        *(
+            Binding(key, action, title, show=False, id=name, tooltip=tooltip)
+            for key, action, title, name, tooltip in (
+                ("l", "source", "LaTeX", "source", "formulas as they were written, or readable"),
+                ("c", "copy", "Copy", "copy", "what the cursor is on"),
+                ("b", "detail", "Detail", "detail", "show or hide the pane"),
+                ("m", "metrics", "Figures", "metrics", "show or hide the pane"),
+                ("f", "follow", "Follow", "follow", "keep the cursor on what is being written"),
+                ("full_stop", "replay_step", "Next event", "replay.step", "of a replay"),
+                ("plus,equals_sign", "faster", "Faster", "replay.faster", "play a replay faster"),
+                ("minus", "slower", "Slower", "replay.slower", "play a replay slower"),
+            )
+        ),
+    ]
+
+    def __init__(self, problem: str) -> None:
+        super().__init__()
+        self.tree_state = Tree()
+        self.error: SSRError | None = None
+        self.busy = ""
+        self.following = False
+        self.source = False
+        self._first_problem = problem
+        self._drawn_s = 0.0
+        self._cost_s = 0.0
+        self._slow_drawn_s = 0.0
+        self._pending: set[Node] = set()
+        self._timer: Timer | None = None
+        self.show_metrics: bool | None = None
+        self.show_detail: bool | None = None
+
+    @property
+    def run_tree(self) -> RunTree:
+        return self.query_one(RunTree)
+
+    def compose(self) -> ComposeResult:
+        yield StatusHeader()
+        with Horizontal(id="body"):
+            yield RunTree(self.tree_state, id="tree")
+            with Vertical(id="side"):
+                yield DetailPane(id="detail-pane")
+                yield MetricsPane(id="metrics-pane")
+        yield AnswerBar()
+        yield ProblemInput(self._first_problem, id="problem")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(1 / REDRAWS_PER_S, self.draw)
+        self.query_one(ProblemInput).focus()
+        self.query_one("#detail-pane").border_title = "Detail"
+        self.query_one("#metrics-pane").border_title = "Figures"
+        self.query_one("#tree").border_title = "Reasoning"
+        self._arrange()
+        self.draw_all()
+
+    # Drawing -------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Take in what has come and draw what has changed.
+
+        Drawing takes processor time from the models, so the costlier it is, the rarer.
+        """
+        feed = self.host.runs.feed
+        now = time.monotonic()
+        gap = min(_LONGEST_GAP_S, self._cost_s / _DRAWING_SHARE)
+        if feed is None or now - self._drawn_s < gap:
+            return
+        over = feed.is_over
+        events = feed.drain()
+        self._pending |= self.tree_state.apply_all(events)
+        if events and self.busy == STARTING:
+            self.busy = ""
+        if self._pending:
+            self._draw_changes(now)
+            self._cost_s = 0.8 * self._cost_s + 0.2 * (time.monotonic() - now)
+        self._drawn_s = time.monotonic()
+        if over and self.running:
+            self.ended(feed)
+
+    def _draw_changes(self, now: float) -> None:
+        changed, self._pending = frozenset(self._pending), set()
+        tree = self.run_tree
+        tree.sync(changed)
+        if self.following:
+            self._follow(changed)
+        slow = now - self._slow_drawn_s >= _SLOW_REDRAW_S
+        item = tree.selected_item
+        if slow or any(node.kind in ("votes", "path") for node in changed):
+            self._slow_drawn_s = now
+            self.draw_figures()
+        if _concerns(item, changed) and (slow or not _is_open(self.tree_state, item)):
+            self.draw_detail()
+        elif not slow:
+            # What was put off is drawn with a later change, or by the last one of all.
+            self._pending |= {node for node in changed if node.kind == "run"}
+
+    def draw_figures(self) -> None:
+        """Header, answer and metrics."""
+        app, tree = self.host, self.tree_state
+        self.query_one(StatusHeader).show(
+            pair=app.pair_name,
+            options=app.settings.solve,
+            tree=tree,
+            extra=self.replay_text(),
+            busy=self.busy,
+        )
+        self.query_one(AnswerBar).show(tree, self.error, self.error_hint())
+        pane = self.query_one(MetricsPane)
+        if pane.display:
+            pane.show(tree)
+        self.refresh_bindings()
+
+    def draw_detail(self) -> None:
+        """The pane of what the cursor is on."""
+        pane = self.query_one(DetailPane)
+        if pane.display:
+            pane.show(self.tree_state, self.run_tree.selected_item, source=self.source)
+
+    def draw_all(self) -> None:
+        """Everything but the tree."""
+        self.draw_figures()
+        self.draw_detail()
+
+    def show_new(self, tree: Tree) -> None:
+        """Show another run from its beginning."""
+        self.tree_state = tree
+        self._pending.clear()
+        self.error = None
+        self.run_tree.show_run(tree)
+        self.draw_all()
+
+    def _follow(self, changed: frozenset[Node]) -> None:
+        steps = [node for node in changed if node.kind == "step"]
+        item = self.run_tree.selected_item
+        if steps and not any((n.path, n.step) == (item.place, item.step) for n in steps):
+            node = min(steps)
+            self.run_tree.reveal(Item("step", node.path, node.step))
+
+    # What is shown where ---------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._arrange)
+
+    def _arrange(self) -> None:
+        """Panes that were neither asked for nor sent away are there where there is room."""
+        wide, high = self.size.width >= 110, self.size.height >= 20
+        roomy = self.size.width >= 60 and high
+        detail = roomy if self.show_detail is None else self.show_detail
+        metrics = wide and high if self.show_metrics is None else self.show_metrics
+        self.query_one(DetailPane).display = detail
+        self.query_one(MetricsPane).display = metrics
+        self.query_one("#side").display = detail or metrics
+        self.draw_all()
+
+    def action_metrics(self) -> None:
+        """Show or hide the figures."""
+        self.show_metrics = not self.query_one(MetricsPane).display
+        self._arrange()
+
+    def action_detail(self) -> None:
+        """Show or hide the detail."""
+        self.show_detail = not self.query_one(DetailPane).display
+        self._arrange()
+
+    @on(TreeWidget.NodeHighlighted)
+    def _moved(self) -> None:
+        self.draw_detail()
+        self.refresh_bindings()
+
+    @on(TreeWidget.NodeSelected)
+    def _chosen(self, event: TreeWidget.NodeSelected[Item]) -> None:
+        """Enter or a click: where there is no pane, it appears; else the line opens or closes."""
+        if not self.query_one(DetailPane).display:
+            self.action_detail()
+        elif event.node.allow_expand:
+            event.node.toggle()
+
+
+def _concerns(item: Item, changed: frozenset[Node]) -> bool:
+    """Whether the detail of an item may look different after a change."""
+    if item.kind in ("step", "rejected"):
+        return Node("step", item.place, item.step) in changed
+    if item.kind == "path":
+        return any(node.path == item.place for node in changed)
+    return any(node.kind in ("run", "votes", "notices", "strategies") for node in changed)
+
+
+def _is_open(tree: Tree, item: Item) -> bool:
+    path = tree.paths.get(item.place)
+    if path is None or item.kind not in ("step", "path"):
+        return False
+    return path.end_reason is None

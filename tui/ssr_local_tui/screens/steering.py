@@ -1,0 +1,339 @@
+"""What the main screen's keys do to a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from textual import on, work
+from textual.screen import Screen
+
+from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Resume, SSRError
+from ssr_local.display import clean, one_line
+from ssr_local.download import ToFetch
+from ssr_local.options import SolveOptions
+from ssr_local_tui.feed import Feed
+from ssr_local_tui.host import Host, host_of
+from ssr_local_tui.state import PathView, StepView, Tree
+from ssr_local_tui.widgets.detail import text_of
+from ssr_local_tui.widgets.problem import ProblemInput
+from ssr_local_tui.widgets.run_tree import Item, RunTree
+
+STARTING = "starting"
+"""What goes on between asking for a run and its first event."""
+
+# Actions that need a run that goes on, or one that is shown, or a path of it.
+_LIVE = frozenset(("stop", "pause", "drop", "add", "keep", "reject", "follow"))
+_REPLAY = frozenset(("replay_step", "faster", "slower"))
+_STEERED = frozenset(("drop", "add", "keep", "reject"))
+
+
+class Steering(Screen[None]):
+    """Starts, stops and steers runs; ``MainScreen`` shows them."""
+
+    tree_state: Tree
+    error: SSRError | None
+    busy: str
+    following: bool
+    source: bool
+
+    running = False
+    _again: tuple[str, SolveOptions] | None = None
+
+    if TYPE_CHECKING:
+
+        @property
+        def run_tree(self) -> RunTree: ...
+        def draw_all(self) -> None: ...
+        def draw_figures(self) -> None: ...
+        def draw_detail(self) -> None: ...
+        def show_new(self, tree: Tree) -> None: ...
+
+    @property
+    def host(self) -> Host:
+        """The app."""
+        return host_of(self)
+
+    # Beginning -------------------------------------------------------------------
+
+    @on(ProblemInput.Submitted)
+    def _submitted(self, event: ProblemInput.Submitted) -> None:
+        self.begin(event.text)
+
+    def begin(self, problem: str, options: SolveOptions | None = None) -> None:
+        """Solve a problem, after what is missing has been fetched."""
+        if self.running or self.busy:
+            self.notify("A run goes on. Stop it first (x in the tree).", severity="warning")
+            return
+        self.query_one(ProblemInput).remember(problem)
+        self._again = (problem, options or self.host.settings.solve)
+        self.busy = "looking for the models"
+        self.show_new(Tree())
+        self.run_tree.focus()
+        self._look_for_models(problem, self._again[1])
+
+    @work(thread=True, exclusive=True, group="models")
+    def _look_for_models(self, problem: str, options: SolveOptions) -> None:
+        runs = self.host.runs
+        try:
+            missing = runs.missing(options)
+        except SSRError as error:
+            self.app.call_from_thread(self.failed, error)
+            return
+        self.app.call_from_thread(self._found, problem, options, missing)
+
+    def _found(self, problem: str, options: SolveOptions, missing: ToFetch) -> None:
+        if not missing:
+            self._start(problem, options)
+            return
+        from ssr_local_tui.screens.download import DownloadScreen
+
+        self.busy = "models are missing"
+        self.draw_figures()
+        self.app.push_screen(
+            DownloadScreen(self.host, options, missing),
+            partial(self._fetched, problem, options),
+        )
+
+    def _fetched(self, problem: str, options: SolveOptions, done: bool | None) -> None:
+        if done:
+            self._start(problem, options)
+        else:
+            self.busy = ""
+            self.notify("Nothing was started. What was downloaded is kept.")
+            self.draw_all()
+
+    def _start(self, problem: str, options: SolveOptions) -> None:
+        self.busy = STARTING
+        try:
+            self.host.runs.start(problem, options)
+        except SSRError as error:
+            self.failed(error)
+            return
+        self.running = True
+        self.draw_all()
+
+    def play(self, file: Path, speed: float) -> None:
+        """Show a run from its log."""
+        if self.running or self.busy:
+            self.notify("A run goes on. Stop it first (x in the tree).", severity="warning")
+            return
+        try:
+            self.host.runs.replay(file, speed)
+        except SSRError as error:
+            self.failed(error)
+            return
+        self.running = True
+        self.show_new(Tree())
+        self.run_tree.focus()
+
+    def failed(self, error: SSRError) -> None:
+        """Show an error; what is shown of the run stays."""
+        self.busy = ""
+        self.running = False
+        if not isinstance(error, Interrupted):
+            self.error = error
+        self.draw_all()
+
+    def ended(self, feed: Feed) -> None:
+        """A run's events have come to an end."""
+        self.running = False
+        self.busy = ""
+        if feed.log_error:
+            self.notify(clean(feed.log_error), severity="warning")
+        if feed.error is not None:
+            self.failed(feed.error)
+        self.draw_all()
+
+    def error_hint(self) -> str:
+        """What can be done about the error that is shown."""
+        if self.error is None or self._again is None:
+            return ""
+        return "Press r to start again. What there is stays until then."
+
+    # Keys ------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing now are not offered."""
+        live = self.running or bool(self.busy)
+        replay = self.host.runs.pace is not None
+        if action in _REPLAY:
+            return live and replay
+        if action in _STEERED and replay:
+            return False
+        if action in _LIVE and not live:
+            return False
+        if action in ("drop", "add") and self.tree_state.phase not in ("running", "paused"):
+            return False
+        if action == "add" and not self.tree_state.scores:
+            return False
+        if action == "drop":
+            return self._live_path() is not None
+        if action in ("keep", "reject"):
+            step = self._last_judged()
+            return (
+                step is not None
+                and step.verdict is not None
+                and (step.verdict.accepted == (action == "reject"))
+            )
+        if action in ("again", "settings", "open"):
+            return not live and (action != "again" or self._again is not None)
+        if action == "compare":
+            return len(self.tree_state.paths) > 1
+        if action in ("copy", "export"):
+            return bool(self.tree_state.problem)
+        return True
+
+    def action_edit(self) -> None:
+        """Type a problem."""
+        self.query_one(ProblemInput).focus()
+
+    def action_tree(self) -> None:
+        """Leave the input."""
+        self.run_tree.focus()
+
+    def action_stop(self) -> None:
+        """Stop the run; what there is stays."""
+        self.busy = "stopping" if self.running else self.busy
+        self.host.runs.cancel()
+        self.draw_figures()
+
+    def action_pause(self) -> None:
+        """Stand still between rounds, or go on."""
+        pace = self.host.runs.pace
+        if pace is not None:
+            pace.toggle()
+        else:
+            paused = self.tree_state.phase == "paused"
+            self.host.runs.tell(Resume() if paused else Pause())
+        self.draw_figures()
+
+    def action_again(self) -> None:
+        """The same problem with another seed."""
+        if self._again is not None:
+            problem, options = self._again
+            self.begin(problem, msgspec.structs.replace(options, seed=None))
+
+    def action_drop(self) -> None:
+        """End the path the cursor is on; it has no vote."""
+        path = self._live_path()
+        if path is not None:
+            self.host.runs.tell(DropPath(path.index))
+
+    def action_keep(self) -> None:
+        """Keep the step judged last, whatever the target said."""
+        self._override(accept=True)
+
+    def action_reject(self) -> None:
+        """Reject the step judged last; the target writes its own."""
+        self._override(accept=False)
+
+    def _override(self, *, accept: bool) -> None:
+        path = self._live_path()
+        if path is not None:
+            self.host.runs.tell(OverrideVerdict(path.index, accept))
+
+    def action_add(self) -> None:
+        """One more path, with a strategy that is chosen."""
+        from ssr_local_tui.screens.strategies import StrategyScreen
+
+        self.app.push_screen(StrategyScreen(self.tree_state), self._added)
+
+    def _added(self, letter: str | None) -> None:
+        if letter is not None:
+            self.host.runs.tell(AddPath(letter))
+
+    def action_compare(self) -> None:
+        """Two paths side by side."""
+        from ssr_local_tui.screens.comparison import ComparisonScreen
+
+        path = self._path()
+        self.app.push_screen(ComparisonScreen(self.tree_state, path.index if path else None))
+
+    def action_source(self) -> None:
+        """Formulas as they were written, or as plain signs."""
+        self.source = not self.source
+        self.draw_detail()
+
+    def action_follow(self) -> None:
+        """Keep the cursor on what is being written, or let it be."""
+        self.following = not self.following
+        self.notify("Following what is written." if self.following else "Not following.")
+
+    def action_copy(self) -> None:
+        """Copy what the cursor is on."""
+        text = text_of(self.tree_state, self.run_tree.selected_item)
+        self.app.copy_to_clipboard(clean(text))
+        self.notify(f"Copied: {one_line(text, 60)}")
+
+    def action_export(self) -> None:
+        """Write the run to a file."""
+        from ssr_local_tui.screens.files import ExportScreen
+
+        feed = self.host.runs.feed
+        self.app.push_screen(ExportScreen(self.tree_state, feed.log if feed else None))
+
+    def action_open(self) -> None:
+        """Open an event log."""
+        from ssr_local_tui.screens.files import OpenScreen
+
+        self.app.push_screen(OpenScreen(), self._opened)
+
+    def _opened(self, file: Path | None) -> None:
+        if file is not None:
+            self.play(file, 0.0)
+
+    def action_settings(self) -> None:
+        """Every setting, for this session or for good."""
+        self.host.open_settings()
+
+    def action_replay_step(self) -> None:
+        """One event further in a replay."""
+        if (pace := self.host.runs.pace) is not None:
+            pace.step()
+            self.draw_figures()
+
+    def action_faster(self) -> None:
+        """Play faster."""
+        self._speed(1)
+
+    def action_slower(self) -> None:
+        """Play slower."""
+        self._speed(-1)
+
+    def _speed(self, steps: int) -> None:
+        if (pace := self.host.runs.pace) is not None:
+            pace.faster(steps)
+            self.draw_figures()
+
+    def replay_text(self) -> str:
+        """How a log is being played; empty for a live run."""
+        pace = self.host.runs.pace
+        if pace is None:
+            return ""
+        speed = f"{pace.speed:g} × as fast" if pace.speed else "at once"
+        state = ", stands still" if pace.paused and self.running else ""
+        return f"[replay, {speed}{state}]"
+
+    def action_help(self) -> None:
+        """What every key does."""
+        self.host.open_help()
+
+    # What the cursor is on ----------------------------------------------------------
+
+    def _path(self) -> PathView | None:
+        item: Item = self.run_tree.selected_item
+        if item.kind not in ("path", "step", "rejected"):
+            return None
+        return self.tree_state.paths.get(item.place)
+
+    def _live_path(self) -> PathView | None:
+        path = self._path()
+        return path if path is not None and path.end_reason is None else None
+
+    def _last_judged(self) -> StepView | None:
+        path = self._live_path()
+        steps = path.steps if path is not None else []
+        return next((step for step in reversed(steps) if step.verdict is not None), None)

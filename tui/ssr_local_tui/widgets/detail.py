@@ -1,0 +1,218 @@
+"""Everything there is to say of the line the tree's cursor is on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from ssr_local.display import END_WORDS, clean, one_line
+from ssr_local_tui import looks
+from ssr_local_tui.latex import readable
+from ssr_local_tui.state import PathView, StepView, Tree
+from ssr_local_tui.widgets.run_tree import Item
+
+# Rendering Markdown of a megabyte would hold the app up.
+_MAX_SHOWN_CHARS = 40_000
+_BAR_CELLS = 20
+
+
+class DetailPane(VerticalScroll):
+    """One step, path, vote or strategy in full; ``source`` shows LaTeX as it was written."""
+
+    DEFAULT_CSS = """
+    DetailPane { padding: 0 1; background: $surface; }
+    DetailPane > Static { width: 100%; height: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="detail")
+
+    def show(self, tree: Tree, item: Item, *, source: bool) -> None:
+        """Show an item of the tree as it is now."""
+        body = self.query_one("#detail", Static)
+        body.update(detail_of(tree, item, source=source))
+
+
+def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
+    """What the pane shows of an item; one that is gone shows the problem."""
+    path = tree.paths.get(item.place)
+    if item.kind in ("step", "rejected") and path is not None and item.step < len(path.steps):
+        return _step(path, path.steps[item.step], item.step, source)
+    if item.kind == "path" and path is not None:
+        return _path(path, source)
+    if item.kind == "strategy":
+        return _strategy(tree, item.place)
+    if item.kind == "vote" and item.place < len(tree.groups):
+        return _vote(tree, item.place, source)
+    if item.kind == "votes":
+        return Group(*(_vote(tree, place, source) for place in range(len(tree.groups))))
+    if item.kind == "notice" and item.place < len(tree.notices):
+        return Text(clean(tree.notices[item.place]))
+    if item.kind == "notices":
+        return Text("\n\n".join(clean(notice) for notice in tree.notices))
+    if item.kind == "pruned":
+        return Text("Strategies of the pool that no path follows. Key A opens a path on one.")
+    return _problem(tree, source)
+
+
+def text_of(tree: Tree, item: Item) -> str:
+    """What is copied of an item: the text as it was written."""
+    path = tree.paths.get(item.place)
+    if item.kind in ("step", "rejected") and path is not None and item.step < len(path.steps):
+        step = path.steps[item.step]
+        chosen = step.rejected if item.kind == "rejected" else step.text
+        return (chosen or "").strip()
+    if item.kind == "path" and path is not None:
+        return "".join(step.text for step in path.steps).strip()
+    if item.kind == "vote" and item.place < len(tree.groups):
+        return tree.groups[item.place].answer
+    if item.kind == "votes" and tree.winner is not None:
+        return tree.winner.answer
+    if item.kind == "notice" and item.place < len(tree.notices):
+        return tree.notices[item.place]
+    return tree.problem
+
+
+def formatted(text: str, source: bool) -> RenderableType:
+    """Model text as Markdown, its formulas in plain signs unless ``source``."""
+    shown = clean(text[:_MAX_SHOWN_CHARS]).strip()
+    if source:
+        return Text(shown)
+    # Two blanks in front of a line's end keep the line breaks that models write.
+    lines = readable(shown).splitlines()
+    return Markdown(
+        "  \n".join(line.replace("*", r"\*") if _is_formula(line) else line for line in lines),
+        hyperlinks=False,
+    )
+
+
+def _is_formula(line: str) -> bool:
+    """Whether the stars in a line multiply."""
+    return "=" in line and " * " in line
+
+
+def _title(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _problem(tree: Tree, source: bool) -> RenderableType:
+    if not tree.problem:
+        return Text("Type a problem below and press Enter.")
+    parts: list[RenderableType] = [_title("Problem"), formatted(tree.problem, source)]
+    if tree.given:
+        parts += [Text(), _title("Given steps"), formatted("".join(tree.given), source)]
+    winner = tree.winner
+    if winner is not None:
+        word = "Answer" if tree.result is not None else "Answer so far"
+        parts += [Text(), _title(word), Text(looks.shown_text(winner.answer), style="bold")]
+    return Group(*parts)
+
+
+def _path(path: PathView, source: bool) -> RenderableType:
+    strategy = path.strategy
+    parts: list[RenderableType] = [
+        _title(
+            f"Path {path.index + 1}, strategy {one_line(strategy.letter)}:"
+            f" {one_line(strategy.name)}"
+        ),
+        Text(clean(strategy.advice), style="italic"),
+    ]
+    if path.end_reason is not None:
+        answer = "" if path.answer is None else f": {looks.shown_text(path.answer)}"
+        parts.append(Text(f"Ended, {END_WORDS[path.end_reason]}{answer}"))
+    if path.mean_score is not None:
+        parts.append(Text(f"Mean score of its steps {path.mean_score:.1f} of 9"))
+    parts += [Text(), formatted("".join(step.text for step in path.steps), source)]
+    return Group(*parts)
+
+
+def _step(path: PathView, step: StepView, index: int, source: bool) -> RenderableType:
+    parts: list[RenderableType] = [
+        _title(looks.step_title(step, index + 1)),
+        Text(looks.shown_text(step.text)) if step.is_open else formatted(step.text, source),
+    ]
+    if step.rejected is not None:
+        rejected = clean(step.rejected if source else readable(step.rejected)).strip()
+        parts += [Text(), _title("What the draft had written"), Text(rejected, style="strike dim")]
+    verdict = step.verdict
+    if verdict is not None:
+        parts += [Text(), _title("Verdict"), Text(_verdict(step))]
+        if verdict.log_probs:
+            parts.append(_chart(verdict.log_probs))
+    parts += [Text(), Text(_who(step), style="dim")]
+    return Group(*parts)
+
+
+def _who(step: StepView) -> str:
+    who = f"Written by the {step.author}"
+    tokens = f", {step.num_tokens} tokens" if step.num_tokens else ""
+    seconds = f" in {step.elapsed_s:.1f} s" if step.elapsed_s else ""
+    speed = (
+        f" ({step.num_tokens / step.elapsed_s:.0f} tokens/s, beside the other paths)"
+        if step.elapsed_s and step.num_tokens
+        else ""
+    )
+    return f"{who}{tokens}{seconds}{speed}"
+
+
+def _verdict(step: StepView) -> str:
+    verdict = step.verdict
+    if verdict is None:
+        return ""
+    word = "kept" if verdict.accepted else "rejected"
+    score = "no score" if verdict.score is None else f"score {verdict.score:.1f} of 9"
+    lines = [f"{word}, {score}, verifier {one_line(verdict.verifier)}"]
+    if verdict.raw is not None:
+        lines.append(f"raw value {verdict.raw:.3f}")
+    if verdict.mean_log_prob is not None:
+        lines.append(f"the target finds its words {verdict.mean_log_prob:.2f} nats a token likely")
+    if verdict.reason:
+        lines.append(one_line(verdict.reason))
+    return "\n".join(lines)
+
+
+def _chart(log_probs: tuple[tuple[str, float], ...]) -> RenderableType:
+    """Probabilities of the words the verifier read, as bars."""
+    table: Any = Table.grid(padding=(0, 1))
+    for name, log_prob in log_probs:
+        share = math.exp(min(0.0, log_prob))
+        table.add_row(
+            Text(one_line(name, 12)),
+            Text(looks.bar(share, _BAR_CELLS)),
+            Text(f"{share:6.1%}"),
+            Text(f"{log_prob:.2f}", style="dim"),
+        )
+    return Group(Text("word, probability, nats", style="dim"), table)
+
+
+def _strategy(tree: Tree, place: int) -> RenderableType:
+    rows = [(row.letter, row.name, row.score) for row in tree.scores] or [
+        (one.letter, one.name, None) for one in tree.pool
+    ]
+    if not 0 <= place < len(rows):
+        return Text()
+    letter, name, score = rows[place]
+    advice = next((one.advice for one in tree.pool if one.letter == letter), "")
+    parts = [_title(f"Strategy {one_line(letter)}: {one_line(name)}"), Text(clean(advice))]
+    if score is not None:
+        parts.append(Text(f"The target gave it a probability of {score:.3f}."))
+    return Group(*parts)
+
+
+def _vote(tree: Tree, place: int, source: bool) -> RenderableType:
+    group = tree.groups[place]
+    paths = ", ".join(str(path + 1) for path in group.paths)
+    word = "Winning answer" if group.winner else "Answer"
+    score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f} of 9"
+    answer = clean(group.answer) if source else looks.shown_text(group.answer)
+    return Group(
+        _title(word), Text(answer, style="bold"), Text(f"from paths {paths}{score}"), Text()
+    )

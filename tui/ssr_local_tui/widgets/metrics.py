@@ -1,0 +1,128 @@
+"""What a run has cost so far, and what the same would have cost the target alone."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from ssr_local.display import human_bytes
+from ssr_local.records import Author, Timing
+from ssr_local_tui import looks
+from ssr_local_tui.state import Tree
+
+_PHASES = (
+    ("selection", "choosing strategies"),
+    ("prefill", "reading the problem"),
+    ("draft", "drafting"),
+    ("verify", "verifying"),
+    ("rewrite", "rewriting"),
+    ("write", "writing"),
+    ("vote", "voting"),
+)
+_BAR_CELLS = 8
+
+
+class MetricsPane(VerticalScroll):
+    """Figures of the run."""
+
+    DEFAULT_CSS = """
+    MetricsPane { padding: 0 1; background: $surface; }
+    MetricsPane > Static { width: 100%; height: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="metrics")
+
+    def show(self, tree: Tree) -> None:
+        """Show the figures as they are now."""
+        self.query_one("#metrics", Static).update(table_of(tree))
+
+
+def table_of(tree: Tree) -> Table:
+    """The figures as rows of a name and a value."""
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for name, value in rows_of(tree):
+        table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def rows_of(tree: Tree) -> list[tuple[str, str]]:
+    """The figures in words; what is not known yet is left out."""
+    counts = tree.counts
+    rows = []
+    if counts.acceptance_rate is not None:
+        rate = counts.acceptance_rate
+        rows.append(
+            ("kept", f"{looks.bar(rate)} {counts.accepted} of {counts.drafted} ({rate:.0%})")
+        )
+        rows.append(("rewritten", f"{counts.rewritten}"))
+    figures = looks.figures_of(tree)
+    if figures is None:
+        rows.append(("tokens", f"draft {counts.draft_tokens}, target {counts.target_tokens}"))
+        return rows
+    usage, timing = figures
+    for role, used in (("draft", usage.draft), ("target", usage.target)):
+        if used.decode_tokens or used.prefill_tokens:
+            speed = looks.speed_of(tree, "draft" if role == "draft" else "target")
+            rate_text = "" if speed is None else f", {speed:.0f}/s"
+            rows.append(
+                (role, f"{used.decode_tokens} written{rate_text}, {used.prefill_tokens} read")
+            )
+    rows += _times(timing)
+    rows += _flops(tree)
+    rows += _caches(tree)
+    return rows
+
+
+def _times(timing: Timing) -> list[tuple[str, str]]:
+    total = timing.total or 1.0
+    spent = [(words, getattr(timing, name)) for name, words in _PHASES]
+    shown = [
+        (words, f"{looks.bar(seconds / total, _BAR_CELLS)} {seconds:.1f} s ({seconds / total:.0%})")
+        for words, seconds in spent
+        if seconds >= 0.05
+    ]
+    return [*shown, ("altogether", f"{timing.total:.1f} s")] if timing.total else shown
+
+
+def _flops(tree: Tree) -> list[tuple[str, str]]:
+    """Both counts against the same tokens written by the target."""
+    figures = looks.figures_of(tree)
+    if figures is None:
+        return []
+    usage, _ = figures
+    kept = sum(step.num_tokens for path in tree.paths.values() for step in path.steps)
+    alone = 2.0 * usage.target.num_parameters * kept
+    if not alone:
+        return []
+    decode = usage.draft.decode_flops + usage.target.decode_flops
+    total = usage.draft.total_flops + usage.target.total_flops
+    return [
+        ("FLOPs, written", f"{decode / alone:.2f} × the target writing these steps"),
+        ("FLOPs, all", f"{total / alone:.2f} × the same, with all that was read"),
+    ]
+
+
+def _caches(tree: Tree) -> list[tuple[str, str]]:
+    rows = []
+    roles: tuple[Author, Author] = ("draft", "target")
+    for role in roles:
+        view = tree.models.get(role)
+        if view is None or view.info is None:
+            continue
+        info = view.info
+        size = f", {human_bytes(info.kv_bytes)}" if info.kv_bytes else ""
+        if tree.measured is not None and tree.result is None:
+            used = tree.measured.kv_cells.get(role, 0)
+            share = used / info.num_ctx if info.num_ctx else 0.0
+            rows.append(
+                (f"KV cache, {role}", f"{looks.bar(share)} {used} of {info.num_ctx} cells{size}")
+            )
+        else:
+            rows.append((f"KV cache, {role}", f"{info.num_ctx} cells{size}"))
+    return rows

@@ -1,0 +1,367 @@
+"""The reasoning tree: problem, paths with their steps, strategies left aside, votes.
+
+Labels are made when a line is drawn, from the state as it is then; a change only marks
+lines. So what a change costs does not grow with the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal, NamedTuple
+
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import Tree as TreeWidget
+from textual.widgets.tree import TreeNode
+
+from ssr_local.display import END_WORDS, one_line
+from ssr_local_tui import looks
+from ssr_local_tui.state import Node, PathView, StepView, Tree
+
+ItemKind = Literal[
+    "problem",
+    "path",
+    "step",
+    "rejected",
+    "pruned",
+    "strategy",
+    "votes",
+    "vote",
+    "notices",
+    "notice",
+]
+
+
+class Item(NamedTuple):
+    """What a line of the tree stands for.
+
+    ``place`` is the path's index, or that of the strategy, vote or notice in its list;
+    ``step`` counts from 0.
+    """
+
+    kind: ItemKind
+    place: int = -1
+    step: int = -1
+
+
+PROBLEM, PRUNED, VOTES, NOTICES = Item("problem"), Item("pruned"), Item("votes"), Item("notices")
+
+_Line = TreeNode[Item]
+
+
+class RunTree(TreeWidget[Item]):
+    """Shows a ``Tree``; ``sync`` follows its changes."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "run-tree--good",
+        "run-tree--bad",
+        "run-tree--busy",
+        "run-tree--dim",
+        "run-tree--strong",
+        "run-tree--draft",
+        "run-tree--target",
+    }
+    DEFAULT_CSS = """
+    RunTree {
+        background: $surface;
+        padding: 0 1;
+        overflow-x: hidden;
+        scrollbar-gutter: stable;
+        & > .run-tree--good { color: $text-success; }
+        & > .run-tree--bad { color: $text-error; }
+        & > .run-tree--busy { color: $text-accent; }
+        & > .run-tree--dim { color: $foreground 60%; }
+        & > .run-tree--strong { text-style: bold; }
+        & > .run-tree--draft { color: $text-warning; }
+        & > .run-tree--target { color: $text-primary; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "close_node", "Close", show=False, id="tree.close"),
+        Binding("right", "open_node", "Open", show=False, id="tree.open"),
+    ]
+
+    def __init__(self, state: Tree, *, id: str | None = None) -> None:
+        super().__init__("", data=PROBLEM, id=id)
+        self._state = state
+        self._lines: dict[Item, _Line] = {PROBLEM: self.root}
+        self.show_root = True
+        self.guide_depth = 2
+        self.auto_expand = False
+        self.root.expand()
+
+    @property
+    def selected_item(self) -> Item:
+        """What the cursor is on."""
+        node = self.cursor_node
+        return PROBLEM if node is None or node.data is None else node.data
+
+    def show_run(self, state: Tree) -> None:
+        """Show another run."""
+        self._state = state
+        self.clear()
+        self._lines = {PROBLEM: self.root}
+        self.root.data = PROBLEM
+        self.root.expand()
+        self.sync(self._whole())
+
+    def sync(self, changed: Iterable[Node]) -> None:
+        """Draw again what has changed."""
+        kinds = {node.kind for node in changed}
+        for node in sorted(changed):
+            if node.kind == "path" or node.kind == "step":
+                self._sync_path(node.path, node.step)
+        if "strategies" in kinds:
+            self._sync_pruned()
+        if "votes" in kinds:
+            self._sync_list(VOTES, "vote", len(self._state.groups))
+        if "notices" in kinds:
+            self._sync_list(NOTICES, "notice", len(self._state.notices), is_open=False)
+        if "run" in kinds:
+            self._touch(PROBLEM)
+
+    def reveal(self, item: Item) -> bool:
+        """Put the cursor on an item; whether it is there."""
+        line = self._lines.get(item)
+        if line is None:
+            return False
+        self.move_cursor(line)
+        return True
+
+    # Keeping lines in step with the state ------------------------------------
+
+    def _whole(self) -> set[Node]:
+        nodes = {Node("run"), Node("strategies"), Node("votes"), Node("notices")}
+        for path in self._state.paths.values():
+            nodes.add(Node("path", path.index))
+            nodes |= {Node("step", path.index, step) for step in range(len(path.steps))}
+        return nodes
+
+    def _sync_path(self, index: int, step: int) -> None:
+        path = self._state.paths.get(index)
+        if path is None:
+            return
+        item = Item("path", index)
+        line = self._lines.get(item)
+        if line is None:
+            before = sum(
+                isinstance(one.data, Item) and one.data.kind == "path" and one.data.place < index
+                for one in self.root.children
+            )
+            line = self._lines[item] = self.root.add("", data=item, expand=True, before=before)
+        while len(line.children) > len(path.steps):
+            self._remove(line.children[-1])
+        for number in range(len(line.children), len(path.steps)):
+            step_item = Item("step", index, number)
+            self._lines[step_item] = line.add("", data=step_item, allow_expand=False)
+        if 0 <= step < len(path.steps):
+            self._sync_step(line.children[step], path.steps[step], index, step)
+        line.refresh()
+
+    def _sync_step(self, line: _Line, step: StepView, index: int, number: int) -> None:
+        shown = bool(line.children)
+        if (step.rejected is not None) != shown:
+            if shown:
+                self._remove(line.children[0])
+                line.allow_expand = False
+            else:
+                line.allow_expand = True
+                item = Item("rejected", index, number)
+                self._lines[item] = line.add_leaf("", data=item)
+                line.expand()
+        for child in line.children:
+            child.refresh()
+        line.refresh()
+
+    def _sync_pruned(self) -> None:
+        letters = [row.letter for row in self._rows()]
+        chosen = {path.strategy.letter for path in self._state.paths.values()}
+        places = [place for place, letter in enumerate(letters) if letter not in chosen]
+        self._sync_group(PRUNED, [Item("strategy", place) for place in places], is_open=False)
+
+    def _sync_list(self, group: Item, kind: ItemKind, num: int, is_open: bool = True) -> None:
+        self._sync_group(group, [Item(kind, place) for place in range(num)], is_open=is_open)
+
+    def _sync_group(self, group: Item, items: list[Item], *, is_open: bool) -> None:
+        line = self._lines.get(group)
+        if not items:
+            if line is not None:
+                self._remove(line)
+            return
+        if line is None:
+            line = self._lines[group] = self.root.add(
+                "", data=group, expand=is_open, before=self._group_place(group)
+            )
+        if [child.data for child in line.children] != items:
+            for child in list(line.children):
+                self._remove(child)
+            for item in items:
+                self._lines[item] = line.add_leaf("", data=item)
+        for child in line.children:
+            child.refresh()
+        line.refresh()
+
+    def _group_place(self, group: Item) -> int:
+        """Groups stand behind the paths, in this order."""
+        order = (NOTICES, PRUNED, VOTES)
+        before = order[: order.index(group)]
+        return sum(
+            one.data is not None and (one.data.kind == "path" or one.data in before)
+            for one in self.root.children
+        )
+
+    def _remove(self, line: _Line) -> None:
+        for child in list(line.children):
+            self._remove(child)
+        if line.data is not None:
+            self._lines.pop(line.data, None)
+        line.remove()
+
+    def _touch(self, item: Item) -> None:
+        line = self._lines.get(item)
+        if line is not None:
+            line.refresh()
+
+    # Labels --------------------------------------------------------------------
+
+    def get_label_width(self, node: _Line) -> int:
+        """Labels are cut to fit, so no line is wider than the widget."""
+        return 1
+
+    def render_label(self, node: _Line, base_style: Style, style: Style) -> Text:
+        item = node.data or PROBLEM
+        depth = {"problem": 0, "step": 2, "strategy": 2, "vote": 2, "notice": 2, "rejected": 3}
+        has_icon = node.allow_expand and item.kind != "step"  # a step's sign says it already
+        used = depth.get(item.kind, 1) * self.guide_depth + (2 if has_icon else 0)
+        width = max(8, self.scrollable_content_region.width - used)
+        label = self._label(item, node, width)
+        if node is self.cursor_node:
+            label.stylize(style)  # colours of ours could vanish on the cursor's
+        else:
+            label.stylize_before(style)
+        if not has_icon:
+            return label
+        icon = self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
+        return Text.assemble((icon, base_style + Style(meta={"toggle": True})), label)
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"run-tree--{name}", partial=True)
+
+    def _label(self, item: Item, node: _Line, width: int) -> Text:
+        state = self._state
+        if item.kind == "problem":
+            text = looks.shown_text(state.problem) or "No problem yet"
+            return Text(looks.head(text, width), self._style("strong"))
+        if item.kind == "path":
+            return self._path_label(state.paths[item.place], width)
+        if item.kind == "step" or item.kind == "rejected":
+            step = state.paths[item.place].steps[item.step]
+            if item.kind == "step":
+                return self._step_label(step, item.step + 1, width)
+            return self._rejected_label(step, width)
+        if item.kind == "pruned":
+            num = len(node.children)
+            word = "not chosen" if state.scores else "in the pool"
+            return Text(looks.head(f"{num} strategies {word}", width), self._style("dim"))
+        if item.kind == "strategy":
+            return Text(looks.head(self._strategy(item.place), width), self._style("dim"))
+        if item.kind == "votes":
+            return Text("Votes", self._style("strong"))
+        if item.kind == "vote":
+            return self._vote_label(item.place, width)
+        if item.kind == "notices":
+            word = "note" if len(state.notices) == 1 else "notes"
+            return Text(f"{len(state.notices)} {word}", self._style("dim"))
+        return Text(looks.head(one_line(state.notices[item.place]), width), self._style("dim"))
+
+    def _path_label(self, path: PathView, width: int) -> Text:
+        score = f" {path.selection_score:.2f}" if path.selection_score is not None else ""
+        name = f"{path.index + 1} {one_line(path.strategy.letter)} {one_line(path.strategy.name)}"
+        if path.end_reason is None:
+            end, style = "", "busy"
+        elif path.answer is not None:
+            end, style = f" → {looks.shown_text(path.answer)}", "good"
+        else:
+            end, style = f" → {END_WORDS[path.end_reason]}", "bad"
+        end = looks.head(end, max(12, width // 2))
+        shown = looks.head(name + score, max(8, width - len(end)))
+        return Text.assemble((shown, self._style("strong")), (end, self._style(style)))
+
+    def _step_label(self, step: StepView, number: int, width: int) -> Text:
+        sign = looks.SIGNS[step.state]
+        style = {"accepted": "good", "rewritten": "target", "unverified": "dim"}.get(
+            step.state, "busy"
+        )
+        author = step.author[0]
+        score = step.verdict.score if step.verdict else None
+        judged = f" {looks.score_text(score)}" if step.verdict else ""
+        if width < 40 and step.verdict:
+            judged = "   – " if score is None else f" {score:3.1f}"
+        lead = Text.assemble(
+            (f"{sign} {number:>2} ", self._style(style)),
+            (author, self._style(step.author)),
+            (judged, self._style("good" if step.state == "accepted" else "bad")),
+            " ",
+        )
+        room = width - lead.cell_len
+        text = looks.shown_text(step.text)
+        cut = looks.tail if step.is_open else looks.head
+        lead.append(cut(text, room))
+        return lead
+
+    def _rejected_label(self, step: StepView, width: int) -> Text:
+        text = looks.shown_text(step.rejected or "")
+        label = Text("✗ draft ", self._style("bad"))
+        return label.append(looks.head(text, width - 8), self._style("dim") + Style(strike=True))
+
+    def _strategy(self, place: int) -> str:
+        row = self._rows()[place]
+        score = "" if row.score is None else f" {row.score:.2f}"
+        return f"{one_line(row.letter)} {one_line(row.name)}{score}"
+
+    def _rows(self) -> list[_StrategyRow]:
+        """The pool with scores where there are such, the best first."""
+        state = self._state
+        if state.scores:
+            return [_StrategyRow(row.letter, row.name, row.score) for row in state.scores]
+        return [_StrategyRow(one.letter, one.name, None) for one in state.pool]
+
+    def _vote_label(self, place: int, width: int) -> Text:
+        group = self._state.groups[place]
+        paths = ", ".join(str(path + 1) for path in group.paths)
+        score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
+        word = "path" if len(group.paths) == 1 else "paths"
+        cost = f"  ({word} {paths}{score})"
+        sign = "★ " if group.winner else "  "
+        answer = looks.head(looks.shown_text(group.answer), max(8, width - len(cost) - 2))
+        style = self._style("good") + Style(bold=True) if group.winner else Style()
+        return Text.assemble((sign + answer, style), (cost, self._style("dim")))
+
+    # Keys ------------------------------------------------------------------------
+
+    def action_close_node(self) -> None:
+        """Close what the cursor is on, or go to what it belongs to."""
+        node = self.cursor_node
+        if node is None:
+            return
+        if node.allow_expand and node.is_expanded:
+            node.collapse()
+        elif node.parent is not None:
+            self.move_cursor(node.parent)
+
+    def action_open_node(self) -> None:
+        """Open what the cursor is on, or go into it."""
+        node = self.cursor_node
+        if node is None or not node.allow_expand:
+            return
+        if not node.is_expanded:
+            node.expand()
+        elif node.children:
+            self.move_cursor(node.children[0])
+
+
+class _StrategyRow(NamedTuple):
+    letter: str
+    name: str
+    score: float | None
