@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
 from ssr_local.cli.status import Screen
-from ssr_local.cli.view import LineView
+from ssr_local.cli.view import LineView, in_time
 from ssr_local.display import one_line
 from ssr_local.errors import UsageError
 from ssr_local.events import RunEnded, read_events
 
-_LONGEST_PAUSE_S = 2.0
 _EXIT_CUT_OFF = 1
 
 
@@ -31,16 +29,12 @@ def command(file: str, as_json: bool, speed: float) -> int:
     import msgspec
 
     view = LineView(Screen().echo)
-    before = 0.0
     try:
         handle = Path(file).open("rb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise UsageError(f"{file} cannot be read.", error.strerror or "") from error
     with handle:
-        for event in read_events(handle, file):
-            if speed:
-                time.sleep(min(_LONGEST_PAUSE_S, max(0.0, event.at_s - before) / speed))
-                before = event.at_s
+        for event in in_time(read_events(handle, file), speed):
             if as_json:
                 if isinstance(event, RunEnded):
                     click.echo(msgspec.json.encode(event.result) + b"\n", nl=False)

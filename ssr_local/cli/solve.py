@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 import click
 import msgspec
 
 from ssr_local.api import Solver
-from ssr_local.cli import EXIT_INTERRUPTED, EXIT_TERMINATED
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.progress import progress_shown
+from ssr_local.cli.signals import stopping
 from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
 from ssr_local.config import Settings, load_settings
@@ -64,7 +61,7 @@ def command(
         _say_download(solver, settings)
         show = not as_json and sys.stdout.isatty()
         screen = stack.enter_context(screen_for(show))
-        stop = stack.enter_context(_signals(solver, screen))
+        stop = stack.enter_context(stopping(solver, screen.remark))
         view = LineView(screen.echo) if show else None
         try:
             result = _run(solver, text, settings, log, screen, view)
@@ -184,41 +181,3 @@ def _event_log(path: str) -> Iterator[IO[bytes]]:
 def _say_download(solver: Solver, settings: Settings) -> None:
     if missing := solver.to_fetch(settings.solve):
         click.echo(f"Models are missing. Downloaded first, once: {missing}.", err=True)
-
-
-class _Stop:
-    """Which signal asked the run to stop, if any."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    @property
-    def exit_code(self) -> int:
-        return EXIT_TERMINATED if self.number == signal.SIGTERM else EXIT_INTERRUPTED
-
-
-@contextmanager
-def _signals(solver: Solver, screen: Screen) -> Iterator[_Stop]:
-    """Once: stop the run and keep what there is. Twice, or before it runs: end at once."""
-    stop = _Stop()
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.number is not None or solver.worker_pid is None:
-            solver.kill()
-            if number == signal.SIGINT:
-                raise KeyboardInterrupt
-            sys.exit(EXIT_TERMINATED)
-        stop.number = number
-        screen.remark("Stopping; once more ends at once.")
-        # In a thread, because the one interrupted here may hold the lock that this takes.
-        threading.Thread(target=solver.cancel, daemon=True).start()
-
-    numbers = [signal.SIGINT]
-    if hasattr(signal, "SIGTERM"):
-        numbers.append(signal.SIGTERM)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield stop
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 
@@ -15,6 +16,8 @@ from ssr_local.events import (
     PathEnded,
     PathOpened,
     RunEnded,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SelectionScored,
     StepDrafted,
@@ -26,13 +29,18 @@ from ssr_local.options import VERIFIED_METHODS
 from ssr_local.records import ModelInfo, RunResult, VoteGroup
 
 _STRATEGIES_SHOWN = 5
+_LONGEST_PAUSE_S = 2.0
 
 
 class LineView:
-    """Writes what happens, a line or a paragraph an event, through ``echo``."""
+    """Writes what happens, a line or a paragraph an event, through ``echo``.
 
-    def __init__(self, echo: Callable[[str], None]) -> None:
+    ``spoken`` puts words where signs would make no sense when read aloud.
+    """
+
+    def __init__(self, echo: Callable[[str], None], *, spoken: bool = False) -> None:
         self._echo = echo
+        self._spoken = spoken
         self._letters: dict[int, str] = {}
         self._drafted: dict[int, str] = {}
         self._verified = True
@@ -56,6 +64,10 @@ class LineView:
             self._letters[event.path] = event.strategy.letter
         elif isinstance(event, VotesCounted):
             return
+        elif isinstance(event, RunPaused):
+            self._line("Paused.", dim=True)
+        elif isinstance(event, RunResumed):
+            self._line("Going on.", dim=True)
         elif isinstance(event, RunEnded):
             self.result(event.result)
         else:
@@ -67,6 +79,9 @@ class LineView:
             mark = "*" if row.times_chosen else " "
             score = "" if row.score is None else f" {row.score:.2f}"
             shown.append(f"{mark}{one_line(row.letter)} {one_line(row.name)}{score}")
+        if self._spoken:
+            chosen = [row for row in event.scores if row.times_chosen]
+            shown = [f"{one_line(row.letter)}, {one_line(row.name)};" for row in chosen]
         self._line("Strategies: " + "  ".join(shown), bold=True)
 
     def _step(self, event: AnyEvent) -> None:
@@ -101,7 +116,7 @@ class LineView:
     def result(self, result: RunResult) -> None:
         """The votes, the answer, and what it cost."""
         for group in result.votes:
-            self._line(_vote(group))
+            self._line(_vote(group, self._spoken))
         if result.answer is not None:
             self._line(f"Answer: {one_line(result.answer)}", bold=True)
         elif result.status == "cancelled":
@@ -118,12 +133,24 @@ class LineView:
         return f"{self._name(path)} step {step + 1}"
 
     def _name(self, path: int) -> str:
-        return click.style(f"[{path + 1}{one_line(self._letters.get(path, ''))}]", fg="blue")
+        letter = one_line(self._letters.get(path, ""))
+        name = f"Path {path + 1} {letter}," if self._spoken else f"[{path + 1}{letter}]"
+        return click.style(name, fg="blue")
 
     def _line(
         self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False
     ) -> None:
         self._echo(click.style(text, fg=fg, bold=bold or None, dim=dim or None))
+
+
+def in_time(events: Iterable[AnyEvent], speed: float) -> Iterator[AnyEvent]:
+    """A log's events, each when it happened: 2 is twice as fast, 0 at once."""
+    before = 0.0
+    for event in events:
+        if speed:
+            time.sleep(min(_LONGEST_PAUSE_S, max(0.0, event.at_s - before) / speed))
+            before = event.at_s
+        yield event
 
 
 def _options(event: RunStarted) -> str:
@@ -145,9 +172,11 @@ def _body(text: str) -> str:
     return clean(text).strip()
 
 
-def _vote(group: VoteGroup) -> str:
+def _vote(group: VoteGroup, spoken: bool) -> str:
     paths = ", ".join(str(path + 1) for path in group.paths)
     mark = "*" if group.winner else " "
+    if spoken:
+        mark = "Most votes:" if group.winner else "Also:"
     score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
     return f"{mark} {one_line(group.answer)}  (paths {paths}{score})"
 
