@@ -46,7 +46,7 @@ _CALIBRATIONS = {
         note=_EVIDENCE,
     ),
     "combined": Calibration(
-        knots=((-5.0, 0.0), (0.0, 6.0), (2.0, 7.5), (4.0, 9.0)), note=_EVIDENCE
+        knots=((-6.0, 0.0), (0.0, 6.0), (2.0, 7.5), (4.0, 9.0)), note=_EVIDENCE
     ),
 }
 

@@ -185,6 +185,19 @@ def test_a_wrong_value_is_neither_used_nor_saved(key: str, file: Path) -> None:
     assert not file.exists()
 
 
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark"])
+def test_every_theme_shows_the_buttons_on_their_line(theme: str) -> None:
+    async def script(host: Host, pilot: Pilot[None]) -> None:
+        host.theme = theme
+        await pilot.press("9", "9")
+        await pilot.pause()
+        for button in host.screen.query(Button):
+            assert button.styles.gutter.height == 0  # a border would leave no room for the words
+            assert len(str(button.label)) <= button.content_size.width
+
+    shown(script=script)
+
+
 def test_a_value_put_right_can_be_used() -> None:
     async def script(host: Host, pilot: Pilot[None]) -> None:
         await pilot.press("9", "9", "backspace")

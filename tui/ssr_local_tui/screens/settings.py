@@ -83,6 +83,7 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
         #buttons Button {
             min-width: 0;
             margin-right: 1;
+            border: none !important;
             background: $panel;
         }
         &.-narrow #about {
