@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -14,6 +15,7 @@ from ssr_local import SSRError
 from ssr_local.config import Settings, load_settings
 from ssr_local.display import one_line
 from ssr_local.download import Progress
+from ssr_local.options import with_changes
 from ssr_local.registry import load_registry
 from ssr_local_tui.preferences import Preferences, save_preference
 from ssr_local_tui.runs import Runs
@@ -128,7 +130,7 @@ class SSRApp(App[int]):
             return
         self._overrides |= values
         try:
-            self.settings = load_settings(self._overrides)
+            self.settings = _with_nothing(load_settings(self._overrides), self._overrides)
             self.runs.use_engine(self.settings.engine)
         except SSRError as error:
             self.main.failed(error)
@@ -153,3 +155,15 @@ class SSRApp(App[int]):
 
     def _notice(self, line: str) -> None:
         self.call_from_thread(self.notify, one_line(line, 300))
+
+
+def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:
+    """Settings in which an override of None clears what the file or environment sets."""
+    cleared = [name for name, value in overrides.items() if value is None]
+    solve = {name: None for name in cleared if hasattr(settings.solve, name)}
+    engine = {name: None for name in cleared if hasattr(settings.engine, name)}
+    return msgspec.structs.replace(
+        settings,
+        solve=with_changes(settings.solve, **solve),
+        engine=with_changes(settings.engine, **engine),
+    )

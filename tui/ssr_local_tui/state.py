@@ -124,13 +124,14 @@ class Counts:
 class Tree:
     """Everything the app shows of one run.
 
-    ``revision`` grows with every event that changed something.
+    ``problem`` is shown until the run itself says what it is about; ``revision`` grows with
+    every event that changed something.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, problem: str = "") -> None:
         self.revision = 0
         self.phase: Phase = "idle"
-        self.problem = ""
+        self.problem = problem
         self.options: dict[str, str | int | float | bool | None] = {}
         self.given: tuple[str, ...] = ()
         self.models: dict[Author, ModelView] = {}

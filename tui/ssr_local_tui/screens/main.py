@@ -27,6 +27,7 @@ from ssr_local_tui.widgets.run_tree import Item, RunTree
 REDRAWS_PER_S = 20
 """At most so many a second, however fast events come."""
 _SLOW_REDRAW_S = 0.5
+_CLOCK_S = 1.0
 # The share of a processor that drawing may take from the models.
 _DRAWING_SHARE = 0.04
 _LONGEST_GAP_S = 0.25
@@ -88,6 +89,7 @@ class MainScreen(Steering, Screen[None]):
         self._drawn_s = 0.0
         self._cost_s = 0.0
         self._slow_drawn_s = 0.0
+        self._new_s = 0.0
         self._pending: set[Node] = set()
         self._timer: Timer | None = None
         self.show_metrics: bool | None = None
@@ -137,6 +139,9 @@ class MainScreen(Steering, Screen[None]):
         if self._pending:
             self._draw_changes(now)
             self._cost_s = 0.8 * self._cost_s + 0.2 * (time.monotonic() - now)
+        elif self.running and now - self._slow_drawn_s >= _CLOCK_S:
+            self._slow_drawn_s = now
+            self.draw_figures()
         self._drawn_s = time.monotonic()
         if over and self.running:
             self.ended(feed)
@@ -165,6 +170,7 @@ class MainScreen(Steering, Screen[None]):
             pair=app.pair_name,
             options=app.settings.solve,
             tree=tree,
+            elapsed_s=self._elapsed_s(),
             extra=self.replay_text(),
             busy=self.busy,
         )
@@ -173,6 +179,13 @@ class MainScreen(Steering, Screen[None]):
         if pane.display:
             pane.show(tree)
         self.refresh_bindings()
+
+    def _elapsed_s(self) -> float:
+        """Seconds of a run by its own events; until they come, since it was asked for."""
+        waits = self.host.runs.pace is None and (self.running or self.busy)
+        if waits and self.tree_state.phase in ("idle", "loading"):
+            return time.monotonic() - self._new_s
+        return self.tree_state.at_s
 
     def draw_detail(self) -> None:
         """The pane of what the cursor is on."""
@@ -189,6 +202,7 @@ class MainScreen(Steering, Screen[None]):
         """Show another run from its beginning."""
         self.tree_state = tree
         self._pending.clear()
+        self._new_s = time.monotonic()
         self.error = None
         self.run_tree.show_run(tree)
         self.draw_all()

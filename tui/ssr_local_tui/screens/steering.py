@@ -70,7 +70,7 @@ class Steering(Screen[None]):
         self.query_one(ProblemInput).remember(problem)
         self._again = (problem, options or self.host.settings.solve)
         self.busy = "looking for the models"
-        self.show_new(Tree())
+        self.show_new(Tree(problem))
         self.run_tree.focus()
         self._look_for_models(problem, self._again[1])
 

@@ -37,6 +37,8 @@ def _content(tree: Tree, error: SSRError | None, hint: str) -> tuple[str, Text]:
     result, winner = tree.result, tree.winner
     if result is None:
         if winner is None:
+            if tree.phase == "loading" and tree.notices:
+                return "leading", Text(clean(tree.notices[-1]))
             return "", Text()
         return "leading", Text(f"So far: {looks.shown_text(winner.answer)} ({_votes(tree)})")
     stopped = ", stopped" if result.status == "cancelled" else ""

@@ -22,10 +22,19 @@ class StatusHeader(Static):
     StatusHeader { height: 2; padding: 0 1; background: $panel; color: $foreground; }
     """
 
-    def show(self, *, pair: str, options: SolveOptions, tree: Tree, extra: str, busy: str) -> None:
+    def show(
+        self,
+        *,
+        pair: str,
+        options: SolveOptions,
+        tree: Tree,
+        elapsed_s: float,
+        extra: str,
+        busy: str,
+    ) -> None:
         """Show the run's state; ``extra`` is the replay's, ``busy`` what goes on before it."""
         phase = busy or looks.PHASES[tree.phase]
-        at = f" {looks.clock_text(tree.at_s)}" if tree.at_s else ""
+        at = f" {looks.clock_text(elapsed_s)}" if elapsed_s else ""
         live = len(tree.live_paths)
         paths = f", {live} of {len(tree.paths)} paths go on" if live and not busy else ""
         first = Text.assemble(

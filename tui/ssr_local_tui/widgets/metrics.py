@@ -98,9 +98,9 @@ def _flops(tree: Tree) -> list[tuple[str, str]]:
     usage, _ = figures
     kept = sum(step.num_tokens for path in tree.paths.values() for step in path.steps)
     alone = 2.0 * usage.target.num_parameters * kept
-    if not alone:
-        return []
     decode = usage.draft.decode_flops + usage.target.decode_flops
+    if not alone or not decode:
+        return []
     total = usage.draft.total_flops + usage.target.total_flops
     return [
         ("FLOPs, written", f"{decode / alone:.2f} × the target writing these steps"),
