@@ -65,12 +65,15 @@ def command(
         raise EventLogError(
             f"{replay} cannot be opened.", "There is no such file.", "Give an event log's path."
         )
+    from ssr_local.cli.plain import run_plain
+
+    if plain:
+        return run_plain(settings, problem, replay=replay, speed=speed, overrides=given)
+    from ssr_local_tui.app import SSRApp, binding_ids
     from ssr_local_tui.preferences import load_preferences
 
-    preferences = load_preferences()
-    if plain or preferences.plain:
-        from ssr_local.cli.plain import run_plain
-
+    preferences = load_preferences(binding_ids=binding_ids())
+    if preferences.plain:
         return run_plain(settings, problem, replay=replay, speed=speed, overrides=given)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
@@ -78,8 +81,6 @@ def command(
             "Standard input or output is none.",
             "In a script use 'ssr-local solve', or --plain.",
         )
-    from ssr_local_tui.app import SSRApp
-
     app = SSRApp(
         settings,
         preferences,

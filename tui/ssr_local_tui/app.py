@@ -20,6 +20,8 @@ from ssr_local.registry import load_registry
 from ssr_local_tui.preferences import Preferences, save_preference
 from ssr_local_tui.runs import Runs
 from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.widgets.problem import ProblemInput
+from ssr_local_tui.widgets.run_tree import RunTree
 
 
 class SSRApp(App[int]):
@@ -32,8 +34,8 @@ class SSRApp(App[int]):
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app.quit"),
-        Binding("ctrl+c", "stop_or_copy", "Stop", show=False, id="app.stop", system=True),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app-quit"),
+        Binding("ctrl+c", "stop_or_copy", "Stop", show=False, id="app-stop", system=True),
     ]
 
     def __init__(
@@ -155,6 +157,22 @@ class SSRApp(App[int]):
 
     def _notice(self, line: str) -> None:
         self.call_from_thread(self.notify, one_line(line, 300))
+
+
+def binding_ids() -> frozenset[str]:
+    """The ids of all the app's keys, which ``[tui.keys]`` can give others."""
+    from ssr_local_tui.screens.comparison import ComparisonScreen
+    from ssr_local_tui.screens.dialog import Dialog
+    from ssr_local_tui.screens.help import HelpScreen
+    from ssr_local_tui.screens.settings import SettingsScreen
+    from ssr_local_tui.screens.welcome import WelcomeScreen
+
+    homes = (
+        *(SSRApp, MainScreen, RunTree, ProblemInput),
+        *(ComparisonScreen, Dialog, HelpScreen, SettingsScreen, WelcomeScreen),
+    )
+    bindings = Binding.make_bindings(one for home in homes for one in home.BINDINGS)
+    return frozenset(binding.id for binding in bindings if binding.id)
 
 
 def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:

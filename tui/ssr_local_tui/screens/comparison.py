@@ -38,10 +38,10 @@ class ComparisonScreen(Dialog[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v,q", "leave", "Close", id="comparison.close"),
-        Binding("bracketright", "next(1)", "Next right path", id="comparison.next"),
-        Binding("bracketleft", "next(0)", "Next left path", id="comparison.next-left"),
-        Binding("l", "source", "LaTeX", id="comparison.source"),
+        Binding("v,q", "leave", "Close", id="comparison-close"),
+        Binding("bracketright", "next(1)", "Next right path", id="comparison-next"),
+        Binding("bracketleft", "next(0)", "Next left path", id="comparison-next-left"),
+        Binding("l", "source", "LaTeX", id="comparison-source"),
     ]
 
     def __init__(self, tree: Tree, first: int | None) -> None:

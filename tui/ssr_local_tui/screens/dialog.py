@@ -35,7 +35,7 @@ class Dialog(ModalScreen[_R]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Close", id="dialog.close"),
+        Binding("escape", "leave", "Close", id="dialog-close"),
     ]
 
     def action_leave(self) -> None:

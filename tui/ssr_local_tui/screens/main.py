@@ -71,9 +71,9 @@ class MainScreen(Steering, Screen[None]):
                 ("b", "detail", "Detail", "detail", "show or hide the pane"),
                 ("m", "metrics", "Figures", "metrics", "show or hide the pane"),
                 ("f", "follow", "Follow", "follow", "keep the cursor on what is being written"),
-                ("full_stop", "replay_step", "Next event", "replay.step", "of a replay"),
-                ("plus,equals_sign", "faster", "Faster", "replay.faster", "play a replay faster"),
-                ("minus", "slower", "Slower", "replay.slower", "play a replay slower"),
+                ("full_stop", "replay_step", "Next event", "replay-step", "of a replay"),
+                ("plus,equals_sign", "faster", "Faster", "replay-faster", "play a replay faster"),
+                ("minus", "slower", "Slower", "replay-slower", "play a replay slower"),
             )
         ),
     ]

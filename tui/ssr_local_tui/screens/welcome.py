@@ -51,7 +51,7 @@ class WelcomeScreen(ModalScreen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,space,q", "dismiss", "Begin", id="welcome.close"),
+        Binding("escape,enter,space,q", "dismiss", "Begin", id="welcome-close"),
     ]
 
     def compose(self) -> ComposeResult:

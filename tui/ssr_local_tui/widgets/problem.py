@@ -25,7 +25,7 @@ class ProblemInput(TextArea):
     ProblemInput:focus { border: round $border; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+j,alt+enter", "new_line", "New line", show=False, id="problem.line"),
+        Binding("ctrl+j,alt+enter", "new_line", "New line", show=False, id="problem-line"),
     ]
 
     class Submitted(Message):

@@ -78,8 +78,8 @@ class RunTree(TreeWidget[Item]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "close_node", "Close", show=False, id="tree.close"),
-        Binding("right", "open_node", "Open", show=False, id="tree.open"),
+        Binding("left", "close_node", "Close", show=False, id="tree-close"),
+        Binding("right", "open_node", "Open", show=False, id="tree-open"),
     ]
 
     def __init__(self, state: Tree, *, id: str | None = None) -> None:
