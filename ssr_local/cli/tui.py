@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ssr_local.api import Solver
 from ssr_local.cli.parameters import options_of
 from ssr_local.config import load_settings
 from ssr_local.display import one_line
@@ -65,6 +66,7 @@ def command(
         raise EventLogError(
             f"{replay} cannot be opened.", "There is no such file.", "Give an event log's path."
         )
+    Solver(engine=settings.engine).close()  # an unknown pair is said before the screen changes
     from ssr_local.cli.plain import run_plain
 
     if plain:

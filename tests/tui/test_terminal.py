@@ -1,0 +1,75 @@
+"""The app in a real terminal, with the demonstration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.terminal import in_terminal
+
+WELCOMED = "[tui]\nwelcomed = true\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.toml").write_text(WELCOMED)
+    return tmp_path
+
+
+def test_a_problem_is_typed_solved_and_left(folder: Path) -> None:
+    with in_terminal(folder, "tui", "--pair", "demo", SSR_LOCAL_DEMO_SPEED="4") as terminal:
+        terminal.until("Type or paste a problem")
+        terminal.type("How many hens are on the farm?")
+        terminal.send("Enter")
+        screen = terminal.until("Answer: 18")
+        assert "2 of 3 paths say so" in screen
+        assert "✗ draft" in screen
+        assert "▼ 1 A algebraic simplification" in screen
+        terminal.send("Down", "Down")
+        terminal.until("Step 1: kept, score 8.0 of 9")
+        terminal.send("q")
+        screen = terminal.until("exit code 0")
+        assert "Traceback" not in screen
+        assert "Answer" not in screen  # the terminal is as it was
+
+
+def test_a_run_is_stopped_at_once_and_stays(folder: Path) -> None:
+    with in_terminal(folder, "tui", "--demo", SSR_LOCAL_DEMO_SPEED="0.3") as terminal:
+        terminal.until("✓  1")
+        terminal.send("C-c")
+        screen = terminal.until("Stopped before there was an answer", timeout_s=5)
+        assert "✓  1" in screen
+        terminal.send("C-q")
+        terminal.until("exit code 0")
+
+
+def test_a_terminal_that_is_tiny_and_grows(folder: Path) -> None:
+    with in_terminal(
+        folder, "tui", "--demo", columns=20, rows=5, SSR_LOCAL_DEMO_SPEED="4"
+    ) as terminal:
+        terminal.until("Answer: 18")
+        terminal.tmux("resize-window", "-t", "app", "-x", "120", "-y", "40")
+        screen = terminal.until("Figures")
+        assert "10 of 12 (83%)" in screen
+        terminal.send("q")
+        terminal.until("exit code 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (("tui", "--paths", "99"), "Option 'paths' cannot be 99.", 2),
+        (("tui", "--pair", "nobody"), "nobody", 3),
+        (("tui", "--replay", "nowhere.jsonl"), "nowhere.jsonl cannot be opened.", 2),
+        (("tui", "x", "--replay", "x"), "not both", 2),
+    ],
+)
+def test_a_wrong_start_is_an_error_in_the_shell(
+    folder: Path, arguments: tuple[str, ...], words: str, code: int
+) -> None:
+    with in_terminal(folder, *arguments) as terminal:
+        screen = terminal.until(f"exit code {code}")
+        assert words in screen
+        assert "Traceback" not in screen
