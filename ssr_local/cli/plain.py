@@ -1,6 +1,7 @@
 """``ssr-local tui --plain``: the app as a conversation in lines, for screen readers.
 
 Nothing moves on the screen and nothing is redrawn: every line says by itself who did what.
+Textual is not loaded.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -19,78 +20,70 @@ import msgspec
 
 from ssr_local.api import Solver
 from ssr_local.cli import EXIT_INTERRUPTED
-from ssr_local.cli.signals import Stop, stopping
+from ssr_local.cli.plain_run import (
+    DURING_RUNS,
+    Entry,
+    Figures,
+    Presses,
+    Speaker,
+    Steering,
+    Stopping,
+)
+from ssr_local.cli.plain_settings import changed, lines_of, value_of
 from ssr_local.cli.typed import TypedLines
 from ssr_local.cli.view import LineView, in_time
-from ssr_local.commands import AddPath, AnyCommand, Cancel, DropPath, OverrideVerdict, Pause, Resume
-from ssr_local.config import Settings, load_settings, save_setting
-from ssr_local.display import clean, one_line, quoted
-from ssr_local.errors import SSRError, UsageError
-from ssr_local.events import AnyEvent, RunEnded, StepDelta, encode_event, read_events
-from ssr_local.folders import write_atomically
-from ssr_local.records import RunResult
+from ssr_local.config import Settings, config_file, save_setting
+from ssr_local.display import END_WORDS, clean, one_line, quoted
+from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
+from ssr_local.events import AnyEvent, RunEnded, encode_event, read_events
+from ssr_local.records import ReasoningPath, RunResult, Step
 from ssr_local.strategies import load_pool
 
-_TWICE_WITHIN_S = 2.0
-_SILENCE_S = 10.0
 _FENCE = '"""'
+
+BETWEEN_RUNS: Mapping[str, Entry] = {
+    "help": Entry("", "this list"),
+    "again": Entry("", "the last problem once more, with another seed"),
+    "set": Entry("[NAME VALUE]", "change a setting for this session; alone: say all of them"),
+    "save": Entry("NAME VALUE", "the same, and keep it in the settings file"),
+    "strategies": Entry("", "the pool of strategies"),
+    "show": Entry("N", "path N of the last run in full"),
+    "answer": Entry("", "the last answer and its votes"),
+    "export": Entry("FILE", "the last run: events into a .jsonl, the result into a .json file"),
+    "replay": Entry("FILE", "play an event log"),
+    "quit": Entry("", "leave; so does the end of input"),
+}
+"""Commands at the prompt, each typed with a slash in front."""
 
 
 class _Leave(Exception):  # noqa: N818 - asked for
     """The conversation is over."""
 
 
-class _Command(NamedTuple):
-    """``arguments`` as the help shows them, ``about`` in one line."""
+class _Typed(NamedTuple):
+    """What was typed at the prompt; text of several lines is never a command."""
 
-    arguments: str
-    about: str
-
-
-BETWEEN_RUNS: dict[str, _Command] = {
-    "help": _Command("", "this list"),
-    "again": _Command("", "the last problem once more, with another seed"),
-    "set": _Command("[NAME VALUE]", "change a setting for this session; alone: show all"),
-    "save": _Command("NAME VALUE", "the same, and keep it in the settings file"),
-    "strategies": _Command("", "the pool of strategies"),
-    "show": _Command("N", "path N of the last run in full"),
-    "answer": _Command("", "the last answer and its votes"),
-    "export": _Command("FILE", "the last run: events into a .jsonl, result into a .json file"),
-    "replay": _Command("FILE", "play an event log"),
-    "quit": _Command("", "leave; so does the end of input"),
-}
-"""Commands at the prompt, each typed with a slash in front."""
-
-DURING_RUNS: dict[str, _Command] = {
-    "pause": _Command("", "stand still"),
-    "resume": _Command("", "go on"),
-    "stop": _Command("", "stop; what there is stays"),
-    "drop": _Command("N", "end path N"),
-    "add": _Command("LETTER", "one more path with that strategy"),
-    "keep": _Command("N", "keep the step judged last on path N"),
-    "reject": _Command("N", "reject it"),
-}
-"""Commands while a run goes on, typed as they are."""
+    text: str
+    is_command: bool
 
 
 def run_plain(
-    settings: Settings,
-    problem: str | None,
-    *,
-    replay: Path | None = None,
-    speed: float = 1.0,
-    overrides: dict[str, Any] | None = None,
+    settings: Settings, problem: str | None, *, replay: Path | None = None, speed: float = 1.0
 ) -> int:
-    """Talk until the user leaves; the exit code. A problem or a replay comes first."""
-    talk = _Conversation(settings, overrides or {})
+    """Talk until the user leaves; the exit code. A replay or a problem comes first.
+
+    0 when it was left, 130 after Ctrl+C twice; ``SystemExit`` with 143 after SIGTERM.
+    """
+    talk = _Conversation(settings)
     click.echo("ssr-local, plain mode: everything is lines. Type a problem, or /help.")
     click.echo(f'Several lines: begin and end with {_FENCE}, or end a line with "\\".')
+    first: Callable[[], None] | None = None
+    if replay is not None:
+        first = partial(talk.replay, replay, speed)
+    elif problem is not None:
+        first = partial(talk.solve, problem)
     try:
-        if replay is not None:
-            talk.attempt(lambda: talk.replay(replay, speed))
-        elif problem is not None:
-            talk.attempt(lambda: talk.solve(problem))
-        talk.go_on()
+        talk.go_on(first)
     except _Leave:
         return 0
     except KeyboardInterrupt:
@@ -103,41 +96,32 @@ def run_plain(
 class _Conversation:
     """What was asked, and what came of it."""
 
-    def __init__(self, settings: Settings, overrides: dict[str, Any]) -> None:
-        self._settings, self._overrides = settings, dict(overrides)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._solver: Solver | None = None
+        self._figures = Figures()
+        self._speaker = Speaker()
+        self._presses = Presses()
         self._lines = TypedLines()
         self._problem = ""
         self._result: RunResult | None = None
         self._log: list[bytes] = []
-        self._printed_s = 0.0
-        with contextlib.suppress(ImportError):  # editing and history where there is such
+        with contextlib.suppress(ImportError):  # editing, and a history kept in memory
             import readline  # noqa: F401
 
-    def go_on(self) -> NoReturn:
-        """Prompt after prompt."""
-        interrupted_s = -_TWICE_WITHIN_S
+    def go_on(self, first: Callable[[], None] | None) -> NoReturn:
+        """Do what comes first, then what is typed, prompt after prompt."""
+        action = first
         while True:
             try:
-                text = self._asked()
-            except EOFError:
-                click.echo()
-                raise _Leave from None
+                if action is not None:
+                    self._attempt(action)
+                action = self._asked_for()
             except KeyboardInterrupt:
-                if time.monotonic() - interrupted_s < _TWICE_WITHIN_S:
+                action = None
+                if self._presses.again():
                     raise
-                interrupted_s = time.monotonic()
-                click.echo("\nOnce more leaves. /quit leaves too.")
-                continue
-            if text.strip():
-                self.attempt(lambda text=text: self._obey(text))  # type: ignore[misc]
-
-    def attempt(self, action: Callable[[], None]) -> None:
-        """Do something; an error is said, and the conversation goes on."""
-        try:
-            action()
-        except SSRError as error:
-            click.echo(f"Error: {clean(str(error))}", err=True)
+                click.echo("\nCtrl+C twice within 2 seconds leaves; so does /quit.")
 
     def close(self) -> None:
         """Unload the models."""
@@ -145,72 +129,91 @@ class _Conversation:
             self._solver.close()
             self._solver = None
 
-    def _asked(self) -> str:
-        line = self._lines.ask("Problem> ")
-        if line.strip() == _FENCE:
-            return "\n".join(iter(lambda: self._lines.ask("... "), _FENCE))
-        while line.endswith("\\"):
-            line = f"{line[:-1]}\n{self._lines.ask('... ')}"
-        return line
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """An error is said, and the conversation goes on."""
+        try:
+            action()
+        except Interrupted as error:
+            click.echo(clean(str(error)))
+        except SSRError as error:
+            click.echo(f"Error: {clean(str(error))}", err=True)
+            if isinstance(error, EngineCrashed):
+                click.echo("The next problem starts a new worker.", err=True)
 
     # At the prompt -----------------------------------------------------------------
 
-    def _obey(self, text: str) -> None:
-        if not text.startswith("/"):
-            self.solve(text)
-            return
+    def _asked_for(self) -> Callable[[], None]:
         try:
-            name, *arguments = shlex.split(text[1:]) or ["help"]
+            typed = self._typed()
+        except EOFError:
+            click.echo()
+            raise _Leave from None
+        if not typed.text.strip():
+            return lambda: None
+        if typed.is_command:
+            return partial(self._obey, typed.text[1:])
+        return partial(self.solve, typed.text)
+
+    def _typed(self) -> _Typed:
+        line = self._lines.ask("Problem> ")
+        if line.strip() == _FENCE:
+            return _Typed("\n".join(self._until_fence()), is_command=False)
+        text = line
+        while line.endswith("\\"):
+            line = self._lines.ask("More> ")
+            text = f"{text[:-1]}\n{line}"
+        return _Typed(text, is_command=text.startswith("/") and "\n" not in text)
+
+    def _until_fence(self) -> Iterator[str]:
+        """The lines up to the closing mark; the end of input closes too."""
+        with contextlib.suppress(EOFError):
+            while (line := self._lines.ask("More> ")).strip() != _FENCE:
+                yield line
+
+    def _obey(self, text: str) -> None:
+        try:
+            name, *arguments = shlex.split(text) or ["help"]
         except ValueError as error:
             raise UsageError(f"The command cannot be read: {error}.") from error
+        name = name.lower()
         if name not in BETWEEN_RUNS:
             near = get_close_matches(name, BETWEEN_RUNS, n=1)
             hint = f"Did you mean /{near[0]}?" if near else "Type /help for the list."
-            raise UsageError(f"There is no command {quoted('/' + name)}.", "", hint)
-        getattr(self, f"_do_{name}")(*self._fitting(name, arguments))
-
-    def _fitting(self, name: str, arguments: Sequence[str]) -> Sequence[str]:
-        shown = BETWEEN_RUNS[name].arguments
-        wanted = len(shown.split())
-        if len(arguments) != wanted and not (shown.startswith("[") and not arguments):
-            raise UsageError(
-                f"/{name} takes {wanted or 'no'} argument{'' if wanted == 1 else 's'}.",
-                "",
-                f"Type: /{name} {shown}".rstrip(),
-            )
-        return arguments
+            raise UsageError(f"There is no command {quoted('/' + name)}. {hint}")
+        getattr(self, f"_do_{name}")(*_fitting(name, arguments))
 
     def _do_help(self) -> None:
         click.echo("At the prompt:")
-        for name, command in BETWEEN_RUNS.items():
-            click.echo(f"  /{name} {command.arguments}".rstrip() + f": {command.about}")
+        for name, entry in BETWEEN_RUNS.items():
+            click.echo(f"  /{name} {entry.arguments}".rstrip() + f": {entry.about}")
         click.echo("While a run goes on, on a terminal:")
-        for name, command in DURING_RUNS.items():
-            click.echo(f"  {name} {command.arguments}".rstrip() + f": {command.about}")
-        click.echo("  Ctrl+C: stop; twice: leave")
+        for name, entry in DURING_RUNS.items():
+            click.echo(f"  {name} {entry.arguments}".rstrip() + f": {entry.about}")
+        click.echo("Ctrl+C stops a run and keeps what there is; twice within 2 seconds: leave")
 
     def _do_again(self) -> None:
         if not self._problem:
             raise UsageError("There is no problem yet.", "", "Type one.")
         self.solve(self._problem, seed=None)
 
-    def _do_set(self, name: str = "", value: str = "") -> None:
+    def _do_set(self, name: str = "", text: str = "") -> None:
         if not name:
-            for setting in self._settings.origins:
-                shown = "not set" if setting.value is None else setting.value
-                click.echo(one_line(f"{setting.name}: {shown} ({setting.origin})"))
+            for line in lines_of(self._settings):
+                click.echo(line)
             return
-        key = name.replace("-", "_")
-        changed = load_settings(self._overrides | {key: _typed(key, value)})
-        self._overrides[key] = _typed(key, value)
-        if changed.engine != self._settings.engine:
-            self.close()
-        self._settings = changed
-        click.echo(one_line(f"{key} is {value} now."))
+        self._put_in_force(changed(self._settings, name, text))
+        click.echo(one_line(f"For the next run: {name} is {text}."))
 
-    def _do_save(self, name: str, value: str) -> None:
-        save_setting(name, value)
-        self._do_set(name, value)
+    def _do_save(self, name: str, text: str) -> None:
+        fresh = changed(self._settings, name, text)
+        save_setting(name, value_of(name, text))
+        self._put_in_force(fresh)
+        click.echo(one_line(f"{name} is {text}, also from now on in {config_file()}."))
+
+    def _put_in_force(self, settings: Settings) -> None:
+        if settings.engine != self._settings.engine:
+            self.close()
+        self._settings = settings
 
     def _do_strategies(self) -> None:
         for one in load_pool(self._settings.solve.strategies).strategies:
@@ -219,38 +222,29 @@ class _Conversation:
     def _do_show(self, number: str) -> None:
         paths = {str(path.index + 1): path for path in self._last().paths}
         if number not in paths:
-            raise UsageError(
-                f"There is no path {quoted(number)}.", "", f"Paths are: {', '.join(paths)}."
-            )
-        path = paths[number]
-        click.echo(f"Path {number}, strategy {one_line(path.strategy_name)}:")
-        for place, step in enumerate(path.steps):
-            score = "" if step.score is None else f", score {step.score:.1f} of 9"
-            click.echo(f"Step {place + 1}, by the {step.author}{score}: {clean(step.text).strip()}")
+            known = f"Paths are: {', '.join(paths) or 'none'}."
+            raise UsageError(f"There is no path {quoted(number)}.", "", known)
+        for line in _path_lines(paths[number]):
+            click.echo(line)
 
     def _do_answer(self) -> None:
-        LineView(self._print, spoken=True).result(self._last())
+        LineView(self._speaker.say, spoken=True).result(self._last())
 
     def _do_export(self, file: str) -> None:
-        path = Path(file).expanduser()
+        path = _path_of(file)
         if path.suffix not in (".jsonl", ".json"):
             raise UsageError(f"{file} is neither a .jsonl nor a .json file.")
-        if path.exists():
-            raise UsageError(f"{file} exists already.", "", "Give another name.")
         if path.suffix == ".json":
-            data = msgspec.json.encode(self._last())
+            data = msgspec.json.encode(self._last()) + b"\n"
         elif self._log:
             data = b"".join(line + b"\n" for line in self._log)
         else:
             raise UsageError("There is no run yet.", "", "Type a problem first.")
-        try:
-            write_atomically(path, data)
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written.", error.strerror or "") from error
+        _write_new(path, file, data)
         click.echo(f"Written: {one_line(file)}")
 
     def _do_replay(self, file: str) -> None:
-        self.replay(Path(file).expanduser(), 0.0)
+        self.replay(_path_of(file), 0.0)
 
     def _do_quit(self) -> None:
         raise _Leave
@@ -263,91 +257,117 @@ class _Conversation:
     # Runs --------------------------------------------------------------------------
 
     def solve(self, problem: str, **changes: Any) -> None:
-        """Solve a problem and print all that happens."""
+        """Solve a problem and say all that happens."""
         self._problem = problem
-        if self._solver is None:
-            self._solver = Solver(
-                engine=self._settings.engine,
-                on_notice=lambda line: click.echo(one_line(line), err=True),
-            )
-        solver = self._solver
+        solver = self._solver = self._solver or self._new_solver()
+        stream = solver.stream(problem, self._settings.solve, **changes)  # checks what was asked
         if not self._may_download(solver):
             return
-        stream = solver.stream(problem, self._settings.solve, **changes)
+        self._figures = figures = Figures()
+        stopping = Stopping(solver, self._presses, self._speaker.say)
+        steering = Steering(solver, figures, self._speaker.say)
         with (
-            stopping(solver, click.echo) as stop,
-            self._lines.heard(lambda line: self._steered(solver, line)),
+            stopping.installed(),
+            self._speaker.at_work(figures.words),
+            self._lines.heard(steering.obey),
         ):
-            self._show(stream, stop)
+            self._show(stopping.watch(stream))
 
     def replay(self, file: Path, speed: float) -> None:
-        """Print what an event log holds."""
+        """Say what an event log holds."""
         try:
             with file.open("rb") as handle:
-                self._show(in_time(read_events(handle, str(file)), speed), None)
-        except OSError as error:
-            raise UsageError(f"{file} cannot be opened.", error.strerror or "") from error
+                self._show(in_time(read_events(handle, str(file)), speed))
+        except (OSError, ValueError) as error:  # the latter: a NUL in the name
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{file} cannot be read.", reason) from error
+        if self._result is None:
+            click.echo(f"{one_line(str(file))}: the log ends before the run did.", err=True)
 
-    def _show(self, events: Iterable[AnyEvent], stop: Stop | None) -> None:
+    def _new_solver(self) -> Solver:
+        return Solver(
+            engine=self._settings.engine,
+            on_progress=lambda progress: self._figures.downloading(progress),
+            on_notice=lambda line: self._speaker.say(one_line(line)),
+        )
+
+    def _show(self, events: Iterable[AnyEvent]) -> None:
         self._log, self._result = [], None
-        view = LineView(self._print, spoken=True)
-        started_s = self._printed_s = time.monotonic()
-        tokens = 0
+        view = LineView(self._speaker.say, spoken=True)
         for event in events:
             self._log.append(encode_event(event))
-            tokens += isinstance(event, StepDelta)
+            self._figures.take(event)
             if isinstance(event, RunEnded):
                 self._result = event.result
             view.show(event)
-            now = time.monotonic()
-            if now - self._printed_s > _SILENCE_S and (stop is None or stop.number is None):
-                self._print(f"Still working: {tokens} pieces of text in {now - started_s:.0f} s.")
-
-    def _print(self, line: str) -> None:
-        self._printed_s = time.monotonic()
-        click.echo(line, color=False)
 
     def _may_download(self, solver: Solver) -> bool:
         missing = solver.to_fetch(self._settings.solve)
         if not missing:
             return True
-        click.echo(f"Models are missing. To be downloaded once: {missing}.")
+        click.echo(f"Models are missing. Downloaded first, once: {missing}.")
         if not sys.stdin.isatty():
             return True  # as 'ssr-local solve' does in a script
-        answer = self._lines.ask("Download them now? Type y or n> ")
-        return answer.strip().lower() in ("y", "yes")
-
-    def _steered(self, solver: Solver, line: str) -> bool:
-        """Carry out a command for the run; whether it was one."""
-        word, _, argument = line.strip().partition(" ")
-        if word.lower() not in DURING_RUNS:
-            return False
-        command = _command_of(word.lower(), argument.strip())
-        if command is None:
-            click.echo(f"Type: {word} {DURING_RUNS[word.lower()].arguments}")
-        else:
-            solver.tell(command)
-        return True
+        with contextlib.suppress(EOFError):
+            answer = self._lines.ask("Download them now? y or n> ", typed_ahead=False)
+            if answer.strip().lower() in ("y", "yes"):
+                return True
+        click.echo("Nothing was downloaded. /set pair NAME chooses other models; demo needs none.")
+        return False
 
 
-def _command_of(word: str, argument: str) -> AnyCommand | None:
-    """The command for a run; None when its argument does not fit."""
-    plain: dict[str, AnyCommand] = {"pause": Pause(), "resume": Resume(), "stop": Cancel()}
-    if word in plain:
-        return plain[word]
-    if word == "add":
-        return AddPath(argument.upper()) if argument else None
-    if not argument.isdecimal() or int(argument) < 1:
-        return None
-    path = int(argument) - 1
-    return DropPath(path) if word == "drop" else OverrideVerdict(path, word == "keep")
+def _fitting(name: str, arguments: Sequence[str]) -> Sequence[str]:
+    """As many arguments as the command takes; raises ``UsageError``."""
+    shown = BETWEEN_RUNS[name].arguments
+    wanted = len(shown.split())
+    if len(arguments) != wanted and not (shown.startswith("[") and not arguments):
+        takes = f"{wanted or 'no'} argument{'' if wanted == 1 else 's'}"
+        raise UsageError(f"/{name} takes {takes}.", "", f"Type: /{name} {shown}".rstrip())
+    return arguments
 
 
-def _typed(name: str, value: str) -> Any:
-    """Text as the number or word the option takes; what is neither is for the check to refuse."""
-    if name in ("seed", "draft", "target") and value.lower() in ("none", ""):
-        return None
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return value
+def _path_lines(path: ReasoningPath) -> Iterator[str]:
+    """A path in full, each step with who wrote it and what it was worth."""
+    number = path.index + 1
+    yield f"Path {number}, strategy {one_line(path.strategy)}, {one_line(path.strategy_name)}:"
+    for place, step in enumerate(path.steps):
+        yield f"Step {place + 1}, {_judged(step)}: {clean(step.text).strip()}"
+        if isinstance(step.draft_text, str):
+            yield f"It stands for the draft's step: {clean(step.draft_text).strip()}"
+    answer = "" if path.answer is None else f": {one_line(path.answer)}"
+    if path.end_reason is not None:
+        yield f"Path {number} ends, {END_WORDS[path.end_reason]}{answer}"
+
+
+def _judged(step: Step) -> str:
+    if step.author == "target" and step.accepted is False:
+        draft = step.draft_score
+        score = f" with {draft:.1f} of 9" if isinstance(draft, float) else ""
+        return f"rewritten by the target after the draft's was rejected{score}"
+    if step.score is None:
+        return f"by the {step.author}"
+    return f"by the {step.author}, kept with {step.score:.1f} of 9"
+
+
+def _path_of(file: str) -> Path:
+    try:
+        return Path(file).expanduser()
+    except RuntimeError as error:  # ~ of somebody who is not known
+        raise UsageError(f"{file} names no file.", str(error)) from error
+
+
+def _write_new(path: Path, shown: str, data: bytes) -> None:
+    """Write a file that is not there yet; raises ``UsageError`` when it is, or cannot be."""
+    try:
+        with path.open("xb") as handle:
+            try:
+                handle.write(data)
+                handle.flush()
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise UsageError(f"{shown} exists already.", "", "Give another name.") from error
+    except (OSError, ValueError) as error:  # the latter: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{shown} cannot be written.", reason) from error

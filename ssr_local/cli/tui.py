@@ -70,13 +70,13 @@ def command(
     from ssr_local.cli.plain import run_plain
 
     if plain:
-        return run_plain(settings, problem, replay=replay, speed=speed, overrides=given)
+        return run_plain(settings, problem, replay=replay, speed=speed)
     from ssr_local_tui.app import SSRApp, binding_ids
     from ssr_local_tui.preferences import load_preferences
 
     preferences = load_preferences(binding_ids=binding_ids())
     if preferences.plain:
-        return run_plain(settings, problem, replay=replay, speed=speed, overrides=given)
+        return run_plain(settings, problem, replay=replay, speed=speed)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The app needs a terminal.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -26,9 +27,12 @@ class TypedLines:
         self._unfinished = b""
         self._at_end = False
 
-    def ask(self, prompt: str) -> str:
-        """The next line. Raises ``EOFError`` at the end of the input."""
-        if self._waiting:
+    def ask(self, prompt: str, *, typed_ahead: bool = True) -> str:
+        """The next line; one that waits only with ``typed_ahead``.
+
+        Raises ``EOFError`` at the end of the input.
+        """
+        if self._waiting and typed_ahead:
             line = self._waiting.pop(0)
             click.echo(f"{prompt}{line}")  # as if it were typed here
             return line
@@ -68,5 +72,6 @@ class TypedLines:
             *lines, self._unfinished = (self._unfinished + piece).split(b"\n")
             for raw in lines:
                 line = raw.decode("utf-8", "replace").strip()
-                if line and not take(line):
-                    self._waiting.append(line)
+                with contextlib.suppress(OSError):  # whoever prints the run meets it too
+                    if line and not take(line):
+                        self._waiting.append(line)

@@ -26,7 +26,7 @@ from ssr_local.events import (
     VotesCounted,
 )
 from ssr_local.options import VERIFIED_METHODS
-from ssr_local.records import ModelInfo, RunResult, VoteGroup
+from ssr_local.records import Author, ModelInfo, RunResult, VoteGroup
 
 _STRATEGIES_SHOWN = 5
 _LONGEST_PAUSE_S = 2.0
@@ -50,9 +50,9 @@ class LineView:
         if isinstance(event, ModelLoading):
             self._line(f"Loading {clean(event.name)} ({event.role}) ...", dim=True)
         elif isinstance(event, ModelLoaded):
-            self._line(
-                f"  ready after {event.elapsed_s:.1f} s on {clean(_place(event.info))}", dim=True
-            )
+            who = f"The {event.role} is" if self._spoken else " "
+            place = clean(_place(event.info))
+            self._line(f"{who} ready after {event.elapsed_s:.1f} s on {place}", dim=True)
         elif isinstance(event, RunStarted):
             self._verified = event.options.get("method") in VERIFIED_METHODS
             self._line(_options(event), dim=True)
@@ -62,6 +62,8 @@ class LineView:
             self._selection(event)
         elif isinstance(event, PathOpened):
             self._letters[event.path] = event.strategy.letter
+            if self._spoken:
+                self._line(f"{self._name(event.path)} begins: {one_line(event.strategy.name)}")
         elif isinstance(event, VotesCounted):
             return
         elif isinstance(event, RunPaused):
@@ -77,34 +79,39 @@ class LineView:
         shown = []
         for row in event.scores[:_STRATEGIES_SHOWN]:
             mark = "*" if row.times_chosen else " "
+            if self._spoken:
+                mark = "chosen " if row.times_chosen else "not chosen "
             score = "" if row.score is None else f" {row.score:.2f}"
             shown.append(f"{mark}{one_line(row.letter)} {one_line(row.name)}{score}")
-        if self._spoken:
-            chosen = [row for row in event.scores if row.times_chosen]
-            shown = [f"{one_line(row.letter)}, {one_line(row.name)};" for row in chosen]
-        self._line("Strategies: " + "  ".join(shown), bold=True)
+        gap = "; " if self._spoken else "  "
+        self._line("Strategies: " + gap.join(shown), bold=True)
 
     def _step(self, event: AnyEvent) -> None:
         if isinstance(event, StepDrafted):
             self._drafted[event.path] = event.text
             if not self._verified:
-                self._line(f"{self._tag(event.path, event.step)} {_body(event.text)}")
+                tag = self._tag(event.path, event.step, event.author)
+                self._line(f"{tag} {_body(event.text)}")
         elif isinstance(event, StepVerified):
             verdict = event.verdict
             score = "no score" if verdict.score is None else f"{verdict.score:.1f}"
+            if self._spoken:
+                score = f"with {score}" if verdict.score is None else f"with {score} of 9"
             text = _body(self._drafted.get(event.path, ""))
-            tag = self._tag(event.path, event.step)
+            tag = self._tag(event.path, event.step, "draft")
+            gap = ": " if self._spoken else "  "
             if verdict.accepted:
-                self._line(f"{tag} {click.style(f'kept {score}', fg='green')}  {text}")
+                self._line(f"{tag} {click.style(f'kept {score}', fg='green')}{gap}{text}")
             else:
                 why = f" ({one_line(verdict.reason)})" if verdict.reason else ""
                 self._line(
                     f"{tag} {click.style(f'rejected {score}{why}', fg='red')}"
-                    f"  {click.style(text, dim=True)}"
+                    f"{gap}{click.style(text, dim=True)}"
                 )
         elif isinstance(event, StepRewritten):
-            tag = self._tag(event.path, event.step)
-            self._line(f"{tag} {click.style('rewritten', fg='cyan')}  {_body(event.text)}")
+            tag = self._tag(event.path, event.step, "target")
+            gap = ": " if self._spoken else "  "
+            self._line(f"{tag} {click.style('rewritten', fg='cyan')}{gap}{_body(event.text)}")
         elif isinstance(event, PathEnded):
             words = END_WORDS[event.reason]
             answer = "" if event.answer is None else f": {one_line(event.answer)}"
@@ -129,12 +136,13 @@ class LineView:
             self._line(clean(path.text).strip())
         self._line(_cost(result), dim=True)
 
-    def _tag(self, path: int, step: int) -> str:
-        return f"{self._name(path)} step {step + 1}"
+    def _tag(self, path: int, step: int, author: Author) -> str:
+        by = f", by the {author}," if self._spoken else ""
+        return f"{self._name(path)} step {step + 1}{by}"
 
     def _name(self, path: int) -> str:
         letter = one_line(self._letters.get(path, ""))
-        name = f"Path {path + 1} {letter}," if self._spoken else f"[{path + 1}{letter}]"
+        name = f"Path {path + 1}, strategy {letter}," if self._spoken else f"[{path + 1}{letter}]"
         return click.style(name, fg="blue")
 
     def _line(
@@ -175,9 +183,11 @@ def _body(text: str) -> str:
 def _vote(group: VoteGroup, spoken: bool) -> str:
     paths = ", ".join(str(path + 1) for path in group.paths)
     mark = "*" if group.winner else " "
-    if spoken:
-        mark = "Most votes:" if group.winner else "Also:"
     score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
+    if spoken:
+        mark = "Most votes" if group.winner else "Also"
+        word = "path" if len(group.paths) == 1 else "paths"
+        return f"{mark}: {one_line(group.answer)}, from {word} {paths}{score}."
     return f"{mark} {one_line(group.answer)}  (paths {paths}{score})"
 
 

@@ -83,7 +83,7 @@ def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
     path = run.find(command.path)
     judged = path.judged if path else None
     if path is None or judged is None or judged.verdict.accepted == command.accept:
-        yield run.at(Notice(message=f"Path {command.path} has no such verdict to change."))
+        yield run.at(Notice(message=f"Path {command.path + 1} has no such verdict to change."))
         return
     _back_to(run, path, judged)
     verdict = msgspec.structs.replace(
