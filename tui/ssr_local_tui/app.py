@@ -145,10 +145,11 @@ class SSRApp(App[int]):
 
     def _keep(self, name: str, value: str | bool) -> None:
         """Remember a preference; where that fails the app goes on and says so."""
+        self.preferences = msgspec.structs.replace(self.preferences, **{name: value})
         try:
             save_preference(name, value)
         except SSRError as error:
-            self.notify(one_line(str(error), 200), severity="warning")
+            self.notify(one_line(str(error), 200), severity="warning", markup=False)
 
     # From the thread that downloads ---------------------------------------------------
 
@@ -156,7 +157,7 @@ class SSRApp(App[int]):
         self.progress = progress  # drawn by whoever looks
 
     def _notice(self, line: str) -> None:
-        self.call_from_thread(self.notify, one_line(line, 300))
+        self.notify(one_line(line, 300), markup=False)
 
 
 def binding_ids() -> frozenset[str]:

@@ -76,8 +76,7 @@ class Feed:
                 "Please report it, with the log that 'ssr-local tui --log' names.",
             )
         finally:
-            if file is not None:
-                file.close()
+            self._close(file)
             self._over.set()
 
     def _opened(self) -> IO[bytes] | None:
@@ -99,10 +98,18 @@ class Feed:
         except OSError as error:
             self._give_up_log(error)
 
+    def _close(self, file: IO[bytes] | None) -> None:
+        try:
+            if file is not None:
+                file.close()
+        except OSError as error:  # what could not be written is tried once more
+            self._give_up_log(error)
+
     def _give_up_log(self, error: OSError) -> None:
         """A full disk must not end a run."""
-        self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
-        self.log = None
+        if self.log is not None:
+            self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
+            self.log = None
 
 
 def new_log() -> Path:

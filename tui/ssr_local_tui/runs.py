@@ -129,6 +129,7 @@ class Runs:
         solver, self._solver = self._solver, None
         if solver is None:
             return
+        solver.cancel()  # what has no process yet: a download, or a run about to begin
         solver.kill()
         feed = self.feed
         if feed is not None and not feed.is_over and self.pace is None:

@@ -253,7 +253,8 @@ class Tree:
 
     def _path_event(self, event: PathOpened | PathEnded) -> Iterable[Node]:
         if isinstance(event, PathOpened):
-            self.phase = "running"
+            if self.phase != "paused":  # paths can be added meanwhile
+                self.phase = "running"
             view = PathView(event.path, event.strategy, event.selection_score)
             self.paths[event.path] = view
             return (Node("path", event.path), Node("strategies"))

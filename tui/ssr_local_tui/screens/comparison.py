@@ -39,8 +39,8 @@ class ComparisonScreen(Dialog[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v,q", "leave", "Close", id="comparison-close"),
-        Binding("bracketright", "next(1)", "Next right path", id="comparison-next"),
-        Binding("bracketleft", "next(0)", "Next left path", id="comparison-next-left"),
+        Binding("right_square_bracket", "next(1)", "Next right path", id="comparison-next"),
+        Binding("left_square_bracket", "next(0)", "Next left path", id="comparison-next-left"),
         Binding("l", "source", "LaTeX", id="comparison-source"),
     ]
 
@@ -55,10 +55,10 @@ class ComparisonScreen(Dialog[None]):
         self._revision = -1
 
     def compose(self) -> ComposeResult:
-        options = [(_name(path), index) for index, path in self._tree.paths.items()]
+        options = [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
         with Vertical(id="box") as box:
             box.border_title = "Two paths"
-            box.border_subtitle = r"\[ and \] choose others, Escape closes"
+            box.border_subtitle = r"\[ and ] choose others, Escape closes"
             with Horizontal(id="choice"):
                 for place in (0, 1):
                     yield Select(
@@ -80,7 +80,7 @@ class ComparisonScreen(Dialog[None]):
     @on(Select.Changed)
     def _other(self, event: Select.Changed) -> None:
         place = int((event.select.id or "path-0")[-1])
-        if isinstance(event.value, int):
+        if isinstance(event.value, int) and event.value != self._chosen[place]:
             self._chosen[place] = event.value
             self._revision = -1
             self._draw()

@@ -26,6 +26,7 @@ class ExportScreen(Dialog[Path]):
     DEFAULT_CSS = """
     ExportScreen {
         RadioSet { width: 100%; border: none; height: auto; }
+        RadioSet:focus { border: none; }  /* else a click's focus moves what is clicked */
         Input { margin-top: 1; }
     }
     """
@@ -79,7 +80,7 @@ class ExportScreen(Dialog[Path]):
         except SSRError as failure:
             error.update(clean(str(failure)))
             return
-        self.notify(f"Written: {printable(str(path))}")
+        self.notify(f"Written: {printable(str(path))}", markup=False)
         self.dismiss(path)
 
     @on(Button.Pressed, "#close")
@@ -98,7 +99,9 @@ class OpenScreen(Dialog[Path]):
             recent = _recent()
             if recent:
                 yield Static("Recent runs", classes="help")
-                yield OptionList(*(Option(_title(path), id=str(path)) for path in recent))
+                yield OptionList(
+                    *(Option(_title(path), id=str(path)) for path in recent), markup=False
+                )
             with Horizontal(classes="row"):
                 yield Button("Open", variant="primary", id="open", compact=True)
                 yield Button("Close", id="close", compact=True)

@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer
 from textual.widgets import Tree as TreeWidget
 
 from ssr_local.errors import SSRError
@@ -20,6 +19,7 @@ from ssr_local_tui.state import Node, Tree
 from ssr_local_tui.widgets.answer import AnswerBar
 from ssr_local_tui.widgets.detail import DetailPane
 from ssr_local_tui.widgets.header import StatusHeader
+from ssr_local_tui.widgets.key_footer import KeyFooter
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import Item, RunTree
@@ -30,7 +30,7 @@ _SLOW_REDRAW_S = 0.5
 _CLOCK_S = 1.0
 # The share of a processor that drawing may take from the models.
 _DRAWING_SHARE = 0.04
-_LONGEST_GAP_S = 0.25
+_LONGEST_GAP_S = 0.07
 
 
 class MainScreen(Steering, Screen[None]):
@@ -48,9 +48,9 @@ class MainScreen(Steering, Screen[None]):
     ]
     CSS_PATH = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i,slash", "edit", "Problem", id="problem", tooltip="type a problem"),
+        Binding("i", "edit", "Problem", id="problem", tooltip="type a problem"),
         Binding("question_mark,f1", "help", "Help", id="help", tooltip="all the keys"),
-        Binding("escape", "tree", "Tree", show=False, id="tree", tooltip="leave the input"),
+        Binding("escape", "tree", "Tree", id="tree", tooltip="leave the input"),
         Binding("x", "stop", "Stop", id="stop", tooltip="stop the run, keep what there is"),
         Binding("p", "pause", "Pause", id="pause", tooltip="stand still between rounds, go on"),
         Binding("r", "again", "Again", id="again", tooltip="the same problem, another seed"),
@@ -88,6 +88,7 @@ class MainScreen(Steering, Screen[None]):
         self._first_problem = problem
         self._drawn_s = 0.0
         self._cost_s = 0.0
+        self._used_s = time.process_time()
         self._slow_drawn_s = 0.0
         self._new_s = 0.0
         self._pending: set[Node] = set()
@@ -108,7 +109,7 @@ class MainScreen(Steering, Screen[None]):
                 yield MetricsPane(id="metrics-pane")
         yield AnswerBar()
         yield ProblemInput(self._first_problem, id="problem")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(1 / REDRAWS_PER_S, self.draw)
@@ -124,7 +125,8 @@ class MainScreen(Steering, Screen[None]):
     def draw(self) -> None:
         """Take in what has come and draw what has changed.
 
-        Drawing takes processor time from the models, so the costlier it is, the rarer.
+        Drawing takes processor time from the models, so the costlier it is, the rarer: what
+        all of the app used between two drawings is what a drawing costs.
         """
         feed = self.host.runs.feed
         now = time.monotonic()
@@ -137,8 +139,9 @@ class MainScreen(Steering, Screen[None]):
         if events and self.busy == STARTING:
             self.busy = ""
         if self._pending:
+            used_s, self._used_s = self._used_s, time.process_time()
+            self._cost_s = 0.8 * self._cost_s + 0.2 * (self._used_s - used_s)
             self._draw_changes(now)
-            self._cost_s = 0.8 * self._cost_s + 0.2 * (time.monotonic() - now)
         elif self.running and now - self._slow_drawn_s >= _CLOCK_S:
             self._slow_drawn_s = now
             self.draw_figures()
@@ -157,11 +160,13 @@ class MainScreen(Steering, Screen[None]):
         if slow or any(node.kind in ("votes", "path") for node in changed):
             self._slow_drawn_s = now
             self.draw_figures()
-        if _concerns(item, changed) and (slow or not _is_open(self.tree_state, item)):
-            self.draw_detail()
-        elif not slow:
-            # What was put off is drawn with a later change, or by the last one of all.
-            self._pending |= {node for node in changed if node.kind == "run"}
+        else:
+            self._pending |= {node for node in changed if node.kind == "run"}  # put off
+        if slow or not _is_open(self.tree_state, item):
+            if _concerns(item, changed):
+                self.draw_detail()
+        else:
+            self._pending |= {node for node in changed if _concerns(item, frozenset((node,)))}
 
     def draw_figures(self) -> None:
         """Header, answer and metrics."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from textual import on, work
 from textual.screen import Screen
+from textual.worker import get_current_worker
 
 from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Resume, SSRError
 from ssr_local.display import clean, one_line
@@ -21,6 +22,7 @@ from ssr_local_tui.widgets.detail import text_of
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import Item, RunTree
 
+LOOKING = "looking for the models"
 STARTING = "starting"
 """What goes on between asking for a run and its first event."""
 
@@ -40,7 +42,7 @@ class Steering(Screen[None]):
     source: bool
 
     running = False
-    _again: tuple[str, SolveOptions] | None = None
+    _again: str | None = None
 
     if TYPE_CHECKING:
 
@@ -68,21 +70,23 @@ class Steering(Screen[None]):
             self.notify("A run goes on. Stop it first (x in the tree).", severity="warning")
             return
         self.query_one(ProblemInput).remember(problem)
-        self._again = (problem, options or self.host.settings.solve)
-        self.busy = "looking for the models"
+        self._again = problem
+        self.busy = LOOKING
         self.show_new(Tree(problem))
         self.run_tree.focus()
-        self._look_for_models(problem, self._again[1])
+        self._look_for_models(problem, options or self.host.settings.solve)
 
     @work(thread=True, exclusive=True, group="models")
     def _look_for_models(self, problem: str, options: SolveOptions) -> None:
-        runs = self.host.runs
+        worker = get_current_worker()
         try:
-            missing = runs.missing(options)
+            missing = self.host.runs.missing(options)
         except SSRError as error:
-            self.app.call_from_thread(self.failed, error)
-            return
-        self.app.call_from_thread(self._found, problem, options, missing)
+            outcome = partial(self.failed, error)
+        else:
+            outcome = partial(self._found, problem, options, missing)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(outcome)
 
     def _found(self, problem: str, options: SolveOptions, missing: ToFetch) -> None:
         if not missing:
@@ -142,7 +146,7 @@ class Steering(Screen[None]):
         self.running = False
         self.busy = ""
         if feed.log_error:
-            self.notify(clean(feed.log_error), severity="warning")
+            self.notify(clean(feed.log_error), severity="warning", markup=False)
         if feed.error is not None:
             self.failed(feed.error)
         self.draw_all()
@@ -159,6 +163,8 @@ class Steering(Screen[None]):
         """Keys that can do nothing now are not offered."""
         live = self.running or bool(self.busy)
         replay = self.host.runs.pace is not None
+        if action == "tree":
+            return self.focused is not None and not isinstance(self.focused, RunTree)
         if action in _REPLAY:
             return live and replay
         if action in _STEERED and replay:
@@ -196,8 +202,12 @@ class Steering(Screen[None]):
 
     def action_stop(self) -> None:
         """Stop the run; what there is stays."""
-        self.busy = "stopping" if self.running else self.busy
-        self.host.runs.cancel()
+        if self.busy == LOOKING:
+            self.workers.cancel_group(self, "models")
+            self.busy = ""
+        else:
+            self.busy = "stopping" if self.running else self.busy
+            self.host.runs.cancel()
         self.draw_figures()
 
     def action_pause(self) -> None:
@@ -213,8 +223,8 @@ class Steering(Screen[None]):
     def action_again(self) -> None:
         """The same problem with another seed."""
         if self._again is not None:
-            problem, options = self._again
-            self.begin(problem, msgspec.structs.replace(options, seed=None))
+            options = msgspec.structs.replace(self.host.settings.solve, seed=None)
+            self.begin(self._again, options)
 
     def action_drop(self) -> None:
         """End the path the cursor is on; it has no vote."""
@@ -266,7 +276,7 @@ class Steering(Screen[None]):
         """Copy what the cursor is on."""
         text = text_of(self.tree_state, self.run_tree.selected_item)
         self.app.copy_to_clipboard(clean(text))
-        self.notify(f"Copied: {one_line(text, 60)}")
+        self.notify(f"Copied: {one_line(text, 60)}", markup=False)
 
     def action_export(self) -> None:
         """Write the run to a file."""

@@ -140,7 +140,8 @@ def _step(path: PathView, step: StepView, index: int, source: bool) -> Renderabl
         Text(looks.shown_text(step.text)) if step.is_open else formatted(step.text, source),
     ]
     if step.rejected is not None:
-        rejected = clean(step.rejected if source else readable(step.rejected)).strip()
+        rejected = clean(step.rejected[:_MAX_SHOWN_CHARS]).strip()
+        rejected = rejected if source else readable(rejected)
         parts += [Text(), _title("What the draft had written"), Text(rejected, style="strike dim")]
     verdict = step.verdict
     if verdict is not None:

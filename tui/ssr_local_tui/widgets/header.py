@@ -19,7 +19,14 @@ class StatusHeader(Static):
     """The app's name, pair and preset, phase and time; below, both models."""
 
     DEFAULT_CSS = """
-    StatusHeader { height: 2; padding: 0 1; background: $panel; color: $foreground; }
+    StatusHeader {
+        height: 2;
+        padding: 0 1;
+        background: $panel;
+        color: $foreground;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
+    }
     """
 
     def show(
@@ -45,7 +52,6 @@ class StatusHeader(Static):
             f"  {one_line(pair)} · {preset_of(options)}",
         )
         text = Text("\n").join([first, _models(tree)])
-        text.no_wrap, text.overflow = True, "ellipsis"
         self.update(text)
 
 

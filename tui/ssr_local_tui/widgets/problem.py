@@ -9,6 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
+from ssr_local.display import clean
+
 
 class ProblemInput(TextArea):
     """Enter solves; up and down at the edge bring earlier problems back."""
@@ -50,6 +52,7 @@ class ProblemInput(TextArea):
 
     def remember(self, text: str) -> None:
         """Keep a problem for the up key."""
+        text = clean(text)
         if text in self._earlier:
             self._earlier.remove(text)
         self._earlier.append(text)
@@ -70,6 +73,12 @@ class ProblemInput(TextArea):
             event.prevent_default()
             return
         await super()._on_key(event)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self.delete(*self.selection)
+        self.insert(clean(event.text))
 
     def action_new_line(self) -> None:
         """Begin a new line."""

@@ -1,0 +1,220 @@
+"""The whole app in a test: a sitting in front of it, live on the demonstration or on a log."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from textual.binding import Binding
+from textual.notifications import Notification
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from ssr_local import Solver
+from ssr_local.config import load_settings
+from ssr_local.events import AnyEvent, encode_event, read_events
+from ssr_local_tui.app import SSRApp
+from ssr_local_tui.preferences import Preferences
+from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.state import Tree
+from ssr_local_tui.widgets.problem import ProblemInput
+from ssr_local_tui.widgets.run_tree import Item
+from tests.tui import pilot as drive
+
+PROBLEM = "A farm has hens and cows."
+WELCOMED = Preferences(welcomed=True)
+_T = TypeVar("_T", bound=Callable[..., Any])
+
+
+def covers(*binding_ids: str) -> Callable[[_T], _T]:
+    """Says of a test which bindings it presses; ``test_app_bindings.py`` looks for the rest."""
+
+    def mark(test: _T) -> _T:
+        test.covered = frozenset(binding_ids)  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def keys_of(binding_id: str) -> list[str]:
+    """The keys that one of the main screen's bindings has by default."""
+    bindings = (one for one in MainScreen.BINDINGS if isinstance(one, Binding))
+    return next(one.key for one in bindings if one.id == binding_id).split(",")
+
+
+@dataclasses.dataclass
+class Sitting:
+    """The app and the hands on its keys."""
+
+    app: SSRApp
+    pilot: Pilot[Any]
+
+    @property
+    def main(self) -> MainScreen:
+        return self.app.main
+
+    @property
+    def tree(self) -> Tree:
+        return self.app.main.tree_state
+
+    @property
+    def input(self) -> ProblemInput:
+        return self.main.query_one(ProblemInput)
+
+    @property
+    def dialog(self) -> str:
+        """The name of the screen on top."""
+        return type(self.app.screen).__name__
+
+    @property
+    def notices(self) -> list[Notification]:
+        """What pops up in the corner."""
+        return list(self.app._notifications)
+
+    def said(self, words: str) -> bool:
+        """Whether a message in the corner has these words."""
+        return any(words in one.message for one in self.notices)
+
+    def shows(self, words: str) -> bool:
+        """Whether the words can be read on the screen."""
+        return words in self.text()
+
+    def text(self) -> str:
+        return drive.screen_text(self.app)
+
+    async def press(self, *keys: str) -> None:
+        await drive.press(self.pilot, *keys)
+
+    async def until(
+        self, condition: Callable[[], object], timeout_s: float = drive.TIMEOUT_S
+    ) -> None:
+        await drive.until(self.pilot, condition, timeout_s)
+
+    async def until_shows(self, words: str) -> None:
+        await self.until(lambda: self.shows(words))
+
+    async def until_said(self, words: str) -> None:
+        await self.until(lambda: self.said(words))
+
+    async def until_on(self, dialog: str) -> None:
+        """Wait until a screen is on top, and whole."""
+        await self.until(
+            lambda: (
+                self.dialog == dialog
+                and all(one.is_mounted for one in self.app.screen.walk_children(with_self=True))
+            )
+        )
+        await self.settle()
+
+    async def settle(self) -> None:
+        await drive.settled(self.pilot)
+
+    async def type(self, text: str) -> None:
+        """Type a text, key by key."""
+        await self.press(*("space" if sign == " " else sign for sign in text))
+
+    async def ask(self, problem: str = PROBLEM) -> None:
+        """Put a problem into the input and press Enter."""
+        self.input.focus()
+        self.input.load_text("")
+        await drive.paste(self.pilot, problem)
+        await self.press("enter")
+
+    async def ended(self) -> None:
+        """Wait for the end of the run, all of it drawn."""
+        await self.until(lambda: self.tree.phase == "ended" and not self.main.running)
+        await self.settle()
+
+    async def solve(self, problem: str = PROBLEM) -> None:
+        await self.ask(problem)
+        await self.ended()
+
+    async def pause_when(self, condition: Callable[[], object]) -> None:
+        """Let the run go on until something holds, and make it stand still there."""
+        await self.until(condition)
+        await self.press("p")
+        await self.until(lambda: self.tree.phase == "paused")
+        assert condition(), self.text()
+
+    async def put_cursor(self, item: Item) -> None:
+        assert self.main.run_tree.reveal(item), f"{item} is not in the tree"
+        await self.settle()
+
+    async def click_at(self, widget: Widget, x: int = 1, y: int = 0) -> None:
+        """Click into a widget, counted from its upper left corner."""
+        region = widget.region
+        await drive.click(self.pilot, region.x + x, region.y + y)
+
+    async def click_on(self, words: str) -> None:
+        """Click on the first place where the words stand on the screen."""
+        await self.until_shows(words)
+        await self.pilot.pause()  # what has just opened may still be moved
+        for y, line in enumerate(drive.screen_lines(self.app)):
+            x = line.find(words)
+            if x >= 0:
+                await drive.click(self.pilot, x, y)
+                return
+        raise AssertionError(f"{words!r} is not on the screen:\n{self.text()}")
+
+
+def sit(
+    script: Callable[[Sitting], Awaitable[None]],
+    *,
+    size: tuple[int, int] = (120, 40),
+    preferences: Preferences = WELCOMED,
+    problem: str | None = None,
+    replay: Path | None = None,
+    speed: float = 0.0,
+    **options: Any,
+) -> SSRApp:
+    """Run the script in front of the app; ``options`` are settings, the demonstration's pair."""
+    given = {"pair": "demo", "seed": 1, **options}
+    app = SSRApp(
+        load_settings(given, env={}),
+        preferences,
+        problem=problem,
+        replay=replay,
+        speed=speed,
+        overrides=given,
+    )
+
+    async def run(pilot: Pilot[Any]) -> None:
+        await script(Sitting(app, pilot))
+
+    drive.piloted(app, run, size, notifications=True)
+    return app
+
+
+def watch(
+    events: Iterable[AnyEvent],
+    folder: Path,
+    script: Callable[[Sitting], Awaitable[None]],
+    **how: Any,
+) -> SSRApp:
+    """The same, on a log of these events that has been played to its end."""
+
+    async def after_the_end(sitting: Sitting) -> None:
+        await sitting.until(lambda: not sitting.main.running)
+        await sitting.settle()
+        await script(sitting)
+
+    return sit(after_the_end, replay=write_log(events, folder / "made.jsonl"), **how)
+
+
+def write_log(events: Iterable[AnyEvent], file: Path) -> Path:
+    """A file that holds the events; returns its path."""
+    file.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
+    return file
+
+
+@lru_cache
+def demo_log(seed: int = 1, paths: int = 3) -> tuple[AnyEvent, ...]:
+    """The events of the demonstration, its times made even: no two machines are as fast."""
+    with Solver(pair="demo", in_process=True) as solver:
+        lines = [encode_event(one) for one in solver.stream(PROBLEM, seed=seed, paths=paths)]
+    events = read_events(io.BytesIO(b"\n".join(lines) + b"\n"), "the demonstration")
+    return tuple(events)

@@ -1,0 +1,45 @@
+"""No binding without a test that presses it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from textual.binding import Binding, BindingType
+
+from ssr_local_tui.app import SSRApp
+from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.widgets.problem import ProblemInput
+from ssr_local_tui.widgets.run_tree import RunTree
+from tests.tui import (
+    test_app,
+    test_app_replay,
+    test_app_settings,
+    test_app_steering,
+    test_app_views,
+)
+
+MODULES = (test_app, test_app_replay, test_app_settings, test_app_steering, test_app_views)
+OWNERS = (SSRApp, MainScreen, ProblemInput, RunTree)
+
+
+def covered(module: ModuleType) -> Iterator[str]:
+    for name, test in inspect.getmembers(module, inspect.isfunction):
+        if name.startswith("test_"):
+            yield from getattr(test, "covered", ())
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_every_binding_is_pressed_by_a_test(owner: type) -> None:
+    bindings: list[BindingType] = vars(owner)["BINDINGS"]
+    ids = {one.id for one in bindings if isinstance(one, Binding)}
+    assert len(ids) == len(bindings)
+    assert None not in ids
+    assert ids - {name for module in MODULES for name in covered(module)} == set()
+
+
+def test_what_is_said_to_be_covered_exists() -> None:
+    known = {one.id for owner in OWNERS for one in vars(owner)["BINDINGS"]}
+    assert {name for module in MODULES for name in covered(module)} <= known

@@ -1,0 +1,309 @@
+"""What goes wrong around the app: it says what, and what to do, and goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Button
+
+from ssr_local.download import Progress
+from ssr_local.engine.base import Cancelled
+from ssr_local_tui import feed
+from tests.tui.pilot import TIMEOUT_S
+from tests.tui.sitting import PROBLEM, Sitting, demo_log, sit, write_log
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
+
+
+# The worker -----------------------------------------------------------------------------
+
+
+def test_a_killed_worker_is_told_the_tree_stays_and_r_starts_again(
+    slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until(lambda: at.tree.counts.drafted >= 2)
+        pid = at.app.runs.solver.worker_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await at.until_shows("The worker process that runs the models has ended.")
+        await at.until_shows("killed by signal 9")
+        await at.until_shows("Press r to start again.")
+        assert at.shows("Let h be the number of hens")
+        assert not at.main.running
+        monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+        await at.press("r")
+        await at.until(lambda: at.main.error is None)
+        await at.ended()
+        await at.until_shows("Answer: 18")
+        assert at.app.runs.solver.worker_pid not in (None, pid)
+
+    sit(script)
+
+
+def children() -> set[int]:
+    """The worker processes of this one."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+    ).stdout
+    return {int(line.split()[0]) for line in listed.splitlines() if "ssr_local.worker" in line}
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("moment", ["at once", "while loading", "in the middle", "paused"])
+def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) -> None:
+    before = children()
+
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        if moment == "while loading":
+            await at.until(lambda: at.tree.phase == "loading")
+        elif moment == "in the middle":
+            await at.until(lambda: at.tree.counts.drafted >= 1)
+        elif moment == "paused":
+            await at.pause_when(lambda: at.tree.paths)
+
+    app = sit(script)
+    if app.runs.feed is not None:
+        assert app.runs.feed.wait(TIMEOUT_S)
+    wait_for(lambda: children() <= before)
+
+
+# Pairs and models -----------------------------------------------------------------------
+
+
+def test_an_unknown_pair_is_named_and_another_can_be_chosen() -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until_shows("'nowhere'")
+        assert not at.main.busy
+        at.app._changed({"pair": "demo"})
+        await at.press("r")
+        await at.ended()
+        await at.until_shows("Answer: 18")
+
+    sit(script, pair="nowhere")
+
+
+@pytest.fixture
+def copied(folders: Path) -> Path:
+    """A pair whose models are to be fetched from files beside; returns their folder."""
+    models = ""
+    for role in ("draft", "target"):
+        (folders / f"{role}-source.gguf").write_bytes(b"GGUF" + role.encode() * 500_000)
+        models += (
+            f'[models.{role}]\nfile = "{role}.gguf"\n'
+            f'sources = [{{ kind = "file", path = "{folders}/{role}-source.gguf" }}]\n'
+        )
+    (folders / "config").mkdir()
+    (folders / "config" / "models.toml").write_text(
+        models + '[pairs.copied]\ndraft = "draft"\ntarget = "target"\n'
+    )
+    return folders
+
+
+def fetched(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "data" / "models").glob("*.gguf")}
+
+
+def test_missing_models_are_fetched_only_when_that_is_wanted(copied: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.until_shows("To be downloaded once")
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        await at.until_said("Nothing was started.")
+        assert fetched(copied) == set()
+        assert not at.main.busy
+        await at.press("r")
+        await at.until_on("DownloadScreen")
+        await at.press("enter")
+        await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
+        await at.until(lambda: at.main.error is not None)  # these are no models
+        await at.until_shows("Press r to start again.")
+
+    sit(script, pair="copied")
+
+
+class Held:
+    """Stops a download at its first word of progress until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waits, self.free = threading.Event(), threading.Event()
+        self.stopped = False
+        from ssr_local import Solver
+
+        told = Solver._progress
+
+        def progress(solver: Solver, word: Progress) -> None:
+            self.waits.set()
+            self.free.wait(TIMEOUT_S)
+            try:
+                told(solver, word)
+            except Cancelled:
+                self.stopped = True
+                raise
+
+        monkeypatch.setattr(Solver, "_progress", progress)
+
+
+def test_a_download_is_stopped_and_goes_on(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def script(at: Sitting) -> None:
+        held = Held(monkeypatch)
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.press("enter")
+        await at.until(held.waits.is_set)
+        await at.until_shows("Stop")
+        await at.press("escape")
+        await at.until_shows("Stopping")
+        held.free.set()
+        await at.until_on("MainScreen")
+        assert held.stopped
+        assert "target.gguf" not in fetched(copied)
+        await at.press("r")
+        await at.until_on("DownloadScreen")
+        await at.press("enter")
+        await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
+        await at.until(lambda: at.main.error is not None)
+
+    sit(script, pair="copied")
+
+
+def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch)
+
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.press("enter")
+        await at.until(held.waits.is_set)
+        threading.Timer(0.5, held.free.set).start()
+        await at.press("ctrl+q")
+
+    sit(script, pair="copied")
+    assert held.stopped
+    assert "target.gguf" not in fetched(copied)
+
+
+def test_a_source_that_is_not_there_is_named_and_tried_again(copied: Path) -> None:
+    source = copied / "target-source.gguf"
+    there = source.read_bytes()
+
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        source.unlink()
+        await at.press("enter")
+        await at.until_shows("Go on")
+        text = " ".join(at.text().replace("│", " ").split())
+        assert "target" in text
+        assert at.dialog == "DownloadScreen"
+        source.write_bytes(there)
+        await at.until(lambda: at.app.screen.query_one("#go", Button).has_focus)
+        await at.until(lambda: not at.app.screen.query("Button.-active"))
+        await at.press("enter")
+        await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
+        await at.until(lambda: at.main.error is not None)
+
+    sit(script, pair="copied")
+
+
+# Logs -----------------------------------------------------------------------------------
+
+LOGS: list[tuple[str, bytes, str]] = [
+    ("empty", b"", "the event log is empty"),
+    ("no log", b"Dear diary,\n", "line 1: not an event"),
+    ("bytes", b"\xff\xfe\x00\n" * 3, "line 1: not an event"),
+    ("markup", b"[bold]\n[/]\n", "line 1: not an event"),
+]
+
+
+@pytest.mark.parametrize(("contents", "said"), [row[1:] for row in LOGS], ids=[r[0] for r in LOGS])
+def test_a_log_that_is_none_is_told(folders: Path, contents: bytes, said: str) -> None:
+    file = folders / "x[red].jsonl"
+    file.write_bytes(contents)
+
+    async def script(at: Sitting) -> None:
+        await at.until_shows(said)
+        assert "x[red].jsonl" in at.text()
+        assert not at.main.running
+
+    sit(script, replay=file)
+
+
+def test_a_log_damaged_in_the_middle_shows_what_stands_before(folders: Path) -> None:
+    file = write_log(demo_log(), folders / "log.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:200], b"{oops\n", *lines[201:]]))
+
+    async def script(at: Sitting) -> None:
+        await at.until_shows("line 201: not an event")
+        assert at.shows("Let h be the number of hens")
+        await at.solve()
+        await at.until_shows("Answer: 18")
+
+    sit(script, replay=file)
+
+
+def test_a_log_that_was_cut_off_is_shown_as_far_as_it_goes(folders: Path) -> None:
+    file = write_log(demo_log(), folders / "log.jsonl")
+    file.write_bytes(file.read_bytes()[:20_000])
+
+    async def script(at: Sitting) -> None:
+        await at.until(lambda: not at.main.running)
+        await at.until_shows("Let h be the number of hens")
+        assert at.main.error is None
+
+    sit(script, replay=file)
+
+
+def test_a_log_that_is_gone_is_told(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.until_shows("cannot be opened")
+
+    sit(script, replay=folders / "gone.jsonl")
+
+
+def unwritable_folder(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folders / "cache").mkdir()
+    (folders / "cache" / "runs").write_text("no folder")
+
+
+def full_disk(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed.Feed, "_opened", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115
+
+
+@pytest.mark.parametrize("fault", [unwritable_folder, full_disk])
+def test_a_run_that_cannot_be_logged_goes_on_and_says_so(
+    fault: Callable[[Path, Any], None], folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault(folders, monkeypatch)
+
+    async def script(at: Sitting) -> None:
+        await at.solve(PROBLEM)
+        await at.until_shows("Answer: 18")
+        await at.until_said("cannot be written")
+
+    sit(script)

@@ -1,0 +1,88 @@
+"""Everything works with the mouse, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
+
+from ssr_local_tui.preferences import Preferences
+from ssr_local_tui.widgets.run_tree import Item, RunTree
+from tests.tui.sitting import Sitting, demo_log, sit, watch
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+
+def test_keys_in_the_footer_are_buttons(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        for words, dialog in (
+            ("Help", "HelpScreen"),
+            ("Compare", "ComparisonScreen"),
+            ("Export", "ExportScreen"),
+            ("Settings", "SettingsScreen"),
+            ("Open", "OpenScreen"),
+        ):
+            keys = at.main.query_one(Footer).query(FooterKey)
+            await at.click_at(next(key for key in keys if key.description == words))
+            await at.until_on(dialog)
+            await at.press("escape")
+            await at.until_on("MainScreen")
+
+    watch(demo_log(), folders, script)
+
+
+def test_a_click_on_a_line_of_the_tree_shows_it_in_full(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.click_on("Heads give h + c = 30")
+        assert at.main.run_tree.selected_item == Item("step", 0, 1)
+        await at.until_shows("Step 2: kept, score 7.8 of 9")
+
+    watch(demo_log(), folders, script)
+
+
+def test_a_click_on_a_path_closes_and_opens_it(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        tree = at.main.query_one(RunTree)
+        for closed in (True, False):
+            await at.click_on("1 A algebraic")
+            await at.until(lambda closed=closed: at.shows("8.0 Let h be") != closed)
+        assert tree.selected_item == Item("path", 0)
+
+    watch(demo_log(), folders, script)
+
+
+def test_a_click_where_there_is_no_pane_opens_it(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.click_on("Heads give")
+        await at.until_shows("Step 2: kept")
+
+    watch(demo_log(), folders, script, size=(50, 24))
+
+
+def test_buttons_of_dialogs(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.click_on("Begin")
+        await at.until_on("MainScreen")
+        await at.press("e")
+        await at.until_on("ExportScreen")
+        await at.click_on("svg  a picture")
+        await at.click_on("Write")
+        await at.until_on("MainScreen")
+        await at.press("o")
+        await at.until_on("OpenScreen")
+        await at.click_on("Close")
+        await at.until_on("MainScreen")
+
+    watch(demo_log(), folders, script, preferences=Preferences())
+    assert [one.suffix for one in folders.glob("ssr-*")] == [".svg"]
+
+
+def test_the_input_is_a_click_away() -> None:
+    async def script(at: Sitting) -> None:
+        await at.press("escape")
+        await at.click_at(at.input, 3, 1)
+        assert at.main.focused is at.input
+
+    sit(script)

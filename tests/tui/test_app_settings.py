@@ -1,0 +1,109 @@
+"""Settings that are changed in the app, and when they take effect."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ssr_local.config import config_file
+from ssr_local_tui.screens.field_row import FieldRow
+from tests.tui.sitting import Sitting, covers, sit
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+
+async def fill_in(at: Sitting, key: str, **values: str) -> None:
+    """Open the settings, fill values in, and leave with a key."""
+    await at.press("escape", "s")
+    await at.until_on("SettingsScreen")
+    for name, text in values.items():
+        at.app.screen.query_one(f"#field-{name}", FieldRow).control.value = text
+    await at.settle()
+    await at.press(key)
+    await at.until_on("MainScreen")
+
+
+@covers("settings")
+def test_what_is_changed_counts_from_the_next_run_on() -> None:
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        assert len(at.tree.paths) == 3
+        pid = at.app.runs.solver.worker_pid
+        await fill_in(at, "ctrl+o", paths="2", mode="fast1")
+        await at.until_shows("2 paths · fast1")
+        assert len(at.tree.paths) == 3
+        await at.solve()
+        assert at.tree.options["paths"] == 2
+        assert at.tree.options["mode"] == "fast1"
+        assert at.app.runs.solver.worker_pid == pid  # the models stay loaded
+        assert not config_file().exists()
+
+    sit(script)
+
+
+def test_again_takes_the_settings_of_now() -> None:
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        await fill_in(at, "ctrl+o", paths="2")
+        first = at.tree
+        await at.press("r")
+        await at.until(lambda: at.tree is not first)
+        await at.ended()
+        assert len(at.tree.paths) == 2
+
+    sit(script)
+
+
+def test_what_is_saved_is_in_force_and_in_the_file() -> None:
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text("# mine\npaths = 3 # three\n")
+
+    async def script(at: Sitting) -> None:
+        await fill_in(at, "ctrl+s", threshold="5.5")
+        await at.until_shows("≥ 5.5")
+        assert at.app.settings.solve.threshold == 5.5
+        assert config_file().read_text() == "# mine\npaths = 3 # three\nthreshold = 5.5\n"
+
+    sit(script)
+
+
+def test_cancelled_settings_change_nothing() -> None:
+    async def script(at: Sitting) -> None:
+        before = at.app.settings
+        await fill_in(at, "escape", paths="2")
+        assert at.app.settings == before
+
+    sit(script)
+
+
+def test_another_pair_is_another_solver_and_the_old_models_are_given_back(folders: Path) -> None:
+    (folders / "config").mkdir()
+    (folders / "config" / "models.toml").write_text(
+        "[models.one]\nfile = 'one.gguf'\nsources = [{ kind = 'file', path = '/nowhere/one' }]\n"
+        "[pairs.other]\ndraft = 'one'\ntarget = 'one'\n"
+    )
+
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        old, pid = at.app.runs.solver, at.app.runs.solver.worker_pid
+        assert pid is not None
+        await fill_in(at, "ctrl+o", pair="other")
+        await at.until_shows("pair other")
+        assert at.app.runs.solver is not old
+        assert at.app.runs.solver.engine.pair == "other"
+        await at.until(lambda: not is_alive(pid))
+        await fill_in(at, "ctrl+o", pair="demo")
+        await at.solve()
+        await at.until_shows("Answer: 18")
+
+    sit(script)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,158 @@
+"""What can be done to a run while it goes on: verdicts changed, paths dropped and added."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import OptionList
+
+from ssr_local_tui.state import PathView
+from ssr_local_tui.widgets.run_tree import Item
+from tests.tui.sitting import Sitting, covers, sit
+
+pytestmark = pytest.mark.usefixtures("folders", "slow")
+
+REJECTED = "Dividing the second equation by 2 gives h + 2c = 84."
+REWRITTEN = "Dividing the second equation by 2 gives h + 2c = 42."
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
+
+
+def steps_of(path: PathView) -> list[str]:
+    return [step.text.strip() for step in path.steps]
+
+
+async def paused_after_step(at: Sitting, number: int) -> PathView:
+    """A run of one path that stands still once that step was judged; the cursor is on it."""
+    await at.ask()
+    await at.pause_when(
+        lambda: (
+            0 in at.tree.paths
+            and (judged := [step for step in at.tree.paths[0].steps if step.verdict])
+            and len(judged) == number
+        )
+    )
+    await at.put_cursor(Item("step", 0, number - 1))
+    return at.tree.paths[0]
+
+
+@covers("keep")
+def test_a_rejected_step_is_kept_and_the_run_goes_on_from_there() -> None:
+    async def script(at: Sitting) -> None:
+        path = await paused_after_step(at, 3)
+        assert path.steps[2].rejected == REJECTED + "\n\n"
+        assert not at.main.check_action("reject", ())
+        await at.press("y")
+        await at.until(lambda: path.steps[2].overridden)
+        assert len(path.steps) == 3
+        await at.until_shows("changed by you")
+        await at.press("p")
+        await at.ended()
+        assert steps_of(path)[2] == REJECTED
+        assert path.steps[2].state == "accepted"
+        assert path.end_reason == "answered"
+        assert at.tree.result is not None
+        assert [step.text.strip() for step in at.tree.result.paths[0].steps] == steps_of(path)
+
+    sit(script, paths=1)
+
+
+@covers("reject")
+def test_a_kept_step_is_rejected_and_the_target_writes_its_own() -> None:
+    async def script(at: Sitting) -> None:
+        path = await paused_after_step(at, 2)
+        assert path.steps[1].state == "accepted"
+        assert not at.main.check_action("keep", ())
+        await at.press("n")
+        await at.until(lambda: path.steps[1].overridden)
+        await at.press("p")
+        await at.ended()
+        assert path.steps[1].author == "target"
+        assert path.steps[1].state == "rewritten"
+        assert path.steps[1].rejected
+        assert steps_of(path)[2] == REWRITTEN
+        assert path.end_reason == "answered"
+
+    sit(script, paths=1)
+
+
+@covers("drop")
+def test_a_dropped_path_ends_without_a_vote_and_the_others_go_on() -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.pause_when(lambda: at.tree.counts.drafted >= 2)
+        assert not at.main.check_action("drop", ())
+        await at.put_cursor(Item("path", 1))
+        await at.press("d")
+        await at.until(lambda: at.tree.paths[1].end_reason == "dropped")
+        await at.until_shows("→ dropped")
+        assert not at.main.check_action("drop", ())
+        await at.press("p")
+        await at.ended()
+        assert [at.tree.paths[index].end_reason for index in (0, 2)] == ["answered"] * 2
+        assert all(1 not in group.paths for group in at.tree.groups)
+
+    sit(script)
+
+
+@covers("add")
+def test_a_path_is_added_with_the_strategy_that_was_chosen() -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.pause_when(lambda: at.tree.counts.drafted >= 1)
+        await at.press("a")
+        await at.until_on("StrategyScreen")
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        await at.press("a")
+        await at.until_on("StrategyScreen")
+        options = at.app.screen.query_one(OptionList)
+        await at.press("down")
+        chosen = options.get_option_at_index(options.highlighted or 0).id
+        await at.press("enter")
+        await at.until(lambda: len(at.tree.paths) == 2)
+        assert f"letter-{at.tree.paths[1].strategy.letter}" == chosen
+        assert at.tree.paths[1].strategy.letter != at.tree.paths[0].strategy.letter
+        assert at.tree.phase == "paused"
+        await at.press("p")
+        await at.ended()
+        assert at.tree.result is not None
+        assert len(at.tree.result.paths) == 2
+        assert at.tree.paths[1].end_reason == "answered"
+
+    sit(script, paths=1)
+
+
+@covers("follow")
+def test_the_cursor_follows_what_is_written_until_told_not_to() -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until(lambda: at.tree.paths and at.tree.paths[0].steps)
+        await at.press("f")
+        await at.until(lambda: at.main.run_tree.selected_item.step >= 2)
+        item = at.main.run_tree.selected_item
+        assert (item.kind, item.place) == ("step", 0)
+        await at.press("f")
+        item = at.main.run_tree.selected_item
+        await at.ended()
+        assert at.main.run_tree.selected_item == item
+
+    sit(script, paths=1)
+
+
+def test_nothing_can_be_steered_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+    actions = ("stop", "pause", "drop", "add", "keep", "reject", "follow")
+
+    async def script(at: Sitting) -> None:
+        assert not any(at.main.check_action(action, ()) for action in actions)
+        await at.solve()
+        await at.put_cursor(Item("step", 0, 2))
+        revision = at.tree.revision
+        await at.press(*"xpdaynf.+-")
+        assert not any(at.main.check_action(action, ()) for action in actions)
+        assert (at.tree.revision, at.dialog) == (revision, "MainScreen")
+
+    sit(script)

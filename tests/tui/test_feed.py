@@ -1,0 +1,297 @@
+"""Events on their way from the thread that makes them to the one that draws, and their pace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ssr_local.errors import ModelError, SSRError
+from ssr_local.events import AnyEvent, Notice, read_events
+from ssr_local_tui.feed import KEPT_LOGS, Feed, Pace, new_log
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 20.0
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.005)
+
+
+def notices(num: int, gap_s: float = 0.0) -> list[AnyEvent]:
+    return [Notice(message=str(n), at_s=n * gap_s) for n in range(num)]
+
+
+def messages(events: list[AnyEvent]) -> list[str]:
+    return [event.message for event in events if isinstance(event, Notice)]
+
+
+def finished(feed: Feed) -> Feed:
+    feed.start()
+    assert feed.wait(TIMEOUT_S)
+    return feed
+
+
+# Feed -----------------------------------------------------------------------------------
+
+
+def test_events_come_in_order_and_each_once() -> None:
+    feed = Feed(lambda: notices(5000))
+    feed.start()
+    taken: list[AnyEvent] = []
+    while not feed.is_over:
+        taken += feed.drain()
+    taken += feed.drain()
+    assert taken == notices(5000)
+    assert feed.drain() == []
+    assert feed.error is None
+
+
+def test_what_came_before_an_error_stays() -> None:
+    def source() -> Iterator[AnyEvent]:
+        yield from notices(3)
+        raise ModelError("gone", "why", "what next")
+
+    feed = finished(Feed(source))
+    assert isinstance(feed.error, ModelError)
+    assert len(feed.drain()) == 3
+
+
+def test_a_source_that_cannot_even_begin_is_an_error_too() -> None:
+    def source() -> Iterator[AnyEvent]:
+        raise ModelError("gone")
+
+    assert isinstance(finished(Feed(source)).error, ModelError)
+
+
+def test_an_error_nobody_thought_of_is_told_on_one_line() -> None:
+    def source() -> Iterator[AnyEvent]:
+        yield Notice(message="x")
+        raise ValueError("\x1b[31mbad\nthing" + "x" * 5000)
+
+    error = finished(Feed(source)).error
+    assert isinstance(error, SSRError)
+    assert "ValueError: bad thing" in error.why
+    assert len(error.why) <= 300
+    assert "\x1b" not in str(error)
+
+
+def test_the_log_holds_every_event_before_it_can_be_drained(tmp_path: Path) -> None:
+    log = tmp_path / "new" / "log.jsonl"
+    go_on, seen = threading.Semaphore(0), 0
+
+    def source() -> Iterator[AnyEvent]:
+        for event in notices(4):
+            go_on.acquire()
+            yield event
+
+    feed = Feed(source, log)
+    feed.start()
+    for _ in range(4):
+        go_on.release()
+        seen += len(drained(feed))
+        with log.open("rb") as file:
+            assert len(list(read_events(file, ""))) >= seen
+    assert feed.wait(TIMEOUT_S)
+    with log.open("rb") as file:
+        assert list(read_events(file, "")) == notices(4)
+
+
+def drained(feed: Feed) -> list[AnyEvent]:
+    events: list[AnyEvent] = []
+    wait_for(lambda: events.extend(feed.drain()) or events)
+    return events
+
+
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from ssr_local.events import Notice
+from ssr_local_tui.feed import Feed
+def source():
+    for n in range(10**9):
+        yield Notice(message=str(n) * 100)
+feed = Feed(source, Path(sys.argv[1]))
+feed.start()
+while True:
+    feed.drain()
+    time.sleep(0.001)
+"""
+
+
+def test_a_log_can_be_read_after_its_writer_was_killed(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tui")))
+    child = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, str(log)], env={**os.environ, "PYTHONPATH": path}
+    )
+    try:
+        wait_for(lambda: log.exists() and log.stat().st_size > 100_000)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    with log.open("rb") as file:
+        read = messages(list(read_events(file, "")))
+    assert len(read) > 100
+    assert read == [str(n) * 100 for n in range(len(read))]
+
+
+def test_a_log_that_cannot_be_opened_or_written_ends_no_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    feed = finished(Feed(lambda: notices(3), tmp_path / "file" / "log.jsonl"))
+    assert feed.drain() == notices(3)
+    assert (feed.error, feed.log) == (None, None)
+    assert "cannot be written" in feed.log_error
+    if Path("/dev/full").exists():
+        feed = finished(Feed(lambda: notices(3), Path("/dev/full")))
+        assert feed.drain() == notices(3)
+        assert "No space left" in feed.log_error
+
+
+def test_only_the_newest_logs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path))
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "mine.jsonl").write_text("")
+    for n in range(KEPT_LOGS + 7):
+        log = new_log()
+        assert not log.exists()
+        log.write_text("")
+        os.utime(log, (n, n))
+    kept = sorted(folder.glob("run-*.jsonl"), key=lambda one: one.stat().st_mtime)
+    assert [one.stat().st_mtime for one in kept] == list(range(7, KEPT_LOGS + 7))
+    assert (folder / "mine.jsonl").exists()
+
+
+# Pace -----------------------------------------------------------------------------------
+
+
+class Played:
+    """A log being played in a thread; what of it has come."""
+
+    def __init__(self, pace: Pace, events: list[AnyEvent], step_every: int = 1) -> None:
+        def is_step(event: AnyEvent) -> bool:
+            return isinstance(event, Notice) and int(event.message) % step_every == 0
+
+        self.events: list[AnyEvent] = []
+        self._thread = threading.Thread(
+            target=lambda: self.events.extend(pace.play(events, is_step)), daemon=True
+        )
+        self.pace = pace
+        self._thread.start()
+
+    @property
+    def num(self) -> int:
+        return len(self.events)
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def stands_still(self) -> bool:
+        before = self.num
+        time.sleep(0.1)
+        return self.num == before and not self.is_over
+
+
+def test_at_speed_0_everything_comes_at_once() -> None:
+    started = time.monotonic()
+    assert list(Pace(0.0).play(notices(100, 60.0), lambda _: True)) == notices(100, 60.0)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(("speed", "least_s"), [(1.0, 0.3), (4.0, 0.075), (0.5, 0.6)])
+def test_events_keep_their_distance_times_the_speed(speed: float, least_s: float) -> None:
+    started = time.monotonic()
+    assert len(list(Pace(speed).play(notices(4, 0.1), lambda _: True))) == 4
+    assert least_s <= time.monotonic() - started < least_s + 5
+
+
+def test_times_that_go_back_or_jump_far_make_nobody_wait_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Pace, "LONGEST_WAIT_S", 0.05)
+    events: list[AnyEvent] = [Notice(message="0", at_s=t) for t in (5.0, 1.0, 9e9, 3.0, 9e9)]
+    started = time.monotonic()
+    assert list(Pace(1.0).play(events, lambda _: True)) == events
+    assert 0.05 <= time.monotonic() - started < 5
+
+
+def test_it_stands_still_and_goes_on() -> None:
+    pace = Pace(1.0)
+    pace.toggle()
+    played = Played(pace, notices(5))
+    assert pace.paused
+    assert played.stands_still()
+    pace.toggle()
+    wait_for(lambda: played.is_over)
+    assert played.num == 5
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_step_ends_behind_the_next_event_that_can_be_seen(every: int) -> None:
+    pace = Pace(1.0)
+    pace.toggle()
+    played = Played(pace, notices(20, 3600.0), every)
+    for steps in range(3):
+        pace.step()
+        wait_for(lambda steps=steps: played.num == steps * every + 1)
+        assert played.stands_still()
+    pace.step()
+    pace.step()
+    wait_for(lambda: played.num == 4 * every + 1)
+    assert played.stands_still()
+    assert pace.paused
+
+
+def test_a_change_of_speed_counts_at_once() -> None:
+    pace = Pace(0.25)
+    played = Played(pace, notices(2, 1.5))  # six seconds at this speed
+    wait_for(lambda: played.num == 1)
+    started = time.monotonic()
+    pace.faster(6)
+    assert pace.speed == 16.0
+    wait_for(lambda: played.is_over)
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("speed", "steps", "seen"),
+    [
+        (1.0, 1, 2.0),
+        (1.0, -1, 0.5),
+        (16.0, 1, 16.0),
+        (0.25, -1, 0.25),
+        (3.0, 1, 4.0),
+        (3.0, -1, 1.0),
+        (0.1, 1, 0.5),
+        (100.0, -1, 8.0),
+        (0.0, -1, 8.0),
+    ],
+)
+def test_speeds_go_up_and_down_by_one(speed: float, steps: int, seen: float) -> None:
+    pace = Pace(speed)
+    pace.faster(steps)
+    assert pace.speed == seen
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_stopped_log_ends_at_once(paused: bool) -> None:
+    pace = Pace(1.0)
+    played = Played(pace, notices(3, 3600.0))
+    wait_for(lambda: played.num == 1)
+    if paused:
+        pace.toggle()
+    pace.stop()
+    wait_for(lambda: played.is_over)
+    assert played.num == 1

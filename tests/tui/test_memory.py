@@ -1,0 +1,74 @@
+"""Memory grows with what is on the screen, not with how much was solved before."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections import Counter
+from typing import NamedTuple
+
+import pytest
+from textual.widgets.tree import TreeNode
+
+from ssr_local_tui.feed import KEPT_LOGS, Feed
+from ssr_local_tui.state import Tree
+from ssr_local_tui.widgets.run_tree import RunTree
+from tests.tui.sitting import Sitting, sit
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+PROBLEMS = 50
+SETTLED_AFTER = 10
+MOST_GROWTH_BYTES = 6_000_000
+"""For 40 problems. Textual keeps some of the footer's keys that are gone; about 100 kB a run."""
+
+
+class Held(NamedTuple):
+    """What there is of everything that a run makes."""
+
+    traced_bytes: int
+    widgets: int
+    lines: int
+    nodes: int
+    trees: int
+    feeds: int
+
+
+def held(at: Sitting) -> Held:
+    gc.collect()
+    kinds = Counter(type(one) for one in gc.get_objects())
+    return Held(
+        tracemalloc.get_traced_memory()[0],
+        len(list(at.main.walk_children())),
+        len(at.main.query_one(RunTree)._lines),
+        kinds[TreeNode],
+        kinds[Tree],
+        kinds[Feed],
+    )
+
+
+def test_fifty_problems_in_one_sitting_are_no_heavier_than_ten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Held] = []
+
+    async def script(at: Sitting) -> None:
+        for number in range(PROBLEMS):
+            # As long as the others, and another one.
+            at.main.begin(f"A farm has hens and cows, number {number:02}.")
+            await at.ended()
+            await at.until(lambda: at.main.query_one(RunTree).last_line > 5)
+            if number + 1 in (SETTLED_AFTER, PROBLEMS):
+                seen.append(held(at))
+
+    tracemalloc.start()
+    try:
+        sit(script, size=(80, 24), method="draft")
+    finally:
+        tracemalloc.stop()
+    before, after = seen
+    assert after.traced_bytes - before.traced_bytes < MOST_GROWTH_BYTES
+    assert (after.widgets, after.lines) == (before.widgets, before.lines)
+    assert after.nodes <= 3 * after.lines  # this run's, and those of one that goes
+    assert (after.trees, after.feeds) <= (2, 2)
+    assert KEPT_LOGS < PROBLEMS  # or the number of logs would say nothing

@@ -1,0 +1,201 @@
+"""The main states as they look, character by character, in three sizes of terminal.
+
+The screens are stored as plain text in ``snapshots/``. After an intended change, accept
+them anew with ``SSR_LOCAL_ACCEPT_SNAPSHOTS=1 pytest tests/tui/test_snapshots.py`` and look
+at the difference git shows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from ssr_local.errors import EngineCrashed
+from ssr_local.events import (
+    AnyEvent,
+    Event,
+    ModelLoaded,
+    RunEnded,
+    RunMeasured,
+    RunStarted,
+    StepDrafted,
+    StepRewritten,
+    StepVerified,
+)
+from ssr_local.records import Timing
+from ssr_local_tui.preferences import Preferences
+from ssr_local_tui.widgets.run_tree import Item
+from tests.tui.sitting import WELCOMED, Sitting, demo_log, sit, watch
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+FOLDER = Path(__file__).parent / "snapshots"
+ACCEPT = "SSR_LOCAL_ACCEPT_SNAPSHOTS"
+SETTLING_S = 1.0
+SIZES = [(80, 24), (120, 40), (200, 60)]
+TIMING = Timing(
+    selection=0.5, prefill=1.0, draft=6.0, verify=1.5, rewrite=2.0, write=0.0, vote=0.0, total=11.0
+)
+
+
+def even(events: Iterable[AnyEvent]) -> list[AnyEvent]:
+    """The events with times that do not depend on the machine they were recorded on."""
+    return [timed(event, place * 0.02) for place, event in enumerate(events)]
+
+
+def timed(event: AnyEvent, at_s: float) -> AnyEvent:
+    more: dict[str, object] = {"at_s": at_s}
+    if isinstance(event, ModelLoaded | StepDrafted | StepRewritten):
+        more["elapsed_s"] = 0.5
+    if isinstance(event, RunMeasured):
+        more["timing_s"] = TIMING
+    if isinstance(event, RunEnded):
+        more["result"] = msgspec.structs.replace(event.result, timing_s=TIMING)
+    if isinstance(event, RunStarted):
+        more["version"] = "0"
+    return msgspec.structs.replace(event, **more)
+
+
+def up_to(kind: type[Event], number: int) -> list[AnyEvent]:
+    """The run until that many events of a kind have come; what was measured is left out."""
+    events = [event for event in even(demo_log()) if not isinstance(event, RunMeasured)]
+    places = [place for place, event in enumerate(events) if isinstance(event, kind)]
+    return events[: places[number - 1] + 1]
+
+
+# States ---------------------------------------------------------------------------------
+
+
+async def as_it_is(at: Sitting) -> None: ...
+
+
+async def on_a_rejected_step(at: Sitting) -> None:
+    await at.put_cursor(Item("step", 0, 2))
+
+
+async def comparison(at: Sitting) -> None:
+    await at.press("v")
+    await at.until_on("ComparisonScreen")
+
+
+async def settings(at: Sitting) -> None:
+    await at.press("escape", "s")
+    await at.until_on("SettingsScreen")
+
+
+async def help_(at: Sitting) -> None:
+    await at.press("question_mark")
+    await at.until_on("HelpScreen")
+
+
+async def error(at: Sitting) -> None:
+    at.main._again = "again"
+    at.main.failed(
+        EngineCrashed(
+            "The worker process that runs the models has ended.",
+            "It was killed by signal 9.",
+            "Try again; its whole log is in worker.log.",
+        )
+    )
+
+
+class State(NamedTuple):
+    """How the app comes to look that way; without events it has just been started."""
+
+    script: Callable[[Sitting], Awaitable[None]]
+    events: Callable[[], list[AnyEvent]] | None = None
+    preferences: Preferences = WELCOMED
+
+
+def whole() -> list[AnyEvent]:
+    return even(demo_log())
+
+
+STATES = {
+    "empty": State(as_it_is),
+    "welcome": State(as_it_is, None, Preferences()),
+    "settings": State(settings),
+    "running": State(as_it_is, lambda: up_to(StepVerified, 8)),
+    "ended": State(as_it_is, whole),
+    "rejected": State(on_a_rejected_step, whole),
+    "comparison": State(comparison, whole),
+    "help": State(help_, whole),
+    "error": State(error, lambda: up_to(StepVerified, 5)),
+}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", STATES)
+def test_the_screen_looks_as_it_did(name: str, size: tuple[int, int], folders: Path) -> None:
+    state = STATES[name]
+    file = FOLDER / f"{name}-{size[0]}x{size[1]}.txt"
+    screens: list[str] = []
+
+    async def script(at: Sitting) -> None:
+        await state.script(at)
+        await at.settle()
+        at.main.draw_all()
+        screens.append(await final(at, folders, file))
+
+    how = {"size": size, "preferences": state.preferences}
+    if state.events is None:
+        sit(script, **how)  # type: ignore[arg-type]
+    else:
+        watch(state.events(), folders, script, **how)
+    compare(screens[0], file)
+
+
+async def final(at: Sitting, folders: Path, file: Path) -> str:
+    """The screen once it is the stored one, or has had the time to become it."""
+    stored = file.read_text(encoding="utf-8") if file.exists() else ""
+    deadline = time.monotonic() + SETTLING_S
+    while time.monotonic() < deadline:
+        await at.pilot.pause()
+        if not os.environ.get(ACCEPT) and normal(at.text(), folders) == stored:
+            break
+    return normal(at.text(), folders)
+
+
+def normal(text: str, folders: Path) -> str:
+    """Without what differs from one test run, or one machine, to the next."""
+    text = text.replace(str(folders), "FOLDER")
+    return re.sub(r"\bseed \d+", "seed N", text) + "\n"
+
+
+def compare(screen: str, file: Path) -> None:
+    if os.environ.get(ACCEPT):
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(screen, encoding="utf-8")
+        return
+    stored = file.read_text(encoding="utf-8") if file.exists() else ""
+    if screen != stored:
+        diff = difflib.unified_diff(
+            stored.splitlines(), screen.splitlines(), file.name, "now", lineterm=""
+        )
+        how = f"If that is meant: {ACCEPT}=1 pytest tests/tui/test_snapshots.py"
+        pytest.fail("\n".join([*diff, "", how]), pytrace=False)
+
+
+def test_no_snapshot_is_left_over() -> None:
+    expected = {f"{name}-{width}x{height}.txt" for name in STATES for width, height in SIZES}
+    assert {file.name for file in FOLDER.iterdir()} == expected
+
+
+def test_a_difference_is_shown_with_the_way_to_accept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ACCEPT, raising=False)
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    with pytest.raises(pytest.fail.Exception) as caught:
+        compare("one\n2\n", tmp_path / "a.txt")
+    assert "-two\n+2" in str(caught.value)
+    assert f"{ACCEPT}=1 pytest" in str(caught.value)
+    compare("one\ntwo\n", tmp_path / "a.txt")
