@@ -212,6 +212,9 @@ class Solver:
         """
         with self._claimed():
             if not self._is_demo:
+                from ssr_local.download import check_room
+
+                check_room(self._specs(plan_for(options or SolveOptions()).roles))
                 for role in plan_for(options or SolveOptions()).roles:
                     self._model_file(role)
 

@@ -130,9 +130,10 @@ class SSRApp(App[int]):
     def _changed(self, values: dict[str, Any] | None) -> None:
         if not values:
             return
-        self._overrides |= values
+        overrides = self._overrides | values
         try:
-            self.settings = _with_nothing(load_settings(self._overrides), self._overrides)
+            self.settings = _with_nothing(load_settings(overrides), overrides)
+            self._overrides = overrides
             self.runs.use_engine(self.settings.engine)
         except SSRError as error:
             self.main.failed(error)

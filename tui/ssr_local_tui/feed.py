@@ -26,12 +26,21 @@ KEPT_LOGS = 20
 class Feed:
     """The events of one run, made by ``source`` in a thread of its own.
 
-    ``log`` is where they are written, None for nowhere. ``error`` is what ended the events,
-    None when they came to their own end; valid when ``is_over``.
+    ``log`` is where they are written, None for nowhere; ``recorded`` is the log that they come
+    from, which is only read. ``error`` is what ended the events, None when they came to
+    their own end; valid when ``is_over``.
     """
 
-    def __init__(self, source: Callable[[], Iterable[AnyEvent]], log: Path | None = None) -> None:
+    def __init__(
+        self,
+        source: Callable[[], Iterable[AnyEvent]],
+        log: Path | None = None,
+        *,
+        recorded: Path | None = None,
+    ) -> None:
         self._source = source
+        self.recorded = recorded
+        self.stopping = False
         self._events: deque[AnyEvent] = deque()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -56,6 +65,11 @@ class Feed:
         """Whether nothing is to come any more; ``drain`` may still have something."""
         return self._over.is_set()
 
+    @property
+    def kept_in(self) -> Path | None:
+        """The log that holds these events, if any does."""
+        return self.log or self.recorded
+
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end; whether it has come."""
         return self._over.wait(timeout_s)
@@ -70,11 +84,7 @@ class Feed:
         except SSRError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a thread's error would be lost
-            self.error = SSRError(
-                "The run ended with an error that should not happen.",
-                one_line(f"{type(error).__name__}: {error}", 300),
-                "Please report it, with the log that 'ssr-local tui --log' names.",
-            )
+            self.error = unexpected(error)
         finally:
             self._close(file)
             self._over.set()
@@ -110,6 +120,15 @@ class Feed:
         if self.log is not None:
             self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
             self.log = None
+
+
+def unexpected(error: Exception) -> SSRError:
+    """An error that nobody foresaw, as one that can be shown."""
+    return SSRError(
+        "The work ended with an error that should not happen.",
+        one_line(f"{type(error).__name__}: {error}", 300),
+        "Please report it, with the logs that 'ssr-local tui --log' names.",
+    )
 
 
 def new_log() -> Path:
@@ -166,6 +185,8 @@ class Pace:
     def faster(self, steps: int = 1) -> None:
         """The next speed up, or down for negative ``steps``."""
         with self._changed:
+            if not self._speed and steps > 0:
+                return  # nothing is faster than at once
             known = [speed for speed in self.SPEEDS if speed <= (self._speed or self.SPEEDS[-1])]
             place = max(0, len(known) - 1) + steps
             self._speed = self.SPEEDS[min(max(place, 0), len(self.SPEEDS) - 1)]

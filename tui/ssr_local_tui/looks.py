@@ -61,6 +61,11 @@ def shown_text(text: str) -> str:
     return one_line(readable(text[:_LONGEST_LABEL]))
 
 
+def shown_end(text: str) -> str:
+    """The same of a text that grows, when only its end is to be seen."""
+    return one_line(readable(text[-_LONGEST_LABEL:]))
+
+
 def head(text: str, width: int) -> str:
     """The beginning of a text, at most ``width`` columns wide."""
     return text if cell_len(text) <= width else _cut(text, width, from_end=False)

@@ -7,7 +7,7 @@
     plain = true
 
     [tui.keys]
-    run = "ctrl+r,f5"      # a binding's id, and its keys separated by commas
+    stop = "ctrl+x,x"     # a binding's id, and its keys separated by commas
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Preferences(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What the app remembers of its user, with every default exactly once."""
 
     theme: Annotated[str, Meta(description=", ".join(BUILTIN_THEMES))] = "textual-dark"
-    plain: Annotated[bool, Meta(description="true (ASCII signs, no animation), false")] = False
+    plain: Annotated[bool, Meta(description="true (a conversation in lines), false")] = False
     mouse: Annotated[bool, Meta(description="true, false (the terminal keeps the mouse)")] = True
     welcomed: Annotated[bool, Meta(description="true, false (show the welcome once more)")] = False
     keys: Annotated[

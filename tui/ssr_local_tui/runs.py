@@ -77,19 +77,39 @@ class Runs:
     def start(self, problem: str, options: SolveOptions) -> Feed:
         """Begin to solve a problem."""
         solver = self.solver
+        self.leave_replay()
+
+        def events() -> Iterator[AnyEvent]:
+            for event in solver.stream(problem, options):
+                if feed.stopping:  # asked for before there was a run to tell
+                    feed.stopping = False
+                    solver.cancel()
+                yield event
+
+        feed = self.feed = Feed(events, new_log())
+        feed.start()
+        return feed
+
+    def leave_replay(self) -> None:
+        """What comes is a live run's; a replay that still goes on ends."""
+        if self.pace is not None:
+            self.pace.stop()
         self.pace = None
-        return self._feed(lambda: solver.stream(problem, options), new_log())
+
+    @property
+    def has_models(self) -> bool:
+        """Whether a worker lives that has, or is about to have, the models."""
+        return self._solver is not None and self._solver.worker_pid is not None
 
     def replay(self, file: Path, speed: float) -> Feed:
         """Begin to play a log. Raises ``EventLogError`` when it cannot be read."""
-        pace = self.pace = Pace(speed)
         try:
             file.open("rb").close()
         except OSError as error:
-            self.pace = None
             raise EventLogError(
                 f"{file} cannot be opened.", error.strerror or "", "Give the path of an event log."
             ) from error
+        pace = self.pace = Pace(speed)
 
         def events() -> Iterator[AnyEvent]:
             with file.open("rb") as handle:
@@ -97,8 +117,8 @@ class Runs:
                     read_events(handle, str(file)), lambda event: isinstance(event, _STEPS)
                 )
 
-        feed = self._feed(events, None)
-        feed.log = file
+        feed = self.feed = Feed(events, recorded=file)
+        feed.start()
         return feed
 
     def tell(self, command: AnyCommand) -> None:
@@ -111,6 +131,8 @@ class Runs:
         if self.pace is not None:
             self.pace.stop()
         elif self._solver is not None:
+            if self.feed is not None:
+                self.feed.stopping = True
             self._solver.cancel()
 
     def close(self) -> None:
@@ -118,11 +140,6 @@ class Runs:
         if self.pace is not None:
             self.pace.stop()
         self._let_go()
-
-    def _feed(self, source: Callable[[], Iterator[AnyEvent]], log: Path | None) -> Feed:
-        feed = self.feed = Feed(source, log)
-        feed.start()
-        return feed
 
     def _let_go(self) -> None:
         """Give the models back, in a thread where a run has still to notice."""

@@ -11,6 +11,7 @@ from ssr_local import Interrupted, SSRError
 from ssr_local.display import clean, human_bytes, one_line
 from ssr_local.download import Progress, ToFetch
 from ssr_local.options import SolveOptions
+from ssr_local_tui.feed import unexpected
 from ssr_local_tui.host import Host
 from ssr_local_tui.looks import clock_text
 from ssr_local_tui.screens.dialog import Dialog
@@ -87,6 +88,8 @@ class DownloadScreen(Dialog[bool]):
             self._runs.fetch(self._options)
         except SSRError as failure:
             error = failure
+        except Exception as failure:  # noqa: BLE001 - it would end the app
+            error = unexpected(failure)
         self.app.call_from_thread(self._ended, error)
 
     def _ended(self, error: SSRError | None) -> None:

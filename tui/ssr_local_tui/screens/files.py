@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, OptionList, RadioButton, RadioSet, Static
 from textual.widgets.option_list import Option
 
-from ssr_local import SSRError
+from ssr_local import SSRError, UsageError
 from ssr_local.display import clean, one_line, printable
 from ssr_local.folders import cache_dir
 from ssr_local_tui.export import FORMATS, save, suggested_name
@@ -58,7 +58,8 @@ class ExportScreen(Dialog[Path]):
     def _other_format(self) -> None:
         field = self.query_one("#file", Input)
         old = Path(field.value or "run")
-        field.value = str(old.with_suffix(f".{self._format}"))
+        if old.name:
+            field.value = str(old.with_suffix(f".{self._format}"))
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#write")
@@ -68,9 +69,17 @@ class ExportScreen(Dialog[Path]):
         if not name:
             error.update("Give the file a name.")
             return
-        path = Path(name).expanduser()
         overwrite = self._replace == name
-        if path.exists() and not overwrite:
+        try:
+            path = path_of(name)
+            is_there = path.exists()
+        except SSRError as failure:
+            error.update(clean(str(failure)))
+            return
+        except OSError as failure:
+            error.update(f"{printable(name)} cannot be used: {failure.strerror}.")
+            return
+        if is_there and not overwrite:
             self._replace = name
             self.query_one("#write", Button).label = "Replace it"
             error.update(f"{printable(name)} exists. Press once more to replace it.")
@@ -113,10 +122,14 @@ class OpenScreen(Dialog[Path]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#open")
     def _open(self) -> None:
-        path = Path(self.query_one("#file", Input).value.strip()).expanduser()
-        if not path.is_file():
-            error = self.query_one("#error", Static)
-            error.update(f"There is no file {printable(str(path))}.")
+        name = self.query_one("#file", Input).value.strip()
+        try:
+            path = path_of(name)
+            is_there = path.is_file()
+        except (OSError, SSRError):
+            is_there = False
+        if not is_there:
+            self.query_one("#error", Static).update(f"There is no file {printable(name)}.")
             return
         self.dismiss(path)
 
@@ -125,13 +138,21 @@ class OpenScreen(Dialog[Path]):
         self.action_leave()
 
 
+def path_of(text: str) -> Path:
+    """A typed path. Raises ``UsageError`` where "~name" is nobody."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{printable(text)} is nobody's folder.", "", "Give the path.") from error
+
+
 def _recent() -> list[Path]:
     folder = cache_dir() / "runs"
     try:
         logs = sorted(folder.glob("run-*.jsonl"), key=lambda path: -path.stat().st_mtime)
-    except OSError:
+        return [path for path in logs[:_SHOWN_LOGS] if path.stat().st_size]
+    except OSError:  # another program tidies up there too
         return []
-    return [path for path in logs[:_SHOWN_LOGS] if path.stat().st_size]
 
 
 def _title(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import on
@@ -26,11 +27,13 @@ from ssr_local_tui.widgets.run_tree import Item, RunTree
 
 REDRAWS_PER_S = 20
 """At most so many a second, however fast events come."""
-_SLOW_REDRAW_S = 0.5
+_SLOW_REDRAW_S = 1.0
 _CLOCK_S = 1.0
 # The share of a processor that drawing may take from the models.
-_DRAWING_SHARE = 0.04
-_LONGEST_GAP_S = 0.07
+_DRAWING_SHARE = 0.02
+_LONGEST_GAP_S = 0.045
+# Where the processor is all the models have, a word a quarter of a second late is the better deal.
+_LONGEST_GAP_ON_CPU_S = 0.3
 
 
 class MainScreen(Steering, Screen[None]):
@@ -92,6 +95,7 @@ class MainScreen(Steering, Screen[None]):
         self._slow_drawn_s = 0.0
         self._new_s = 0.0
         self._pending: set[Node] = set()
+        self._offered: dict[str, bool | None] = {}
         self._timer: Timer | None = None
         self.show_metrics: bool | None = None
         self.show_detail: bool | None = None
@@ -109,7 +113,7 @@ class MainScreen(Steering, Screen[None]):
                 yield MetricsPane(id="metrics-pane")
         yield AnswerBar()
         yield ProblemInput(self._first_problem, id="problem")
-        yield KeyFooter(show_command_palette=False, compact=True)
+        yield KeyFooter(show_command_palette=True, compact=True)
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(1 / REDRAWS_PER_S, self.draw)
@@ -130,7 +134,8 @@ class MainScreen(Steering, Screen[None]):
         """
         feed = self.host.runs.feed
         now = time.monotonic()
-        gap = min(_LONGEST_GAP_S, self._cost_s / _DRAWING_SHARE)
+        longest = _LONGEST_GAP_ON_CPU_S if self._on_cpu() else _LONGEST_GAP_S
+        gap = min(longest, self._cost_s / _DRAWING_SHARE)
         if feed is None or now - self._drawn_s < gap:
             return
         over = feed.is_over
@@ -148,6 +153,10 @@ class MainScreen(Steering, Screen[None]):
         self._drawn_s = time.monotonic()
         if over and self.running:
             self.ended(feed)
+
+    def _on_cpu(self) -> bool:
+        models = self.tree_state.models.values()
+        return any(one.info is not None and one.info.device == "cpu" for one in models)
 
     def _draw_changes(self, now: float) -> None:
         changed, self._pending = frozenset(self._pending), set()
@@ -178,12 +187,30 @@ class MainScreen(Steering, Screen[None]):
             elapsed_s=self._elapsed_s(),
             extra=self.replay_text(),
             busy=self.busy,
+            models=self._models_state(),
         )
         self.query_one(AnswerBar).show(tree, self.error, self.error_hint())
         pane = self.query_one(MetricsPane)
         if pane.display:
             pane.show(tree)
-        self.refresh_bindings()
+        self._offer_keys()
+
+    def _models_state(self) -> str:
+        runs = self.host.runs
+        if runs.pace is not None:
+            return "recorded"
+        return "ready" if runs.has_models else "unloaded"
+
+    def _offer_keys(self) -> None:
+        """Draw the footer anew when other keys do something: that is dear."""
+        actions = {one.action: self.check_action(one.action, ()) for one in self._shown()}
+        if actions != self._offered:
+            self._offered = actions
+            self.refresh_bindings()
+
+    def _shown(self) -> Iterable[Binding]:
+        """The screen's own bindings that have a place in the footer."""
+        return (one for one in Binding.make_bindings(self.BINDINGS) if one.show)
 
     def _elapsed_s(self) -> float:
         """Seconds of a run by its own events; until they come, since it was asked for."""
@@ -248,7 +275,7 @@ class MainScreen(Steering, Screen[None]):
     @on(TreeWidget.NodeHighlighted)
     def _moved(self) -> None:
         self.draw_detail()
-        self.refresh_bindings()
+        self._offer_keys()
 
     @on(TreeWidget.NodeSelected)
     def _chosen(self, event: TreeWidget.NodeSelected[Item]) -> None:

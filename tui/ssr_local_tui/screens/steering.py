@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Re
 from ssr_local.display import clean, one_line
 from ssr_local.download import ToFetch
 from ssr_local.options import SolveOptions
-from ssr_local_tui.feed import Feed
+from ssr_local_tui.feed import Feed, unexpected
 from ssr_local_tui.host import Host, host_of
 from ssr_local_tui.state import PathView, StepView, Tree
 from ssr_local_tui.widgets.detail import text_of
@@ -42,7 +43,8 @@ class Steering(Screen[None]):
     source: bool
 
     running = False
-    _again: str | None = None
+    _request = 0
+    _pair_shown = ""
 
     if TYPE_CHECKING:
 
@@ -70,23 +72,36 @@ class Steering(Screen[None]):
             self.notify("A run goes on. Stop it first (x in the tree).", severity="warning")
             return
         self.query_one(ProblemInput).remember(problem)
-        self._again = problem
+        runs = self.host.runs
+        runs.leave_replay()
+        tree = Tree(problem)
+        if runs.has_models and self._pair_shown == self.host.pair_name:
+            tree.models = dict(self.tree_state.models)
+        self._pair_shown = self.host.pair_name
         self.busy = LOOKING
-        self.show_new(Tree(problem))
+        self._request += 1
+        self.show_new(tree)
         self.run_tree.focus()
-        self._look_for_models(problem, options or self.host.settings.solve)
+        self._look_for_models(self._request, problem, options or self.host.settings.solve)
 
     @work(thread=True, exclusive=True, group="models")
-    def _look_for_models(self, problem: str, options: SolveOptions) -> None:
+    def _look_for_models(self, request: int, problem: str, options: SolveOptions) -> None:
         worker = get_current_worker()
         try:
             missing = self.host.runs.missing(options)
         except SSRError as error:
             outcome = partial(self.failed, error)
+        except Exception as error:  # noqa: BLE001 - it would end the app
+            outcome = partial(self.failed, unexpected(error))
         else:
             outcome = partial(self._found, problem, options, missing)
         if not worker.is_cancelled:
-            self.app.call_from_thread(outcome)
+            self.app.call_from_thread(self._looked, request, outcome)
+
+    def _looked(self, request: int, outcome: Callable[[], None]) -> None:
+        """Go on with what was found, unless it was called off meanwhile."""
+        if request == self._request and self.busy == LOOKING:
+            outcome()
 
     def _found(self, problem: str, options: SolveOptions, missing: ToFetch) -> None:
         if not missing:
@@ -153,7 +168,7 @@ class Steering(Screen[None]):
 
     def error_hint(self) -> str:
         """What can be done about the error that is shown."""
-        if self.error is None or self._again is None:
+        if self.error is None or not self.tree_state.problem:
             return ""
         return "Press r to start again. What there is stays until then."
 
@@ -185,7 +200,7 @@ class Steering(Screen[None]):
                 and (step.verdict.accepted == (action == "reject"))
             )
         if action in ("again", "settings", "open"):
-            return not live and (action != "again" or self._again is not None)
+            return not live and (action != "again" or bool(self.tree_state.problem))
         if action == "compare":
             return len(self.tree_state.paths) > 1
         if action in ("copy", "export"):
@@ -222,9 +237,9 @@ class Steering(Screen[None]):
 
     def action_again(self) -> None:
         """The same problem with another seed."""
-        if self._again is not None:
+        if self.tree_state.problem:
             options = msgspec.structs.replace(self.host.settings.solve, seed=None)
-            self.begin(self._again, options)
+            self.begin(self.tree_state.problem, options)
 
     def action_drop(self) -> None:
         """End the path the cursor is on; it has no vote."""
@@ -283,7 +298,7 @@ class Steering(Screen[None]):
         from ssr_local_tui.screens.files import ExportScreen
 
         feed = self.host.runs.feed
-        self.app.push_screen(ExportScreen(self.tree_state, feed.log if feed else None))
+        self.app.push_screen(ExportScreen(self.tree_state, feed.kept_in if feed else None))
 
     def action_open(self) -> None:
         """Open an event log."""

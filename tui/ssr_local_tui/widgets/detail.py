@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -22,6 +23,9 @@ from ssr_local_tui.widgets.run_tree import Item
 # Rendering Markdown of a megabyte would hold the app up.
 _MAX_SHOWN_CHARS = 40_000
 _BAR_CELLS = 20
+_TIMES = re.compile(r"(?<=[\w)\]}])\*(?=[\w(\[{\\.-])")
+_DUNDER = re.compile(r"__(?=\w)|(?<=\w)__")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 class DetailPane(VerticalScroll):
@@ -83,20 +87,24 @@ def text_of(tree: Tree, item: Item) -> str:
 
 def formatted(text: str, source: bool) -> RenderableType:
     """Model text as Markdown, its formulas in plain signs unless ``source``."""
-    shown = clean(text[:_MAX_SHOWN_CHARS]).strip()
+    shown = clean(_cut(text)).strip()
     if source:
         return Text(shown)
     # Two blanks in front of a line's end keep the line breaks that models write.
-    lines = readable(shown).splitlines()
-    return Markdown(
-        "  \n".join(line.replace("*", r"\*") if _is_formula(line) else line for line in lines),
-        hyperlinks=False,
-    )
+    lines = _plain_signs(readable(shown)).splitlines()
+    return Markdown("  \n".join(lines), hyperlinks=False)
 
 
-def _is_formula(line: str) -> bool:
-    """Whether the stars in a line multiply."""
-    return "=" in line and " * " in line
+def _plain_signs(text: str) -> str:
+    """The text with signs escaped that are meant as they stand, not as Markdown or HTML."""
+    for pattern in (_TIMES, _DUNDER, _TAG):
+        text = pattern.sub(lambda match: "".join(f"\\{sign}" for sign in match[0]), text)
+    return text
+
+
+def _cut(text: str) -> str:
+    left = len(text) - _MAX_SHOWN_CHARS
+    return text if left <= 0 else f"{text[:_MAX_SHOWN_CHARS]}\n\n… {left} more characters"
 
 
 def _title(text: str) -> Text:
@@ -137,7 +145,7 @@ def _path(path: PathView, source: bool) -> RenderableType:
 def _step(path: PathView, step: StepView, index: int, source: bool) -> RenderableType:
     parts: list[RenderableType] = [
         _title(looks.step_title(step, index + 1)),
-        Text(looks.shown_text(step.text)) if step.is_open else formatted(step.text, source),
+        _open(step.text, source) if step.is_open else formatted(step.text, source),
     ]
     if step.rejected is not None:
         rejected = clean(step.rejected[:_MAX_SHOWN_CHARS]).strip()
@@ -150,6 +158,11 @@ def _step(path: PathView, step: StepView, index: int, source: bool) -> Renderabl
             parts.append(_chart(verdict.log_probs))
     parts += [Text(), Text(_who(step), style="dim")]
     return Group(*parts)
+
+
+def _open(text: str, source: bool) -> Text:
+    """A step that is being written: its end, which is what grows."""
+    return Text(clean(text[-_MAX_SHOWN_CHARS:] if source else readable(text[-_MAX_SHOWN_CHARS:])))
 
 
 def _who(step: StepView) -> str:

@@ -38,8 +38,13 @@ class StatusHeader(Static):
         elapsed_s: float,
         extra: str,
         busy: str,
+        models: str,
     ) -> None:
-        """Show the run's state; ``extra`` is the replay's, ``busy`` what goes on before it."""
+        """Show the run's state.
+
+        ``extra`` is the replay's, ``busy`` what goes on before a run; ``models`` is what
+        became of models that were loaded.
+        """
         phase = busy or looks.PHASES[tree.phase]
         at = f" {looks.clock_text(elapsed_s)}" if elapsed_s else ""
         live = len(tree.live_paths)
@@ -51,7 +56,7 @@ class StatusHeader(Static):
             f"  {extra}" if extra else "",
             f"  {one_line(pair)} · {preset_of(options)}",
         )
-        text = Text("\n").join([first, _models(tree)])
+        text = Text("\n").join([first, _models(tree, models)])
         self.update(text)
 
 
@@ -66,17 +71,17 @@ def preset_of(options: SolveOptions) -> str:
     return one_line(" · ".join(words))
 
 
-def _models(tree: Tree) -> Text:
+def _models(tree: Tree, state: str) -> Text:
     roles: tuple[Author, Author] = ("draft", "target")
-    known = [Text(_model(tree, role)) for role in roles if role in tree.models]
+    known = [Text(_model(tree, role, state)) for role in roles if role in tree.models]
     return Text("  │  ").join(known) if known else Text("models are loaded with the first problem")
 
 
-def _model(tree: Tree, role: Author) -> str:
+def _model(tree: Tree, role: Author, state: str) -> str:
     view = tree.models[role]
     if view.info is None:
         return f"{role} {one_line(view.name, 40)}: loading"
     speed = looks.speed_of(tree, role)
     speed_text = "" if speed is None else f" {speed:.0f} tokens/s"
     place = looks.place_of(view.info)
-    return f"{role} {one_line(view.name, 40)}: ready{speed_text}, {place}"
+    return f"{role} {one_line(view.name, 40)}: {state}{speed_text}, {place}"

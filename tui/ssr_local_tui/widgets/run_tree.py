@@ -108,6 +108,7 @@ class RunTree(TreeWidget[Item]):
 
     def sync(self, changed: Iterable[Node]) -> None:
         """Draw again what has changed."""
+        item = self.selected_item
         kinds = {node.kind for node in changed}
         for node in sorted(changed):
             if node.kind == "path" or node.kind == "step":
@@ -120,12 +121,28 @@ class RunTree(TreeWidget[Item]):
             self._sync_list(NOTICES, "notice", len(self._state.notices), is_open=False)
         if "run" in kinds:
             self._touch(PROBLEM)
+        if self.cursor_line >= 0 and self._lines.get(item) is not self.cursor_node:
+            self._stay_near(item)
+
+    def _stay_near(self, item: Item) -> None:
+        """The cursor's line is gone or moved: back to it, or to what it belonged to."""
+        path = self._state.paths.get(item.place)
+        last = len(path.steps) - 1 if path is not None else -1
+        near = [item]
+        if item.kind in ("step", "rejected"):
+            near += [Item("step", item.place, min(item.step, last)), Item("path", item.place)]
+        elif item.kind == "vote":
+            near.append(VOTES)
+        elif item.kind == "strategy":
+            near.append(PRUNED)
+        any(self.reveal(one) for one in (*near, PROBLEM))
 
     def reveal(self, item: Item) -> bool:
         """Put the cursor on an item; whether it is there."""
         line = self._lines.get(item)
         if line is None:
             return False
+        _ = self.last_line  # a line just added has its place only once the tree is built
         self.move_cursor(line)
         return True
 
@@ -305,9 +322,10 @@ class RunTree(TreeWidget[Item]):
             " ",
         )
         room = width - lead.cell_len
-        text = looks.shown_text(step.text)
-        cut = looks.tail if step.is_open else looks.head
-        lead.append(cut(text, room))
+        if step.is_open:
+            lead.append(looks.tail(looks.shown_end(step.text), room))
+        else:
+            lead.append(looks.head(looks.shown_text(step.text), room))
         return lead
 
     def _rejected_label(self, step: StepView, width: int) -> Text:
