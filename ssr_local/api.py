@@ -214,8 +214,9 @@ class Solver:
             if not self._is_demo:
                 from ssr_local.download import check_room
 
-                check_room(self._specs(plan_for(options or SolveOptions()).roles))
-                for role in plan_for(options or SolveOptions()).roles:
+                roles = plan_for(options or SolveOptions()).roles
+                check_room(self._specs(roles))
+                for role in roles:
                     self._model_file(role)
 
     def _specs(self, roles: Iterable[Author]) -> list[ModelSpec]:
