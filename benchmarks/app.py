@@ -7,7 +7,8 @@ The app runs on a pseudo-terminal, its output read and thrown away.
 
 ``smooth`` feeds the app what 12 paths of 60 steps of 100 tokens make at 500 tokens a second,
 from a scripted engine in another process, and reports how long an event takes from its
-arrival to the end of the drawing that shows it. ``throughput`` alternates runs of one
+arrival to the end of the drawing that shows it; BENCH_PATHS, BENCH_TOKENS_PER_S and
+BENCH_DEVICE (cpu: drawn more rarely) change that. ``throughput`` alternates runs of one
 problem and seed with the app and without, and reports the ratio of their speeds.
 """
 
@@ -32,6 +33,7 @@ from ssr_local import Solver
 from ssr_local.config import load_settings
 from ssr_local.events import (
     AnyEvent,
+    ModelLoaded,
     PathEnded,
     PathOpened,
     RunStarted,
@@ -42,12 +44,13 @@ from ssr_local.events import (
     encode_event,
 )
 from ssr_local.options import SolveOptions
-from ssr_local.records import Models, Strategy, Verdict
+from ssr_local.records import Author, ModelInfo, Models, Strategy, Verdict
 
 PROBLEM = (
     "A bakery sells 24 loaves in the morning and twice as many in the afternoon. Each loaf"
     " costs 3 dollars. Of the money, a quarter pays for flour. How much is left?"
 )
+DEVICE = os.environ.get("BENCH_DEVICE", "cuda")
 NUM_PATHS = int(os.environ.get("BENCH_PATHS", "12"))
 NUM_STEPS, NUM_TOKENS = 60, 100
 TOKENS_PER_S = float(os.environ.get("BENCH_TOKENS_PER_S", "500"))
@@ -79,6 +82,9 @@ def scripted() -> Iterator[AnyEvent]:
     """All the events of such a run, in rounds of one token a path."""
     pool = tuple(Strategy(chr(65 + n), f"strategy {n}", "advice") for n in range(NUM_PATHS))
     options: dict[str, str | int | float | bool | None] = {"method": "ssr", "paths": NUM_PATHS}
+    roles: tuple[Author, Author] = ("draft", "target")
+    for role in roles:
+        yield ModelLoaded(role=role, info=model(role), elapsed_s=1.0)
     yield RunStarted(problem=PROBLEM, options=options, models=Models(), pool=pool, version="0")
     for path in range(NUM_PATHS):
         yield PathOpened(path=path, strategy=pool[path], selection_score=0.1)
@@ -97,6 +103,19 @@ def scripted() -> Iterator[AnyEvent]:
             yield StepVerified(path=path, step=step, verdict=verdict)
     for path in range(NUM_PATHS):
         yield PathEnded(path=path, reason="token_budget", answer=None, mean_score=8.0)
+
+
+def model(name: str) -> ModelInfo:
+    """A model that runs on ``DEVICE``: the app draws less often where that is the processor."""
+    return ModelInfo(
+        name=name,
+        file=f"{name}.gguf",
+        sha256=None,
+        num_parameters=10**9,
+        num_vocab=150_000,
+        num_ctx=8192,
+        device=DEVICE,
+    )
 
 
 def emit(seconds: float) -> None:

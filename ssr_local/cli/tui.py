@@ -67,15 +67,11 @@ def command(
             f"{replay} cannot be opened.", "There is no such file.", "Give an event log's path."
         )
     Solver(engine=settings.engine).close()  # an unknown pair is said before the screen changes
-    from ssr_local.cli.plain import run_plain
-
-    if plain:
-        return run_plain(settings, problem, replay=replay, speed=speed)
-    from ssr_local_tui.app import SSRApp, binding_ids
     from ssr_local_tui.preferences import load_preferences
 
-    preferences = load_preferences(binding_ids=binding_ids())
-    if preferences.plain:
+    if plain or load_preferences().plain:
+        from ssr_local.cli.plain import run_plain
+
         return run_plain(settings, problem, replay=replay, speed=speed)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
@@ -83,6 +79,9 @@ def command(
             "Standard input or output is none.",
             "In a script use 'ssr-local solve', or --plain.",
         )
+    from ssr_local_tui.app import SSRApp, binding_ids
+
+    preferences = load_preferences(binding_ids=binding_ids())
     app = SSRApp(
         settings,
         preferences,

@@ -16,7 +16,9 @@ from textual.widgets import Button
 
 from ssr_local.download import Progress
 from ssr_local.engine.base import Cancelled
+from ssr_local.options import SolveOptions
 from ssr_local_tui import feed
+from ssr_local_tui.runs import Runs
 from tests.tui.pilot import TIMEOUT_S
 from tests.tui.sitting import PROBLEM, Sitting, demo_log, sit, write_log
 
@@ -228,6 +230,31 @@ def test_a_source_that_is_not_there_is_named_and_tried_again(copied: Path) -> No
         await at.until(lambda: at.main.error is not None)
 
     sit(script, pair="copied")
+
+
+@pytest.mark.parametrize("where", ["missing", "fetch"])
+def test_leaving_waits_for_no_connection(
+    where: str, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def hangs(runs: Runs, options: SolveOptions) -> None:
+        asked.set()
+        answered.wait(TIMEOUT_S)
+
+    async def script(at: Sitting) -> None:
+        monkeypatch.setattr(Runs, where, hangs)
+        await at.ask()
+        if where == "fetch":
+            await at.until_on("DownloadScreen")
+            await at.press("enter")
+        await at.until(asked.is_set)
+        await at.press("ctrl+q")
+
+    started_s = time.monotonic()
+    sit(script, pair="copied")
+    assert time.monotonic() - started_s < TIMEOUT_S / 2
+    answered.set()
 
 
 # Logs -----------------------------------------------------------------------------------

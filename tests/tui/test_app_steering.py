@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textual.widgets import OptionList
 
-from ssr_local_tui.state import PathView
-from ssr_local_tui.widgets.run_tree import Item
+from ssr_local_tui.state import Node, PathView
+from ssr_local_tui.widgets.run_tree import VOTES, Item
 from tests.tui.sitting import Sitting, covers, sit
 
 pytestmark = pytest.mark.usefixtures("folders", "slow")
@@ -129,9 +129,7 @@ def test_a_path_is_added_with_the_strategy_that_was_chosen() -> None:
 def test_the_cursor_follows_what_is_written_until_told_not_to() -> None:
     async def script(at: Sitting) -> None:
         await at.ask()
-        await at.until(lambda: at.tree.paths and at.tree.paths[0].steps)
-        await at.press("f")
-        await at.until(lambda: at.main.run_tree.selected_item.step >= 2)
+        await at.until(lambda: at.main.run_tree.selected_item.step >= 1)
         item = at.main.run_tree.selected_item
         assert (item.kind, item.place) == ("step", 0)
         await at.press("f")
@@ -140,6 +138,50 @@ def test_the_cursor_follows_what_is_written_until_told_not_to() -> None:
         assert at.main.run_tree.selected_item == item
 
     sit(script, paths=1)
+
+
+def test_the_cursor_ends_on_the_votes_where_nobody_moved_it() -> None:
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        assert at.main.run_tree.selected_item == VOTES
+        await at.until_shows("Winning answer")
+
+    sit(script)
+
+
+@pytest.mark.parametrize("moves", [("up",), ("home", "down")])
+def test_who_moves_about_is_not_led_away(moves: tuple[str, ...]) -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until(lambda: at.main.run_tree.selected_item.kind == "step")
+        await at.press(*moves)
+        item = at.main.run_tree.selected_item
+        await at.ended()
+        assert at.main.run_tree.selected_item == item
+        await at.solve("another")  # is followed again
+        assert at.main.run_tree.selected_item == VOTES
+
+    sit(script, paths=1)
+
+
+def test_a_cursor_on_a_step_that_is_taken_back_stays_on_its_path() -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.pause_when(lambda: at.tree.paths and len(at.tree.paths[0].steps) >= 2)
+        await at.put_cursor(Item("step", 0, len(at.tree.paths[0].steps) - 1))
+        at.tree.paths[0].steps.pop()
+        at.main.run_tree.sync([Node("path", 0)])
+        await at.settle()
+        last = len(at.tree.paths[0].steps) - 1
+        assert at.main.run_tree.selected_item == Item("step", 0, last)
+        at.tree.paths[0].steps.clear()
+        at.main.run_tree.sync([Node("path", 0)])
+        await at.settle()
+        assert at.main.run_tree.selected_item == Item("path", 0)
+        await at.press("x")
+        await at.until(lambda: not at.main.running)
+
+    sit(script)
 
 
 def test_nothing_can_be_steered_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

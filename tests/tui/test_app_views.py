@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from textual.widgets import Input, Select
 
 from ssr_local.config import config_file
 from ssr_local.events import read_events
 from ssr_local_tui.preferences import Preferences, load_preferences
 from ssr_local_tui.screens.main import MainScreen
-from ssr_local_tui.widgets.detail import DetailPane
+from ssr_local_tui.widgets.detail import DetailPane, formatted
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.run_tree import Item, RunTree
 from tests.tui.sitting import Sitting, covers, demo_log, keys_of, sit, watch, write_log
@@ -223,6 +224,52 @@ def test_a_log_is_opened_by_its_path_and_a_missing_one_is_named(folders: Path) -
         await at.until_shows("Answer: 18")
 
     sit(script)
+
+
+def test_a_recent_run_is_played_as_it_was(folders: Path) -> None:
+    runs = folders / "cache" / "runs"
+    runs.mkdir(parents=True)
+    write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "o")
+        await at.until_on("OpenScreen")
+        await at.click_on("Play as it was")
+        await at.until_on("MainScreen")
+        await at.until_shows("[replay, 1 × as fast]")
+        await at.until(lambda: at.tree.problem)
+        await at.press("x")
+        await at.until(lambda: not at.main.running)
+
+    sit(script)
+
+
+def test_nothing_to_open_is_said(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "o")
+        await at.until_on("OpenScreen")
+        await at.press("enter")
+        await at.until_shows("Give the path of a log.")
+
+    sit(script)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2*3*4 and a*b*c", "2*3*4 and a*b*c"),
+        ("__init__ and x__y", "__init__ and x__y"),
+        ("if a<b then <b>c</b>", "if a<b then <b>c</b>"),
+        ("one\ntwo", "one\ntwo"),
+        ("**so** it is", "so it is"),
+    ],
+)
+def test_signs_of_maths_stay_as_they_are(text: str, shown: str) -> None:
+    console = Console(width=60, color_system=None)
+    with console.capture() as capture:
+        console.print(formatted(text, source=False))
+    lines = [line.rstrip() for line in capture.get().strip("\n").splitlines()]
+    assert "\n".join(lines) == shown
 
 
 # Help, palette, keys, themes, welcome ---------------------------------------------------

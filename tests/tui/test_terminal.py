@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +47,26 @@ def test_a_run_is_stopped_at_once_and_stays(folder: Path) -> None:
         assert "✓  1" in screen
         terminal.send("C-q")
         terminal.until("exit code 0")
+
+
+@pytest.mark.parametrize(("name", "code"), [("TERM", 143), ("HUP", 129)])
+def test_a_signal_ends_the_app_and_gives_the_terminal_back(
+    folder: Path, name: str, code: int
+) -> None:
+    with in_terminal(folder, "tui", "--demo", SSR_LOCAL_DEMO_SPEED="0.3") as terminal:
+        terminal.until("✓  1")
+        pids = subprocess.run(
+            ["pgrep", "-f", f"^{sys.executable} -m ssr_local tui --demo"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        os.kill(int(pids[0]), getattr(signal, f"SIG{name}"))
+        screen = terminal.until(f"exit code {code}")
+        assert "Traceback" not in screen
+        assert "Figures" not in screen
+    (log,) = (folder / "cache" / "runs").glob("run-*.jsonl")
+    assert log.stat().st_size
 
 
 def test_a_terminal_that_is_tiny_and_grows(folder: Path) -> None:

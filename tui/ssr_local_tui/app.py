@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -82,8 +85,21 @@ class SSRApp(App[int]):
 
             self.push_screen(WelcomeScreen(), lambda _: self._keep("welcomed", True))
 
+        self._leave_when_told()
+
     def on_unmount(self) -> None:
         self.runs.close()
+
+    def _leave_when_told(self) -> None:
+        """SIGTERM and a closed terminal end the app as the key does, with the usual exit codes."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is None:
+                continue
+            # Windows has no such handlers, nor has a thread that is not the first.
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.exit, None, 128 + number)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the app's own commands, then every key that does something here."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from textual import on, work
+from collections.abc import Callable
+from functools import partial
+
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, ProgressBar, Static
@@ -11,6 +14,7 @@ from ssr_local import Interrupted, SSRError
 from ssr_local.display import clean, human_bytes, one_line
 from ssr_local.download import Progress, ToFetch
 from ssr_local.options import SolveOptions
+from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
 from ssr_local_tui.host import Host
 from ssr_local_tui.looks import clock_text
@@ -67,7 +71,7 @@ class DownloadScreen(Dialog[bool]):
         leave.label = "Stop"
         leave.focus()
         self.query_one("#state", Static).update("Beginning ...")
-        self._fetch()
+        in_background(self.app, self._fetch)
 
     @on(Button.Pressed, "#leave")
     def _leave(self) -> None:
@@ -81,16 +85,14 @@ class DownloadScreen(Dialog[bool]):
         else:
             self.dismiss(False)
 
-    @work(thread=True, exclusive=True, group="models")
-    def _fetch(self) -> None:
-        error: SSRError | None = None
+    def _fetch(self) -> Callable[[], None]:
         try:
             self._runs.fetch(self._options)
         except SSRError as failure:
-            error = failure
-        except Exception as failure:  # noqa: BLE001 - it would end the app
-            error = unexpected(failure)
-        self.app.call_from_thread(self._ended, error)
+            return partial(self._ended, failure)
+        except Exception as failure:  # noqa: BLE001 - it would end the thread unseen
+            return partial(self._ended, unexpected(failure))
+        return partial(self._ended, None)
 
     def _ended(self, error: SSRError | None) -> None:
         self._going = False

@@ -97,8 +97,11 @@ class ExportScreen(Dialog[Path]):
         self.action_leave()
 
 
-class OpenScreen(Dialog[Path]):
-    """Gives the path of an event log: a recent run's, or one that is typed."""
+class OpenScreen(Dialog[tuple[Path, float]]):
+    """Gives the path of an event log and the speed to play it at, 0 for at once.
+
+    The log is a recent run's, or one that is typed.
+    """
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -113,25 +116,45 @@ class OpenScreen(Dialog[Path]):
                 )
             with Horizontal(classes="row"):
                 yield Button("Open", variant="primary", id="open", compact=True)
+                yield Button("Play as it was", id="play", compact=True)
                 yield Button("Close", id="close", compact=True)
+
+    def on_mount(self) -> None:
+        for recent in self.query(OptionList):
+            recent.highlighted = 0
 
     @on(OptionList.OptionSelected)
     def _recent_one(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(Path(event.option_id or ""))
+        self.dismiss((Path(event.option_id or ""), 0.0))
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#open")
     def _open(self) -> None:
-        name = self.query_one("#file", Input).value.strip()
+        self._leave_with(0.0)
+
+    @on(Button.Pressed, "#play")
+    def _play(self) -> None:
+        self._leave_with(1.0)
+
+    def _leave_with(self, speed: float) -> None:
+        """What is typed is meant; nothing typed, the recent run that is marked."""
+        name = self.query_one("#file", Input).value.strip() or self._marked()
         try:
             path = path_of(name)
             is_there = path.is_file()
         except (OSError, SSRError):
             is_there = False
         if not is_there:
-            self.query_one("#error", Static).update(f"There is no file {printable(name)}.")
+            words = f"There is no file {printable(name)}." if name else "Give the path of a log."
+            self.query_one("#error", Static).update(words)
             return
-        self.dismiss(path)
+        self.dismiss((path, speed))
+
+    def _marked(self) -> str:
+        for recent in self.query(OptionList):
+            if recent.highlighted is not None:
+                return recent.get_option_at_index(recent.highlighted).id or ""
+        return ""
 
     @on(Button.Pressed, "#close")
     def _close(self) -> None:

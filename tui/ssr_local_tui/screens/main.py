@@ -15,6 +15,7 @@ from textual.timer import Timer
 from textual.widgets import Tree as TreeWidget
 
 from ssr_local.errors import SSRError
+from ssr_local_tui.feed import Feed
 from ssr_local_tui.screens.steering import STARTING, Steering
 from ssr_local_tui.state import Node, Tree
 from ssr_local_tui.widgets.answer import AnswerBar
@@ -28,12 +29,14 @@ from ssr_local_tui.widgets.run_tree import Item, RunTree
 REDRAWS_PER_S = 20
 """At most so many a second, however fast events come."""
 _SLOW_REDRAW_S = 1.0
-_CLOCK_S = 1.0
+"""Of what is dear to draw: figures, and a text that grows."""
+_IDLE_S = 0.25
+_SHORTEST_WAIT_S = 0.002
 # The share of a processor that drawing may take from the models.
-_DRAWING_SHARE = 0.02
+_DRAWING_SHARE = 0.015
 _LONGEST_GAP_S = 0.045
-# Where the processor is all the models have, a word a quarter of a second late is the better deal.
-_LONGEST_GAP_ON_CPU_S = 0.3
+# Where the processor is all the models have, a word half a second late is the better deal.
+_LONGEST_GAP_ON_CPU_S = 0.7
 
 
 class MainScreen(Steering, Screen[None]):
@@ -86,15 +89,14 @@ class MainScreen(Steering, Screen[None]):
         self.tree_state = Tree()
         self.error: SSRError | None = None
         self.busy = ""
-        self.following = False
+        self.following = True
         self.source = False
         self._first_problem = problem
-        self._drawn_s = 0.0
         self._cost_s = 0.0
         self._used_s = time.process_time()
         self._slow_drawn_s = 0.0
         self._new_s = 0.0
-        self._pending: set[Node] = set()
+        self._put_off: set[Node] = set()
         self._offered: dict[str, bool | None] = {}
         self._timer: Timer | None = None
         self.show_metrics: bool | None = None
@@ -116,7 +118,7 @@ class MainScreen(Steering, Screen[None]):
         yield KeyFooter(show_command_palette=True, compact=True)
 
     def on_mount(self) -> None:
-        self._timer = self.set_interval(1 / REDRAWS_PER_S, self.draw)
+        self.draw()
         self.query_one(ProblemInput).focus()
         self.query_one("#detail-pane").border_title = "Detail"
         self.query_one("#metrics-pane").border_title = "Figures"
@@ -127,55 +129,69 @@ class MainScreen(Steering, Screen[None]):
     # Drawing -------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Take in what has come and draw what has changed.
+        """Take in what has come and draw what has changed; look again when it is time.
 
-        Drawing takes processor time from the models, so the costlier it is, the rarer: what
-        all of the app used between two drawings is what a drawing costs.
+        Looking and drawing take processor time from the models, so the costlier it is, the
+        rarer: what all of the app used between two drawings is what a drawing costs.
         """
+        started_s = time.monotonic()
         feed = self.host.runs.feed
-        now = time.monotonic()
-        longest = _LONGEST_GAP_ON_CPU_S if self._on_cpu() else _LONGEST_GAP_S
-        gap = min(longest, self._cost_s / _DRAWING_SHARE)
-        if feed is None or now - self._drawn_s < gap:
-            return
+        if feed is not None:
+            self._draw_from(feed, started_s)
+        if not self.running:
+            gap_s = _IDLE_S
+        else:
+            longest = _LONGEST_GAP_ON_CPU_S if self._on_cpu() else _LONGEST_GAP_S
+            gap_s = max(1 / REDRAWS_PER_S, min(longest, self._cost_s / _DRAWING_SHARE))
+        self._look_in(started_s + gap_s - time.monotonic())
+
+    def _look_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(max(_SHORTEST_WAIT_S, seconds), self.draw)
+
+    def _draw_from(self, feed: Feed, now: float) -> None:
         over = feed.is_over
         events = feed.drain()
-        self._pending |= self.tree_state.apply_all(events)
+        changed = self.tree_state.apply_all(events)
         if events and self.busy == STARTING:
             self.busy = ""
-        if self._pending:
+        if changed:
             used_s, self._used_s = self._used_s, time.process_time()
             self._cost_s = 0.8 * self._cost_s + 0.2 * (self._used_s - used_s)
-            self._draw_changes(now)
-        elif self.running and now - self._slow_drawn_s >= _CLOCK_S:
+        slow = now - self._slow_drawn_s >= _SLOW_REDRAW_S
+        if changed or (self._put_off and slow):
+            self._draw_changes(frozenset(changed), now if slow else None)
+        elif self.running and slow:  # the clock
             self._slow_drawn_s = now
             self.draw_figures()
-        self._drawn_s = time.monotonic()
         if over and self.running:
             self.ended(feed)
 
     def _on_cpu(self) -> bool:
+        """Whether a live run's models have but the processor that draws."""
         models = self.tree_state.models.values()
-        return any(one.info is not None and one.info.device == "cpu" for one in models)
+        live = self.host.runs.pace is None
+        return live and any(one.info is not None and one.info.device == "cpu" for one in models)
 
-    def _draw_changes(self, now: float) -> None:
-        changed, self._pending = frozenset(self._pending), set()
+    def _draw_changes(self, changed: frozenset[Node], slow_s: float | None) -> None:
+        """The tree at once; ``slow_s`` is the time if what is dear is to be drawn too."""
         tree = self.run_tree
         tree.sync(changed)
         if self.following:
             self._follow(changed)
-        slow = now - self._slow_drawn_s >= _SLOW_REDRAW_S
-        item = tree.selected_item
-        if slow or any(node.kind in ("votes", "path") for node in changed):
-            self._slow_drawn_s = now
+        late, item = changed | self._put_off, tree.selected_item
+        self._put_off = set()
+        if slow_s is not None or any(node.kind in ("votes", "path") for node in changed):
+            self._slow_drawn_s = time.monotonic() if slow_s is None else slow_s
             self.draw_figures()
         else:
-            self._pending |= {node for node in changed if node.kind == "run"}  # put off
-        if slow or not _is_open(self.tree_state, item):
-            if _concerns(item, changed):
+            self._put_off |= {node for node in late if node.kind == "run"}
+        if slow_s is not None or not _is_open(self.tree_state, item):
+            if _concerns(item, late):
                 self.draw_detail()
         else:
-            self._pending |= {node for node in changed if _concerns(item, frozenset((node,)))}
+            self._put_off |= {node for node in late if _concerns(item, frozenset((node,)))}
 
     def draw_figures(self) -> None:
         """Header, answer and metrics."""
@@ -233,18 +249,23 @@ class MainScreen(Steering, Screen[None]):
     def show_new(self, tree: Tree) -> None:
         """Show another run from its beginning."""
         self.tree_state = tree
-        self._pending.clear()
+        self._put_off.clear()
         self._new_s = time.monotonic()
         self.error = None
+        self.following = True
         self.run_tree.show_run(tree)
         self.draw_all()
 
     def _follow(self, changed: frozenset[Node]) -> None:
-        steps = [node for node in changed if node.kind == "step"]
-        item = self.run_tree.selected_item
-        if steps and not any((n.path, n.step) == (item.place, item.step) for n in steps):
-            node = min(steps)
-            self.run_tree.reveal(Item("step", node.path, node.step))
+        """Keep the cursor on the newest step of a path, of another when that one has ended."""
+        path, tree = self._live_path(), self.tree_state
+        if path is None:
+            steps = [node for node in changed if node.kind == "step"]
+            path = tree.paths.get(min(steps).path) if steps else None
+        if path is not None and path.steps:
+            item = Item("step", path.index, len(path.steps) - 1)
+            if item != self.run_tree.selected_item:
+                self.run_tree.reveal(item)
 
     # What is shown where ---------------------------------------------------------
 
@@ -271,6 +292,10 @@ class MainScreen(Steering, Screen[None]):
         """Show or hide the detail."""
         self.show_detail = not self.query_one(DetailPane).display
         self._arrange()
+
+    @on(RunTree.Touched)
+    def _touched(self) -> None:
+        self.following = False
 
     @on(TreeWidget.NodeHighlighted)
     def _moved(self) -> None:

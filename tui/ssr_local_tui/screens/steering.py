@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from textual import on, work
+from textual import on
 from textual.screen import Screen
-from textual.worker import get_current_worker
 
 from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Resume, SSRError
 from ssr_local.display import clean, one_line
 from ssr_local.download import ToFetch
 from ssr_local.options import SolveOptions
+from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import Feed, unexpected
 from ssr_local_tui.host import Host, host_of
 from ssr_local_tui.state import PathView, StepView, Tree
 from ssr_local_tui.widgets.detail import text_of
 from ssr_local_tui.widgets.problem import ProblemInput
-from ssr_local_tui.widgets.run_tree import Item, RunTree
+from ssr_local_tui.widgets.run_tree import VOTES, Item, RunTree
 
 LOOKING = "looking for the models"
 STARTING = "starting"
@@ -50,6 +50,7 @@ class Steering(Screen[None]):
 
         @property
         def run_tree(self) -> RunTree: ...
+        def draw(self) -> None: ...
         def draw_all(self) -> None: ...
         def draw_figures(self) -> None: ...
         def draw_detail(self) -> None: ...
@@ -82,21 +83,22 @@ class Steering(Screen[None]):
         self._request += 1
         self.show_new(tree)
         self.run_tree.focus()
-        self._look_for_models(self._request, problem, options or self.host.settings.solve)
+        request = self._request
+        options = options or self.host.settings.solve
 
-    @work(thread=True, exclusive=True, group="models")
-    def _look_for_models(self, request: int, problem: str, options: SolveOptions) -> None:
-        worker = get_current_worker()
+        def look() -> Callable[[], None]:
+            return partial(self._looked, request, self._look_for_models(problem, options))
+
+        in_background(self.app, look)
+
+    def _look_for_models(self, problem: str, options: SolveOptions) -> Callable[[], None]:
         try:
             missing = self.host.runs.missing(options)
         except SSRError as error:
-            outcome = partial(self.failed, error)
-        except Exception as error:  # noqa: BLE001 - it would end the app
-            outcome = partial(self.failed, unexpected(error))
-        else:
-            outcome = partial(self._found, problem, options, missing)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._looked, request, outcome)
+            return partial(self.failed, error)
+        except Exception as error:  # noqa: BLE001 - it would end the thread unseen
+            return partial(self.failed, unexpected(error))
+        return partial(self._found, problem, options, missing)
 
     def _looked(self, request: int, outcome: Callable[[], None]) -> None:
         """Go on with what was found, unless it was called off meanwhile."""
@@ -133,6 +135,7 @@ class Steering(Screen[None]):
             return
         self.running = True
         self.draw_all()
+        self.draw()
 
     def play(self, file: Path, speed: float) -> None:
         """Show a run from its log."""
@@ -147,6 +150,7 @@ class Steering(Screen[None]):
         self.running = True
         self.show_new(Tree())
         self.run_tree.focus()
+        self.draw()
 
     def failed(self, error: SSRError) -> None:
         """Show an error; what is shown of the run stays."""
@@ -164,6 +168,8 @@ class Steering(Screen[None]):
             self.notify(clean(feed.log_error), severity="warning", markup=False)
         if feed.error is not None:
             self.failed(feed.error)
+        elif self.following:
+            self.run_tree.reveal(VOTES)
         self.draw_all()
 
     def error_hint(self) -> str:
@@ -218,7 +224,6 @@ class Steering(Screen[None]):
     def action_stop(self) -> None:
         """Stop the run; what there is stays."""
         if self.busy == LOOKING:
-            self.workers.cancel_group(self, "models")
             self.busy = ""
         else:
             self.busy = "stopping" if self.running else self.busy
@@ -285,6 +290,7 @@ class Steering(Screen[None]):
     def action_follow(self) -> None:
         """Keep the cursor on what is being written, or let it be."""
         self.following = not self.following
+        self.draw()
         self.notify("Following what is written." if self.following else "Not following.")
 
     def action_copy(self) -> None:
@@ -306,9 +312,9 @@ class Steering(Screen[None]):
 
         self.app.push_screen(OpenScreen(), self._opened)
 
-    def _opened(self, file: Path | None) -> None:
-        if file is not None:
-            self.play(file, 0.0)
+    def _opened(self, chosen: tuple[Path, float] | None) -> None:
+        if chosen is not None:
+            self.play(*chosen)
 
     def action_settings(self) -> None:
         """Every setting, for this session or for good."""

@@ -23,9 +23,14 @@ class AnswerBar(Static):
     AnswerBar.-error { background: $error-muted; color: $text-error; }
     """
 
+    _shown: tuple[str, Text] | None = None
+
     def show(self, tree: Tree, error: SSRError | None, hint: str) -> None:
         """Show the state of the votes; ``hint`` says what to do about an error."""
         kind, text = _content(tree, error, hint)
+        if (kind, text) == self._shown:
+            return
+        self._shown = (kind, text)
         self.set_classes(f"-shown -{kind}" if kind else "")
         self.update(text)
 

@@ -57,7 +57,7 @@ class StatusHeader(Static):
             f"  {one_line(pair)} · {preset_of(options)}",
         )
         text = Text("\n").join([first, _models(tree, models)])
-        self.update(text)
+        self.update(text, layout=False)  # always as high
 
 
 def preset_of(options: SolveOptions) -> str:

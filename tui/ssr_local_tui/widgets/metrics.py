@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
@@ -33,20 +35,31 @@ class MetricsPane(VerticalScroll):
     MetricsPane > Static { width: 100%; height: auto; }
     """
 
+    _shown: tuple[list[int], int] | None = None
+
     def compose(self) -> ComposeResult:
         yield Static(id="metrics")
 
     def show(self, tree: Tree) -> None:
         """Show the figures as they are now."""
-        self.query_one("#metrics", Static).update(table_of(tree))
+        rows, body = rows_of(tree), self.query_one("#metrics", Static)
+        shown = (_heights(rows, body.size.width), body.size.width)
+        body.update(table_of(rows), layout=shown != self._shown)
+        self._shown = shown
 
 
-def table_of(tree: Tree) -> Table:
+def _heights(rows: list[tuple[str, str]], width: int) -> list[int]:
+    """How many lines every row takes: a layout is dear, and most figures keep their height."""
+    room = max(1, width - 1 - max((len(name) for name, _ in rows), default=0))
+    return [len(wrap(value, room, break_on_hyphens=False)) for _, value in rows]
+
+
+def table_of(rows: list[tuple[str, str]]) -> Table:
     """The figures as rows of a name and a value."""
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
-    for name, value in rows_of(tree):
+    for name, value in rows:
         table.add_row(Text(name, style="dim"), Text(value))
     return table
 

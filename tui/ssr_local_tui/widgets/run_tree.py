@@ -11,7 +11,9 @@ from typing import ClassVar, Literal, NamedTuple
 
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.widgets import Tree as TreeWidget
 from textual.widgets.tree import TreeNode
 
@@ -50,8 +52,20 @@ PROBLEM, PRUNED, VOTES, NOTICES = Item("problem"), Item("pruned"), Item("votes")
 _Line = TreeNode[Item]
 
 
+# What leads the eye elsewhere than what is being written.
+_MOVES = frozenset(
+    (
+        *("up", "down", "left", "right", "pageup", "pagedown", "home", "end"),
+        *("shift+up", "shift+down", "shift+left", "shift+right", "enter", "space"),
+    )
+)
+
+
 class RunTree(TreeWidget[Item]):
     """Shows a ``Tree``; ``sync`` follows its changes."""
+
+    class Touched(Message):
+        """The user moves about in the tree."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "run-tree--good",
@@ -356,7 +370,20 @@ class RunTree(TreeWidget[Item]):
         style = self._style("good") + Style(bold=True) if group.winner else Style()
         return Text.assemble((sign + answer, style), (cost, self._style("dim")))
 
-    # Keys ------------------------------------------------------------------------
+    # Keys and mouse -----------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in _MOVES:
+            self.post_message(self.Touched())
+
+    def on_mouse_down(self) -> None:
+        self.post_message(self.Touched())
+
+    def on_mouse_scroll_up(self) -> None:
+        self.post_message(self.Touched())
+
+    def on_mouse_scroll_down(self) -> None:
+        self.post_message(self.Touched())
 
     def action_close_node(self) -> None:
         """Close what the cursor is on, or go to what it belongs to."""
