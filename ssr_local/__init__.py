@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from ssr_local.events import AnyEvent, read_events
     from ssr_local.options import EngineOptions, SolveOptions
     from ssr_local.records import ReasoningPath, RunResult, Step, Strategy, Verdict, VoteGroup
+    from ssr_local.tutoring.checking import CheckedStep, CheckResult, check
 
 __all__ = [
     "AddPath",
     "AnyEvent",
     "Cancel",
+    "CheckResult",
+    "CheckedStep",
     "ConfigError",
     "DropPath",
     "EngineCrashed",
@@ -55,6 +58,7 @@ __all__ = [
     "Verdict",
     "VoteGroup",
     "__version__",
+    "check",
     "read_events",
 ]
 
@@ -81,6 +85,7 @@ _HOMES = {
         "Verdict",
         "VoteGroup",
     ),
+    "ssr_local.tutoring.checking": ("CheckResult", "CheckedStep", "check"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -20,14 +20,14 @@ from ssr_local.coordinator.plan import plan_for
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES, Cancelled
 from ssr_local.engine.demo import demo_pair
 from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
-from ssr_local.events import AnyEvent, RunEnded, StepRead
+from ssr_local.events import AnyEvent, Replied, RunEnded, StepRead
 from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
 from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Author, Calibration, RunResult, StepReading
 from ssr_local.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
 from ssr_local.session import Asked, ModelFile, Session, Setup, check_problem, check_room_for
 from ssr_local.strategies import load_pool
-from ssr_local.worker import Mailbox, Read, Solve, Worker, events_of, settled
+from ssr_local.worker import Ask, Mailbox, Read, Solve, Worker, events_of, settled
 
 if TYPE_CHECKING:
     from ssr_local.download import Progress, ToFetch
@@ -162,6 +162,26 @@ class Solver:
         events = self._events(("target",), request)
         return tuple(event.reading for event in events if isinstance(event, StepRead))
 
+    def reply(
+        self,
+        problem: str,
+        question: str,
+        *,
+        given: Sequence[str] = (),
+        strategies: str = "maths",
+        max_tokens: int = 60,
+    ) -> str:
+        """What the target says to a question about steps that stand there, in one paragraph.
+
+        It is asked greedily behind ``given``, each of which ends with a blank line. Raises
+        like ``solve``.
+        """
+        problem = check_problem(problem)
+        load_pool(strategies)
+        request = Ask(problem, question, strategies, tuple(given), max_tokens)
+        events = self._events(("target",), request)
+        return "".join(event.text for event in events if isinstance(event, Replied))
+
     def tell(self, command: AnyCommand) -> None:
         """Steer the run that goes on, from any thread.
 
@@ -243,7 +263,7 @@ class Solver:
     ) -> None:
         self.close()
 
-    def _events(self, roles: tuple[Author, ...], request: Solve | Read) -> Iterator[AnyEvent]:
+    def _events(self, roles: tuple[Author, ...], request: Solve | Read | Ask) -> Iterator[AnyEvent]:
         with self._busy(roles):
             if self._worker is not None:
                 yield from self._worker.work(request, self._cancelled.is_set)

@@ -157,6 +157,12 @@ class StepRead(Event, frozen=True, kw_only=True, tag=True):
     reading: StepReading
 
 
+class Replied(Event, frozen=True, kw_only=True, tag=True):
+    """The target has answered a question about steps; ``text`` is all it said."""
+
+    text: str
+
+
 class RunPaused(Event, frozen=True, kw_only=True, tag=True):
     """The run stands still between two rounds."""
 
@@ -186,6 +192,7 @@ AnyEvent = (
     | VotesCounted
     | RunMeasured
     | StepRead
+    | Replied
     | RunPaused
     | RunResumed
     | RunEnded

@@ -99,6 +99,13 @@ class Prompter:
         suffix = self._probes[question, wording].rpartition(_MARK)[2]
         return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
 
+    def question(self, text: str, thinking: bool) -> list[int]:
+        """Token ids that ask anything behind an unfinished assistant's turn, like a probe."""
+        close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
+        (rendered,) = self._render([_probe(self._safe(text))])
+        suffix = rendered.rpartition(_MARK)[2]
+        return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
+
     def candidates(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """For each word the token ids it can begin with, those of several words left out."""
         first = [

@@ -19,6 +19,7 @@ from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator import CommandSource, Run, make_room, solve
 from ssr_local.coordinator.plan import num_sequences, plan_for
 from ssr_local.coordinator.reading import read_steps
+from ssr_local.coordinator.replying import reply
 from ssr_local.engine import choice
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine
 from ssr_local.engine.libraries import TITLES
@@ -29,6 +30,7 @@ from ssr_local.events import (
     ModelLoaded,
     ModelLoading,
     Notice,
+    Replied,
     RunEnded,
     RunStarted,
     StepRead,
@@ -252,6 +254,23 @@ class Session:
         readings = read_steps(engine, prompter, pool, problem, steps, questions, given)
         for step, reading in enumerate(readings):
             yield StepRead(step=step, reading=reading)
+
+    def reply(
+        self,
+        problem: str,
+        question: str,
+        strategies: str,
+        given: Sequence[str],
+        max_tokens: int,
+    ) -> Iterator[AnyEvent]:
+        """Ask the target something about the given steps: one ``Replied``."""
+        problem = check_problem(problem)
+        pool = load_pool(strategies)
+        yield from self._loaded("target")
+        engine = self._engines["target"]
+        prompter = Prompter(engine, pool, self._helper)
+        pieces = reply(engine, prompter, pool, problem, question, given, max_tokens)
+        yield Replied(text="".join(pieces).strip())
 
     def close(self) -> None:
         """Unload the models and stop the helper process."""

@@ -82,6 +82,16 @@ class Read(Message, frozen=True, tag=True):
     given: tuple[str, ...] = ()
 
 
+class Ask(Message, frozen=True, tag=True):
+    """To the child: a question about steps that stand there, for the target."""
+
+    problem: str
+    question: str
+    strategies: str
+    given: tuple[str, ...]
+    max_tokens: int
+
+
 class Tell(Message, frozen=True, tag=True):
     """To the child: a command for the run that goes on."""
 
@@ -131,7 +141,7 @@ class Finished(Message, frozen=True, tag=True):
     """To the parent: the run is over, the child waits for the next problem."""
 
 
-Request = Solve | SolveTogether | Read
+Request = Solve | SolveTogether | Read | Ask
 """What a child can be asked to do."""
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -249,10 +259,20 @@ def _outcome(outcome: RunResult | BaseException) -> Solved | Failed:
     raise outcome
 
 
-def events_of(session: Session, request: Solve | Read, mailbox: Mailbox) -> Iterator[AnyEvent]:
+def events_of(
+    session: Session, request: Solve | Read | Ask, mailbox: Mailbox
+) -> Iterator[AnyEvent]:
     """What a session does about a request."""
     if isinstance(request, Solve):
         return session.solve(request.problem, request.options, mailbox, request.given)
+    if isinstance(request, Ask):
+        return session.reply(
+            request.problem,
+            request.question,
+            request.strategies,
+            request.given,
+            request.max_tokens,
+        )
     return session.read(
         request.problem, request.steps, request.strategies, request.questions, request.given
     )

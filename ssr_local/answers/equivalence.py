@@ -44,15 +44,15 @@ _POINTS = tuple(sympy.Rational(*p) for p in ((0, 1), (1, 3), (-7, 5), (11, 4), (
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
 
-class _UnfitError(Exception):
+class UnfitError(Exception):
     """The text cannot be read, or working it out would take too much."""
 
 
 def equivalent(pair: Pair) -> Comparison:
     """The verdict on two answers; "undecided" whenever there is doubt."""
     try:
-        first, second = _read(pair.first), _read(pair.second)
-    except _UnfitError:
+        first, second = read_expression(pair.first), read_expression(pair.second)
+    except UnfitError:
         return "undecided"
     same = _same(first, second)
     if same:
@@ -64,6 +64,14 @@ def equivalent(pair: Pair) -> Comparison:
         sure = verdicts == {True} and not _order_is_lost(pair)
         return "equal" if sure else "undecided"
     return _different(pair) if verdicts == {False} else "undecided"
+
+
+def equivalent_expressions(first: Any, second: Any) -> Comparison:
+    """The verdict on two expressions by the exact test alone."""
+    same = _same(first, second)
+    if same is None:
+        return "undecided"
+    return "equal" if same else "different"
 
 
 def _order_is_lost(pair: Pair) -> bool:
@@ -86,8 +94,8 @@ def _different(pair: Pair) -> Comparison:
     return "undecided" if any(logs) else "different"
 
 
-def _read(text: str) -> Any:
-    """The expression a text stands for; raises ``_UnfitError``."""
+def read_expression(text: str) -> Any:
+    """The expression a text stands for; raises ``UnfitError``."""
     latex = _FUNCTION.sub(r"\\\1 ", _with_root_braces(text))
     config = LatexExtractionConfig(
         normalization_config=NormalizationConfig(
@@ -101,7 +109,7 @@ def _read(text: str) -> Any:
         parsing_timeout=None,
     )
     if not found:
-        raise _UnfitError
+        raise UnfitError
     expression = found[0]
     _check_size(expression)
     return _standard(expression)
@@ -115,7 +123,7 @@ def _with_root_braces(text: str) -> str:
             depth += (text[end] == "(") - (text[end] == ")")
             end += 1
         if depth:
-            raise _UnfitError
+            raise UnfitError
         text = f"{text[: match.start()]}\\sqrt{{{text[match.end() : end - 1]}}}{text[end:]}"
     return text
 
@@ -124,15 +132,15 @@ def _check_size(expression: Any) -> None:
     """Nothing has been worked out yet: the parser builds powers and factorials unevaluated."""
     for number, node in enumerate(sympy.preorder_traversal(expression)):
         if number > MAX_NODES:
-            raise _UnfitError
+            raise UnfitError
         if isinstance(node, sympy.Pow) and not _is_small_power(node):
-            raise _UnfitError
+            raise UnfitError
         if isinstance(node, sympy.factorial):
             argument = node.args[0]
             if argument.is_Integer and argument > MAX_FACTORIAL:
-                raise _UnfitError
+                raise UnfitError
             if not argument.is_Integer and not argument.free_symbols:
-                raise _UnfitError
+                raise UnfitError
 
 
 def _is_small_power(power: Any) -> bool:
@@ -163,7 +171,7 @@ def _numeric_powers(exponent: Any) -> bool:
 def _standard(expression: Any) -> Any:
     """Decimals as exact fractions, and the letters that stand for constants."""
     if not isinstance(expression, (sympy.Basic, sympy.MatrixBase)):
-        raise _UnfitError
+        raise UnfitError
     numbers = {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     symbols = {
         symbol: sympy.E

@@ -26,6 +26,7 @@ EXIT_TERMINATED = 143
 _COMMANDS = {
     "solve": "Solve a problem.",
     "tui": "Watch a problem being solved, and steer it: the terminal app.",
+    "check": "Judge a worked solution, step by step.",
     "replay": "Play an event log again, without models.",
     "models": "List, download, check and remove models.",
     "doctor": "Look at this machine and say what is missing.",

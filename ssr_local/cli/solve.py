@@ -14,17 +14,17 @@ import msgspec
 from ssr_local.api import Solver
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.progress import progress_shown
+from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.signals import stopping
 from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
 from ssr_local.config import Settings, load_settings
 from ssr_local.display import clean, one_line
-from ssr_local.errors import EngineCrashed, ProblemError, SSRError, UsageError
+from ssr_local.errors import EngineCrashed, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, write_events
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.records import RunResult
 
-_MAX_INPUT_BYTES = 1_000_000
 _EXIT_NO_ANSWER = 1
 
 
@@ -135,31 +135,9 @@ def _read_problem(problem: str | None, file: str | None) -> str:
             "",
             "Try: ssr-local solve 'What is 17 * 23?'",
         )
-    if problem is not None and problem != "-":
+    if problem is not None and problem != STANDARD_INPUT:
         return problem
-    name = file or "standard input"
-    try:
-        if file is None:
-            raw = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1)
-        else:
-            with Path(file).open("rb") as handle:
-                raw = handle.read(_MAX_INPUT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{name} cannot be read.", error.strerror or "") from error
-    if len(raw) > _MAX_INPUT_BYTES:
-        raise ProblemError(
-            f"The problem in {name} is longer than {_MAX_INPUT_BYTES} bytes.",
-            "",
-            "Shorten it to what is asked.",
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ProblemError(
-            f"The problem in {name} is not UTF-8 text (byte {error.start}).",
-            "",
-            "Save it as UTF-8.",
-        ) from error
+    return read_input(file or STANDARD_INPUT, "The problem")
 
 
 @contextmanager

@@ -87,6 +87,7 @@ _PATHS: tuple[tuple[ScriptedStep, ...], ...] = (
         ScriptedStep("So 15 + 6 = 21 of them are hens: \\boxed{21}.", 0.9),
     ),
 )
+_REPLY = "It does not follow from what stands before it."
 _CHOICE = "Do not solve this yet."  # how the selection's prompt differs from a path's
 _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
 
@@ -106,6 +107,8 @@ class DemoScript(Script):
 
     def continuation(self, role: Author, text: str) -> str:
         prompt, _, written = text.rpartition(_ASSISTANT)
+        if _ASSISTANT in prompt:  # asked about steps that stand there
+            return _REPLY.removeprefix(written)
         if _CHOICE in prompt:
             ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
             return ", ".join(ranked).removeprefix(written)

@@ -16,7 +16,7 @@ from typing import IO
 
 from ssr_local.display import one_line
 from ssr_local.errors import SSRError
-from ssr_local.events import AnyEvent, encode_event
+from ssr_local.events import AnyEvent, StepDelta, encode_event
 from ssr_local.folders import cache_dir
 
 KEPT_LOGS = 20
@@ -104,7 +104,8 @@ class Feed:
             return
         try:
             file.write(encode_event(event) + b"\n")
-            file.flush()
+            if not isinstance(event, StepDelta):  # its step comes as a whole too
+                file.flush()
         except OSError as error:
             self._give_up_log(error)
 

@@ -18,6 +18,7 @@ from ssr_local.events import (
     Notice,
     PathEnded,
     PathOpened,
+    Replied,
     RunEnded,
     RunMeasured,
     RunPaused,
@@ -181,7 +182,7 @@ class Tree:
             return self._step_event(event)
         if isinstance(event, PathOpened | PathEnded):
             return self._path_event(event)
-        if isinstance(event, StepRead):  # no part of a run
+        if isinstance(event, StepRead | Replied):  # no part of a run
             return ()
         if isinstance(event, RunMeasured):
             self.measured = event

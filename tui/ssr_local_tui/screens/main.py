@@ -28,8 +28,9 @@ from ssr_local_tui.widgets.run_tree import Item, RunTree
 
 REDRAWS_PER_S = 20
 """At most so many a second, however fast events come."""
+# Of what is dear to draw: figures, and a text that grows.
 _SLOW_REDRAW_S = 1.0
-"""Of what is dear to draw: figures, and a text that grows."""
+_SLOW_REDRAW_ON_CPU_S = 2.0
 _IDLE_S = 0.25
 _SHORTEST_WAIT_S = 0.002
 # The share of a processor that drawing may take from the models.
@@ -159,7 +160,8 @@ class MainScreen(Steering, Screen[None]):
         if changed:
             used_s, self._used_s = self._used_s, time.process_time()
             self._cost_s = 0.8 * self._cost_s + 0.2 * (self._used_s - used_s)
-        slow = now - self._slow_drawn_s >= _SLOW_REDRAW_S
+        gap_s = _SLOW_REDRAW_ON_CPU_S if self._on_cpu() else _SLOW_REDRAW_S
+        slow = now - self._slow_drawn_s >= gap_s
         if changed or (self._put_off and slow):
             self._draw_changes(frozenset(changed), now if slow else None)
         elif self.running and slow:  # the clock

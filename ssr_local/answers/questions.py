@@ -1,0 +1,32 @@
+"""What the helper is asked about equations, and what it finds. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ssr_local.records import Comparison
+
+
+class Equation(Struct, frozen=True):
+    """Two sides as text."""
+
+    first: str
+    second: str
+
+
+class Question(Struct, frozen=True):
+    """An equation and those that stand before it, the oldest first.
+
+    ``rewrites`` says that the second side is meant as the first one written otherwise.
+    """
+
+    equation: Equation
+    premises: tuple[Equation, ...] = ()
+    rewrites: bool = False
+
+
+class Finding(Struct, frozen=True):
+    """``detail`` says why it does not hold: a counterexample or the two sides' values."""
+
+    verdict: Comparison
+    detail: str = ""

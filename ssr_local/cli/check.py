@@ -1,0 +1,218 @@
+"""``ssr-local check``: a worked solution, judged step by step."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ssr_local.api import Solver
+from ssr_local.cli.parameters import options_of
+from ssr_local.cli.progress import progress_shown
+from ssr_local.cli.reading import STANDARD_INPUT, read_input
+from ssr_local.cli.signals import stopping
+from ssr_local.config import Settings, load_settings
+from ssr_local.display import clean, one_line
+from ssr_local.errors import SSRError, UsageError
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.tutoring.checking import CheckedStep, CheckResult, check, steps_of
+from ssr_local.tutoring.school_class import (
+    REPORT,
+    REPORT_TABLE,
+    Checked,
+    Solution,
+    check_class,
+    read_class,
+)
+
+_EXIT_NOT_ACCEPTED = 1
+_SURE, _LIKELY, _DOUBTFUL = 8.0, 7.0, 4.0
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("problem", required=False)
+@click.option(
+    "--steps",
+    "file",
+    help='the worked solution: a file, or "-" for standard input; a blank line between steps',
+)
+@click.option("--reveal", is_flag=True, help="show how the first wrong step could be written")
+@click.option("--no-vote", is_flag=True, help="do not solve the problem to compare the answer")
+@click.option(
+    "--class",
+    "table",
+    type=click.Path(path_type=Path),
+    help="check a whole class: a CSV file with the columns student, problem, solution",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="where the class's report goes [default: the file's name without .csv]; the same"
+    " command goes on with what is there",
+)
+@click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
+@options_of(SolveOptions)
+@options_of(EngineOptions)
+def command(
+    problem: str | None,
+    file: str | None,
+    reveal: bool,
+    no_vote: bool,
+    table: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **overrides: Any,
+) -> int:
+    """Judge each step of a worked solution of PROBLEM ("-" reads it from standard input).
+
+    A model's judgement is not certain; where a step has equations, algebra checks them and
+    counts more. Exit code 0: every step and the answer are accepted; 1: something is not;
+    2: wrong usage; 3: model missing or damaged; 4: the engine failed; 130: stopped.
+    """
+    solutions = _class_of(table, problem, file)
+    settings = load_settings(overrides)
+    for warning in settings.warnings:
+        _remark(f"Warning: {warning}")
+    if problem == STANDARD_INPUT:
+        problem = read_input(STANDARD_INPUT, "The problem")
+    steps = steps_of(read_input(file, "The solution")) if file else []
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_shown())
+        solver = stack.enter_context(
+            Solver(engine=settings.engine, on_progress=progress, on_notice=_remark)
+        )
+        if missing := solver.to_fetch(settings.solve):
+            _remark(f"Models are missing. Downloaded first, once: {missing}.")
+        stop = stack.enter_context(stopping(solver, _remark))
+        try:
+            if table is not None:
+                folder = out or table.with_suffix("")
+                return _check_class(solutions, folder, solver, settings, not no_vote)
+            result = check(
+                problem or "",
+                steps,
+                solver=solver,
+                options=settings.solve,
+                with_vote=not no_vote,
+                on_step=(lambda number, step: None) if as_json else _show,
+            )
+        except SSRError as error:
+            if stop.number is None:
+                raise
+            _remark(str(error))
+            return stop.exit_code
+        if stop.number is not None:
+            return stop.exit_code
+    if as_json:
+        click.echo(msgspec.json.encode(result) + b"\n", nl=False)
+    else:
+        _show_end(result, reveal)
+    accepted = result.first_bad is None and result.answer_accepted is not False
+    return 0 if accepted else _EXIT_NOT_ACCEPTED
+
+
+def _class_of(table: Path | None, problem: str | None, file: str | None) -> list[Solution]:
+    """The class's solutions, none for one student's; raises ``UsageError`` for a muddle."""
+    if table is not None:
+        if problem is not None or file is not None:
+            raise UsageError("Give either a problem and --steps, or --class.")
+        return read_class(table)
+    if problem is None or file is None:
+        raise UsageError(
+            "Give a problem and its worked solution.",
+            "",
+            "Try: ssr-local check 'What is 17 * 23?' --steps FILE",
+        )
+    if problem == STANDARD_INPUT == file:
+        raise UsageError("Standard input cannot be both the problem and the steps.")
+    return []
+
+
+def _check_class(
+    solutions: list[Solution], folder: Path, solver: Solver, settings: Settings, with_vote: bool
+) -> int:
+    def say(checked: Checked) -> None:
+        result = checked.result
+        found = checked.error
+        if result is not None:
+            bad = result.first_bad
+            found = "nothing wrong found" if bad is None else f"step {bad + 1} to look at"
+        _remark(f"{checked.student}: {found}")
+
+    try:
+        rows = check_class(
+            solutions,
+            folder,
+            solver=solver,
+            options=settings.solve,
+            with_vote=with_vote,
+            on_checked=say,
+        )
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written.", error.strerror or str(error)) from error
+    click.echo(f"Written: {folder / REPORT_TABLE} and {folder / REPORT}")
+    return _EXIT_NOT_ACCEPTED if any(row.result is None for row in rows) else 0
+
+
+def _show(number: int, step: CheckedStep) -> None:
+    click.echo(f"Step {number + 1}: {in_words(step)}")
+    for line in clean(step.text).splitlines():
+        click.echo(f"    {line}")
+
+
+def in_words(step: CheckedStep) -> str:
+    """A step's verdict; how sure it sounds follows from who says so and the score."""
+    score = "no score" if step.score is None else f"{step.score:.1f} of 9"
+    if step.algebra == "does not hold":
+        also = ", although the model finds it good" if step.model_accepted else ""
+        return f"wrong by algebra{also} ({score}). {one_line(step.reason)}"
+    if step.algebra == "holds":
+        also = "" if step.model_accepted else ", although the model doubts it"
+        return f"its equations hold{also} ({score})."
+    if step.score is None:
+        return "the model could not judge it."
+    words = "probably wrong"
+    if step.score >= _SURE:
+        words = "looks right"
+    elif step.score >= _LIKELY:
+        words = "probably right"
+    elif step.score >= _DOUBTFUL:
+        words = "doubtful"
+    reason = f" The model says: {one_line(step.reason)}" if step.reason else ""
+    return f"{words} ({score}); nothing in it that algebra can check.{reason}"
+
+
+def _show_end(result: CheckResult, reveal: bool) -> None:
+    for notice in result.notices:
+        _remark(notice)
+    click.echo()
+    if result.first_bad is None:
+        click.echo("Nothing wrong was found.")
+    else:
+        click.echo(f"The first step to look at again is step {result.first_bad + 1}.")
+        if reveal and result.correction:
+            click.echo("It could go like this:")
+            for line in clean(result.correction).splitlines():
+                click.echo(f"    {line}")
+        elif result.correction:
+            click.echo("With --reveal you see how it could go.")
+    if result.answer is None:
+        click.echo("The solution states no answer.")
+        return
+    answer = one_line(result.answer, 200)
+    if result.vote is None:
+        click.echo(f"Answer: {answer}.")
+    elif result.answer_accepted is None:
+        vote = one_line(result.vote, 200)
+        click.echo(f"Answer: {answer}. The models come to {vote}; whether that is equal is open.")
+    elif result.answer_accepted:
+        click.echo(f"Answer: {answer}. The models come to the same.")
+    else:
+        click.echo(f"Answer: {answer}. The models come to {one_line(result.vote, 200)}.")
+
+
+def _remark(text: str) -> None:
+    click.echo(one_line(text), err=True)

@@ -1,0 +1,48 @@
+"""A short reply of the target's to a question about steps that stand there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ssr_local.engine.base import Engine, Sampling, StepJob, decode_steps
+from ssr_local.errors import ProblemError
+from ssr_local.prompter import Prompter
+from ssr_local.records import UNKNOWN_LETTER
+from ssr_local.steps import THINK_OPEN, is_thinking
+from ssr_local.strategies import Pool
+
+_GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
+
+
+def reply(
+    engine: Engine,
+    prompter: Prompter,
+    pool: Pool,
+    problem: str,
+    question: str,
+    given: Sequence[str],
+    max_tokens: int,
+) -> Iterator[str]:
+    """The pieces of what the model says to ``question``, at most one paragraph.
+
+    ``given`` are the steps that stand behind the problem. Raises ``ProblemError`` when there
+    is no room for them.
+    """
+    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], given)
+    text = (f"{THINK_OPEN}\n" if prompter.opens_thinking else "") + "".join(given)
+    prompt += prompter.question(question, is_thinking(text))
+    needed = len(prompt) + max_tokens
+    engine.reserve(needed)
+    if needed > engine.max_tokens:
+        raise ProblemError(
+            f"Problem and steps are too long: they have {len(prompt)} tokens,"
+            f" and there is room for {engine.max_tokens - max_tokens} in {engine.info.name}.",
+            "",
+            "Shorten them, or give a larger --ctx if the model allows one.",
+        )
+    try:
+        job = StepJob(engine.open(prompt), max_tokens, _GREEDY)
+        for delta in decode_steps(engine, [job]):
+            yield delta.text
+    finally:
+        engine.clear()

@@ -1,0 +1,232 @@
+"""A student's worked solution, judged step by step.
+
+The target reads the steps with the same verifier as a draft's, behind one shared prefix and
+with one probe a step; algebra checks their equations without any model. Where the two
+disagree algebra wins. For the first bad step the target says in a sentence what is wrong,
+and writes the step as it would go on from the last good one. The final answer is compared
+with the vote of the method's own paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from ssr_local.answers import compare, extract_answer
+from ssr_local.api import Solver
+from ssr_local.display import one_line
+from ssr_local.errors import ProblemError
+from ssr_local.isolation import Helper
+from ssr_local.options import SolveOptions, with_changes
+from ssr_local.records import Comparison, RunResult, StepReading, Verdict
+from ssr_local.steps import split_steps
+from ssr_local.tutoring.algebra import HOLDS, Algebra, Says, StepFinding
+from ssr_local.tutoring.claims import claims_in
+from ssr_local.verification import Judge, Reading
+
+WHY_WRONG = (
+    "The last step is wrong. Say in one short sentence what is wrong with it."
+    " Do not solve the problem."
+)
+MAX_REASON_TOKENS = 60
+MAX_STEPS = 200
+
+
+class CheckedStep(Struct, frozen=True, kw_only=True):
+    """One of the student's steps and what was found.
+
+    ``score`` is the verifier's, 0 to 9, None where it could not be read; ``model_accepted``
+    is what it says alone, ``algebra`` what the equations say. ``accepted`` is the outcome.
+    ``reason`` is why it was not accepted, "" for a good step.
+    """
+
+    text: str
+    accepted: bool
+    score: float | None
+    algebra: Says
+    reason: str = ""
+    model_accepted: bool = True
+
+
+class CheckResult(Struct, frozen=True, kw_only=True):
+    """What a check came to; ``ssr-local check --json`` prints exactly this.
+
+    ``first_bad`` counts from 0. ``correction`` is the first bad step as the target would
+    write it. ``answer`` is the student's, ``vote`` that of the method's paths, both None
+    where there is none; ``answer_accepted`` is None when they cannot be compared.
+    """
+
+    problem: str
+    steps: tuple[CheckedStep, ...]
+    first_bad: int | None
+    correction: str
+    answer: str | None
+    answer_accepted: bool | None
+    vote: str | None
+    verifier: str
+    threshold: float
+    notices: tuple[str, ...] = ()
+
+
+def steps_of(text: str) -> list[str]:
+    """A student's text as steps: a blank line stands between two. Raises ``ProblemError``."""
+    steps = [step.strip() for step in split_steps(text.replace("\r\n", "\n"))]
+    steps = [step for step in steps if step]
+    if not steps:
+        raise ProblemError("There are no steps.", "", "Write them with blank lines between.")
+    if len(steps) > MAX_STEPS:
+        raise ProblemError(
+            f"There are {len(steps)} steps.",
+            f"At most {MAX_STEPS} are accepted.",
+            "Leave blank lines only between steps.",
+        )
+    return steps
+
+
+def check(
+    problem: str,
+    steps: Sequence[str] | str,
+    *,
+    solver: Solver | None = None,
+    options: SolveOptions | None = None,
+    with_vote: bool = True,
+    on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
+) -> CheckResult:
+    """Judge a worked solution; ``steps`` may be one text with blank lines between them.
+
+    ``options`` are those of solving: verifier, threshold, and what the paths' vote takes.
+    ``with_vote`` False leaves the vote out, which takes most of the time. ``on_step`` hears
+    of every step in order. Without a ``solver`` the default pair's is used and closed.
+    Raises ``SSRError`` like ``Solver.solve``.
+    """
+    steps = steps_of(steps) if isinstance(steps, str) else [step.strip() for step in steps]
+    if not steps or not all(steps):
+        raise ProblemError("There is an empty step.", "", "Leave it out.")
+    options = options or SolveOptions()
+    if solver is None:
+        with Solver() as own, Helper() as helper:
+            return _Check(problem, steps, own, options, helper).result(with_vote, on_step)
+    with Helper() as helper:
+        return _Check(problem, steps, solver, options, helper).result(with_vote, on_step)
+
+
+class _Check:
+    def __init__(
+        self,
+        problem: str,
+        steps: Sequence[str],
+        solver: Solver,
+        options: SolveOptions,
+        helper: Helper,
+    ) -> None:
+        self._problem, self._steps = problem, tuple(steps)
+        self._solver, self._options, self._helper = solver, options, helper
+        helper.warm(HOLDS)
+
+    def result(self, with_vote: bool, on_step: Callable[[int, CheckedStep], None]) -> CheckResult:
+        judge = Judge(self._options.verifier, self._options.threshold, self._solver.calibrations)
+        verdicts = self._verdicts(judge)
+        algebra = Algebra(self._problem, self._helper)
+        findings = [algebra.step(step) for step in self._steps]
+        judged = [
+            _judged(text, verdict, finding)
+            for text, verdict, finding in zip(self._steps, verdicts, findings, strict=True)
+        ]
+        first_bad = next((n for n, step in enumerate(judged) if not step.accepted), None)
+        correction = ""
+        for number, step in enumerate(judged):
+            if number == first_bad:
+                step = judged[number] = self._explained(number, step)
+            on_step(number, step)
+        if first_bad is not None:
+            correction = self._correction(first_bad)
+        answer = answer_of(self._steps)
+        run = self._solver.solve(self._problem, self._options) if with_vote else None
+        return CheckResult(
+            problem=self._problem,
+            steps=tuple(judged),
+            first_bad=first_bad,
+            correction=correction,
+            answer=answer,
+            answer_accepted=self._accepted(answer, run),
+            vote=None if run is None else run.answer,
+            verifier=judge.verifier.name,
+            threshold=self._options.threshold,
+            notices=(judge.notice,) if judge.notice else (),
+        )
+
+    def _verdicts(self, judge: Judge) -> list[Verdict]:
+        kind = judge.verifier.question
+        questions = () if kind is None else ((kind, judge.wording),)
+        readings = self._solver.read_steps(
+            self._problem,
+            [f"{step}\n\n" for step in self._steps],
+            strategies=self._options.strategies,
+            questions=questions,
+        )
+        return [judge.verdict(_reading(one, judge)) for one in readings]
+
+    def _explained(self, number: int, step: CheckedStep) -> CheckedStep:
+        """The first bad step with a reason: algebra's own, else a sentence of the target's."""
+        said = self._solver.reply(
+            self._problem,
+            WHY_WRONG,
+            given=self._given(number + 1),
+            strategies=self._options.strategies,
+            max_tokens=MAX_REASON_TOKENS,
+        )
+        reasons = [step.reason, one_line(said, 300)]
+        return CheckedStep(
+            text=step.text,
+            accepted=False,
+            score=step.score,
+            algebra=step.algebra,
+            reason=" ".join(one for one in reasons if one),
+            model_accepted=step.model_accepted,
+        )
+
+    def _correction(self, number: int) -> str:
+        """The step as the target would write it behind the last good one."""
+        options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
+        run = self._solver.solve(self._problem, options, given=self._given(number))
+        return "".join(path.text for path in run.paths[:1]).strip()
+
+    def _given(self, number: int) -> tuple[str, ...]:
+        return tuple(f"{step}\n\n" for step in self._steps[:number])
+
+    def _accepted(self, answer: str | None, run: RunResult | None) -> bool | None:
+        if answer is None or run is None or run.answer is None:
+            return None
+        verdict: Comparison = compare(answer, run.answer, helper=self._helper)
+        return None if verdict == "undecided" else verdict == "equal"
+
+
+def answer_of(steps: Sequence[str]) -> str | None:
+    """The answer that a worked solution states: in a box, in words, else its last result."""
+    text = "\n\n".join(steps)
+    answer = extract_answer(text, at_end=True)
+    if answer is not None:
+        return answer
+    claims = claims_in(steps[-1])
+    return claims[-1].second.text if claims else None
+
+
+def _reading(reading: StepReading, judge: Judge) -> Reading:
+    kind = judge.verifier.question
+    probe = None if kind is None else reading.probes[f"{kind}/{judge.wording}"]
+    return Reading(probe=probe, tokens=reading.log_probs)
+
+
+def _judged(text: str, verdict: Verdict, finding: StepFinding) -> CheckedStep:
+    accepted = verdict.accepted
+    if finding.says != "undecided":
+        accepted = finding.says == "holds"
+    return CheckedStep(
+        text=text,
+        accepted=accepted,
+        score=verdict.score,
+        algebra=finding.says,
+        reason=finding.reason,
+        model_accepted=verdict.accepted,
+    )

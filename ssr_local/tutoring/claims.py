@@ -1,0 +1,426 @@
+r"""The equations a step of a worked solution states. Pure.
+
+A student writes prose with equations in it: ``In 3 days she sells 3 * 16 = 48 eggs.`` This
+finds the members of every equality chain and writes them the way ``answers.values`` and the
+algebra read them. Words behind a number are its units and left out. A claim whose members
+may not be whole ("the sum of 24 and 3 = 27") is not ``sure``: it may be confirmed, never
+refuted. Everything takes linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+Sign = Literal["=", "≈"]
+
+
+class Member(Struct, frozen=True):
+    """One side of an equation.
+
+    ``text`` is what the algebra reads; ``percent`` the same with a percentage as the bare
+    number, "" where there is none. ``units`` are the words that were left out.
+    """
+
+    text: str
+    shown: str
+    units: tuple[str, ...] = ()
+    percent: str = ""
+    has_operator: bool = False
+    symbols: frozenset[str] = frozenset()
+
+
+class Claim(Struct, frozen=True):
+    """That two members are equal, or nearly so.
+
+    ``chained`` says that it continues the claim before it, ``opens`` that a colon follows;
+    ``lead`` are the words before it in its sentence.
+    """
+
+    first: Member
+    second: Member
+    sign: Sign
+    sure: bool
+    chained: bool = False
+    opens: bool = False
+    lead: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The claim as it was written."""
+        return f"{self.first.shown} {self.sign} {self.second.shown}"
+
+
+def claims_in(text: str) -> list[Claim]:
+    """The claims of a step, in order."""
+    claims: list[Claim] = []
+    for fragment in _fragments(_tokens(_plain(text))):
+        if any(token.kind == "sign" for token in fragment.tokens):
+            claims += _claims_of(fragment)
+    return claims
+
+
+# From text to tokens -------------------------------------------------------------------
+
+_MARKUP = tuple(
+    (re.compile(pattern), by)
+    for pattern, by in (
+        # A list's mark is no minus; before a number it may be one.
+        (r"(?m)^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+(?=[A-Za-z(\[$*\\])", " "),
+        (r"(?m)^[ \t]*[-*+][ \t]+(?=\d)", " • "),
+        (r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\d)", " "),
+        (r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}", r" \1 "),
+        (r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){0,200})\}", r" \1 "),
+        (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])", ""),
+        (r"\\(?:displaystyle|textstyle)(?![A-Za-z])", ""),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\%", "%"),
+        (r"\$\$", " "),
+        (r"\\\$", "$"),
+        (r"\{,\}", ","),
+        (r"\\[!,;:]|~|\\q?quad(?![A-Za-z])", " "),
+        (r"\\(?:\\|\[|\])|&", "\n"),
+        (r"\\[()]", " "),
+        (r"\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|iff|Leftrightarrow)"
+         r"(?![A-Za-z])|[⇒→⟹⇔]|=>|->", " ; so "),
+        (r"\\therefore(?![A-Za-z])|∴", " ; so "),
+        (r"\\approx(?![A-Za-z])|≃|≅", "≈"),
+        (r"\\times(?![A-Za-z])|×|\\cdot(?![A-Za-z])|·|⋅", "*"),
+        (r"(?<=[\d)])\s?[xX]\s?(?=\$?\d)", " * "),
+        (r"\\div(?![A-Za-z])|÷", "/"),
+        (r"\b(\d+)/(\d+)\s+(?=[a-zA-Z](?![A-Za-z]))", r"(\1/\2)*"),
+        (r"\b(\d+/\d+)(?=[a-zA-Z](?![A-Za-z]))", r"\1•"),  # 3/2x may be 3/(2x)
+        (r"[−–]", "-"),
+        (r"\*\*(?=[A-Za-z ]*\*\*|$)|__", " "),
+        (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
+        (r"²", "^2"),
+        (r"³", "^3"),
+        (r"√\s?(\d+)", r"\\sqrt{\1}"),
+        (r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])", lambda m: m[1].replace(",", "")),
+        (r"\b(?:is|are) equal to\b|\bequals?\b", "="),
+        (r"\bplus\b", "+"),
+        (r"\bminus\b", "-"),
+        (r"\b(?:times|multiplied by)\b", "*"),
+        (r"\bdivided by\b", "/"),
+        (r"(?<=%)\s?of\b|(?<=percent)\s?of\b", "*"),
+        (r"(?<=\d)\s?percent\b", "%"),
+    )
+)  # fmt: skip
+
+_TOKEN = re.compile(
+    r"(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:\s?(?:hundred|thousand|million|billion)\b)?)"
+    r"|(?P<sign>[=≈])"
+    r"|(?P<word>[A-Za-z]{2,}(?:['-][A-Za-z]+)*)"
+    r"|(?P<symbol>[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?)"
+    r"|(?P<command>\\[A-Za-z]+)"
+    r"|(?P<operator>[-+*/^])"
+    r"|(?P<open>[({\[])"
+    r"|(?P<close>[)}\]])"
+    r"|(?P<mark>[%!°])"
+    r"|(?P<money>[$€£¥])"
+    r"|(?P<end>\n|[;?]|[.,:](?!\d))"
+    r"|(?P<space>[ \t\r\f\v]+)"
+    r"|(?P<other>.)",
+    re.DOTALL,
+)
+_MATHS_COMMANDS = frozenset((r"\frac", r"\sqrt", r"\pi", r"\sin", r"\cos", r"\tan", r"\log"))
+_MATHS_WORDS = {"sqrt": r"\sqrt", "pi": r"\pi", "sin": r"\sin", "cos": r"\cos", "tan": r"\tan"}
+_ENDING_WORDS = frozenset(("and", "or", "so", "then", "thus", "hence", "therefore", "but"))
+"""Where a formula is over, whatever comes."""
+_JOINING = frozenset(
+    (
+        *("and", "by", "from", "to", "with", "than", "less", "more", "fewer", "over", "of"),
+        *("between", "into", "half", "twice", "double", "triple", "out", "remainder"),
+    )
+)
+"""Words before or behind a number that make it a part of something larger."""
+_FUNCTIONS = frozenset("fghFGP")
+_NUMBER_WORDS = frozenset(
+    (
+        *("half", "twice", "double", "triple", "third", "quarter", "dozen"),
+        *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    )
+)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+
+
+def _plain(text: str) -> str:
+    for pattern, by in _MARKUP:
+        text = pattern.sub(by, text)
+    return text
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens = []
+    for match in _TOKEN.finditer(text):
+        kind, token = match.lastgroup or "other", match.group()
+        if kind == "word" and token.lower() in _MATHS_WORDS:
+            kind, token = "command", _MATHS_WORDS[token.lower()]
+        if kind == "command" and token not in _MATHS_COMMANDS:
+            kind = "other"
+        if kind != "space":
+            tokens.append(_Token(kind, token))
+    return tokens
+
+
+class _Fragment(NamedTuple):
+    """A part of a sentence, and the words of the sentence before it."""
+
+    lead: tuple[str, ...]
+    tokens: list[_Token]
+
+
+def _fragments(tokens: list[_Token]) -> list[_Fragment]:
+    """Parts between the ends of sentences and lines; ``a = b and c = d`` is two as well."""
+    fragments = [_Fragment((), [])]
+    for place, token in enumerate(tokens):
+        now = fragments[-1]
+        ends = token.kind == "end" or (
+            token.kind == "word"
+            and token.text.lower() in _ENDING_WORDS
+            and any(one.kind == "sign" for one in now.tokens)
+        )
+        if not ends:
+            now.tokens.append(token)
+            continue
+        if token.kind == "word" or token.text == ",":
+            # "x = 3 or 4": what is said of x goes on behind the word.
+            now.tokens.extend(_second_value(tokens, place))
+        elif token.text == ":":
+            now.tokens.append(token)
+        goes_on = token.kind == "word" or token.text in (",", ":")
+        fragments.append(_Fragment((*now.lead, *_words(now.tokens)) if goes_on else (), []))
+    return fragments
+
+
+def _words(tokens: list[_Token]) -> list[str]:
+    return [token.text.lower() for token in tokens if token.kind == "word"][-_MOST_LEAD_WORDS:]
+
+
+def _second_value(tokens: list[_Token], place: int) -> list[_Token]:
+    for token in tokens[place + 1 :]:
+        if token.kind == "sign" or token.kind in ("word", "symbol"):
+            return []
+        if token.kind == "end":
+            break
+    following = tokens[place + 1 : place + 3]
+    if any(token.kind in ("number", "money") for token in following):
+        return [_Token("other", tokens[place].text)]
+    return []
+
+
+# From tokens to claims -------------------------------------------------------------------
+
+
+def _claims_of(fragment: _Fragment) -> list[Claim]:
+    tokens = fragment.tokens
+    opens = tokens[-1].text == ":"
+    tokens = tokens[:-1] if opens else tokens
+    places = [place for place, token in enumerate(tokens) if token.kind == "sign"]
+    parts = [
+        tokens[start + 1 : end]
+        for start, end in zip([-1, *places], [*places, len(tokens)], strict=True)
+    ]
+    claims: list[Claim] = []
+    left, sure = _ending(parts[0])
+    lead = (*fragment.lead, *_words(parts[0]))
+    chained = False
+    for number, place in enumerate(places):
+        part = parts[number + 1]
+        is_last = number == len(places) - 1
+        right, whole, rest = _beginning(part)
+        sign: Sign = "≈" if tokens[place].text == "≈" else "="
+        if left is not None and right is not None:
+            ends_well = not rest or (rest[0].kind == "word" and not _joins(rest[0]))
+            claims.append(Claim(left, right, sign, sure and ends_well, chained, opens, lead))
+            chained = True
+        else:
+            chained = False
+        if whole or is_last:
+            left, sure = right, right is not None
+        else:
+            left, sure = _ending(part)
+            chained = False
+    return claims
+
+
+def _joins(token: _Token) -> bool:
+    return token.text.lower() in _JOINING
+
+
+def _beginning(tokens: list[_Token]) -> tuple[Member | None, bool, list[_Token]]:
+    """The formula that tokens begin with, whether it is all of them, and what is left."""
+    end, depth = 0, 0
+    for place, token in enumerate(tokens):
+        if token.kind in ("end", "other"):
+            break
+        if token.kind == "word" and not _is_unit(tokens, place):
+            break
+        depth += (token.kind == "open") - (token.kind == "close")
+        if depth < 0:
+            break
+        end = place + 1
+    rest = tokens[end:]
+    return _member(tokens[:end]), not rest, rest
+
+
+def _ending(tokens: list[_Token]) -> tuple[Member | None, bool]:
+    """The formula that tokens end with, and whether it is surely whole."""
+    start, depth = len(tokens), 0
+    for place in range(len(tokens) - 1, -1, -1):
+        token = tokens[place]
+        if token.kind in ("end", "other"):
+            break
+        if token.kind == "word" and not _is_unit(tokens, place):
+            break
+        depth += (token.kind == "close") - (token.kind == "open")
+        if depth < 0:
+            break
+        start = place
+    before = tokens[:start]
+    member = _member(tokens[start:])
+    if member is None:
+        return None, False
+    sure = True
+    if before:
+        last = before[-1]
+        has_number = any(
+            token.kind == "number" or token.text.lower() in _NUMBER_WORDS for token in before
+        )
+        sure = last.kind == "word" and not (_joins(last) and has_number)
+        # "Let the number of hens 3 = ...": a bare number is no sum that comes to something.
+        sure = sure and (member.has_operator or bool(member.symbols))
+    return member, sure
+
+
+def _is_unit(tokens: list[_Token], place: int) -> bool:
+    """Whether a word stands behind a number as what it counts."""
+    word = tokens[place].text.lower()
+    if word in _JOINING or word in _ENDING_WORDS:
+        return False
+    before = place - 1
+    while before >= 0 and tokens[before].kind == "word":
+        if _joins(tokens[before]) or tokens[before].text.lower() in _ENDING_WORDS:
+            return False
+        before -= 1
+    if before < 0 or place - before > _MOST_UNIT_WORDS:
+        return False
+    behind = next((one for one in tokens[place + 1 :] if one.kind != "word"), None)
+    if behind is not None and behind.kind not in ("operator", "sign", "close"):
+        return False  # "in 3 days she sells 16"
+    if tokens[before].kind == "operator" and tokens[before].text == "/":
+        return before > 0 and tokens[before - 1].kind == "word"  # km/hour, $3/loaf
+    return tokens[before].kind in ("number", "mark") or tokens[before].text == ")"
+
+
+_MOST_UNIT_WORDS = 3
+_MOST_LEAD_WORDS = 30
+
+
+def _member(tokens: list[_Token]) -> Member | None:
+    """The formula of these tokens, None where they are none."""
+    texts: list[str] = []
+    bare: list[str] = []
+    units: list[str] = []
+    symbols: set[str] = set()
+    has_percent = has_operator = False
+    previous = ""
+    for place, token in enumerate(tokens):
+        kind, text = token
+        if kind == "word":
+            units.append(text.lower())
+            if texts and texts[-1] == "/":  # of km/hour
+                texts.pop()
+                bare.pop()
+            previous = "word"
+            continue
+        if previous == "word" and text == "^":
+            previous = "power"  # of cm^2
+            continue
+        if previous == "power":
+            previous = "word"
+            continue
+        if kind == "money":
+            continue
+        if kind == "mark" and text == "%":
+            if previous != "number":
+                return None
+            has_percent = True
+            texts[-1] = f"({texts[-1]}/100)"
+            continue
+        if kind == "mark" and text == "°":
+            continue
+        if kind == "open" and previous == "symbol" and tokens[place - 1].text in _FUNCTIONS:
+            return None  # f(3) is no product
+        if kind in ("number", "symbol", "open", "command") and previous == "word":
+            return None
+        if kind == "number" and previous in ("number", "symbol"):
+            if not _is_mixed(tokens, place):
+                return None
+            texts.append(" ")
+            bare.append(" ")
+        if kind == "symbol":
+            symbols.add(text)
+        if kind == "operator":
+            has_operator = has_operator or previous != ""
+        if kind == "open" and text == "[":
+            text = "("
+        if kind == "close" and text == "]":
+            text = ")"
+        if kind == "command":
+            text += " "
+        texts.append(text)
+        bare.append(text)
+        previous = kind
+    text, plain = "".join(texts).strip(), "".join(bare).strip()
+    if not any(token.kind in ("number", "symbol") for token in tokens):
+        return None
+    if previous == "operator" or texts[0] in ("*", "/", "^") or _unbalanced(texts):
+        return None
+    money = not symbols and not any(token.kind == "command" for token in tokens)
+    shown = " ".join(one.text for one in tokens if money or one.kind != "money")
+    return Member(
+        text=text,
+        shown=_tidy(shown),
+        units=tuple(units),
+        percent=plain if has_percent else "",
+        has_operator=has_operator or any(token.kind == "command" for token in tokens),
+        symbols=frozenset(symbols),
+    )
+
+
+def _is_mixed(tokens: list[_Token], place: int) -> bool:
+    """``1 1/2``: an integer, then a fraction of two."""
+    if place == 0 or tokens[place - 1].kind != "number":
+        return False
+    three = [token.text for token in tokens[place : place + 3]]
+    return (
+        len(three) == 3
+        and three[1] == "/"
+        and three[0].isdigit()
+        and three[2].isdigit()
+        and int(three[0]) < int(three[2])
+        and tokens[place - 1].text.isdigit()
+    )
+
+
+def _unbalanced(texts: list[str]) -> bool:
+    depth = 0
+    for text in texts:
+        depth += text.count("(") + text.count("{") - text.count(")") - text.count("}")
+        if depth < 0:
+            return True
+    return depth != 0
+
+
+def _tidy(shown: str) -> str:
+    shown = re.sub(r"\s?([\^/{}()\[\]])\s?", r"\1", shown)
+    shown = re.sub(r"([$€£¥])\s", r"\1", shown)
+    return re.sub(r"(?<=\d)\s(?=[%°!]|[A-Za-z](?![A-Za-z]))", "", shown)

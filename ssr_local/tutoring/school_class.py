@@ -1,0 +1,247 @@
+"""The worked solutions of a class: a table in, a table and a report out, resumable.
+
+Every checked solution is written to ``checked.jsonl`` at once; the same call goes on where
+an earlier one was stopped, and checks nothing twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from filelock import FileLock, Timeout
+from msgspec import Struct
+
+from ssr_local.api import Solver
+from ssr_local.display import one_line
+from ssr_local.errors import ProblemError, SSRError, UsageError
+from ssr_local.folders import write_atomically
+from ssr_local.options import SolveOptions
+from ssr_local.tutoring.checking import CheckResult, check, steps_of
+
+COLUMNS = ("student", "problem", "solution")
+CHECKED = "checked.jsonl"
+REPORT_TABLE, REPORT = "report.csv", "report.md"
+MAX_FILE_BYTES = 20_000_000
+
+
+class Solution(NamedTuple):
+    """One line of the table."""
+
+    student: str
+    problem: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others."""
+        parts = "\0".join(self)
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """One line of ``checked.jsonl``: a solution's check, or why there is none."""
+
+    key: str
+    student: str
+    result: CheckResult | None = None
+    error: str = ""
+
+
+def read_class(file: Path) -> list[Solution]:
+    """The solutions of a CSV file with the columns student, problem and solution.
+
+    Raises ``UsageError`` naming file and line for what is no such table.
+    """
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{file} is too large.", f"At most {MAX_FILE_BYTES >> 20} MB.")
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read.", error.strerror or "") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text.", "", "Save it as CSV in UTF-8.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), dialect=_dialect(text))
+    names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise UsageError(
+            f"{file} has no column {missing[0]!r}.",
+            f"Its first line must name: {', '.join(COLUMNS)}.",
+        )
+    rows = [Solution(*((row.get(names[name]) or "").strip() for name in COLUMNS)) for row in reader]
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        raise UsageError(f"{file} has no solutions.", "Only the first line is there.")
+    for number, row in enumerate(rows, 2):
+        if not row.problem or not row.text:
+            raise UsageError(f"{file}, line {number}: problem or solution is empty.")
+    return rows
+
+
+def check_class(
+    solutions: list[Solution],
+    folder: Path,
+    *,
+    solver: Solver,
+    options: SolveOptions,
+    with_vote: bool = True,
+    on_checked: Callable[[Checked], None] = lambda checked: None,
+) -> list[Checked]:
+    """Check what is not checked yet, and write the report of all in ``folder``.
+
+    A solution that cannot be checked stands in the report with the reason; an engine that
+    fails raises ``SSRError``, and what is done is kept.
+    """
+    with _locked(folder):
+        return _check_all(solutions, folder, solver, options, with_vote, on_checked)
+
+
+def _check_all(
+    solutions: list[Solution],
+    folder: Path,
+    solver: Solver,
+    options: SolveOptions,
+    with_vote: bool,
+    on_checked: Callable[[Checked], None],
+) -> list[Checked]:
+    done = {one.key: one for one in _kept(folder / CHECKED)}
+    with (folder / CHECKED).open("ab") as file:
+        for solution in solutions:
+            if solution.key in done:
+                continue
+            checked = _checked(solution, solver, options, with_vote)
+            file.write(msgspec.json.encode(checked) + b"\n")
+            file.flush()
+            done[solution.key] = checked
+            on_checked(checked)
+    rows = [done[solution.key] for solution in solutions]
+    write_atomically(folder / REPORT_TABLE, _table(solutions, rows).encode("utf-8-sig"))
+    write_atomically(folder / REPORT, _report(solutions, rows).encode())
+    return rows
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"{folder} is in use.", "Another process is checking there.", "Name another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _checked(solution: Solution, solver: Solver, options: SolveOptions, with_vote: bool) -> Checked:
+    try:
+        result = check(
+            solution.problem,
+            steps_of(solution.text),
+            solver=solver,
+            options=options,
+            with_vote=with_vote,
+        )
+    except ProblemError as error:
+        return Checked(key=solution.key, student=solution.student, error=one_line(str(error)))
+    return Checked(key=solution.key, student=solution.student, result=result)
+
+
+def _kept(file: Path) -> Iterator[Checked]:
+    """What an earlier call has written; a half-written last line is cut off."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        write_atomically(file, whole)
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            yield msgspec.json.decode(line, type=Checked)
+        except msgspec.DecodeError as error:
+            raise SSRError(
+                f"{file}, line {number}: not a checked solution.",
+                f"{error}.",
+                "Move the file away, or give another folder.",
+            ) from error
+
+
+def _table(solutions: list[Solution], rows: list[Checked]) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(
+        ("student", "problem", "steps", "first wrong step", "reason", "answer", "answer accepted")
+    )
+    for solution, row in zip(solutions, rows, strict=True):
+        result = row.result
+        if result is None:
+            cells = ["", "", row.error, "", ""]
+        else:
+            bad = result.first_bad
+            cells = [
+                str(len(result.steps)),
+                "" if bad is None else str(bad + 1),
+                "" if bad is None else result.steps[bad].reason,
+                result.answer or "",
+                {True: "yes", False: "no", None: "open"}[result.answer_accepted],
+            ]
+        writer.writerow(_harmless(one) for one in (solution.student, solution.problem, *cells))
+    return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A spreadsheet takes a cell that begins like this for a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _report(solutions: list[Solution], rows: list[Checked]) -> str:
+    num_good = sum(row.result is not None and row.result.first_bad is None for row in rows)
+    lines = [
+        "# Checked solutions",
+        "",
+        f"{len(rows)} solutions, {num_good} of them without a step that was refused. A model's"
+        " judgement is not certain; where a step has equations, algebra checked them.",
+        "",
+        "| student | problem | first wrong step | answer |",
+        "| --- | --- | --- | --- |",
+    ]
+    for solution, row in zip(solutions, rows, strict=True):
+        result = row.result
+        if result is None:
+            found, answer = row.error, ""
+        else:
+            bad = result.first_bad
+            found = "none" if bad is None else f"{bad + 1}: {result.steps[bad].reason}"
+            judged = {True: "accepted", False: f"the models: {result.vote}", None: "open"}
+            answer = f"{result.answer or 'none'} ({judged[result.answer_accepted]})"
+        cells = (solution.student, one_line(solution.problem, 80), found, answer)
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    text = one_line(text)
+    for sign in "\\|`*_[]<":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def _dialect(text: str) -> type[csv.Dialect]:
+    """Commas, or the semicolons and tabs that spreadsheets write in some countries."""
+    first = text.partition("\n")[0]
+
+    class Dialect(csv.excel):
+        delimiter = max(",;\t", key=first.count)
+
+    return Dialect

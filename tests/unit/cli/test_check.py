@@ -1,0 +1,91 @@
+"""``ssr-local check``, with the demonstration's models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.program import Program
+
+DEMO = ("check", "--pair", "demo")
+PROBLEM = "A farm has hens and cows. How many hens?"
+GOOD = (
+    "Let h be the number of hens and c the number of cows.\n\n"
+    "Heads give h + c = 30, and legs give 2h + 4c = 84.\n\n"
+)
+BAD = "Dividing the second equation by 2 gives h + 2c = 84.\n\nThe answer is 19.\n"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    (tmp_path / "bad.txt").write_text(GOOD + BAD, encoding="utf-8")
+    (tmp_path / "good.txt").write_text(GOOD, encoding="utf-8")
+    return Program(tmp_path)
+
+
+def test_a_wrong_step_is_shown_and_how_it_goes_only_when_asked(program: Program) -> None:
+    done = program.run(*DEMO, PROBLEM, "--steps", "bad.txt")
+    text = done.stdout.decode()
+    assert done.returncode == 1
+    assert "Step 3: wrong by algebra" in text
+    assert "The first step to look at again is step 3." in text
+    assert "Answer: 19. The models come to 18." in text
+    assert "h + 2c = 42" not in text
+    assert "With --reveal" in text
+    done = program.run(*DEMO, PROBLEM, "--steps", "bad.txt", "--reveal", "--no-vote")
+    assert "Dividing the second equation by 2 gives h + 2c = 42." in done.stdout.decode()
+    assert "The models come" not in done.stdout.decode()
+
+
+def test_a_good_start_is_accepted(program: Program) -> None:
+    done = program.run(*DEMO, PROBLEM, "--steps", "good.txt", "--no-vote")
+    assert done.returncode == 0
+    assert "Nothing wrong was found." in done.stdout.decode()
+
+
+def test_json_has_what_was_promised(program: Program) -> None:
+    done = program.run(*DEMO, "-", "--steps", "bad.txt", "--json", stdin=PROBLEM.encode())
+    result = json.loads(done.stdout)
+    assert [step["accepted"] for step in result["steps"]][:3] == [True, True, False]
+    assert {"text", "accepted", "score", "algebra", "reason"} <= set(result["steps"][0])
+    assert (result["answer"], result["answer_accepted"]) == ("19", False)
+    done = program.run(*DEMO, PROBLEM, "--steps", "-", "--json", "--no-vote", stdin=GOOD.encode())
+    assert json.loads(done.stdout)["first_bad"] is None
+
+
+def test_a_class_goes_on_where_it_was(program: Program) -> None:
+    (program.folder / "class.csv").write_text(
+        f'student,problem,solution\nAda,{PROBLEM},"{GOOD}"\nBob,{PROBLEM},"{GOOD}{BAD}"\n'
+    )
+    arguments = (*DEMO, "--class", "class.csv", "--no-vote")
+    done = program.run(*arguments)
+    assert done.returncode == 0
+    assert done.stderr.decode().splitlines() == [
+        "Ada: nothing wrong found",
+        "Bob: step 3 to look at",
+    ]
+    assert "| Bob |" in (program.folder / "class" / "report.md").read_text()
+    assert program.run(*arguments).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Give a problem and its worked solution."),
+        (("x",), "Give a problem and its worked solution."),
+        (("x", "--steps", "nowhere.txt"), "nowhere.txt cannot be read."),
+        (("-", "--steps", "-"), "cannot be both"),
+        (("x", "--class", "class.csv"), "Give either"),
+        (("--class", "nowhere.csv"), "nowhere.csv cannot be read."),
+        (("", "--steps", "good.txt"), "The problem is empty."),
+        (("x", "--steps", "empty.txt"), "There are no steps."),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], words: str, program: Program) -> None:
+    (program.folder / "empty.txt").write_text("\n\n")
+    done = program.run(*DEMO, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()

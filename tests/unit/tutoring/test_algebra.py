@@ -1,0 +1,126 @@
+"""Algebra finds what is surely wrong, and calls nothing wrong that is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_local.isolation import Helper
+from ssr_local.tutoring.algebra import Algebra
+
+WORKED = Path(__file__).parents[3] / "benchmarks" / "worked-solutions.jsonl"
+SOLUTIONS: list[dict[str, Any]] = [json.loads(line) for line in WORKED.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def helper() -> Iterator[Helper]:
+    with Helper() as helper:
+        yield helper
+
+
+def refuted(solution: dict[str, Any], helper: Helper) -> list[int]:
+    algebra = Algebra(solution["problem"], helper)
+    says = [algebra.step(step).says for step in solution["steps"]]
+    return [place for place, one in enumerate(says) if one == "does not hold"]
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda one: one["id"])
+def test_worked_solutions(solution: dict[str, Any], helper: Helper) -> None:
+    found = refuted(solution, helper)
+    if solution["error_kind"] in ("arithmetic", "sign"):
+        assert found[0] == solution["error_step"]
+    elif found:
+        assert solution["error_step"] is not None
+        assert found[0] >= solution["error_step"]
+
+
+def test_the_set_is_what_the_table_says() -> None:
+    kinds = [one["error_kind"] for one in SOLUTIONS]
+    assert (len(kinds), kinds.count(None)) == (30, 10)
+    assert {"arithmetic", "sign", "unit", "division by zero", "wrong formula"} < set(kinds)
+    assert len({one["id"] for one in SOLUTIONS}) == 30
+
+
+@pytest.mark.parametrize(
+    ("problem", "steps", "says"),
+    [
+        ("Solve 2x + 3 = 11.", ["2x = 11 + 3"], "does not hold"),
+        ("Solve 2x + 3 = 11.", ["2x = 8", "x = 4"], "holds"),
+        ("Solve x^2 = 9.", ["x = 3 or x = -3"], "undecided"),
+        ("Solve x^2 = 9.", ["x = 4"], "does not hold"),
+        ("Expand (x+1)^2.", ["(x+1)^2 = x^2 + 1"], "does not hold"),
+        ("Expand (x+1)^2.", ["(x+1)^2 = x^2 + 2x + 1"], "holds"),
+        ("Find x with (x+1)^2 = x^2 + 5.", ["(x+1)^2 = x^2 + 5", "2x = 4"], "holds"),
+        ("2x + y = 7", ["y = 7 + 2x"], "does not hold"),
+        ("x + y = 10", ["x - y = 2"], "undecided"),
+        ("x + y = 10", ["2x + 2y = 20"], "holds"),
+        ("2h + 4c = 84", ["h + 2c = 84"], "does not hold"),
+        ("Solve 3x = 10.", ["x = 3.33"], "undecided"),
+        ("Solve 3x = 10.", ["x = 3.5"], "does not hold"),
+        ("", ["(1+2i)(1-2i) = 5"], "holds"),
+        ("", [r"\sqrt{16} = 5"], "does not hold"),
+        ("", [r"9\pi = 28.27"], "undecided"),
+        ("", [r"9\pi = 25.27"], "does not hold"),
+        ("", ["Let x = 5.", "Let x = 7. Then 2x = 14."], "undecided"),
+        ("", ["x = 1: y = 3", "x = 2: y = 5"], "undecided"),
+        ("", ["A = 5", "a = 6"], "undecided"),
+        ("", ["Try x = 5: 2 * 5 + 3 = 13"], "undecided"),
+    ],
+)
+def test_unknowns(problem: str, steps: list[str], says: str, helper: Helper) -> None:
+    algebra = Algebra(problem, helper)
+    assert [algebra.step(step).says for step in steps][-1] == says
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("12 * 4 = 46", "does not hold"),
+        ("12 * 4 = 48", "holds"),
+        ("10 / 3 = 3.33", "holds"),
+        ("2 / 3 = 0.66", "undecided"),
+        ("100 / 3 = 33", "undecided"),
+        ("100 / 3 = 35", "does not hold"),
+        ("10 / 4 = 2.6", "does not hold"),
+        ("22 / 7 ≈ 3", "holds"),
+        ("22 / 7 ≈ 5", "does not hold"),
+        ("3 hours = 180 minutes", "undecided"),
+        ("2 hours + 30 minutes = 150 minutes", "undecided"),
+        ("20% of 50 = 10", "holds"),
+        ("20% of 50 = 12", "does not hold"),
+        ("50% = 0.5", "holds"),
+        ("The sum of 24 and 3 = 27.", "undecided"),
+        ("17 / 5 = 3 remainder 2", "undecided"),
+        ("5 - (-2) = 3", "does not hold"),
+        ("(-2)^2 = 4", "holds"),
+        ("- 36 + 81 = 117", "holds"),
+        ("- 36 + 81 = 45", "undecided"),
+        ("9^{9^{9^9}} = 1", "undecided"),
+        ("7 / 0 = 0", "undecided"),
+        ("We think about it.", "undecided"),
+    ],
+)
+def test_numbers_need_no_helper(text: str, says: str) -> None:
+    assert Algebra("", None).step(text).says == says
+
+
+def test_the_reason_names_the_equation_and_both_values() -> None:
+    finding = Algebra("", None).step("First 2 + 2 = 4. Then 12 * 4 = 46 eggs.")
+    assert finding.reason == "12 * 4 = 46 eggs does not hold: 48 is not 46."
+    assert [one.says for one in finding.claims] == ["holds", "does not hold"]
+
+
+def test_what_is_wrong_is_no_premise_of_what_follows(helper: Helper) -> None:
+    algebra = Algebra("Solve 2x + 3 = 11.", helper)
+    assert algebra.step("2x = 14").says == "does not hold"
+    assert algebra.step("x = 4").says == "holds"
+
+
+def test_foreign_text_is_read_and_never_run(helper: Helper) -> None:
+    algebra = Algebra("__import__('os').system('x') = 1", helper)
+    for text in ("__import__('os') = 1", "x = " + "(" * 500 + "1" + ")" * 500, "10000000! = 1"):
+        assert algebra.step(text).says == "undecided"

@@ -1,0 +1,106 @@
+"""A worked solution is judged step by step, on the demonstration's models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ssr_local
+from ssr_local import ProblemError, SolveOptions, Solver
+from ssr_local.tutoring.checking import CheckedStep, answer_of, check, steps_of
+
+PROBLEM = "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens?"
+GOOD = [
+    "Let h be the number of hens and c the number of cows.",
+    "Heads give h + c = 30, and legs give 2h + 4c = 84.",
+    "Dividing the second equation by 2 gives h + 2c = 42.",
+    "Subtracting the first equation leaves c = 12, so h = 18.",
+]
+BAD = "Dividing the second equation by 2 gives h + 2c = 84."
+
+
+@pytest.fixture(scope="module")
+def solver() -> Iterator[Solver]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+        with Solver(pair="demo", in_process=True) as solver:
+            yield solver
+
+
+def test_a_good_solution_is_accepted(solver: Solver) -> None:
+    seen: list[tuple[int, CheckedStep]] = []
+    result = check(PROBLEM, GOOD, solver=solver, on_step=lambda n, step: seen.append((n, step)))
+    assert result.first_bad is None
+    assert all(step.accepted for step in result.steps)
+    assert [n for n, _ in seen] == [0, 1, 2, 3]
+    assert tuple(step for _, step in seen) == result.steps
+    assert (result.answer, result.answer_accepted, result.vote) == ("18", True, "18")
+    assert result.correction == ""
+
+
+def test_the_first_bad_step_has_a_reason_and_a_correction(solver: Solver) -> None:
+    result = check(PROBLEM, [*GOOD[:2], BAD], solver=solver, with_vote=False)
+    assert result.first_bad == 2
+    bad = result.steps[2]
+    assert (bad.accepted, bad.algebra) == (False, "does not hold")
+    assert bad.reason.startswith("h + 2c = 84 does not hold: an equation above says otherwise")
+    assert "It does not follow" in bad.reason  # the target's sentence
+    assert result.correction == GOOD[2]
+    assert (result.vote, result.answer_accepted) == (None, None)
+
+
+def test_algebra_wins_both_ways(solver: Solver) -> None:
+    # The model finds every step it does not know good, and the bad draft bad.
+    steps = ["It is 12 * 4 = 46.", "It is 12 * 4 = 48.", "So it goes."]
+    result = check("Twelve fours?", steps, solver=solver, with_vote=False)
+    assert [step.accepted for step in result.steps] == [False, True, True]
+    assert result.steps[0].model_accepted
+    strict = SolveOptions(threshold=9.0)
+    result = check("Twelve fours?", steps, solver=solver, options=strict, with_vote=False)
+    assert [step.model_accepted for step in result.steps] == [False, False, False]
+    assert [step.accepted for step in result.steps] == [False, True, False]
+
+
+@pytest.mark.parametrize("verifier", ["yes-no", "digit", "likelihood", "combined"])
+def test_every_verifier_judges_as_for_a_draft(verifier: str, solver: Solver) -> None:
+    options = SolveOptions(verifier=verifier)  # type: ignore[arg-type]
+    result = check(PROBLEM, GOOD, solver=solver, options=options, with_vote=False)
+    assert result.verifier == verifier or result.notices
+    assert all(step.score is not None for step in result.steps)
+
+
+def test_a_wrong_answer_is_told_from_the_vote(solver: Solver) -> None:
+    result = check(PROBLEM, "It must be 19.\n\nThe answer is 19.", solver=solver)
+    assert (result.answer, result.vote, result.answer_accepted) == ("19", "18", False)
+
+
+def test_steps_of_a_text() -> None:
+    assert steps_of("one\r\n\r\n two \n\n\n\nthree\nstill three\n") == [
+        "one",
+        "two",
+        "three\nstill three",
+    ]
+    for text in ("", " \n\n "):
+        with pytest.raises(ProblemError, match="no steps"):
+            steps_of(text)
+    with pytest.raises(ProblemError, match="201 steps"):
+        steps_of("x\n\n" * 201)
+
+
+@pytest.mark.parametrize(
+    ("steps", "answer"),
+    [
+        (["So it is \\boxed{7}."], "7"),
+        (["The answer is 12."], "12"),
+        (["3 + 4 = 7 apples."], "7"),
+        (["We do not know."], None),
+    ],
+)
+def test_the_answer_a_solution_states(steps: list[str], answer: str | None) -> None:
+    assert answer_of(steps) == answer
+
+
+def test_it_is_public(tmp_path: Path) -> None:
+    assert ssr_local.check is check
