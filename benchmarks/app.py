@@ -167,7 +167,7 @@ def smooth_child(seconds: float, report: Path) -> None:
 
     class App(SSRApp):
         def on_mount(self) -> None:
-            super().on_mount()
+            # Textual calls the base class's own on_mount too.
             self.call_after_refresh(self.begin)
 
         def begin(self) -> None:
@@ -212,7 +212,6 @@ def throughput_child(options: dict[str, Any], report: Path) -> None:
 
     class App(SSRApp):
         def on_mount(self) -> None:
-            super().on_mount()
             self.set_interval(0.2, self.look)
 
         def look(self) -> None:

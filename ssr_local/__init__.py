@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ssr_local.options import EngineOptions, SolveOptions
     from ssr_local.records import ReasoningPath, RunResult, Step, Strategy, Verdict, VoteGroup
     from ssr_local.tutoring.checking import CheckedStep, CheckResult, check
+    from ssr_local.tutoring.hints import Hint, hint
 
 __all__ = [
     "AddPath",
@@ -41,6 +42,7 @@ __all__ = [
     "EngineCrashed",
     "EngineError",
     "EngineOptions",
+    "Hint",
     "Interrupted",
     "ModelError",
     "OverrideVerdict",
@@ -59,6 +61,7 @@ __all__ = [
     "VoteGroup",
     "__version__",
     "check",
+    "hint",
     "read_events",
 ]
 
@@ -86,6 +89,7 @@ _HOMES = {
         "VoteGroup",
     ),
     "ssr_local.tutoring.checking": ("CheckResult", "CheckedStep", "check"),
+    "ssr_local.tutoring.hints": ("Hint", "hint"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

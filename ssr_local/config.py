@@ -36,7 +36,7 @@ Origin = Literal["option", "environment", "config", "default"]
 
 PREFIX = "SSR_LOCAL_"
 MAX_CONFIG_BYTES = 1024 * 1024
-RESERVED_TABLES = ("tui",)
+RESERVED_TABLES = ("tui", "history")
 """Tables of the configuration file that belong to other parts of the program."""
 RESERVED_VARIABLES = (
     "SSR_LOCAL_DATA_DIR",

@@ -17,6 +17,7 @@
     |   |-- EngineUnavailable    4   an engine is not installed, or not as we know it
     |   |-- DecodeError          4   llama.cpp reported a failed decode
     |   `-- HelperError          4   the killable helper process failed
+    |-- HistoryError             1   the history cannot be used
     `-- Interrupted              130 the user stopped it
 
 The number is the exit code the command line ends with; it is owned by the class,
@@ -63,6 +64,10 @@ class ConfigError(UsageError):
 
 class EventLogError(UsageError):
     """An event log cannot be read; names the line."""
+
+
+class HistoryError(SSRError):
+    """The history of what was done cannot be read or written, or has no such entry."""
 
 
 class ModelError(SSRError):

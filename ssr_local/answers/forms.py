@@ -71,6 +71,8 @@ _COMMAND = re.compile(r"\\[A-Za-z]+")
 _RELATION = re.compile(r"\\(?:leq|geq|neq|in|cup|cap|approx|equiv)(?![A-Za-z])")
 _BRACED_LIST = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _OPTION = re.compile(r"\(([A-Z])\)|([A-Z])\)")
+# "A) Amy finished second" names the option A; "(A) 12" may be either.
+_OPTION_IN_WORDS = re.compile(r"\(?([A-Z])\) ?[A-Za-z]{2}.*")
 
 _CURRENCY = re.compile(r"(-?)\s?(?:US\\?\$|USD|EUR|GBP|Rs\.?|\\?[$€£¥₹]|\\pounds)\s?(?=[-\d.])")
 _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent(?:age)?(?: points?)?|pct)$", re.IGNORECASE)
@@ -236,6 +238,8 @@ def _is_unit(tail: str) -> bool:
 def _word(text: str) -> str:
     if match := _OPTION.fullmatch(text):
         return match.group(1) or match.group(2)
+    if match := _OPTION_IN_WORDS.fullmatch(text):
+        return match.group(1)
     if match := _BRACED_LIST.fullmatch(text):
         return rf"\{{{match.group(1)}\}}"
     lowered = text.casefold()

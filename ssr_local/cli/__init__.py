@@ -27,6 +27,8 @@ _COMMANDS = {
     "solve": "Solve a problem.",
     "tui": "Watch a problem being solved, and steer it: the terminal app.",
     "check": "Judge a worked solution, step by step.",
+    "hint": "Help with the next step, as much as is asked for.",
+    "history": "What was done here: list, search, show, export, remove.",
     "replay": "Play an event log again, without models.",
     "models": "List, download, check and remove models.",
     "doctor": "Look at this machine and say what is missing.",

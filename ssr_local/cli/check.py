@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ import click
 import msgspec
 
 from ssr_local.api import Solver
+from ssr_local.cli.at_work import remark, solver_at_work
 from ssr_local.cli.parameters import options_of
-from ssr_local.cli.progress import progress_shown
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
-from ssr_local.cli.signals import stopping
+from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.config import Settings, load_settings
 from ssr_local.display import clean, one_line
 from ssr_local.errors import SSRError, UsageError
@@ -53,6 +52,7 @@ _SURE, _LIKELY, _DOUBTFUL = 8.0, 7.0, 4.0
     help="where the class's report goes [default: the file's name without .csv]; the same"
     " command goes on with what is there",
 )
+@no_save_option
 @click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
 @options_of(SolveOptions)
 @options_of(EngineOptions)
@@ -63,6 +63,7 @@ def command(
     no_vote: bool,
     table: Path | None,
     out: Path | None,
+    no_save: bool,
     as_json: bool,
     **overrides: Any,
 ) -> int:
@@ -75,34 +76,34 @@ def command(
     solutions = _class_of(table, problem, file)
     settings = load_settings(overrides)
     for warning in settings.warnings:
-        _remark(f"Warning: {warning}")
+        remark(f"Warning: {warning}")
     if problem == STANDARD_INPUT:
         problem = read_input(STANDARD_INPUT, "The problem")
     steps = steps_of(read_input(file, "The solution")) if file else []
-    with ExitStack() as stack:
-        progress = stack.enter_context(progress_shown())
-        solver = stack.enter_context(
-            Solver(engine=settings.engine, on_progress=progress, on_notice=_remark)
-        )
-        if missing := solver.to_fetch(settings.solve):
-            _remark(f"Models are missing. Downloaded first, once: {missing}.")
-        stop = stack.enter_context(stopping(solver, _remark))
+    with solver_at_work(settings) as (solver, stop):
         try:
             if table is not None:
                 folder = out or table.with_suffix("")
                 return _check_class(solutions, folder, solver, settings, not no_vote)
-            result = check(
-                problem or "",
-                steps,
-                solver=solver,
-                options=settings.solve,
-                with_vote=not no_vote,
-                on_step=(lambda number, step: None) if as_json else _show,
-            )
+            with saved("check", problem or "", settings, no_save=no_save) as saver:
+                result = check(
+                    problem or "",
+                    steps,
+                    solver=solver,
+                    options=settings.solve,
+                    with_vote=not no_vote,
+                    on_step=(lambda number, step: None) if as_json else _show,
+                )
+                saver.end(
+                    result,
+                    status="good" if result.first_bad is None else "wrong step",
+                    answer=result.answer,
+                    body="\n\n".join(steps),
+                )
         except SSRError as error:
             if stop.number is None:
                 raise
-            _remark(str(error))
+            remark(str(error))
             return stop.exit_code
         if stop.number is not None:
             return stop.exit_code
@@ -140,7 +141,7 @@ def _check_class(
         if result is not None:
             bad = result.first_bad
             found = "nothing wrong found" if bad is None else f"step {bad + 1} to look at"
-        _remark(f"{checked.student}: {found}")
+        remark(f"{checked.student}: {found}")
 
     try:
         rows = check_class(
@@ -185,9 +186,16 @@ def in_words(step: CheckedStep) -> str:
     return f"{words} ({score}); nothing in it that algebra can check.{reason}"
 
 
+def show_check(result: CheckResult, *, reveal: bool = True) -> None:
+    """Write a finished check."""
+    for number, step in enumerate(result.steps):
+        _show(number, step)
+    _show_end(result, reveal)
+
+
 def _show_end(result: CheckResult, reveal: bool) -> None:
     for notice in result.notices:
-        _remark(notice)
+        remark(notice)
     click.echo()
     if result.first_bad is None:
         click.echo("Nothing wrong was found.")
@@ -212,7 +220,3 @@ def _show_end(result: CheckResult, reveal: bool) -> None:
         click.echo(f"Answer: {answer}. The models come to the same.")
     else:
         click.echo(f"Answer: {answer}. The models come to {one_line(result.vote, 200)}.")
-
-
-def _remark(text: str) -> None:
-    click.echo(one_line(text), err=True)

@@ -36,6 +36,7 @@ from ssr_local.config import Settings, config_file, save_setting
 from ssr_local.display import END_WORDS, clean, one_line, quoted
 from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, encode_event, read_events
+from ssr_local.history.saving import saving
 from ssr_local.records import ReasoningPath, RunResult, Step
 from ssr_local.strategies import load_pool
 
@@ -68,13 +69,20 @@ class _Typed(NamedTuple):
 
 
 def run_plain(
-    settings: Settings, problem: str | None, *, replay: Path | None = None, speed: float = 1.0
+    settings: Settings,
+    problem: str | None,
+    *,
+    replay: Path | None = None,
+    speed: float = 1.0,
+    keep: bool = True,
 ) -> int:
     """Talk until the user leaves; the exit code. A replay or a problem comes first.
 
+    ``keep`` False saves no run in the history.
+
     0 when it was left, 130 after Ctrl+C twice; ``SystemExit`` with 143 after SIGTERM.
     """
-    talk = _Conversation(settings)
+    talk = _Conversation(settings, keep)
     click.echo("ssr-local, plain mode: everything is lines. Type a problem, or /help.")
     click.echo(f'Several lines: begin and end with {_FENCE}, or end a line with "\\".')
     first: Callable[[], None] | None = None
@@ -96,8 +104,8 @@ def run_plain(
 class _Conversation:
     """What was asked, and what came of it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, keep: bool) -> None:
+        self._settings, self._keep = settings, keep
         self._solver: Solver | None = None
         self._figures = Figures()
         self._speaker = Speaker()
@@ -267,11 +275,19 @@ class _Conversation:
         stopping = Stopping(solver, self._presses, self._speaker.say)
         steering = Steering(solver, figures, self._speaker.say)
         with (
+            saving(
+                "run",
+                problem,
+                pair=self._settings.engine.pair,
+                method=self._settings.solve.method,
+                say=self._speaker.say,
+                keep=self._keep,
+            ) as saver,
             stopping.installed(),
             self._speaker.at_work(figures.words),
             self._lines.heard(steering.obey),
         ):
-            self._show(stopping.watch(stream))
+            self._show(saver.watch(stopping.watch(stream)))
 
     def replay(self, file: Path, speed: float) -> None:
         """Say what an event log holds."""

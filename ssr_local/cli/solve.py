@@ -15,6 +15,7 @@ from ssr_local.api import Solver
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.progress import progress_shown
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
+from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.cli.signals import stopping
 from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
@@ -22,6 +23,7 @@ from ssr_local.config import Settings, load_settings
 from ssr_local.display import clean, one_line
 from ssr_local.errors import EngineCrashed, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, write_events
+from ssr_local.history.saving import Saver
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.records import RunResult
 
@@ -33,10 +35,16 @@ _EXIT_NO_ANSWER = 1
 @click.option("--file", "file", type=click.Path(), help="read the problem from this file")
 @click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
 @click.option("--events", type=click.Path(), help="write the event log to this file (JSONL)")
+@no_save_option
 @options_of(SolveOptions)
 @options_of(EngineOptions)
 def command(
-    problem: str | None, file: str | None, as_json: bool, events: str | None, **overrides: Any
+    problem: str | None,
+    file: str | None,
+    as_json: bool,
+    events: str | None,
+    no_save: bool,
+    **overrides: Any,
 ) -> int:
     """Solve PROBLEM ("-" reads it from standard input).
 
@@ -63,8 +71,9 @@ def command(
         screen = stack.enter_context(screen_for(show))
         stop = stack.enter_context(stopping(solver, screen.remark))
         view = LineView(screen.echo) if show else None
+        saver = stack.enter_context(saved("run", text, settings, no_save=no_save))
         try:
-            result = _run(solver, text, settings, log, screen, view)
+            result = _run(solver, text, settings, log, screen, view, saver)
         except SSRError as error:
             if stop.number is None:
                 raise
@@ -83,8 +92,9 @@ def _run(
     log: IO[bytes] | None,
     screen: Screen,
     view: LineView | None,
+    saver: Saver,
 ) -> RunResult:
-    stream: Iterator[AnyEvent] = solver.stream(text, settings.solve)
+    stream = saver.watch(solver.stream(text, settings.solve))
     if log is not None:
         stream = _logged(stream, log)
     result: RunResult | None = None

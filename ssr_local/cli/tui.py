@@ -10,6 +10,7 @@ import click
 
 from ssr_local.api import Solver
 from ssr_local.cli.parameters import options_of
+from ssr_local.cli.saving import no_save_option
 from ssr_local.config import load_settings
 from ssr_local.display import one_line
 from ssr_local.engine.demo import PROBLEM
@@ -32,6 +33,7 @@ from ssr_local.registry import DEMO_PAIR
 )
 @click.option("--plain", is_flag=True, help="lines instead of a tree, for screen readers")
 @click.option("--no-mouse", is_flag=True, help="leave the mouse to the terminal")
+@no_save_option
 @click.option("--log", "show_log", is_flag=True, help="say where logs are, and end")
 @options_of(SolveOptions)
 @options_of(EngineOptions)
@@ -42,6 +44,7 @@ def command(
     speed: float,
     plain: bool,
     no_mouse: bool,
+    no_save: bool,
     show_log: bool,
     **overrides: Any,
 ) -> int:
@@ -72,7 +75,7 @@ def command(
     if plain or load_preferences().plain:
         from ssr_local.cli.plain import run_plain
 
-        return run_plain(settings, problem, replay=replay, speed=speed)
+        return run_plain(settings, problem, replay=replay, speed=speed, keep=not no_save)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The app needs a terminal.",
@@ -89,6 +92,7 @@ def command(
         replay=replay,
         speed=speed,
         overrides=given,
+        keep=not no_save,
     )
     code = app.run(mouse=preferences.mouse and not no_mouse)
     return code or app.return_code or 0

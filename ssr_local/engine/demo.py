@@ -112,14 +112,11 @@ class DemoScript(Script):
         if _CHOICE in prompt:
             ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
             return ", ".join(ranked).removeprefix(written)
-        for step in self._steps(prompt):
-            own = step.draft if role == "draft" else step.target or step.draft
-            for version in (step.draft, step.target):
-                if version and written.startswith(version):
-                    written = written[len(version) :]
-                    break
-            else:
-                return own[len(written) :] if own.startswith(written) else ""
+        # Behind given steps another path may be the one that goes on from there.
+        for steps in (self._steps(prompt), *self._paths):
+            rest = _behind(steps, role, written)
+            if rest is not None:
+                return rest
         return ""
 
     def probe(self, text: str) -> Mapping[str, float]:
@@ -142,6 +139,19 @@ class DemoScript(Script):
         met = self._met.setdefault(problem, {})
         index = met.setdefault(prompt, len(met))
         return self._paths[index % len(self._paths)]
+
+
+def _behind(steps: Sequence[ScriptedStep], role: Author, written: str) -> str | None:
+    """What the model writes next on a path; None where something else is written."""
+    for step in steps:
+        own = step.draft if role == "draft" else step.target or step.draft
+        for version in (step.draft, step.target):
+            if version and written.startswith(version):
+                written = written[len(version) :]
+                break
+        else:
+            return own[len(written) :] if own.startswith(written) else None
+    return None if written else ""
 
 
 # Draft and target follow one script, and so agree on which path is which.

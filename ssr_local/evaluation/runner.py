@@ -121,7 +121,7 @@ def run_bench(
     for wave in bench.waves(file.lines):
         done = _solved(bench, solver, options, wave)
         for job, one in zip(wave, done, strict=True):
-            row = maker.row(job, one, len(wave))
+            row = maker.row(job, one)
             file.append(row)
             yield row
         broken = [one.outcome for one in done if isinstance(one.outcome, EngineError)]
@@ -197,7 +197,7 @@ class _RowMaker:
         self._machine, self._prompt_hash = machine(), prompt_hash(options.strategies)
         self._calibration_hash = calibration_hash(solver.calibrations)
 
-    def row(self, job: Job, done: _Done, at_once: int) -> Row:
+    def row(self, job: Job, done: _Done) -> Row:
         problem, bench = job.problem, self._bench
         result: RunResult | None = None
         outcome: Outcome = "failed"
@@ -216,7 +216,7 @@ class _RowMaker:
             path_outcomes=path_outcomes,
             result=result,
             elapsed_s=done.elapsed_s,
-            concurrency=at_once,
+            concurrency=bench.at_once,
             version=VERSION,
             prompt_hash=self._prompt_hash,
             machine=self._machine,

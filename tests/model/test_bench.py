@@ -43,7 +43,8 @@ def test_two_rows_and_their_report(tmp_path: Path) -> None:
     alone, together = target.result.models.target, ssr.result.models.target
     assert alone is not None
     assert together is not None
-    assert alone.sha256 == together.sha256 != ""
+    assert alone.sha256
+    assert alone.sha256 == together.sha256
     assert ssr.result.models.draft is not None
     bench("report", out)
     figures = json.loads((tmp_path / "out" / "report.json").read_bytes())

@@ -10,19 +10,28 @@ import pytest
 from textual.binding import Binding, BindingType
 
 from ssr_local_tui.app import SSRApp
+from ssr_local_tui.screens.history import HistoryScreen
 from ssr_local_tui.screens.main import MainScreen
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui import (
     test_app,
+    test_app_history,
     test_app_replay,
     test_app_settings,
     test_app_steering,
     test_app_views,
 )
 
-MODULES = (test_app, test_app_replay, test_app_settings, test_app_steering, test_app_views)
-OWNERS = (SSRApp, MainScreen, ProblemInput, RunTree)
+MODULES = (
+    test_app,
+    test_app_history,
+    test_app_replay,
+    test_app_settings,
+    test_app_steering,
+    test_app_views,
+)
+OWNERS = (SSRApp, MainScreen, HistoryScreen, ProblemInput, RunTree)
 
 
 def covered(module: ModuleType) -> Iterator[str]:

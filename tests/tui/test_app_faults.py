@@ -205,6 +205,9 @@ def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) 
         await at.press("ctrl+q")
 
     sit(script, pair="copied")
+    deadline = time.monotonic() + TIMEOUT_S  # nobody waits for the thread
+    while not held.stopped and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert held.stopped
     assert "target.gguf" not in fetched(copied)
 

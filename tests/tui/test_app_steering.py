@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import OptionList
 
 from ssr_local_tui.state import Node, PathView
-from ssr_local_tui.widgets.run_tree import VOTES, Item
+from ssr_local_tui.widgets.run_tree import Item
 from tests.tui.sitting import Sitting, covers, sit
 
 pytestmark = pytest.mark.usefixtures("folders", "slow")
@@ -83,7 +83,8 @@ def test_a_dropped_path_ends_without_a_vote_and_the_others_go_on() -> None:
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.pause_when(lambda: at.tree.counts.drafted >= 2)
-        assert not at.main.check_action("drop", ())
+        await at.press("home")
+        assert not at.main.check_action("drop", ())  # the problem is no path
         await at.put_cursor(Item("path", 1))
         await at.press("d")
         await at.until(lambda: at.tree.paths[1].end_reason == "dropped")
@@ -140,10 +141,10 @@ def test_the_cursor_follows_what_is_written_until_told_not_to() -> None:
     sit(script, paths=1)
 
 
-def test_the_cursor_ends_on_the_votes_where_nobody_moved_it() -> None:
+def test_the_cursor_ends_on_the_answer_where_nobody_moved_it() -> None:
     async def script(at: Sitting) -> None:
         await at.solve()
-        assert at.main.run_tree.selected_item == VOTES
+        assert at.main.run_tree.selected_item == Item("vote", 0)
         await at.until_shows("Winning answer")
 
     sit(script)
@@ -159,7 +160,7 @@ def test_who_moves_about_is_not_led_away(moves: tuple[str, ...]) -> None:
         await at.ended()
         assert at.main.run_tree.selected_item == item
         await at.solve("another")  # is followed again
-        assert at.main.run_tree.selected_item == VOTES
+        assert at.main.run_tree.selected_item == Item("vote", 0)
 
     sit(script, paths=1)
 

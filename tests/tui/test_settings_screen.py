@@ -14,7 +14,7 @@ from ssr_local.errors import UsageError
 from ssr_local_tui.fields import COMMON, Field, Value, fields_of
 from ssr_local_tui.screens.field_row import FieldRow
 from ssr_local_tui.screens.settings import SettingsScreen
-from tests.tui.pilot import piloted
+from tests.tui.pilot import piloted, press, settled
 
 PAIRS = ("default", "tiny")
 OPEN = "still open"
@@ -67,9 +67,9 @@ def shown(
     async def drive(pilot: Pilot[None]) -> None:
         if script is not None:
             await script(host, pilot)
-            await pilot.pause()
-        await pilot.press(*keys)
-        await pilot.pause()
+            await settled(pilot)
+        await press(pilot, *keys)
+        await settled(pilot)
 
     piloted(host, drive, size)
     return host
@@ -170,8 +170,8 @@ def test_escape_closes_a_menu_first_and_then_cancels() -> None:
 @pytest.mark.parametrize("key", ["ctrl+o", "ctrl+s", "enter"])
 def test_a_wrong_value_is_neither_used_nor_saved(key: str, file: Path) -> None:
     async def script(host: Host, pilot: Pilot[None]) -> None:
-        await pilot.press("9", "9", "down", "down", key)
-        await pilot.pause()
+        await press(pilot, "9", "9", "down", "down", key)
+        await settled(pilot)
         row = host.row("paths")
         problem = row.query_one(".problem")
         assert problem.display
@@ -189,8 +189,8 @@ def test_a_wrong_value_is_neither_used_nor_saved(key: str, file: Path) -> None:
 def test_every_theme_shows_the_buttons_on_their_line(theme: str) -> None:
     async def script(host: Host, pilot: Pilot[None]) -> None:
         host.theme = theme
-        await pilot.press("9", "9")
-        await pilot.pause()
+        await press(pilot, "9", "9")
+        await settled(pilot)
         for button in host.screen.query(Button):
             assert button.styles.gutter.height == 0  # a border would leave no room for the words
             assert len(str(button.label)) <= button.content_size.width
@@ -200,8 +200,8 @@ def test_every_theme_shows_the_buttons_on_their_line(theme: str) -> None:
 
 def test_a_value_put_right_can_be_used() -> None:
     async def script(host: Host, pilot: Pilot[None]) -> None:
-        await pilot.press("9", "9", "backspace")
-        await pilot.pause()
+        await press(pilot, "9", "9", "backspace")
+        await settled(pilot)
         assert not host.row("paths").query_one(".problem").display
         assert not host.screen.query_one("#use", Button).disabled
 
@@ -226,7 +226,7 @@ def test_saving_a_default_takes_the_line_out(file: Path) -> None:
     file.write_text("threshold = 6.5\npaths = 4\nseed = 7\n")
 
     async def script(host: Host, pilot: Pilot[None]) -> None:
-        await pilot.press("ctrl+r")
+        await press(pilot, "ctrl+r")
         host.fill_in("seed", "")
 
     host = shown("ctrl+s", script=script)
@@ -239,8 +239,8 @@ def test_a_file_that_cannot_be_written_is_told_and_nothing_is_lost(file: Path) -
     file.mkdir(parents=True)
 
     async def script(host: Host, pilot: Pilot[None]) -> None:
-        await pilot.press("5", "ctrl+s")
-        await pilot.pause()
+        await press(pilot, "5", "ctrl+s")
+        await settled(pilot)
         assert "not a regular file" in host.shown("#about")
         assert host.row("paths").text == "5"
 
@@ -261,13 +261,13 @@ def test_the_origin_of_every_value_is_shown(file: Path) -> None:
         ):
             assert host.shown(f"#field-{name} .origin") == origin
         host.row("verifier").control.focus()
-        await pilot.pause()
+        await settled(pilot)
         assert "SSR_LOCAL_VERIFIER in the environment" in host.shown("#about")
         host.row("threshold").control.focus()
-        await pilot.pause()
+        await settled(pilot)
         assert str(file) in " ".join(host.shown("#about").split())
-        await pilot.press("5")
-        await pilot.pause()
+        await press(pilot, "5")
+        await settled(pilot)
         assert host.shown("#field-threshold .origin") == "changed"
 
     shown(script=script, settings=settings)
@@ -278,8 +278,8 @@ def test_saving_what_a_variable_overrides_is_told() -> None:
     notified: list[str] = []
 
     async def script(host: Host, pilot: Pilot[None]) -> None:
-        await pilot.press("5", "ctrl+s")
-        await pilot.pause()
+        await press(pilot, "5", "ctrl+s")
+        await settled(pilot)
         notified.extend(one.message for one in host._notifications)
 
     shown(script=script, settings=settings)
@@ -290,8 +290,8 @@ def test_saving_what_a_variable_overrides_is_told() -> None:
 def test_the_help_of_the_focused_field_is_shown() -> None:
     async def script(host: Host, pilot: Pilot[None]) -> None:
         assert "number of reasoning paths (1 to 12)" in host.shown("#about")
-        await pilot.press("down")
-        await pilot.pause()
+        await press(pilot, "down")
+        await settled(pilot)
         assert "stop at the first answer" in host.shown("#about")
 
     shown(script=script)
@@ -302,13 +302,13 @@ def test_the_mouse_chooses_resets_and_uses() -> None:
 
     async def script(host: Host, pilot: Pilot[None]) -> None:
         await pilot.click("#field-mode Choice")
-        await pilot.pause()
+        await settled(pilot)
         await pilot.click("#field-mode SelectOverlay", offset=(2, 1))
-        await pilot.pause()
+        await settled(pilot)
         await pilot.click("#field-paths .reset", offset=(1, 0))
-        await pilot.pause()
+        await settled(pilot)
         await pilot.click("#use")
-        await pilot.pause()
+        await settled(pilot)
 
     assert shown(script=script, settings=settings).result == {"paths": 3, "mode": "fast1"}
 
@@ -322,16 +322,16 @@ def test_every_field_can_be_reached_and_seen(size: tuple[int, int]) -> None:
         for name in (row.field.name for row in host.screen.query(FieldRow)):
             row = host.row(name)
             assert host.focused is row.control
-            await pilot.pause()
+            await pilot.pause()  # it scrolls
             label = row.query_one(".label", Label)
             assert scrolled.contains_region(row.control.region)
             assert len(row.field.label) <= label.region.width
             assert row.control.region.width >= 12
-            await pilot.press("down")
+            await press(pilot, "down")
         for name in ("use", "save", "cancel"):
             assert host.focused is host.screen.query_one(f"#{name}")
             assert host.focused.region.right < size[0]
-            await pilot.press("tab")
+            await press(pilot, "tab")
 
     shown(script=script, size=size)
 
@@ -342,7 +342,7 @@ def test_the_users_keys_are_on_the_buttons() -> None:
 
     async def script(pilot: Pilot[None]) -> str:
         label = str(host.screen.query_one("#use", Button).label)
-        await pilot.press("5", "f10")
+        await press(pilot, "5", "f10")
         return label
 
     assert piloted(host, script) == "Use f10"
@@ -354,8 +354,8 @@ def test_hostile_values_are_shown_as_they_are() -> None:
 
     async def script(host: Host, pilot: Pilot[None]) -> None:
         host.row("pair").control.focus()
-        await pilot.press("enter")
-        await pilot.pause()
+        await press(pilot, "enter")
+        await settled(pilot)
         assert host.row("draft").text == "[red]x[/nope].gguf"
         assert host.row("pair").text == "[b]p[/i]"
 

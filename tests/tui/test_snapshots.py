@@ -77,6 +77,11 @@ def up_to(kind: type[Event], number: int) -> list[AnyEvent]:
 async def as_it_is(at: Sitting) -> None: ...
 
 
+async def running(at: Sitting) -> None:
+    at.tree.phase = "running"  # the log ends here, the run did not
+    at.main.draw_all()
+
+
 async def on_a_rejected_step(at: Sitting) -> None:
     await at.put_cursor(Item("step", 0, 2))
 
@@ -97,7 +102,6 @@ async def help_(at: Sitting) -> None:
 
 
 async def error(at: Sitting) -> None:
-    at.main._again = "again"
     at.main.failed(
         EngineCrashed(
             "The worker process that runs the models has ended.",
@@ -123,7 +127,7 @@ STATES = {
     "empty": State(as_it_is),
     "welcome": State(as_it_is, None, Preferences()),
     "settings": State(settings),
-    "running": State(as_it_is, lambda: up_to(StepVerified, 8)),
+    "running": State(running, lambda: up_to(StepVerified, 8)),
     "ended": State(as_it_is, whole),
     "rejected": State(on_a_rejected_step, whole),
     "comparison": State(comparison, whole),

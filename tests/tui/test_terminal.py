@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def child_of(pid: str) -> list[str]:
+    """The processes that a process has started."""
+    found = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
 def test_a_problem_is_typed_solved_and_left(folder: Path) -> None:
     with in_terminal(folder, "tui", "--pair", "demo", SSR_LOCAL_DEMO_SPEED="4") as terminal:
         terminal.until("Type or paste a problem")
@@ -30,7 +35,8 @@ def test_a_problem_is_typed_solved_and_left(folder: Path) -> None:
         screen = terminal.until("Answer: 18")
         assert "2 of 3 paths say so" in screen
         assert "✗ draft" in screen
-        assert "▼ 1 A algebraic simplification" in screen
+        terminal.send("Home")
+        terminal.until("▼ 1 A algebraic simplification")
         terminal.send("Down", "Down")
         terminal.until("Step 1: kept, score 8.0 of 9")
         terminal.send("q")
@@ -55,16 +61,14 @@ def test_a_signal_ends_the_app_and_gives_the_terminal_back(
 ) -> None:
     with in_terminal(folder, "tui", "--demo", SSR_LOCAL_DEMO_SPEED="0.3") as terminal:
         terminal.until("✓  1")
-        pids = subprocess.run(
-            ["pgrep", "-f", f"^{sys.executable} -m ssr_local tui --demo"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        os.kill(int(pids[0]), getattr(signal, f"SIG{name}"))
+        shell = terminal.tmux("display-message", "-p", "-t", "app", "#{pane_pid}").strip()
+        (pid,) = child_of(shell)
+        (worker,) = child_of(pid)
+        os.kill(int(pid), getattr(signal, f"SIG{name}"))
         screen = terminal.until(f"exit code {code}")
         assert "Traceback" not in screen
         assert "Figures" not in screen
+        assert not Path(f"/proc/{worker}").exists()
     (log,) = (folder / "cache" / "runs").glob("run-*.jsonl")
     assert log.stat().st_size
 

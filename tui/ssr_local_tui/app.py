@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ from ssr_local_tui.widgets.run_tree import RunTree
 class SSRApp(App[int]):
     """The app; ``settings`` are those in force, ``replay`` is a log to begin with.
 
-    A ``problem`` is solved at once.
+    A ``problem`` is solved at once. ``keep`` False saves no run in the history.
     """
 
     TITLE = "ssr-local"
@@ -50,17 +51,25 @@ class SSRApp(App[int]):
         replay: Path | None = None,
         speed: float = 1.0,
         overrides: dict[str, Any] | None = None,
+        keep: bool = True,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.preferences = preferences
-        self.runs = Runs(settings.engine, self._progress, self._notice)
+        self.runs = Runs(settings.engine, self._progress, self._notice, keep=keep)
         self.progress: Progress | None = None
         self._problem, self._replay, self._speed = problem, replay, speed
         self._overrides = overrides or {}
         self.main = MainScreen("")
         self.set_keymap(dict(preferences.keys))
         self.theme = preferences.theme
+
+    def key_of(self, binding_id: str) -> str:
+        """The key that does something, as it is shown to the user; "" when there is none."""
+        default = next((one.key for one in _bindings() if one.id == binding_id), "")
+        keys = self.preferences.keys.get(binding_id, default)
+        first = keys.split(",")[0].strip()
+        return self.get_key_display(Binding(first, "", "")) if first else ""
 
     @property
     def pair_name(self) -> str:
@@ -154,6 +163,8 @@ class SSRApp(App[int]):
         except SSRError as error:
             self.main.failed(error)
             return
+        if not self.main.tree_state.problem:
+            self.main.error = None  # it was of settings that are mended now
         self.main.draw_all()
 
     def _keep_theme(self, name: str) -> None:
@@ -179,18 +190,23 @@ class SSRApp(App[int]):
 
 def binding_ids() -> frozenset[str]:
     """The ids of all the app's keys, which ``[tui.keys]`` can give others."""
+    return frozenset(binding.id for binding in _bindings() if binding.id)
+
+
+@cache
+def _bindings() -> tuple[Binding, ...]:
     from ssr_local_tui.screens.comparison import ComparisonScreen
     from ssr_local_tui.screens.dialog import Dialog
     from ssr_local_tui.screens.help import HelpScreen
+    from ssr_local_tui.screens.history import HistoryScreen
     from ssr_local_tui.screens.settings import SettingsScreen
     from ssr_local_tui.screens.welcome import WelcomeScreen
 
     homes = (
         *(SSRApp, MainScreen, RunTree, ProblemInput),
-        *(ComparisonScreen, Dialog, HelpScreen, SettingsScreen, WelcomeScreen),
+        *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, SettingsScreen, WelcomeScreen),
     )
-    bindings = Binding.make_bindings(one for home in homes for one in home.BINDINGS)
-    return frozenset(binding.id for binding in bindings if binding.id)
+    return tuple(Binding.make_bindings(one for home in homes for one in home.BINDINGS))
 
 
 def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:
@@ -198,8 +214,15 @@ def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:
     cleared = [name for name, value in overrides.items() if value is None]
     solve = {name: None for name in cleared if hasattr(settings.solve, name)}
     engine = {name: None for name in cleared if hasattr(settings.engine, name)}
+    origins = tuple(
+        msgspec.structs.replace(one, value=None, origin="option", detail="")
+        if one.name in cleared
+        else one
+        for one in settings.origins
+    )
     return msgspec.structs.replace(
         settings,
         solve=with_changes(settings.solve, **solve),
         engine=with_changes(settings.engine, **engine),
+        origins=origins,
     )

@@ -21,6 +21,6 @@ def in_background(app: App[Any], work: Callable[[], Callable[[], None]]) -> None
         done = work()
         if app.is_running:
             with contextlib.suppress(RuntimeError):  # it ends just now
-                app.call_from_thread(done)
+                app.call_from_thread(app.call_later, done)
 
     threading.Thread(target=run, name="background", daemon=True).start()

@@ -7,6 +7,7 @@ a log first: whatever happens to the app, the run can be opened again.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -186,12 +187,16 @@ class Pace:
     def faster(self, steps: int = 1) -> None:
         """The next speed up, or down for negative ``steps``."""
         with self._changed:
-            if not self._speed and steps > 0:
-                return  # nothing is faster than at once
-            known = [speed for speed in self.SPEEDS if speed <= (self._speed or self.SPEEDS[-1])]
-            place = max(0, len(known) - 1) + steps
-            self._speed = self.SPEEDS[min(max(place, 0), len(self.SPEEDS) - 1)]
+            for _ in range(abs(steps)):
+                self._speed = self._next(up=steps > 0)
             self._changed.notify_all()
+
+    def _next(self, *, up: bool) -> float:
+        """The known speed above or below, else what it is: nothing is faster than at once."""
+        speed = self._speed or math.inf
+        if up:
+            return next((one for one in self.SPEEDS if one > speed), self._speed)
+        return next((one for one in reversed(self.SPEEDS) if one < speed), self._speed)
 
     def stop(self) -> None:
         """Play no further."""

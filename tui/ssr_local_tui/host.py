@@ -22,6 +22,9 @@ class Host(Protocol):
     def pair_name(self) -> str:
         """The models in use, in a word."""
 
+    def key_of(self, binding_id: str) -> str:
+        """The key that does something, as it is shown to the user."""
+
     def open_help(self) -> None:
         """Show what every key does."""
 

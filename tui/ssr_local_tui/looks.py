@@ -38,6 +38,7 @@ PHASES = {
     "running": "solving",
     "paused": "paused",
     "ended": "done",
+    "cut off": "cut off",
 }
 AUTHORS: dict[Author, str] = {"draft": "draft", "target": "target"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ssr_local import Solver
 from ssr_local.commands import AnyCommand
 from ssr_local.download import Progress, ToFetch
-from ssr_local.errors import EventLogError
+from ssr_local.errors import EventLogError, HistoryError
 from ssr_local.events import (
     AnyEvent,
     PathEnded,
@@ -18,8 +18,12 @@ from ssr_local.events import (
     StepDrafted,
     StepRewritten,
     StepVerified,
+    encode_event,
     read_events,
 )
+from ssr_local.folders import cache_dir, write_atomically
+from ssr_local.history.saving import saving
+from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local_tui.feed import Feed, Pace, new_log
 
@@ -30,7 +34,8 @@ _CLOSE_WAIT_S = 3.0
 class Runs:
     """Starts runs and steers the one that goes on.
 
-    ``on_progress`` and ``on_notice`` hear of downloads, from another thread.
+    ``on_progress`` and ``on_notice`` hear of downloads, from another thread. Runs are saved
+    in the history unless ``keep`` or the settings file says otherwise.
     """
 
     def __init__(
@@ -38,7 +43,10 @@ class Runs:
         engine: EngineOptions,
         on_progress: Callable[[Progress], None],
         on_notice: Callable[[str], None],
+        *,
+        keep: bool = True,
     ) -> None:
+        self._keep = keep
         self._engine = engine
         self._on_progress, self._on_notice = on_progress, on_notice
         self._solver: Solver | None = None
@@ -80,11 +88,19 @@ class Runs:
         self.leave_replay()
 
         def events() -> Iterator[AnyEvent]:
-            for event in solver.stream(problem, options):
-                if feed.stopping:  # asked for before there was a run to tell
-                    feed.stopping = False
-                    solver.cancel()
-                yield event
+            with saving(
+                "run",
+                problem,
+                pair=self._engine.pair,
+                method=options.method,
+                say=self._on_notice,
+                keep=self._keep,
+            ) as saver:
+                for event in saver.watch(solver.stream(problem, options)):
+                    if feed.stopping:  # asked for before there was a run to tell
+                        feed.stopping = False
+                        solver.cancel()
+                    yield event
 
         feed = self.feed = Feed(events, new_log())
         feed.start()
@@ -95,6 +111,11 @@ class Runs:
         if self.pace is not None:
             self.pace.stop()
         self.pace = None
+
+    def forget(self) -> None:
+        """The events of the last run are not those of the one that is to begin."""
+        if not self.is_busy:
+            self.feed = None
 
     @property
     def has_models(self) -> bool:
@@ -120,6 +141,20 @@ class Runs:
         feed = self.feed = Feed(events, recorded=file)
         feed.start()
         return feed
+
+    def log_of(self, entry_id: int) -> Path:
+        """A file with the events of a run in the history. Raises ``SSRError``."""
+        with History() as history:
+            lines = [encode_event(event) for event in history.events(entry_id)]
+        if not lines:
+            raise HistoryError("Nothing happened in this run before it was interrupted.")
+        file = cache_dir() / "history.jsonl"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            raise EventLogError(f"{file} cannot be written.", error.strerror or "") from error
+        return file
 
     def tell(self, command: AnyCommand) -> None:
         """Steer the live run; a replay obeys nobody."""

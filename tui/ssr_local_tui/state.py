@@ -44,7 +44,7 @@ from ssr_local.records import (
     VoteGroup,
 )
 
-Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended"]
+Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended", "cut off"]
 StepState = Literal["writing", "waiting", "accepted", "rewriting", "rewritten", "unverified"]
 """How far a step is: its author writes; it waits for its verdict; it was kept; the target
 writes its own; that stands in its place; nobody judges steps, or it was cut off before."""
@@ -174,6 +174,12 @@ class Tree:
     def winner(self) -> VoteGroup | None:
         """The group that leads, or has won once the run has ended."""
         return next((group for group in self.groups if group.winner), None)
+
+    def cut_off(self) -> None:
+        """No more events come, and the run has not ended: a crash, a stopped replay."""
+        if self.phase not in ("idle", "ended"):
+            self.phase = "cut off"
+            self.revision += 1
 
     def _apply(self, event: AnyEvent) -> Iterable[Node]:
         if isinstance(event, StepDelta):  # by far the most frequent

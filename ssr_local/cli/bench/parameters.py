@@ -106,6 +106,7 @@ def in_common(settings: Settings, *, verified: bool, **more: Any) -> dict[str, A
     names = ("verifier", "threshold", *_WRITING) if verified else _WRITING
     options = {name: getattr(settings.solve, name) for name in names}
     engine = {name: getattr(settings.engine, name) for name in EngineOptions.__struct_fields__}
+    more["strategies"] = settings.solve.strategies
     if verified:
         more["calibration"] = calibration_hash(Solver(engine=settings.engine).calibrations)
     return more | options | engine

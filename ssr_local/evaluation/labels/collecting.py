@@ -30,7 +30,7 @@ def collect(
     A problem the models cannot be run on costs its walk, which says why; when the engine
     fails on three of them, one after another, its error is raised.
     """
-    done = {walk.key for walk in file.lines}
+    done = {walk.key for walk in file.lines if not walk.error}
     labelled = num_labelled(file, task)
     failing = 0
     for problem in problems:

@@ -51,11 +51,13 @@ class ScoreBin(Struct, frozen=True):
     """Steps of neighbouring scores, 0 to 9.
 
     ``labels`` has their mean score, their share of good labels and its interval; ``true_share``
-    is the share of good steps with the labels' noise allowed for, itself uncertain.
+    is the share of good steps with the labels' noise allowed for, itself uncertain;
+    ``rate_after`` is the mean rate of right answers behind the steps.
     """
 
     labels: Bin
     true_share: float
+    rate_after: float
 
 
 class VerifierScore(Struct, frozen=True, kw_only=True):
@@ -319,7 +321,8 @@ def _score_bins(scores: Sequence[float | None], steps: Sequence[JudgedStep]) -> 
         # The evidence alone may hardly say anything; then what is known beforehand stands.
         start = (math.fsum(one.chance for one in steps) + 1) / (len(steps) + 2)
         share = share_behind([one.evidence for one in inside], start)
-        yield ScoreBin(found, found.mean_share if share is None else share)
+        rate = statistics.fmean(one.step.after.share for one in inside)
+        yield ScoreBin(found, found.mean_share if share is None else share, rate)
 
 
 def _parts(

@@ -210,6 +210,8 @@ class Walker:
 def _rate(outcomes: Sequence[Outcome]) -> Rate:
     """Right ones among those that could be told right or not; without any there is no label."""
     decided = [outcome for outcome in outcomes if outcome != "undecided"]
+    if len(decided) == 1 < len(outcomes):
+        return Rate(0, 0)  # a single one is how a rate that is known for sure is written
     return Rate(decided.count("right"), len(decided))
 
 

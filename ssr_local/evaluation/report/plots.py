@@ -197,11 +197,12 @@ def _selection(figure: Any, task: TaskReport) -> None:
 
 def _depth(figure: Any, task: TaskReport) -> None:
     verified, single = task.depth.verified, task.depth.single
+    author = "target" if task.depth.target_alone else "draft"
     positions = task.depth.positions
     panels = figure.subplots(1, 2 if positions else 1, sharey=True, squeeze=False)[0]
     series: tuple[tuple[str, Sequence[DepthBin], Sequence[Ratio | None]], ...] = (
         ("right, drafted and verified", verified, [item.right for item in verified]),
-        ("right, one model alone (target)", single, [item.right for item in single]),
+        (f"right, one model alone ({author})", single, [item.right for item in single]),
         ("drafted steps accepted", verified, [item.acceptance for item in verified]),
     )
     for place, (label, bins, shares) in enumerate(series):
@@ -288,7 +289,7 @@ def _calibration(figure: Any, steps: VerifierReport) -> None:
         axes.set_xlim(-0.3, MAX_SCORE + 0.3)
         axes.set_ylim(-3, 103)
     figure.supxlabel("score of the verifier (mean of a bin)", fontsize=9)
-    figure.supylabel("good steps (%), 95 % interval of the labels", fontsize=9)
+    figure.supylabel("good steps, right answers (%), 95 % interval of the labels", fontsize=9)
     _legend(figure)
 
 
@@ -316,6 +317,15 @@ def _calibrated(axes: Any, score: VerifierScore) -> None:
         color=_COLOURS[1],
         markersize=4,
         label="their noise allowed for",
+    )
+    axes.plot(
+        [item.mean_value for item in labels],
+        [100 * item.rate_after for item in score.scores],
+        marker="x",
+        ls="none",
+        color=_COLOURS[2],
+        markersize=5,
+        label="right answers from behind the step",
     )
 
 

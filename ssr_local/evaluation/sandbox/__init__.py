@@ -156,7 +156,10 @@ class _Court:
             return CodeVerdict("wrong", str(stop))
         if not line:
             return CodeVerdict("undecided", f"the test ended itself: {_end(self._judge)}")
-        report = msgspec.json.decode(line, type=_Report)
+        try:
+            report = msgspec.json.decode(line, type=_Report)
+        except msgspec.DecodeError as error:  # what the code wrote of itself is no text
+            return CodeVerdict("wrong", f"its error cannot be read: {error}")
         if report.outcome == "gone":
             return self._why_gone()
         if report.outcome == "right":

@@ -75,6 +75,7 @@ _KILL, _REFUSE, _ALLOW = 0x80000000, 0x00050001, 0x7FFF0000  # refused with EPER
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _SIGKILL, _SECCOMP_MODE_FILTER = 9, 2
 _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
+_TRUNCATE_VERSION = 3
 _CAPABILITIES_VERSION = 0x20080522
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
@@ -92,8 +93,11 @@ def missing() -> str | None:
     if platform.machine() not in _ARCHITECTURES or sys.maxsize < 2**32:
         bits = 64 if sys.maxsize > 2**32 else 32
         return f"The system calls of this Python ({platform.machine()}, {bits} bits) are not known."
-    if _landlock_version() < 1:
+    version = _landlock_version()
+    if version < 1:
         return "This kernel keeps nobody from files: Landlock (Linux 5.13 or newer) is off."
+    if version < _TRUNCATE_VERSION:
+        return "This kernel lets files be emptied that may only be read; Linux 6.2 does not."
     return None
 
 
@@ -228,7 +232,7 @@ def _landlock_version() -> int:
 
 def _close_files(folder: str | None) -> None:
     version = _landlock_version()
-    rights = 13 + (version >= 2) + (version >= 3) + (version >= 5)
+    rights = 15 + (version >= 5)
     # Files; connecting and binding TCP; abstract sockets and signals to the outside.
     handled = struct.pack(
         "QQQ", (1 << rights) - 1, 3 if version >= 4 else 0, 3 if version >= 6 else 0
@@ -239,7 +243,7 @@ def _close_files(folder: str | None) -> None:
         raise _failed("landlock_create_ruleset")
     for path in _readable():
         _permit(rules, path, _READ)
-    own = _READ | _WRITE_FILE | _MAKE_REG | (_TRUNCATE if version >= 3 else 0)
+    own = _READ | _WRITE_FILE | _MAKE_REG | _TRUNCATE
     if folder is not None:
         _permit(rules, Path(folder), own)
     _permit(rules, Path(os.devnull), own)

@@ -157,6 +157,16 @@ def test_problems_at_once_are_whole_waves_of_one_method() -> None:
     ]
 
 
+def test_what_is_left_over_belongs_to_the_same_bench(
+    tmp_path: Path, folders: None, scorer: Scorer
+) -> None:
+    """Three problems, two at once: the third is no measurement of one after another."""
+    with Solver(pair="demo", at_once=2) as solver:
+        what = Bench("farm", PROBLEMS, METHODS[:1], 1, 7, at_once=2)
+        rows = run(tmp_path / "out", solver, scorer, what)
+    assert [row.concurrency for row in rows] == [2, 2, 2]
+
+
 def test_rows_of_problems_at_once_share_the_time(
     tmp_path: Path, folders: None, scorer: Scorer
 ) -> None:

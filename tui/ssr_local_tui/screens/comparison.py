@@ -53,6 +53,7 @@ class ComparisonScreen(Dialog[None]):
         self._chosen = [left, right]
         self._source = False
         self._revision = -1
+        self._offered = list(tree.paths)
 
     def compose(self) -> ComposeResult:
         options = [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
@@ -87,7 +88,7 @@ class ComparisonScreen(Dialog[None]):
 
     def action_next(self, place: int) -> None:
         """Another path on one side."""
-        paths = list(self._tree.paths)
+        paths = self._offered
         now = paths.index(self._chosen[place])
         self.query_one(f"#path-{place}", Select).value = paths[(now + 1) % len(paths)]
 
@@ -97,10 +98,22 @@ class ComparisonScreen(Dialog[None]):
         self._revision = -1
         self._draw()
 
+    def _offer(self) -> None:
+        """A path was opened meanwhile: it can be chosen too."""
+        self._offered = list(self._tree.paths)
+        options = [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
+        for place, chosen in enumerate(self._chosen):
+            select: Select[int] = self.query_one(f"#path-{place}", Select)
+            with self.prevent(Select.Changed):
+                select.set_options(options)
+                select.value = chosen
+
     def _draw(self) -> None:
         if self._revision == self._tree.revision:
             return
         self._revision = self._tree.revision
+        if self._offered != list(self._tree.paths):
+            self._offer()
         first, second = (self._tree.paths[index] for index in self._chosen)
         if first is second:
             self.query_one("#said", Static).update("This is one path. Choose another.")

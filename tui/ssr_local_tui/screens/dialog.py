@@ -36,6 +36,8 @@ class Dialog(ModalScreen[_R]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Close", id="dialog-close"),
+        # A dialog keeps the app's own keys away; this one stops a run, also from here.
+        Binding("ctrl+c", "app.stop_or_copy", "Stop", show=False, id="dialog-stop", system=True),
     ]
 
     def action_leave(self) -> None:

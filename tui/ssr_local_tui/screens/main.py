@@ -74,6 +74,7 @@ class MainScreen(Steering, Screen[None]):
             Binding(key, action, title, show=False, id=name, tooltip=tooltip)
             for key, action, title, name, tooltip in (
                 ("l", "source", "LaTeX", "source", "formulas as they were written, or readable"),
+                ("h", "history", "History", "history", "what was done before"),
                 ("c", "copy", "Copy", "copy", "what the cursor is on"),
                 ("b", "detail", "Detail", "detail", "show or hide the pane"),
                 ("m", "metrics", "Figures", "metrics", "show or hide the pane"),
@@ -97,6 +98,8 @@ class MainScreen(Steering, Screen[None]):
         self._used_s = time.process_time()
         self._slow_drawn_s = 0.0
         self._new_s = 0.0
+        self._event_s = 0.0
+        self._due_s = 0.0
         self._put_off: set[Node] = set()
         self._offered: dict[str, bool | None] = {}
         self._timer: Timer | None = None
@@ -136,6 +139,8 @@ class MainScreen(Steering, Screen[None]):
         rarer: what all of the app used between two drawings is what a drawing costs.
         """
         started_s = time.monotonic()
+        # A terminal that does not take what is drawn holds the whole app up: then draw less.
+        late_s = max(0.0, started_s - self._due_s) if self._due_s else 0.0
         feed = self.host.runs.feed
         if feed is not None:
             self._draw_from(feed, started_s)
@@ -144,17 +149,22 @@ class MainScreen(Steering, Screen[None]):
         else:
             longest = _LONGEST_GAP_ON_CPU_S if self._on_cpu() else _LONGEST_GAP_S
             gap_s = max(1 / REDRAWS_PER_S, min(longest, self._cost_s / _DRAWING_SHARE))
+            gap_s = max(gap_s, min(_LONGEST_GAP_ON_CPU_S, 2 * late_s))
         self._look_in(started_s + gap_s - time.monotonic())
 
     def _look_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(max(_SHORTEST_WAIT_S, seconds), self.draw)
+        wait_s = max(_SHORTEST_WAIT_S, seconds)
+        self._due_s = time.monotonic() + wait_s
+        self._timer = self.set_timer(wait_s, self.draw)
 
     def _draw_from(self, feed: Feed, now: float) -> None:
         over = feed.is_over
         events = feed.drain()
         changed = self.tree_state.apply_all(events)
+        if events:
+            self._event_s = now
         if events and self.busy == STARTING:
             self.busy = ""
         if changed:
@@ -181,7 +191,7 @@ class MainScreen(Steering, Screen[None]):
         tree = self.run_tree
         tree.sync(changed)
         if self.following:
-            self._follow(changed)
+            self.follow(changed)
         late, item = changed | self._put_off, tree.selected_item
         self._put_off = set()
         if slow_s is not None or any(node.kind in ("votes", "path") for node in changed):
@@ -235,6 +245,8 @@ class MainScreen(Steering, Screen[None]):
         waits = self.host.runs.pace is None and (self.running or self.busy)
         if waits and self.tree_state.phase in ("idle", "loading"):
             return time.monotonic() - self._new_s
+        if waits and self.running and self.tree_state.phase != "paused":
+            return self.tree_state.at_s + time.monotonic() - self._event_s
         return self.tree_state.at_s
 
     def draw_detail(self) -> None:
@@ -252,13 +264,14 @@ class MainScreen(Steering, Screen[None]):
         """Show another run from its beginning."""
         self.tree_state = tree
         self._put_off.clear()
-        self._new_s = time.monotonic()
+        self._new_s = self._event_s = time.monotonic()
+        self._used_s, self._cost_s = time.process_time(), 0.0
         self.error = None
         self.following = True
         self.run_tree.show_run(tree)
         self.draw_all()
 
-    def _follow(self, changed: frozenset[Node]) -> None:
+    def follow(self, changed: frozenset[Node]) -> None:
         """Keep the cursor on the newest step of a path, of another when that one has ended."""
         path, tree = self._live_path(), self.tree_state
         if path is None:
@@ -296,6 +309,7 @@ class MainScreen(Steering, Screen[None]):
         self._arrange()
 
     @on(RunTree.Touched)
+    @on(DetailPane.Touched)
     def _touched(self) -> None:
         self.following = False
 

@@ -18,10 +18,13 @@ from ssr_local.options import SolveOptions
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import Feed, unexpected
 from ssr_local_tui.host import Host, host_of
-from ssr_local_tui.state import PathView, StepView, Tree
+from ssr_local_tui.state import Node, PathView, StepView, Tree
 from ssr_local_tui.widgets.detail import text_of
 from ssr_local_tui.widgets.problem import ProblemInput
-from ssr_local_tui.widgets.run_tree import VOTES, Item, RunTree
+from ssr_local_tui.widgets.run_tree import Item, RunTree
+
+if TYPE_CHECKING:
+    from ssr_local_tui.screens.history import Wish
 
 LOOKING = "looking for the models"
 STARTING = "starting"
@@ -43,6 +46,7 @@ class Steering(Screen[None]):
     source: bool
 
     running = False
+    pausing = False
     _request = 0
     _pair_shown = ""
 
@@ -51,6 +55,7 @@ class Steering(Screen[None]):
         @property
         def run_tree(self) -> RunTree: ...
         def draw(self) -> None: ...
+        def follow(self, changed: frozenset[Node]) -> None: ...
         def draw_all(self) -> None: ...
         def draw_figures(self) -> None: ...
         def draw_detail(self) -> None: ...
@@ -70,16 +75,18 @@ class Steering(Screen[None]):
     def begin(self, problem: str, options: SolveOptions | None = None) -> None:
         """Solve a problem, after what is missing has been fetched."""
         if self.running or self.busy:
-            self.notify("A run goes on. Stop it first (x in the tree).", severity="warning")
+            self._say_busy()
             return
         self.query_one(ProblemInput).remember(problem)
         runs = self.host.runs
         runs.leave_replay()
+        runs.forget()
         tree = Tree(problem)
         if runs.has_models and self._pair_shown == self.host.pair_name:
             tree.models = dict(self.tree_state.models)
         self._pair_shown = self.host.pair_name
         self.busy = LOOKING
+        self.pausing = False
         self._request += 1
         self.show_new(tree)
         self.run_tree.focus()
@@ -140,43 +147,53 @@ class Steering(Screen[None]):
     def play(self, file: Path, speed: float) -> None:
         """Show a run from its log."""
         if self.running or self.busy:
-            self.notify("A run goes on. Stop it first (x in the tree).", severity="warning")
+            self._say_busy()
             return
         try:
             self.host.runs.replay(file, speed)
         except SSRError as error:
-            self.failed(error)
+            self.notify(clean(str(error)), severity="error", markup=False)
             return
         self.running = True
         self.show_new(Tree())
         self.run_tree.focus()
         self.draw()
 
+    def _say_busy(self) -> None:
+        key = self.host.key_of("stop")
+        self.notify(f"A run goes on. Stop it first ({key} in the tree).", severity="warning")
+
     def failed(self, error: SSRError) -> None:
         """Show an error; what is shown of the run stays."""
         self.busy = ""
         self.running = False
+        self.tree_state.cut_off()
         if not isinstance(error, Interrupted):
             self.error = error
         self.draw_all()
 
     def ended(self, feed: Feed) -> None:
         """A run's events have come to an end."""
-        self.running = False
+        self.running = self.pausing = False
         self.busy = ""
+        self.tree_state.cut_off()
         if feed.log_error:
             self.notify(clean(feed.log_error), severity="warning", markup=False)
         if feed.error is not None:
             self.failed(feed.error)
         elif self.following:
-            self.run_tree.reveal(VOTES)
+            groups = self.tree_state.groups
+            best = next((n for n, group in enumerate(groups) if group.winner), 0)
+            self.run_tree.reveal(Item("vote", best))
         self.draw_all()
+        self.call_after_refresh(self.run_tree.show_cursor)  # the answer's line takes room
 
     def error_hint(self) -> str:
         """What can be done about the error that is shown."""
         if self.error is None or not self.tree_state.problem:
             return ""
-        return "Press r to start again. What there is stays until then."
+        key = self.host.key_of("again")
+        return f"Press {key} to start again. What there is stays until then."
 
     # Keys ------------------------------------------------------------------------
 
@@ -192,6 +209,8 @@ class Steering(Screen[None]):
             return False
         if action in _LIVE and not live:
             return False
+        if action == "pause" and not self.running:
+            return False
         if action in ("drop", "add") and self.tree_state.phase not in ("running", "paused"):
             return False
         if action == "add" and not self.tree_state.scores:
@@ -205,7 +224,7 @@ class Steering(Screen[None]):
                 and step.verdict is not None
                 and (step.verdict.accepted == (action == "reject"))
             )
-        if action in ("again", "settings", "open"):
+        if action in ("again", "settings", "open", "history"):
             return not live and (action != "again" or bool(self.tree_state.problem))
         if action == "compare":
             return len(self.tree_state.paths) > 1
@@ -236,8 +255,9 @@ class Steering(Screen[None]):
         if pace is not None:
             pace.toggle()
         else:
-            paused = self.tree_state.phase == "paused"
-            self.host.runs.tell(Resume() if paused else Pause())
+            # A pause begins between two rounds; asked for twice before that, it is called off.
+            self.pausing = self.tree_state.phase != "paused" and not self.pausing
+            self.host.runs.tell(Pause() if self.pausing else Resume())
         self.draw_figures()
 
     def action_again(self) -> None:
@@ -290,7 +310,10 @@ class Steering(Screen[None]):
     def action_follow(self) -> None:
         """Keep the cursor on what is being written, or let it be."""
         self.following = not self.following
-        self.draw()
+        if self.following:
+            paths = self.tree_state.live_paths
+            last = (Node("step", path.index, len(path.steps) - 1) for path in paths if path.steps)
+            self.follow(frozenset(last))
         self.notify("Following what is written." if self.following else "Not following.")
 
     def action_copy(self) -> None:
@@ -315,6 +338,27 @@ class Steering(Screen[None]):
     def _opened(self, chosen: tuple[Path, float] | None) -> None:
         if chosen is not None:
             self.play(*chosen)
+
+    def action_history(self) -> None:
+        """What was done before."""
+        from ssr_local_tui.screens.history import HistoryScreen
+
+        self.app.push_screen(HistoryScreen(), self._remembered)
+
+    def _remembered(self, wish: Wish | None) -> None:
+        if wish is None:
+            return
+        if wish.opened:
+            try:
+                file = self.host.runs.log_of(wish.entry.id)
+            except SSRError as error:
+                self.failed(error)
+                return
+            self.play(file, 0.0)
+        else:
+            field = self.query_one(ProblemInput)
+            field.load_text(wish.entry.problem)
+            field.focus()
 
     def action_settings(self) -> None:
         """Every setting, for this session or for good."""
@@ -343,7 +387,8 @@ class Steering(Screen[None]):
         """How a log is being played; empty for a live run."""
         pace = self.host.runs.pace
         if pace is None:
-            return ""
+            waits = self.pausing and self.running and self.tree_state.phase != "paused"
+            return "[will pause]" if waits else ""
         speed = f"{pace.speed:g} × as fast" if pace.speed else "at once"
         state = ", stands still" if pace.paused and self.running else ""
         return f"[replay, {speed}{state}]"

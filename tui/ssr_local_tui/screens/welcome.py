@@ -10,6 +10,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from ssr_local_tui.host import host_of
+
 _TEXT = """\
 [b]Watch two small models think, on this computer alone.[/b]
 
@@ -18,15 +20,18 @@ A small, quick one (the [b]draft[/b]) follows each of them step by step. The tar
 step from 0 to 9: good steps are kept ([b]✓[/b]), weak ones it writes anew ([b]↻[/b]). At the \
 end the paths vote.
 
-With [b]Escape[/b] you leave the input, with [b]i[/b] you come back. In the tree the arrow keys \
-move, and the pane shows the step under the cursor in full. [b]x[/b] stops, [b]p[/b] pauses, \
-[b]y[/b] keeps a step the target rejected, [b]n[/b] rejects one it kept, [b]?[/b] shows all keys.
+With [b]{tree}[/b] you leave the input, with [b]{problem}[/b] you come back. In the tree the \
+arrow keys move, and the pane shows the step under the cursor in full. [b]{stop}[/b] stops, \
+[b]{pause}[/b] pauses, [b]{keep}[/b] keeps a step the target rejected, [b]{reject}[/b] rejects \
+one it kept, [b]{help}[/b] shows all keys.
 
 Small models make mistakes that look convincing. A score is an opinion, and agreement of the \
 paths is a hint; neither is a proof.
 
 Nothing you type leaves this computer. The first problem downloads the models, if they are \
 not here yet; you are asked first."""
+
+_NAMED = ("tree", "problem", "stop", "pause", "keep", "reject", "help")
 
 
 class WelcomeScreen(ModalScreen[None]):
@@ -57,7 +62,8 @@ class WelcomeScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="welcome") as box:
             box.border_title = "Welcome to ssr-local"
-            yield Static(_TEXT)
+            keys = {name: host_of(self).key_of(name).replace("[", r"\[") for name in _NAMED}
+            yield Static(_TEXT.format(**keys))
             yield Button("Begin", variant="primary", compact=True)
 
     def on_mount(self) -> None:

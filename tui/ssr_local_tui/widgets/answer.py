@@ -37,8 +37,9 @@ class AnswerBar(Static):
 
 def _content(tree: Tree, error: SSRError | None, hint: str) -> tuple[str, Text]:
     if error is not None:
-        lines = [clean(str(error)), hint] if hint else [clean(str(error))]
-        return "error", Text("\n".join(lines))
+        # What to do comes right behind what happened: the reason may be longer than the room.
+        what, *reason = clean(str(error)).splitlines() or [""]
+        return "error", Text("\n".join(line for line in (what, hint, *reason) if line))
     result, winner = tree.result, tree.winner
     if result is None:
         if winner is None:

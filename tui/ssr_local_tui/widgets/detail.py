@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.message import Message
 from textual.widgets import Static
 
 from ssr_local.display import END_WORDS, clean, one_line
@@ -36,13 +37,43 @@ class DetailPane(VerticalScroll):
     DetailPane > Static { width: 100%; height: auto; }
     """
 
+    class Touched(Message):
+        """The user reads here."""
+
+    _shown: tuple[Item, bool] | None = None
+
     def compose(self) -> ComposeResult:
         yield Static(id="detail")
 
     def show(self, tree: Tree, item: Item, *, source: bool) -> None:
-        """Show an item of the tree as it is now."""
+        """Show an item of the tree as it is now; of a step being written, its end."""
         body = self.query_one("#detail", Static)
+        at_end = self.scroll_offset.y >= self.max_scroll_y
         body.update(detail_of(tree, item, source=source))
+        shown = (item, _is_growing(tree, item))
+        if shown != self._shown:
+            self.scroll_home(animate=False)
+        elif at_end and shown[1]:
+            self.scroll_end(animate=False)
+        self._shown = shown
+
+    def on_focus(self) -> None:
+        self.post_message(self.Touched())
+
+    def on_mouse_scroll_up(self) -> None:
+        self.post_message(self.Touched())
+
+    def on_mouse_scroll_down(self) -> None:
+        self.post_message(self.Touched())
+
+
+def _is_growing(tree: Tree, item: Item) -> bool:
+    """Whether its text is the last thing there, and gets longer; behind a rewrite is a verdict."""
+    path = tree.paths.get(item.place) if item.kind == "step" else None
+    if path is None or item.step >= len(path.steps):
+        return False
+    step = path.steps[item.step]
+    return step.is_open and step.verdict is None
 
 
 def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
@@ -63,7 +94,7 @@ def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
     if item.kind == "notices":
         return Text("\n\n".join(clean(notice) for notice in tree.notices))
     if item.kind == "pruned":
-        return Text("Strategies of the pool that no path follows. Key A opens a path on one.")
+        return Text("Strategies of the pool that no path follows. A path can be added on one.")
     return _problem(tree, source)
 
 

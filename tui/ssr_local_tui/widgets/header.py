@@ -11,6 +11,7 @@ from ssr_local.records import Author
 from ssr_local_tui import looks
 from ssr_local_tui.state import Tree
 
+_WIDE = 110
 _MANY = ("ssr", "parallel", "parallel-spm")
 _VERIFIED = ("ssr", "specreason")
 
@@ -47,16 +48,19 @@ class StatusHeader(Static):
         """
         phase = busy or looks.PHASES[tree.phase]
         at = f" {looks.clock_text(elapsed_s)}" if elapsed_s else ""
-        live = len(tree.live_paths)
+        live = 0 if tree.phase == "cut off" else len(tree.live_paths)
         paths = f", {live} of {len(tree.paths)} paths go on" if live and not busy else ""
+        what = f"{one_line(pair)} · {preset_of(options)}"
+        narrow = self.app.size.width < _WIDE
         first = Text.assemble(
             ("ssr-local", "bold"),
             "  ",
             (f"{phase}{at}{paths}", "bold"),
             f"  {extra}" if extra else "",
-            f"  {one_line(pair)} · {preset_of(options)}",
+            "" if narrow else f"  {what}",
         )
-        text = Text("\n").join([first, _models(tree, models)])
+        lines = [first, Text(what)] if narrow else [first]
+        text = Text("\n").join([*lines, _models(tree, models, narrow=narrow)])
         self.update(text, layout=False)  # always as high
 
 
@@ -71,10 +75,21 @@ def preset_of(options: SolveOptions) -> str:
     return one_line(" · ".join(words))
 
 
-def _models(tree: Tree, state: str) -> Text:
+def _models(tree: Tree, state: str, *, narrow: bool) -> Text:
     roles: tuple[Author, Author] = ("draft", "target")
-    known = [Text(_model(tree, role, state)) for role in roles if role in tree.models]
+    words = _model_in_short if narrow else _model
+    known = [Text(words(tree, role, state)) for role in roles if role in tree.models]
     return Text("  │  ").join(known) if known else Text("models are loaded with the first problem")
+
+
+def _model_in_short(tree: Tree, role: Author, state: str) -> str:
+    """Without the name, which the pair stands for."""
+    info = tree.models[role].info
+    if info is None:
+        return f"{role} loading"
+    speed = looks.speed_of(tree, role)
+    speed_text = "" if speed is None else f" {speed:.0f} tokens/s"
+    return f"{role} {state}{speed_text}, {one_line(info.device, 12)}"
 
 
 def _model(tree: Tree, role: Author, state: str) -> str:

@@ -156,9 +156,19 @@ class RunTree(TreeWidget[Item]):
         line = self._lines.get(item)
         if line is None:
             return False
+        above = line.parent
+        while above is not None:
+            if not above.is_expanded:
+                above.expand()
+            above = above.parent
         _ = self.last_line  # a line just added has its place only once the tree is built
         self.move_cursor(line)
         return True
+
+    def show_cursor(self) -> None:
+        """Scroll to the cursor's line, where it has left the view."""
+        if self.cursor_line >= 0:
+            self.scroll_to_line(self.cursor_line, animate=False)
 
     # Keeping lines in step with the state ------------------------------------
 
@@ -387,6 +397,7 @@ class RunTree(TreeWidget[Item]):
 
     def action_close_node(self) -> None:
         """Close what the cursor is on, or go to what it belongs to."""
+        self.post_message(self.Touched())
         node = self.cursor_node
         if node is None:
             return
@@ -397,6 +408,7 @@ class RunTree(TreeWidget[Item]):
 
     def action_open_node(self) -> None:
         """Open what the cursor is on, or go into it."""
+        self.post_message(self.Touched())
         node = self.cursor_node
         if node is None or not node.allow_expand:
             return

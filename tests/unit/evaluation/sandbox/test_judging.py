@@ -95,6 +95,7 @@ def test_right_code_in_every_form(code: str) -> None:
         ("def total(items):\n    return 3\n1 / 0", "ZeroDivisionError: division by zero"),
         ("a\0b", ": source code "),
         ("x = '\ud800'", "UnicodeEncodeError: "),
+        ("def total(items):\n    raise ValueError('\\ud800')", ""),  # in any words
         ("def total():\n    return 3", "TypeError: total() takes 0 positional arguments but 1"),
         ("import numpy\ndef total(items):\n    return sum(items)", "ModuleNotFoundError: "),
         ("def total(items):\n    return input()", "EOFError: "),

@@ -1,0 +1,74 @@
+"""``ssr-local hint``: as much help as was asked for, and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from ssr_local.cli.at_work import remark, solver_at_work
+from ssr_local.cli.parameters import options_of
+from ssr_local.cli.reading import STANDARD_INPUT, read_input
+from ssr_local.cli.saving import no_save_option, saved
+from ssr_local.config import load_settings
+from ssr_local.display import clean
+from ssr_local.errors import SSRError, UsageError
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.tutoring.checking import steps_of
+from ssr_local.tutoring.hints import LEVELS, hint
+
+_EXIT_WITHHELD = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("problem")
+@click.option("--steps", "file", help='what is written so far: a file, or "-"')
+@click.option(
+    "--level",
+    type=click.IntRange(min(LEVELS), max(LEVELS)),
+    default=1,
+    show_default=True,
+    help="1 a strategy, 2 the idea of the next step, 3 the next step, 4 the whole path",
+)
+@no_save_option
+@click.option("--json", "as_json", is_flag=True, help="print the hint as one JSON object")
+@options_of(SolveOptions)
+@options_of(EngineOptions)
+def command(
+    problem: str, file: str | None, level: int, no_save: bool, as_json: bool, **overrides: Any
+) -> int:
+    """Give a hint for PROBLEM ("-" reads it from standard input).
+
+    With --steps it goes on from the last step that is good. Exit code 0: there is a hint;
+    1: it was withheld, because it would give more away than its level; 2: wrong usage;
+    3: model missing or damaged; 4: the engine failed; 130: stopped.
+    """
+    if problem == STANDARD_INPUT == file:
+        raise UsageError("Standard input cannot be both the problem and the steps.")
+    settings = load_settings(overrides)
+    for warning in settings.warnings:
+        remark(f"Warning: {warning}")
+    if problem == STANDARD_INPUT:
+        problem = read_input(STANDARD_INPUT, "The problem")
+    steps = steps_of(read_input(file, "The solution")) if file else []
+    with solver_at_work(settings) as (solver, stop):
+        try:
+            with saved("hint", problem, settings, no_save=no_save) as saver:
+                given = hint(problem, steps, level, solver=solver, options=settings.solve)
+                status = "withheld" if given.withheld else "given"
+                saver.end(given, status=status, answer=None, body=given.text)
+        except SSRError as error:
+            if stop.number is None:
+                raise
+            remark(str(error))
+            return stop.exit_code
+        if stop.number is not None:
+            return stop.exit_code
+    if as_json:
+        click.echo(msgspec.json.encode(given) + b"\n", nl=False)
+    else:
+        if steps and given.after < len(steps):
+            remark(f"Step {given.after + 1} is to be looked at again: the hint is for that one.")
+        click.echo(clean(given.text))
+    return _EXIT_WITHHELD if given.withheld else 0

@@ -1,0 +1,33 @@
+"""What commands put into the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from ssr_local.cli.at_work import remark
+from ssr_local.config import Settings
+from ssr_local.history.saving import Saver, saving
+from ssr_local.history.store import Kind
+from ssr_local.session import check_problem
+
+no_save_option = click.option("--no-save", is_flag=True, help="keep nothing of this in the history")
+
+
+@contextmanager
+def saved(kind: Kind, problem: str, settings: Settings, *, no_save: bool) -> Iterator[Saver]:
+    """A new entry of the history, unless nothing is to be kept.
+
+    Raises ``ProblemError`` for a problem that nobody can work on: that is no entry.
+    """
+    with saving(
+        kind,
+        check_problem(problem),
+        pair=settings.engine.pair,
+        method=settings.solve.method,
+        say=remark,
+        keep=not no_save,
+    ) as saver:
+        yield saver

@@ -1,0 +1,91 @@
+"""Saving that never stands in the way: when it fails, that is said once and work goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from ssr_local.errors import HistoryError
+from ssr_local.events import AnyEvent
+from ssr_local.history.preference import is_kept
+from ssr_local.history.store import History, Kind, Recording
+
+
+class Saver:
+    """One entry of the history; ``say`` hears why it could not be saved."""
+
+    def __init__(self, say: Callable[[str], None], recording: Recording | None = None) -> None:
+        self._say, self._recording = say, recording
+
+    def event(self, event: AnyEvent) -> None:
+        """Save an event of a run."""
+        with self._forgiven() as recording:
+            if recording is not None:
+                recording.event(event)
+
+    def watch(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
+        """Pass a run's events on, each saved first."""
+        for event in events:
+            self.event(event)
+            yield event
+
+    def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
+        """Save what a check or hint came to."""
+        with self._forgiven() as recording:
+            if recording is not None:
+                recording.end(result, status=status, answer=answer, body=body)
+
+    def fail(self, error: Exception) -> None:
+        """Save that it came to nothing."""
+        with self._forgiven() as recording:
+            if recording is not None:
+                recording.fail(error)
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[Recording | None]:
+        try:
+            yield self._recording
+        except HistoryError as error:
+            self._recording = None
+            self._say(f"Not saved: {error}")
+
+
+@contextmanager
+def saving(
+    kind: Kind,
+    problem: str,
+    *,
+    pair: str,
+    method: str,
+    say: Callable[[str], None],
+    keep: bool = True,
+) -> Iterator[Saver]:
+    """A new entry of the history, unless nothing is to be kept.
+
+    An error that ends the work is saved with it. Raises ``ConfigError`` when the settings
+    file does not say clearly what is to be kept.
+    """
+    if not (keep and is_kept()):
+        yield Saver(say)
+        return
+    try:
+        history = History()
+    except HistoryError as error:
+        say(f"Not saved: {error}")
+        yield Saver(say)
+        return
+    with history:
+        if history.notice:
+            say(history.notice)
+        saver = Saver(say)
+        try:
+            saver = Saver(say, history.begin(kind, problem, pair=pair, method=method))
+        except HistoryError as error:
+            say(f"Not saved: {error}")
+        try:
+            yield saver
+        except Exception as error:
+            saver.fail(error)
+            raise

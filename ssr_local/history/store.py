@@ -1,0 +1,330 @@
+"""What the history holds: written as it happens, listed, searched, removed.
+
+An entry that was begun and not ended belongs to a program that still works on it, or that
+was killed: each program holds a lock file while it lives, which the system lets go of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import msgspec
+from filelock import FileLock, Timeout
+from msgspec import Struct
+
+from ssr_local.errors import HistoryError
+from ssr_local.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
+from ssr_local.history.database import history_file, open_database
+from ssr_local.records import RunResult
+
+Kind = Literal["run", "check", "hint"]
+_LOCK_PREFIX, _LOCK_SUFFIX = ".history-", ".lock"
+GOING, INTERRUPTED = "going", "interrupted"
+
+_FIELDS = "id, kind, started, ended, status, problem, answer, pair, method, holder, result, error"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One run, check or hint. ``started`` and ``ended`` are UTC, ISO 8601.
+
+    ``status`` is that of the result, "going" while it is worked on, "interrupted" when its
+    program was killed, "failed" with the reason in ``error``. ``result`` is its JSON text,
+    None where it came to none.
+    """
+
+    id: int
+    kind: Kind
+    started: str
+    ended: str | None
+    status: str
+    problem: str
+    answer: str | None
+    pair: str
+    method: str
+    result: str | None = None
+    error: str = ""
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """How much there is: entries by kind and by status, and the file's size in bytes."""
+
+    num_entries: int
+    by_kind: dict[str, int]
+    by_status: dict[str, int]
+    num_bytes: int
+    oldest: str | None
+    newest: str | None
+
+
+class History:
+    """The history's file, open. Safe for several threads; use it as a context manager.
+
+    ``notice`` says when a damaged file was replaced. Raises ``HistoryError``.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.file = history_file() if file is None else file
+        self._connection, self.notice = open_database(self.file)
+        self._turn = threading.Lock()
+        self._holder = uuid.uuid4().hex
+        self._held: FileLock | None = None
+
+    # Writing ---------------------------------------------------------------------
+
+    def begin(self, kind: Kind, problem: str, *, pair: str = "", method: str = "") -> Recording:
+        """A new entry, saved at once."""
+        self._hold()
+        with self._writing() as database:
+            cursor = database.execute(
+                "INSERT INTO entries (kind, started, status, problem, pair, method, holder)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (kind, _now(), GOING, _text(problem), pair, method, self._holder),
+            )
+            entry_id = int(cursor.lastrowid or 0)
+            database.execute(
+                "INSERT INTO texts (rowid, problem, answer, body) VALUES (?, ?, '', '')",
+                (entry_id, _text(problem)),
+            )
+        return Recording(self, entry_id)
+
+    def remove(self, entry_id: int) -> None:
+        """Forget an entry. Raises ``HistoryError`` when there is none of that number."""
+        with self._writing() as database:
+            if database.execute("DELETE FROM entries WHERE id = ?", (entry_id,)).rowcount == 0:
+                raise _no_entry(entry_id)
+            database.execute("DELETE FROM texts WHERE rowid = ?", (entry_id,))
+
+    # Reading ---------------------------------------------------------------------
+
+    def entries(self, limit: int = 20, offset: int = 0) -> list[Entry]:
+        """The newest entries, without their results."""
+        return self._selected("ORDER BY id DESC LIMIT ? OFFSET ?", (limit, offset))
+
+    def search(self, text: str, limit: int = 20) -> list[Entry]:
+        """Entries that have all the words, or their beginnings, the best first."""
+        words = " ".join(f'"{word.replace(chr(34), chr(34) * 2)}"*' for word in text.split())
+        if not words:
+            return []
+        return self._selected(
+            "JOIN (SELECT rowid, rank FROM texts WHERE texts MATCH ?) found"
+            " ON found.rowid = entries.id ORDER BY found.rank, id DESC LIMIT ?",
+            (words, limit),
+        )
+
+    def entry(self, entry_id: int) -> Entry:
+        """One entry with its result. Raises ``HistoryError`` when there is none."""
+        found = self._selected("WHERE id = ?", (entry_id,), whole=True)
+        if not found:
+            raise _no_entry(entry_id)
+        return found[0]
+
+    def events(self, entry_id: int) -> Iterator[AnyEvent]:
+        """The events of a run, as far as they came; an interrupted one's too."""
+        rows = self._rows("SELECT body FROM events WHERE entry = ? ORDER BY number", (entry_id,))
+        for (body,) in rows:
+            yield decode_event(body)
+
+    def statistics(self) -> Statistics:
+        """How much there is."""
+        counts: dict[str, dict[str, int]] = {}
+        for column in ("kind", "status"):
+            rows = self._rows(f"SELECT {column}, count(*) FROM entries GROUP BY {column}")  # noqa: S608
+            counts[column] = dict(rows)
+        ((oldest, newest, total),) = self._rows(
+            "SELECT min(started), max(started), count(*) FROM entries"
+        )
+        size = sum(
+            path.stat().st_size
+            for path in (self.file, self.file.with_name(f"{self.file.name}-wal"))
+            if path.exists()
+        )
+        return Statistics(
+            num_entries=total,
+            by_kind=counts["kind"],
+            by_status=counts["status"],
+            num_bytes=size,
+            oldest=oldest,
+            newest=newest,
+        )
+
+    def close(self) -> None:
+        """Close the file; what was begun and not ended counts as interrupted."""
+        with self._turn:
+            self._connection.close()
+        if self._held is not None:
+            self._held.release()
+            Path(self._held.lock_file).unlink(missing_ok=True)
+            self._held = None
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Inside ----------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is saved when it ends; raises ``HistoryError`` when it is not."""
+        with self._turn:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise HistoryError(
+                    f"The history {self.file} cannot be written.",
+                    f"{error}.",
+                    "Make room on the disk, or give --no-save.",
+                ) from error
+
+    def _rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._turn:
+            try:
+                return self._connection.execute(query, tuple(values)).fetchall()
+            except sqlite3.Error as error:
+                raise HistoryError(
+                    f"The history {self.file} cannot be read.", f"{error}."
+                ) from error
+
+    def _selected(
+        self, condition: str, values: Iterable[Any], *, whole: bool = False
+    ) -> list[Entry]:
+        rows = self._rows(f"SELECT {_FIELDS} FROM entries {condition}", values)  # noqa: S608
+        return [self._entry(row, whole) for row in rows]
+
+    def _entry(self, row: tuple[Any, ...], whole: bool) -> Entry:
+        (number, kind, started, ended, status, problem, answer, pair, method, holder, *rest) = row
+        result, error = rest
+        if status == GOING and not self._lives(holder):
+            status = INTERRUPTED
+        return Entry(
+            id=number,
+            kind=kind,
+            started=started,
+            ended=ended,
+            status=status,
+            problem=problem,
+            answer=answer,
+            pair=pair,
+            method=method,
+            result=result if whole else None,
+            error=error,
+        )
+
+    def _hold(self) -> None:
+        if self._held is None:
+            lock = FileLock(self._lock_file(self._holder))
+            try:
+                lock.acquire(timeout=0)
+            except (OSError, Timeout) as error:
+                raise HistoryError(
+                    f"The history's folder {self.file.parent} cannot be written.", f"{error}."
+                ) from error
+            self._held = lock
+            for file in self.file.parent.glob(f"{_LOCK_PREFIX}*{_LOCK_SUFFIX}"):
+                name = file.name.removeprefix(_LOCK_PREFIX).removesuffix(_LOCK_SUFFIX)
+                self._lives(name)  # takes away what killed programs have left
+
+    def _lives(self, holder: str) -> bool:
+        if holder == self._holder:
+            return self._held is not None
+        file = self._lock_file(holder)
+        if not file.exists():
+            return False
+        lock = FileLock(file)
+        try:
+            lock.acquire(timeout=0)
+        except (OSError, Timeout):
+            return True
+        lock.release()
+        file.unlink(missing_ok=True)
+        return False
+
+    def _lock_file(self, holder: str) -> Path:
+        return self.file.with_name(f"{_LOCK_PREFIX}{holder}{_LOCK_SUFFIX}")
+
+
+class Recording:
+    """One entry while it is worked on. What is given here is saved when the call returns."""
+
+    def __init__(self, history: History, entry_id: int) -> None:
+        self._history, self.id = history, entry_id
+        self._number = 0
+
+    def event(self, event: AnyEvent) -> None:
+        """Save an event of a run; single tokens are left out, their step comes as a whole."""
+        if isinstance(event, StepDelta):
+            return
+        with self._history._writing() as database:
+            database.execute(
+                "INSERT INTO events (entry, number, body) VALUES (?, ?, ?)",
+                (self.id, self._number, encode_event(event).decode()),
+            )
+        self._number += 1
+        if isinstance(event, RunEnded):
+            self.end_run(event.result)
+
+    def end_run(self, result: RunResult) -> None:
+        """Save what a run came to."""
+        body = "\n".join(path.text for path in result.paths)
+        self.end(result, status=result.status, answer=result.answer, body=body)
+
+    def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
+        """Save a result; ``body`` is the text by which it is found again."""
+        text = msgspec.json.encode(result).decode()
+        self._end(status, answer, body, text, "")
+
+    def fail(self, error: Exception) -> None:
+        """Save that it ended with an error."""
+        self._end("failed", None, "", None, str(error))
+
+    def _end(
+        self, status: str, answer: str | None, body: str, result: str | None, error: str
+    ) -> None:
+        with self._history._writing() as database:
+            database.execute(
+                "UPDATE entries SET ended = ?, status = ?, answer = ?, result = ?, error = ?"
+                " WHERE id = ?",
+                (_now(), status, answer, result, error, self.id),
+            )
+            database.execute(
+                "UPDATE texts SET answer = ?, body = ? WHERE rowid = ?",
+                (_text(answer or ""), _text(body), self.id),
+            )
+
+
+def _no_entry(entry_id: int) -> HistoryError:
+    return HistoryError(
+        f"The history has no entry {entry_id}.", "", "See which there are: ssr-local history list"
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _text(text: str) -> str:
+    """Text that SQLite takes: half a character from a terminal is none."""
+    return text.encode("utf-8", "replace").decode("utf-8")

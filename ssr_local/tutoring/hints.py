@@ -1,0 +1,221 @@
+"""Hints in four levels, none of which gives away what the next one would.
+
+1 names a strategy and says why it fits, 2 says what the next step does without its numbers,
+3 is the next step, 4 the whole path. They go on from the student's last good step. What the
+target says for levels 1 and 2 is compared with the numbers of the next step and with the
+answer; what would give them away is asked for again, and withheld when that does not help.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Literal
+
+from msgspec import Struct
+
+from ssr_local.answers import extract_answer, normalise
+from ssr_local.answers.values import exact_value
+from ssr_local.api import Solver
+from ssr_local.display import one_line
+from ssr_local.errors import UsageError
+from ssr_local.options import SolveOptions, with_changes
+from ssr_local.records import ReasoningPath, RunResult
+from ssr_local.strategies import load_pool
+from ssr_local.tutoring.checking import CheckResult, check
+
+Level = Literal[1, 2, 3, 4]
+LEVELS = (1, 2, 3, 4)
+
+MAX_HINT_TOKENS = 60
+_WHY = (
+    "A student is to solve the problem with this approach: {advice} Say in one short sentence,"
+    " without any numbers, why this approach fits the problem.",
+    "Name in a few plain words, without numbers or results, what makes this approach fit: {advice}",
+)
+_IDEA = (
+    "Say in one short sentence what the last step does. Use no numbers, no formulas and no"
+    " results.",
+    "Describe the idea of the last step in a few plain words only: no digits, no number words.",
+)
+_WITHHELD = {
+    1: "Why it fits cannot be said without giving numbers away.",
+    2: "The idea of the next step cannot be said without giving its numbers away."
+    " Ask for level 3 to see the step.",
+    3: "The next step is the answer already. Ask for level 4 to see it.",
+}
+
+_NUMBER = re.compile(r"\d+(?:,\d{3})+|\d+(?:\.\d+)?(?:/\d+)?")
+_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    " fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy"
+    " eighty ninety hundred thousand half third quarter"
+)
+_WORD_VALUES: dict[str, Fraction] = dict(
+    zip(
+        _WORDS.split(),
+        (
+            *map(Fraction, range(21)),
+            *(Fraction(tens) for tens in range(30, 100, 10)),
+            *(Fraction(100), Fraction(1000), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4)),
+        ),
+        strict=True,
+    )
+)
+_SELDOM_NUMBERS = frozenset(("one", "third"))
+_PLAIN_WORD = re.compile(r"[a-z]+")
+
+
+class Hint(Struct, frozen=True, kw_only=True):
+    """A hint; ``ssr-local hint --json`` prints exactly this.
+
+    ``strategy`` is the strategy's name at level 1. ``after`` is how many of the student's
+    steps are good and followed; ``withheld`` says that the text is only why there is none.
+    """
+
+    problem: str
+    level: int
+    text: str
+    strategy: str = ""
+    after: int = 0
+    withheld: bool = False
+
+
+def hint(
+    problem: str,
+    steps: Sequence[str] = (),
+    level: int = 1,
+    *,
+    solver: Solver | None = None,
+    options: SolveOptions | None = None,
+) -> Hint:
+    """A hint of a level, 1 to 4, behind the good ones among the student's steps.
+
+    Raises ``UsageError`` for another level and ``SSRError`` like ``Solver.solve``.
+    """
+    if level not in LEVELS:
+        raise UsageError(f"There is no hint of level {level!r}.", "Levels are 1, 2, 3 and 4.")
+    options = options or SolveOptions()
+    if solver is None:
+        with Solver() as own:
+            return _Hints(problem, steps, own, options).at(level)
+    return _Hints(problem, steps, solver, options).at(level)
+
+
+class _Hints:
+    def __init__(
+        self, problem: str, steps: Sequence[str], solver: Solver, options: SolveOptions
+    ) -> None:
+        self._problem, self._solver, self._options = problem, solver, options
+        self._good = _good_steps(self._checked(steps))
+        self._given = tuple(f"{step}\n\n" for step in self._good)
+
+    def at(self, level: int) -> Hint:
+        if level == 4:
+            return self._whole()
+        options = with_changes(self._options, method="parallel-spm", paths=1)
+        run = self._solver.solve(self._problem, options, given=self._given)
+        path = run.paths[0]
+        if level == 1:
+            return self._strategy(run, path)
+        if not path.steps:
+            return self._hint(level, "There is nothing more to do than to state the answer.")
+        return self._idea(path) if level == 2 else self._next(path)
+
+    def _checked(self, steps: Sequence[str]) -> CheckResult | None:
+        if not steps:
+            return None
+        return check(
+            self._problem, steps, solver=self._solver, options=self._options, with_vote=False
+        )
+
+    def _strategy(self, run: RunResult, path: ReasoningPath) -> Hint:
+        pool = load_pool(self._options.strategies)
+        strategy = pool.by_letter(path.strategy)
+        questions = [text.format(advice=strategy.advice) for text in _WHY]
+        said = self._asked(
+            questions, self._given, self._secrets(path, path.steps[:1]), strict=False
+        )
+        text = f"Try this: {strategy.advice}"
+        if said is None:
+            return self._hint(1, f"{text} {_WITHHELD[1]}", strategy=strategy.name)
+        return self._hint(1, f"{text} {said}", strategy=strategy.name)
+
+    def _idea(self, path: ReasoningPath) -> Hint:
+        step = path.steps[0].text
+        behind = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
+        secrets = self._secrets(path, path.steps[:1])
+        said = self._asked(_IDEA, (*self._given, behind), secrets, strict=True)
+        if said is None:
+            return self._hint(2, _WITHHELD[2], withheld=True)
+        return self._hint(2, said)
+
+    def _next(self, path: ReasoningPath) -> Hint:
+        step = path.steps[0].text.strip()
+        answer = _numbers(path.answer or "") - self._known()
+        is_whole = len(path.steps) == 1 or extract_answer(step, at_end=True) is not None
+        if is_whole or _numbers(step) & answer:
+            return self._hint(3, _WITHHELD[3], withheld=True)
+        return self._hint(3, step)
+
+    def _whole(self) -> Hint:
+        run = self._solver.solve(self._problem, self._options, given=self._given)
+        winner = next((group.paths[0] for group in run.votes if group.winner), run.best_path)
+        paths = {path.index: path for path in run.paths}
+        path = paths.get(-1 if winner is None else winner)
+        text = "" if path is None else path.text.strip()
+        return self._hint(4, text or "The models came to nothing here.", withheld=not text)
+
+    def _asked(
+        self, questions: Iterable[str], given: Sequence[str], secrets: set[Fraction], strict: bool
+    ) -> str | None:
+        """What the target says, the first that gives nothing away; None when all would."""
+        for question in questions:
+            said = one_line(
+                self._solver.reply(
+                    self._problem,
+                    question,
+                    given=given,
+                    strategies=self._options.strategies,
+                    max_tokens=MAX_HINT_TOKENS,
+                ),
+                400,
+            )
+            leaks = _NUMBER.search(said) is not None if strict else False
+            if said and not leaks and not _numbers(said) & secrets:
+                return said
+        return None
+
+    def _secrets(self, path: ReasoningPath, steps: Sequence[object]) -> set[Fraction]:
+        """Numbers that only the next step or the answer has."""
+        text = " ".join(str(getattr(step, "text", "")) for step in steps)
+        return (_numbers(text) | _numbers(path.answer or "")) - self._known()
+
+    def _known(self) -> set[Fraction]:
+        return _numbers(self._problem) | _numbers(" ".join(self._good))
+
+    def _hint(self, level: int, text: str, *, strategy: str = "", withheld: bool = False) -> Hint:
+        return Hint(
+            problem=self._problem,
+            level=level,
+            text=text,
+            strategy=strategy,
+            after=len(self._good),
+            withheld=withheld,
+        )
+
+
+def _good_steps(checked: CheckResult | None) -> tuple[str, ...]:
+    if checked is None:
+        return ()
+    last = len(checked.steps) if checked.first_bad is None else checked.first_bad
+    return tuple(step.text for step in checked.steps[:last])
+
+
+def _numbers(text: str) -> set[Fraction]:
+    """Every number that a text states, in digits or in words."""
+    found = {exact_value(normalise(match.group())) for match in _NUMBER.finditer(text)}
+    words = set(_PLAIN_WORD.findall(text.casefold())) - _SELDOM_NUMBERS
+    found |= {_WORD_VALUES.get(word) for word in words}
+    return {value for value in found if value is not None}

@@ -1,0 +1,273 @@
+"""The history keeps what it says it kept, whatever happens to the program or the file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from ssr_local import Solver
+from ssr_local.errors import ConfigError, HistoryError
+from ssr_local.events import AnyEvent, Notice, StepDelta
+from ssr_local.history.preference import is_kept
+from ssr_local.history.store import History
+from ssr_local.tutoring.hints import Hint
+
+NUM_KILLS = 200
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "history.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def run() -> list[AnyEvent]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+        with Solver(pair="demo", in_process=True) as solver:
+            return list(solver.stream("A farm has hens and cows.", seed=1))
+
+
+def a_hint(text: str = "Try it.") -> Hint:
+    return Hint(problem="x", level=1, text=text)
+
+
+def test_a_run_is_saved_as_it_happens_and_found_again(file: Path, run: list[AnyEvent]) -> None:
+    with History(file) as history:
+        recording = history.begin("run", "A farm has hens and cows.", pair="demo", method="ssr")
+        assert history.entries()[0].status == "going"
+        for event in run:
+            recording.event(event)
+    with History(file) as history:
+        (entry,) = history.entries()
+        assert (entry.status, entry.answer, entry.kind) == ("answered", "18", "run")
+        assert entry.ended is not None
+        assert entry.result is None  # only of one entry alone
+        assert '"answer":"18"' in (history.entry(entry.id).result or "")
+        kept = [event for event in run if not isinstance(event, StepDelta)]
+        assert list(history.events(entry.id)) == kept
+
+
+def test_search_finds_words_and_their_beginnings(file: Path) -> None:
+    with History(file) as history:
+        for problem, text in (("Hens and cows", "legs"), ("Trains", 'speed "is" 60')):
+            history.begin("hint", problem).end(a_hint(), status="given", answer=None, body=text)
+        found = {
+            text: [entry.problem for entry in history.search(text)]
+            for text in ("hen", "LEGS", "speed 60", '"is"', "hens trains", "", "* OR )", "xyz")
+        }
+    assert found == {
+        "hen": ["Hens and cows"],
+        "LEGS": ["Hens and cows"],
+        "speed 60": ["Trains"],
+        '"is"': ["Trains"],
+        "hens trains": [],
+        "": [],
+        "* OR )": [],
+        "xyz": [],
+    }
+
+
+def test_what_is_removed_is_gone_with_all_of_it(file: Path, run: list[AnyEvent]) -> None:
+    with History(file) as history:
+        recording = history.begin("run", "farm")
+        for event in run:
+            recording.event(event)
+        history.remove(recording.id)
+        assert history.entries() == []
+        assert history.search("farm") == []
+        assert list(history.events(recording.id)) == []
+        with pytest.raises(HistoryError, match="no entry"):
+            history.remove(recording.id)
+        with pytest.raises(HistoryError, match="no entry"):
+            history.entry(recording.id)
+
+
+def test_statistics(file: Path) -> None:
+    with History(file) as history:
+        assert history.statistics().num_entries == 0
+        history.begin("hint", "a").end(a_hint(), status="given", answer=None, body="")
+        history.begin("check", "b").fail(ValueError("no"))
+        found = history.statistics()
+    assert (found.num_entries, found.by_kind) == (2, {"hint": 1, "check": 1})
+    assert found.by_status == {"given": 1, "failed": 1}
+    assert found.num_bytes > 0
+
+
+def write_until_killed(file: Path, told: int) -> None:
+    """Save without an end; only what was reported saved is written to the pipe ``told``."""
+    history = History(file)
+    number = 0
+    while True:
+        recording = history.begin("run", "a problem")
+        for _ in range(5):
+            recording.event(Notice(message=str(number)))
+            os.write(told, f"{recording.id} {number}\n".encode())
+            number += 1
+        recording.fail(ValueError("ended"))
+
+
+def killed_writer(file: Path, lines: int) -> list[tuple[int, int]]:
+    """What a process said that it had saved until it was killed: entry and event."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            write_until_killed(file, write)
+        finally:
+            os._exit(1)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        told = [pipe.readline() for _ in range(lines)]
+        os.kill(pid, signal.SIGKILL)
+        told += pipe.readlines()
+    os.waitpid(pid, 0)
+    pairs = [line.split() for line in told if line.endswith(b"\n")]
+    return [(int(entry), int(number)) for entry, number in pairs]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_no_row_is_lost_when_programs_are_killed(file: Path) -> None:
+    told = {pair for n in range(NUM_KILLS) for pair in killed_writer(file, 1 + n % 13)}
+    assert len(told) > NUM_KILLS
+    with History(file) as history:
+        entries = history.entries(100_000)
+        saved = {
+            (entry.id, int(event.message))
+            for entry in entries
+            for event in history.events(entry.id)
+            if isinstance(event, Notice)
+        }
+    assert told <= saved
+    states = [entry.status for entry in entries]
+    assert set(states) == {"failed", "interrupted"}
+    assert states.count("interrupted") <= NUM_KILLS
+    with History(file) as history:
+        history.begin("run", "tidies up")
+    assert not list(file.parent.glob(".history-*.lock"))
+
+
+def test_an_entry_goes_on_while_its_program_lives(file: Path) -> None:
+    with History(file) as one, History(file) as two:
+        recording = one.begin("run", "long")
+        assert two.entries()[0].status == "going"
+        other = two.begin("run", "beside")
+        recording.end(a_hint(), status="answered", answer="1", body="")
+        assert [entry.status for entry in one.entries()] == ["going", "answered"]
+        other.fail(ValueError("x"))
+        one.begin("run", "left")
+    with History(file) as history:
+        assert history.entries()[0].status == "interrupted"
+    assert not list(file.parent.glob(".history-*.lock"))
+
+
+def test_two_programs_write_at_once(file: Path) -> None:
+    errors: list[Exception] = []
+
+    def write() -> None:
+        try:
+            with History(file) as history:
+                for _ in range(50):
+                    history.begin("hint", "x").end(a_hint(), status="given", answer=None, body="")
+        except Exception as error:  # noqa: BLE001 - a thread's error would be lost
+            errors.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with History(file) as history:
+        assert history.statistics().by_status == {"given": 200}
+
+
+def test_a_locked_file_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    History(file).close()
+    holder = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.5, lambda: holder.execute("COMMIT")).start()
+    with History(file) as history:
+        history.begin("run", "waits")
+        assert len(history.entries()) == 1
+    holder.close()
+
+
+@pytest.mark.parametrize("damage", ["all", "head", "middle"])
+def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(damage: str, file: Path) -> None:
+    with History(file) as history:
+        for number in range(200):
+            history.begin("run", f"problem {number}" * 50)
+    data = bytearray(file.read_bytes())
+    if damage == "all":
+        data = bytearray(b"this is no database at all" * 100)
+    elif damage == "head":
+        data[:16] = b"x" * 16
+    else:
+        data[100:8192] = b"\xff" * 8092
+    file.write_bytes(data)
+    with History(file) as history:
+        assert "damaged" in history.notice
+        assert history.entries() == []
+        history.begin("run", "afresh")
+    (aside,) = file.parent.glob("history-damaged-*.sqlite3")
+    assert aside.read_bytes() == bytes(data)
+
+
+def test_a_newer_file_is_refused_and_left_alone(file: Path) -> None:
+    History(file).close()
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+    before = file.read_bytes()
+    with pytest.raises(HistoryError, match="newer ssr-local"):
+        History(file)
+    assert file.read_bytes() == before
+
+
+def fill(history: History) -> None:
+    for _ in range(1000):
+        history.begin("run", "x" * 5000)
+
+
+def test_a_full_disk_and_a_folder_that_cannot_be_made_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HistoryError, match="cannot be used"):
+        History(tmp_path / "file" / "history.sqlite3")
+    with History(tmp_path / "history.sqlite3") as history:
+        history._connection.execute("PRAGMA max_page_count = 20")  # a disk that is full
+        with pytest.raises(HistoryError, match="cannot be written"):
+            fill(history)
+        num_before = len(history.entries(1000))
+        history._connection.execute("PRAGMA max_page_count = 100000")
+        history.begin("run", "there is room again")
+        assert len(history.entries(1000)) == num_before + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("", True), ("[history]\n", True), ("[history]\nsave = false\n", False)],
+)
+def test_the_switch_in_the_settings_file(text: str, kept: bool, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    assert is_kept(file) is kept
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[history]\nsave = 1\n", "key 'history.save' cannot be 1"),
+        ("[history]\nsav = true\n", "key 'history.sav' is unknown"),
+        ("history = 3\n", "key 'history' cannot be 3"),
+    ],
+)
+def test_a_wrong_switch_is_named(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        is_kept(file)

@@ -1,0 +1,102 @@
+"""Hints say as much as their level, on the demonstration's models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import ssr_local
+from ssr_local import Solver, UsageError
+from ssr_local.tutoring.hints import Hint, hint
+
+PROBLEM = "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens?"
+STEPS = [
+    "Let h be the number of hens and c the number of cows.",
+    "Heads give h + c = 30, and legs give 2h + 4c = 84.",
+    "Dividing the second equation by 2 gives h + 2c = 42.",
+    "Subtracting the first equation leaves c = 12, so h = 18.",
+]
+
+
+@pytest.fixture
+def solver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Solver]:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+    with Solver(pair="demo", in_process=True) as solver:
+        yield solver
+
+
+def says(monkeypatch: pytest.MonkeyPatch, *replies: str) -> list[str]:
+    """Let the target reply with these in turn; returns what it was asked."""
+    asked: list[str] = []
+
+    def reply(self: Solver, problem: str, question: str, **more: Any) -> str:
+        asked.append(question)
+        return replies[min(len(asked), len(replies)) - 1]
+
+    monkeypatch.setattr(Solver, "reply", reply)
+    return asked
+
+
+def test_every_level_says_more(solver: Solver) -> None:
+    first, second, third, fourth = (hint(PROBLEM, (), n, solver=solver) for n in (1, 2, 3, 4))
+    assert first.strategy == "algebraic simplification"
+    assert first.text.startswith("Try this: ")
+    assert not any(sign.isdigit() for sign in first.text + second.text)
+    assert second.text == "It does not follow from what stands before it."  # the scripted reply
+    assert third.text == STEPS[0]
+    assert r"\boxed{18}" in fourth.text
+    assert not any(one.withheld for one in (first, second, third, fourth))
+
+
+def test_a_hint_goes_on_from_the_last_good_step(solver: Solver) -> None:
+    given = hint(PROBLEM, STEPS[:2], 3, solver=solver)
+    assert (given.text, given.after) == (STEPS[2], 2)
+    wrong = "Dividing the second equation by 2 gives h + 2c = 84."
+    given = hint(PROBLEM, [*STEPS[:2], wrong, "So c = 54."], 3, solver=solver)
+    assert (given.text, given.after) == (STEPS[2], 2)
+    given = hint(PROBLEM, STEPS[:2], 4, solver=solver)
+    assert given.text.startswith("Dividing the second equation")
+
+
+def test_the_answer_is_no_next_step(solver: Solver) -> None:
+    given = hint(PROBLEM, STEPS, 3, solver=solver)
+    assert given.withheld
+    assert "18" not in given.text
+    assert "level 4" in given.text
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("leak", ["There are 18 hens.", "You get eighteen.", "Then 42 is left."])
+def test_what_gives_numbers_away_is_asked_again_and_then_withheld(
+    level: int, leak: str, solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = STEPS[:2]
+    asked = says(monkeypatch, leak, "Compare the legs with the heads.")
+    good = hint(PROBLEM, given, level, solver=solver)
+    if (leak == "Then 42 is left." and level == 1) or leak != "Then 42 is left.":
+        assert len(asked) == 2
+    assert "Compare the legs with the heads." in good.text
+    says(monkeypatch, leak)
+    held = hint(PROBLEM, given, level, solver=solver)
+    assert leak not in held.text
+    assert held.withheld is (level == 2)
+
+
+def test_numbers_of_the_problem_are_no_secret_but_at_level_two_there_are_none(
+    solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, "With 30 heads and 84 legs it fits.", "It fits.")
+    assert "30 heads" in hint(PROBLEM, (), 1, solver=solver).text
+    assert hint(PROBLEM, (), 2, solver=solver).text == "It fits."
+
+
+@pytest.mark.parametrize("level", [0, 5, -1])
+def test_other_levels_are_refused(level: int, solver: Solver) -> None:
+    with pytest.raises(UsageError, match="Levels are 1, 2, 3 and 4"):
+        hint(PROBLEM, (), level, solver=solver)
+
+
+def test_it_is_public() -> None:
+    assert (ssr_local.hint, ssr_local.Hint) == (hint, Hint)
