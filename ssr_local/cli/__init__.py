@@ -29,6 +29,7 @@ _COMMANDS = {
     "check": "Judge a worked solution, step by step.",
     "hint": "Help with the next step, as much as is asked for.",
     "history": "What was done here: list, search, show, export, remove.",
+    "practice": "Problems that went wrong, when they are due again.",
     "replay": "Play an event log again, without models.",
     "models": "List, download, check and remove models.",
     "doctor": "Look at this machine and say what is missing.",

@@ -100,6 +100,7 @@ def command(
                     answer=result.answer,
                     body="\n\n".join(steps),
                 )
+                practised = saver.solved(result.problem.strip(), good=result.first_bad is None)
         except SSRError as error:
             if stop.number is None:
                 raise
@@ -111,6 +112,8 @@ def command(
         click.echo(msgspec.json.encode(result) + b"\n", nl=False)
     else:
         _show_end(result, reveal)
+        if practised is not None:
+            remark(f"In practice: it comes back on {practised.due[:10]} (ssr-local practice).")
     accepted = result.first_bad is None and result.answer_accepted is not False
     return 0 if accepted else _EXIT_NOT_ACCEPTED
 

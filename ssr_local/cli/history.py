@@ -23,7 +23,7 @@ from ssr_local.history.store import Entry, History
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
-_FORMATS = ("json", "jsonl")
+_FORMATS = ("json", "jsonl", "md", "html")
 _SHOWN_PROBLEM_CHARS = 60
 
 
@@ -81,7 +81,11 @@ def show(number: int) -> None:
     "--out", type=click.Path(path_type=Path), help="write to this file, not to standard output"
 )
 def export(number: int, form: str, out: Path | None) -> None:
-    """Export an entry: its result (json), or a run's events (jsonl, for replay)."""
+    """Export an entry.
+
+    json: all of it; jsonl: a run's events, for replay; md: a report; html: a page for the
+    browser, complete in one file.
+    """
     with _opened() as history:
         entry = history.entry(number)
         if form == "jsonl":
@@ -89,8 +93,13 @@ def export(number: int, form: str, out: Path | None) -> None:
             if not lines:
                 raise UsageError(f"Entry {number} has no events.", "", "Take --format json.")
             data = b"\n".join(lines) + b"\n"
-        else:
+        elif form == "json":
             data = _as_json(entry)
+        else:
+            from ssr_local.pages import markdown_of, page_of
+
+            made = page_of if form == "html" else markdown_of
+            data = made(entry, history.events(number)).encode()
     if out is None:
         sys.stdout.flush()
         click.echo(data, nl=False)

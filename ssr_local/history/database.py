@@ -37,6 +37,15 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE VIRTUAL TABLE texts USING fts5 (problem, answer, body);
     """,
+    """
+    CREATE TABLE practice (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        problem TEXT NOT NULL UNIQUE,
+        card TEXT NOT NULL,
+        due TEXT NOT NULL,
+        reviews INTEGER NOT NULL
+    );
+    """,
 )
 """One script a version; ``user_version`` says how many have been run. Never change an old one."""
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ssr_local.errors import HistoryError
 from ssr_local.events import AnyEvent
+from ssr_local.history.practice import Due, Practice
 from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Kind, Recording
 
@@ -36,6 +37,13 @@ class Saver:
         with self._forgiven() as recording:
             if recording is not None:
                 recording.end(result, status=status, answer=answer, body=body)
+
+    def solved(self, problem: str, *, good: bool) -> Due | None:
+        """Take note of a checked solution, for practice; what became of the problem there."""
+        with self._forgiven() as recording:
+            if recording is not None:
+                return Practice(recording.history).solved(problem, good=good)
+        return None
 
     def fail(self, error: Exception) -> None:
         """Save that it came to nothing."""

@@ -83,7 +83,7 @@ class History:
     def begin(self, kind: Kind, problem: str, *, pair: str = "", method: str = "") -> Recording:
         """A new entry, saved at once."""
         self._hold()
-        with self._writing() as database:
+        with self.writing() as database:
             cursor = database.execute(
                 "INSERT INTO entries (kind, started, status, problem, pair, method, holder)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -98,7 +98,7 @@ class History:
 
     def remove(self, entry_id: int) -> None:
         """Forget an entry. Raises ``HistoryError`` when there is none of that number."""
-        with self._writing() as database:
+        with self.writing() as database:
             if database.execute("DELETE FROM entries WHERE id = ?", (entry_id,)).rowcount == 0:
                 raise _no_entry(entry_id)
             database.execute("DELETE FROM texts WHERE rowid = ?", (entry_id,))
@@ -129,7 +129,7 @@ class History:
 
     def events(self, entry_id: int) -> Iterator[AnyEvent]:
         """The events of a run, as far as they came; an interrupted one's too."""
-        rows = self._rows("SELECT body FROM events WHERE entry = ? ORDER BY number", (entry_id,))
+        rows = self.rows("SELECT body FROM events WHERE entry = ? ORDER BY number", (entry_id,))
         for (body,) in rows:
             yield decode_event(body)
 
@@ -137,9 +137,9 @@ class History:
         """How much there is."""
         counts: dict[str, dict[str, int]] = {}
         for column in ("kind", "status"):
-            rows = self._rows(f"SELECT {column}, count(*) FROM entries GROUP BY {column}")  # noqa: S608
+            rows = self.rows(f"SELECT {column}, count(*) FROM entries GROUP BY {column}")  # noqa: S608
             counts[column] = dict(rows)
-        ((oldest, newest, total),) = self._rows(
+        ((oldest, newest, total),) = self.rows(
             "SELECT min(started), max(started), count(*) FROM entries"
         )
         size = sum(
@@ -179,7 +179,7 @@ class History:
     # Inside ----------------------------------------------------------------------
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is saved when it ends; raises ``HistoryError`` when it is not."""
         with self._turn:
             try:
@@ -199,7 +199,8 @@ class History:
                     "Make room on the disk, or give --no-save.",
                 ) from error
 
-    def _rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a query gives, for the modules of this package; raises ``HistoryError``."""
         with self._turn:
             try:
                 return self._connection.execute(query, tuple(values)).fetchall()
@@ -211,7 +212,7 @@ class History:
     def _selected(
         self, condition: str, values: Iterable[Any], *, whole: bool = False
     ) -> list[Entry]:
-        rows = self._rows(f"SELECT {_FIELDS} FROM entries {condition}", values)  # noqa: S608
+        rows = self.rows(f"SELECT {_FIELDS} FROM entries {condition}", values)  # noqa: S608
         return [self._entry(row, whole) for row in rows]
 
     def _entry(self, row: tuple[Any, ...], whole: bool) -> Entry:
@@ -270,14 +271,14 @@ class Recording:
     """One entry while it is worked on. What is given here is saved when the call returns."""
 
     def __init__(self, history: History, entry_id: int) -> None:
-        self._history, self.id = history, entry_id
+        self.history, self.id = history, entry_id
         self._number = 0
 
     def event(self, event: AnyEvent) -> None:
         """Save an event of a run; single tokens are left out, their step comes as a whole."""
         if isinstance(event, StepDelta):
             return
-        with self._history._writing() as database:
+        with self.history.writing() as database:
             database.execute(
                 "INSERT INTO events (entry, number, body) VALUES (?, ?, ?)",
                 (self.id, self._number, encode_event(event).decode()),
@@ -303,7 +304,7 @@ class Recording:
     def _end(
         self, status: str, answer: str | None, body: str, result: str | None, error: str
     ) -> None:
-        with self._history._writing() as database:
+        with self.history.writing() as database:
             database.execute(
                 "UPDATE entries SET ended = ?, status = ?, answer = ?, result = ?, error = ?"
                 " WHERE id = ?",

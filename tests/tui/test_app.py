@@ -189,6 +189,60 @@ def test_a_run_that_has_not_begun_can_be_stopped(key: str, monkeypatch: pytest.M
     sit(script)
 
 
+def test_a_run_that_never_began_has_no_events_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def slowly(runs: Runs, options: SolveOptions) -> ToFetch:
+        asked.set()
+        answered.wait(TIMEOUT_S)
+        return ToFetch(num_bytes=0)
+
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        assert at.app.runs.feed is not None
+        monkeypatch.setattr(Runs, "missing", slowly)
+        await at.ask("another")
+        await at.until(asked.is_set)
+        await at.press("x")
+        assert at.app.runs.feed is None
+        answered.set()
+
+    sit(script)
+
+
+@covers("dialog-stop")
+def test_a_run_is_stopped_from_a_dialog_too(slow: None) -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until(lambda: len(at.tree.paths) > 1)
+        await at.press("v")
+        await at.until_on("ComparisonScreen")
+        await at.press("ctrl+c")
+        await at.until(lambda: not at.main.running)
+        assert at.tree.result is not None
+        assert at.tree.result.status == "cancelled"
+        assert at.dialog == "ComparisonScreen"
+
+    sit(script)
+
+
+def test_a_pause_is_said_before_it_begins_and_called_off(slow: None) -> None:
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until(lambda: at.tree.paths)
+        at.main.action_pause()
+        assert "[will pause]" in at.main.replay_text()
+        at.main.action_pause()
+        assert at.main.replay_text() == ""
+        await at.ended()
+        assert at.tree.result is not None
+        assert at.tree.result.status == "answered"
+
+    sit(script)
+
+
 @covers("pause")
 def test_a_paused_run_stands_still_and_goes_on(slow: None) -> None:
     async def script(at: Sitting) -> None:

@@ -10,6 +10,9 @@ import pytest
 from textual.binding import Binding, BindingType
 
 from ssr_local_tui.app import SSRApp
+from ssr_local_tui.screens.comparison import ComparisonScreen
+from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.screens.help import HelpScreen
 from ssr_local_tui.screens.history import HistoryScreen
 from ssr_local_tui.screens.main import MainScreen
 from ssr_local_tui.widgets.problem import ProblemInput
@@ -31,7 +34,10 @@ MODULES = (
     test_app_steering,
     test_app_views,
 )
-OWNERS = (SSRApp, MainScreen, HistoryScreen, ProblemInput, RunTree)
+OWNERS = (
+    *(SSRApp, MainScreen, ProblemInput, RunTree),
+    *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen),
+)
 
 
 def covered(module: ModuleType) -> Iterator[str]:

@@ -193,6 +193,27 @@ def test_a_download_is_stopped_and_goes_on(copied: Path, monkeypatch: pytest.Mon
     sit(script, pair="copied")
 
 
+def test_a_download_that_ends_below_the_palette_starts_the_run(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(at: Sitting) -> None:
+        held = Held(monkeypatch)
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.press("enter")
+        await at.until(held.waits.is_set)
+        await at.press("ctrl+p")
+        await at.until_on("CommandPalette")
+        held.free.set()
+        await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        await at.until(lambda: at.main.error is not None)  # these are no models
+        assert not at.said("Nothing was started")
+
+    sit(script, pair="copied")
+
+
 def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch)
 

@@ -43,6 +43,21 @@ def test_what_is_changed_counts_from_the_next_run_on() -> None:
     sit(script)
 
 
+def test_a_setting_of_the_file_is_cleared_and_put_back() -> None:
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text("time-limit = 90.0\nmax-tokens = 700\n")
+
+    async def script(at: Sitting) -> None:
+        at.app._changed({"draft": None})
+        origins = {one.name: one for one in at.app.settings.origins}
+        assert (origins["draft"].value, origins["draft"].origin) == (None, "option")
+        assert origins["max_tokens"].value == 700
+        at.app._changed({"draft": "other"})
+        assert at.app.settings.engine.draft == "other"
+
+    sit(script)
+
+
 def test_again_takes_the_settings_of_now() -> None:
     async def script(at: Sitting) -> None:
         await at.solve()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 from textual.widgets import Input, Select
 
 from ssr_local.config import config_file
-from ssr_local.events import read_events
+from ssr_local.events import PathOpened, read_events
 from ssr_local_tui.preferences import Preferences, load_preferences
 from ssr_local_tui.screens.main import MainScreen
 from ssr_local_tui.widgets.detail import DetailPane, formatted
@@ -114,7 +115,7 @@ def test_what_the_cursor_is_on_is_copied_as_it_was_written(folders: Path) -> Non
     watch(demo_log(), folders, script)
 
 
-@covers("compare")
+@covers("compare", "comparison-next", "comparison-next-left", "comparison-source")
 def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(Item("path", 1))
@@ -131,6 +132,48 @@ def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
         await at.until_shows(r"\boxed{21}")
         await at.press("escape")
         await at.until_on("MainScreen")
+
+    watch(demo_log(), folders, script)
+
+
+@covers("comparison-close", "dialog-close")
+@pytest.mark.parametrize("key", ["v", "q", "escape"])
+def test_the_comparison_is_closed(key: str, folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.press("v")
+        await at.until_on("ComparisonScreen")
+        await at.press(key)
+        await at.until_on("MainScreen")
+
+    watch(demo_log(), folders, script)
+
+
+def test_a_path_that_is_opened_while_two_are_compared_can_be_chosen(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.press("v")
+        await at.until_on("ComparisonScreen")
+        opened = next(e for e in demo_log() if isinstance(e, PathOpened) and e.path == 0)
+        at.tree.apply_all([msgspec.structs.replace(opened, path=3)])
+        right = at.app.screen.query_one("#path-1", Select)
+        seen = set()
+        await at.until(lambda: len(right._options) == 4)
+        for _ in range(4):
+            await at.press("right_square_bracket")
+            seen.add(right.value)
+        assert seen == {0, 1, 2, 3}
+
+    watch(demo_log(), folders, script)
+
+
+def test_what_the_draft_had_written_is_struck_through(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.put_cursor(Item("path", 0))
+        strips = at.app.screen._compositor.render_strips()
+        struck = "".join(
+            segment.text for strip in strips for segment in strip if segment.style.strike
+        )
+        assert "Dividing the second equation by 2 gives h + 2c = 84." in struck
+        assert "h + 2c = 42" not in struck
 
     watch(demo_log(), folders, script)
 
@@ -275,7 +318,7 @@ def test_signs_of_maths_stay_as_they_are(text: str, shown: str) -> None:
 # Help, palette, keys, themes, welcome ---------------------------------------------------
 
 
-@covers("help")
+@covers("help", "help-close")
 @pytest.mark.parametrize("key", keys_of("help"))
 def test_the_help_shows_the_keys_of_now(key: str, folders: Path) -> None:
     async def script(at: Sitting) -> None:

@@ -1,0 +1,129 @@
+"""``ssr-local practice``: problems that went wrong come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from ssr_local.cli.at_work import remark, solver_at_work
+from ssr_local.cli.check import show_check
+from ssr_local.cli.parameters import options_of
+from ssr_local.cli.reading import read_input
+from ssr_local.cli.saving import saved
+from ssr_local.config import load_settings
+from ssr_local.display import clean, one_line
+from ssr_local.errors import SSRError, UsageError
+from ssr_local.history.practice import Due, Practice
+from ssr_local.history.store import History
+from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.tutoring.checking import check, steps_of
+
+_EXIT_WRONG = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--list", "listed", is_flag=True, help="list all problems in practice")
+@click.option("--number", type=int, help="this problem, not the one that is due first")
+@click.option("--steps", "file", help='check this solution of it: a file, or "-"')
+@click.option("--no-vote", is_flag=True, help="do not solve the problem to compare the answer")
+@click.option("--drop", is_flag=True, help="take the problem of --number out of practice")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@options_of(SolveOptions)
+@options_of(EngineOptions)
+def command(
+    listed: bool,
+    number: int | None,
+    file: str | None,
+    no_vote: bool,
+    drop: bool,
+    as_json: bool,
+    **overrides: Any,
+) -> int:
+    """Show the problem that is due, or check your solution of it.
+
+    A problem comes into practice when 'ssr-local check' finds a wrong step; the better it
+    goes, the later it comes back. Exit code 0: nothing is wrong, or nothing is due; 1: the
+    solution has a wrong step; the others as for 'check'.
+    """
+    with History() as history:
+        if history.notice:
+            remark(history.notice)
+        practice = Practice(history)
+        if listed:
+            _show(practice.problems(), as_json)
+            return 0
+        if drop:
+            if number is None:
+                raise UsageError("--drop needs the --number of a problem.")
+            practice.drop(number)
+            return 0
+        chosen = practice.problem(number) if number is not None else _first(practice.problems())
+    if chosen is None:
+        remark("Nothing is due.")
+        return 0
+    if file is None:
+        if as_json:
+            click.echo(msgspec.json.encode(chosen) + b"\n", nl=False)
+        else:
+            click.echo(clean(chosen.problem))
+            remark(f"Check your solution: ssr-local practice --number {chosen.number} --steps FILE")
+        return 0
+    return _check(chosen, steps_of(read_input(file, "The solution")), no_vote, as_json, overrides)
+
+
+def _first(problems: list[Due]) -> Due | None:
+    return problems[0] if problems and problems[0].is_due else None
+
+
+def _check(
+    chosen: Due, steps: list[str], no_vote: bool, as_json: bool, overrides: dict[str, Any]
+) -> int:
+    settings = load_settings(overrides)
+    with solver_at_work(settings) as (solver, stop):
+        try:
+            with saved("check", chosen.problem, settings, no_save=False) as saver:
+                result = check(
+                    chosen.problem,
+                    steps,
+                    solver=solver,
+                    options=settings.solve,
+                    with_vote=not no_vote,
+                )
+                good = result.first_bad is None
+                saver.end(
+                    result,
+                    status="good" if good else "wrong step",
+                    answer=result.answer,
+                    body="\n\n".join(steps),
+                )
+        except SSRError as error:
+            if stop.number is None:
+                raise
+            remark(str(error))
+            return stop.exit_code
+        if stop.number is not None:
+            return stop.exit_code
+    with History() as history:
+        due = Practice(history).solved(chosen.problem, good=good)
+    if as_json:
+        click.echo(msgspec.json.encode(result) + b"\n", nl=False)
+    else:
+        show_check(result, reveal=False)
+        if due is not None:
+            remark(f"It comes back on {due.due[:10]}.")
+    return 0 if good else _EXIT_WRONG
+
+
+def _show(problems: list[Due], as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(problems)).decode())
+        return
+    if not problems:
+        remark("No problem is in practice.")
+    for one in problems:
+        when = "due" if one.is_due else one.due[:10]
+        click.echo(
+            f"{one.number:>5}  {when:10}  {one.num_reviews:>3} ×  {one_line(one.problem, 60)}"
+        )

@@ -1,0 +1,40 @@
+"""``ssr-local practice``, with the demonstration's models."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from tests.unit.cli.program import Program
+
+DEMO = ("--pair", "demo", "--no-vote")
+
+
+def test_a_problem_that_went_wrong_comes_back(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    assert program.run("practice").stderr == b"Nothing is due.\n"
+    wrong = program.run("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
+    assert b"In practice: it comes back on" in wrong.stderr
+    (listed,) = json.loads(program.run("practice", "--list", "--json").stdout)
+    assert listed["problem"] == "Two twos?"
+    assert program.run("practice").stderr == b"Nothing is due.\n"  # not today
+
+    (file,) = program.folder.rglob("history.sqlite3")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE practice SET due = '2020-01-01T00:00:00.000+00:00'")
+    assert program.run("practice").stdout == b"Two twos?\n"
+    again = program.run("practice", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
+    assert again.returncode == 1
+    good = program.run("practice", "--number", "1", *DEMO, "--steps", "-", stdin=b"2 * 2 = 4")
+    assert good.returncode == 0
+    assert b"It comes back on" in good.stderr
+    assert b"Two twos?" in program.run("practice", "--list").stdout
+    assert program.run("practice", "--drop", "--number", "1").returncode == 0
+    assert program.run("practice", "--list", "--json").stdout == b"[]\n"
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    assert program.run("practice", "--drop").returncode == 2
+    assert program.run("practice", "--number", "3").returncode == 1

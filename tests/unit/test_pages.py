@@ -1,0 +1,159 @@
+"""Pages of the history: everything is on them, and nothing on them is obeyed or loaded."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local import Solver
+from ssr_local.events import AnyEvent
+from ssr_local.history.store import Entry
+from ssr_local.pages import formatted, markdown_of, mathml, page_of
+from ssr_local.tutoring.checking import CheckedStep, CheckResult
+from ssr_local.tutoring.hints import Hint
+
+FORBIDDEN = ("script", "img", "iframe", "object", "embed", "link", "a", "form", "svg", "base")
+
+
+class Tags(HTMLParser):
+    """The tags of a page and their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(tag)
+        self.attributes += attrs
+
+
+def is_harmless(page: str) -> bool:
+    tags = Tags(page)
+    bad_names = {name for name, _ in tags.attributes if name in ("href", "src", "style")}
+    bad_names |= {name for name, _ in tags.attributes if name.startswith("on")}
+    return not set(tags.found) & set(FORBIDDEN) and not bad_names
+
+
+def entry(kind: str, result: msgspec.Struct | None, **more: object) -> Entry:
+    values: dict[str, object] = {
+        "id": 7,
+        "kind": kind,
+        "started": "2026-11-25T12:00:00.000+00:00",
+        "ended": None,
+        "status": "answered",
+        "problem": "Find $x^2$ for x = 3.",
+        "answer": "9",
+        "pair": "demo",
+        "method": "ssr",
+        "result": None if result is None else msgspec.json.encode(result).decode(),
+    }
+    return msgspec.convert(values | more, Entry)
+
+
+@pytest.fixture(scope="module")
+def run() -> list[AnyEvent]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+        with Solver(pair="demo", in_process=True) as solver:
+            return list(solver.stream("A farm has hens and cows.", seed=1))
+
+
+def test_a_run_is_on_its_page_with_its_tree(run: list[AnyEvent]) -> None:
+    result = run[-1].result  # type: ignore[union-attr]
+    page = page_of(entry("run", result, answer="18"))
+    assert page.count("<details open>") == 3
+    for words in ("Answer: 18", "Path 1, algebraic simplification: answer 18", "(winner)"):
+        assert words in page
+    assert "<del>Dividing the second equation by 2 gives h + 2c = 84." in page
+    assert "<math" in page
+    assert "default-src 'none'" in page
+    assert "http" not in re.sub(r"http-equiv", "", page)
+    assert is_harmless(page)
+    text = markdown_of(entry("run", result, answer="18"))
+    assert "### Step 3: rewritten by the target" in text
+    assert "> Dividing the second equation by 2 gives h + 2c = 84." in text
+
+
+def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
+    half = run[: len(run) // 2]
+    cut = entry("run", None, status="interrupted", answer=None)
+    assert "Let h be the number of hens" in page_of(cut, half)
+    assert "> Let h be the number of hens" in markdown_of(cut, half)
+    assert "interrupted" in page_of(cut, half)
+
+
+def test_checks_and_hints() -> None:
+    steps = (
+        CheckedStep(text="$2+2=4$", accepted=True, score=8.0, algebra="holds"),
+        CheckedStep(
+            text="2+2=5", accepted=False, score=None, algebra="does not hold", reason="4 is not 5."
+        ),
+    )
+    result = CheckResult(
+        problem="x",
+        steps=steps,
+        first_bad=1,
+        correction="It is 4.",
+        answer="5",
+        answer_accepted=False,
+        vote="4",
+        verifier="likelihood",
+        threshold=7.0,
+    )
+    page, text = page_of(entry("check", result)), markdown_of(entry("check", result))
+    for made in (page, text):
+        assert "4 is not 5." in made
+        assert "algebra: does not hold" in made
+    assert "It is 4." in page
+    hint = Hint(problem="x", level=2, text="Compare **both** sides.")
+    assert "<strong>both</strong>" in page_of(entry("hint", hint))
+    assert "> Compare **both** sides." in markdown_of(entry("hint", hint))
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1)) ![y](http://evil/x.png) <http://evil>",
+    r"$\href{javascript:alert(1)}{x}$",
+    r"$\text{<img src=x onerror=alert(1)>}$",
+    r"$\text{</math><script>alert(1)</script>}$",
+    r"\(\style{color:red}{x}\) \boxed{<b>}",
+    "[a]: http://evil\n\n[a]",
+    "`<script>` ```\n<script>\n```",
+    "$" * 999,
+    "\\(" * 500,
+    "$" + "{" * 1500 + "$",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_hostile_is_obeyed(text: str) -> None:
+    made = entry("hint", Hint(problem=text, level=1, text=text), problem=text, error=text)
+    assert is_harmless(page_of(made))
+
+
+@given(st.text(alphabet="ab<>&\"'$\\{}()[]!`*_^ \n=:/", max_size=80))
+def test_nothing_made_up_is_obeyed(text: str) -> None:
+    assert is_harmless(formatted(text))
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        (r"\frac{1}{2}", "<mfrac>"),
+        (r"\sqrt{x}", "<msqrt>"),
+        ("a < b", "&lt;"),
+        (r"\boxed{18}", 'notation="box"'),
+        (r"\frac{1}{", "<code>"),
+        ("x" * 3000, "<code>"),
+    ],
+)
+def test_formulas_are_drawn_or_stand_as_written(source: str, part: str) -> None:
+    assert part in mathml(source)
