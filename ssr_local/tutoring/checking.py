@@ -91,13 +91,15 @@ def check(
     solver: Solver | None = None,
     options: SolveOptions | None = None,
     with_vote: bool = True,
+    explain: bool = True,
     on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
 ) -> CheckResult:
     """Judge a worked solution; ``steps`` may be one text with blank lines between them.
 
     ``options`` are those of solving: verifier, threshold, and what the paths' vote takes.
-    ``with_vote`` False leaves the vote out, which takes most of the time. ``on_step`` hears
-    of every step in order. Without a ``solver`` the default pair's is used and closed.
+    ``with_vote`` False leaves the vote out, which takes most of the time; ``explain`` False
+    leaves out what is wrong with the first bad step and how it could go. ``on_step`` hears of
+    every step in order. Without a ``solver`` the default pair's is used and closed.
     Raises ``SSRError`` like ``Solver.solve``.
     """
     steps = steps_of(steps) if isinstance(steps, str) else [step.strip() for step in steps]
@@ -106,9 +108,9 @@ def check(
     options = options or SolveOptions()
     if solver is None:
         with Solver() as own, Helper() as helper:
-            return _Check(problem, steps, own, options, helper).result(with_vote, on_step)
+            return _Check(problem, steps, own, options, helper).result(with_vote, explain, on_step)
     with Helper() as helper:
-        return _Check(problem, steps, solver, options, helper).result(with_vote, on_step)
+        return _Check(problem, steps, solver, options, helper).result(with_vote, explain, on_step)
 
 
 class _Check:
@@ -124,7 +126,9 @@ class _Check:
         self._solver, self._options, self._helper = solver, options, helper
         helper.warm(HOLDS)
 
-    def result(self, with_vote: bool, on_step: Callable[[int, CheckedStep], None]) -> CheckResult:
+    def result(
+        self, with_vote: bool, explain: bool, on_step: Callable[[int, CheckedStep], None]
+    ) -> CheckResult:
         judge = Judge(self._options.verifier, self._options.threshold, self._solver.calibrations)
         verdicts = self._verdicts(judge)
         algebra = Algebra(self._problem, self._helper)
@@ -136,10 +140,10 @@ class _Check:
         first_bad = next((n for n, step in enumerate(judged) if not step.accepted), None)
         correction = ""
         for number, step in enumerate(judged):
-            if number == first_bad:
+            if explain and number == first_bad:
                 step = judged[number] = self._explained(number, step)
             on_step(number, step)
-        if first_bad is not None:
+        if explain and first_bad is not None:
             correction = self._correction(first_bad)
         answer = answer_of(self._steps)
         run = self._solver.solve(self._problem, self._options) if with_vote else None

@@ -15,6 +15,7 @@ from ssr_local_tui.screens.dialog import Dialog
 from ssr_local_tui.screens.help import HelpScreen
 from ssr_local_tui.screens.history import HistoryScreen
 from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.screens.tutor import TutorScreen
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui import (
@@ -23,6 +24,7 @@ from tests.tui import (
     test_app_replay,
     test_app_settings,
     test_app_steering,
+    test_app_tutor,
     test_app_views,
 )
 
@@ -32,11 +34,12 @@ MODULES = (
     test_app_replay,
     test_app_settings,
     test_app_steering,
+    test_app_tutor,
     test_app_views,
 )
 OWNERS = (
     *(SSRApp, MainScreen, ProblemInput, RunTree),
-    *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen),
+    *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, TutorScreen),
 )
 
 

@@ -78,7 +78,7 @@ def test_an_empty_history_says_so_and_a_stopped_run_is_kept(
 
 def test_nothing_is_kept_when_that_is_not_wanted(folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        at.app.runs._keep = False
+        at.app.runs.keep = False
         await at.solve()
 
     sit(script, preferences=Preferences(welcomed=True))

@@ -46,7 +46,7 @@ class Runs:
         *,
         keep: bool = True,
     ) -> None:
-        self._keep = keep
+        self.keep = keep
         self._engine = engine
         self._on_progress, self._on_notice = on_progress, on_notice
         self._solver: Solver | None = None
@@ -94,7 +94,7 @@ class Runs:
                 pair=self._engine.pair,
                 method=options.method,
                 say=self._on_notice,
-                keep=self._keep,
+                keep=self.keep,
             ) as saver:
                 for event in saver.watch(solver.stream(problem, options)):
                     if feed.stopping:  # asked for before there was a run to tell

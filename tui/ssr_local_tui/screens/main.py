@@ -74,6 +74,7 @@ class MainScreen(Steering, Screen[None]):
             Binding(key, action, title, show=False, id=name, tooltip=tooltip)
             for key, action, title, name, tooltip in (
                 ("l", "source", "LaTeX", "source", "formulas as they were written, or readable"),
+                ("t", "tutor", "Tutor", "tutor", "my own steps, checked, with hints"),
                 ("h", "history", "History", "history", "what was done before"),
                 ("c", "copy", "Copy", "copy", "what the cursor is on"),
                 ("b", "detail", "Detail", "detail", "show or hide the pane"),

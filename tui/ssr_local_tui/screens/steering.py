@@ -224,7 +224,7 @@ class Steering(Screen[None]):
                 and step.verdict is not None
                 and (step.verdict.accepted == (action == "reject"))
             )
-        if action in ("again", "settings", "open", "history"):
+        if action in ("again", "settings", "open", "history", "tutor"):
             return not live and (action != "again" or bool(self.tree_state.problem))
         if action == "compare":
             return len(self.tree_state.paths) > 1
@@ -338,6 +338,16 @@ class Steering(Screen[None]):
     def _opened(self, chosen: tuple[Path, float] | None) -> None:
         if chosen is not None:
             self.play(*chosen)
+
+    def action_tutor(self) -> None:
+        """One's own steps, checked as they are written."""
+        from ssr_local_tui.screens.tutor import TutorScreen
+
+        self.app.push_screen(TutorScreen(self.tree_state.problem), self._tutored)
+
+    def _tutored(self, problem: str | None) -> None:
+        if problem is not None:
+            self.begin(problem)
 
     def action_history(self) -> None:
         """What was done before."""

@@ -1,0 +1,30 @@
+"""What is found of a step, in words that are as sure as what is known. Pure."""
+
+from __future__ import annotations
+
+from ssr_local.display import one_line
+from ssr_local.tutoring.checking import CheckedStep
+
+_SURE, _LIKELY, _DOUBTFUL = 8.0, 7.0, 4.0
+
+
+def in_words(step: CheckedStep) -> str:
+    """A step's verdict; how sure it sounds follows from who says so and the score."""
+    score = "no score" if step.score is None else f"{step.score:.1f} of 9"
+    if step.algebra == "does not hold":
+        also = ", although the model finds it good" if step.model_accepted else ""
+        return f"wrong by algebra{also} ({score}). {one_line(step.reason)}"
+    if step.algebra == "holds":
+        also = "" if step.model_accepted else ", although the model doubts it"
+        return f"its equations hold{also} ({score})."
+    if step.score is None:
+        return "the model could not judge it."
+    words = "probably wrong"
+    if step.score >= _SURE:
+        words = "looks right"
+    elif step.score >= _LIKELY:
+        words = "probably right"
+    elif step.score >= _DOUBTFUL:
+        words = "doubtful"
+    reason = f" The model says: {one_line(step.reason)}" if step.reason else ""
+    return f"{words} ({score}); nothing in it that algebra can check.{reason}"

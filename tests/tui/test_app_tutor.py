@@ -1,0 +1,129 @@
+"""The tutor: marks on what one writes, hints, and where it went wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import TextArea
+
+from ssr_local.history.store import History
+from ssr_local_tui.screens import tutor
+from ssr_local_tui.screens.tutor import TutorScreen
+from tests.tui.pilot import paste
+from tests.tui.sitting import PROBLEM, Sitting, covers, sit
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+GOOD = (
+    "Let h be the number of hens and c the number of cows.\n\n"
+    "Heads give h + c = 30, and legs give 2h + 4c = 84.\n\n"
+)
+BAD = "Dividing the second equation by 2 gives h + 2c = 84."
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tutor, "DEBOUNCE_S", 0.05)
+
+
+async def open_tutor(at: Sitting, problem: str = PROBLEM, steps: str = "") -> TutorScreen:
+    await at.press("escape", "t")
+    await at.until_on("TutorScreen")
+    screen = at.app.screen
+    assert isinstance(screen, TutorScreen)
+    screen.query_one("#problem-text", TextArea).load_text(problem)
+    screen.query_one("#steps-text", TextArea).load_text(steps)
+    return screen
+
+
+@covers("tutor", "tutor-close")
+def test_marks_appear_beside_what_is_written_and_go_when_it_changes(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        screen = await open_tutor(at, steps=GOOD)
+        await at.until_shows("✓ 2  Heads give")
+        field = screen.query_one("#steps-text", TextArea)
+        field.focus()
+        field.move_cursor(field.document.end)
+        await paste(at.pilot, BAD)
+        await at.until(lambda: "✓ 2" not in at.text() or at.shows("✗ 3"))
+        await at.until_shows("✗ 3  Dividing")
+        await at.until_shows("wrong by algebra")
+        assert not at.shows("It does not follow")  # only when asked
+        await at.press("escape")
+        await at.until_on("MainScreen")
+
+    sit(script)
+    assert not (folders / "data" / "history.sqlite3").exists()  # marks are no checks
+
+
+@covers("tutor-where")
+def test_where_it_is_wrong_and_then_how_it_could_go(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await open_tutor(at, steps=GOOD + BAD)
+        await at.until_shows("✗ 3")
+        await at.press("f2")
+        await at.until_shows("It does not follow")
+        assert not at.shows("h + 2c = 42")
+        await at.press("f2")
+        await at.until_shows("gives h + 2c = 42")
+
+    sit(script)
+    with History(folders / "data" / "history.sqlite3") as history:
+        assert [(one.kind, one.status) for one in history.entries()] == [("check", "wrong step")]
+
+
+@covers("tutor-hint")
+def test_every_hint_goes_one_level_further(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        screen = await open_tutor(at)
+        for level, words in enumerate(("Try this", "It does not follow", "Let h be", "⟦18⟧"), 1):
+            await at.press("f3")
+            await at.until_shows(f"Hint {level}: ")
+            await at.until_shows(words)
+        screen.query_one("#problem-text", TextArea).load_text("Another.")
+        await at.until(lambda: not at.shows("Hint 1:"))
+        assert screen.level == 0
+
+    sit(script, size=(120, 50))
+
+
+@covers("tutor-solution")
+def test_the_solution_is_watched_only_when_asked_for() -> None:
+    async def script(at: Sitting) -> None:
+        await open_tutor(at, problem="Hens?")
+        await at.press("f4")
+        await at.until_on("MainScreen")
+        await at.ended()
+        assert at.tree.problem == "Hens?"
+
+    sit(script)
+
+
+@covers("tutor-stop")
+def test_writing_on_calls_off_what_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0.2")
+
+    async def script(at: Sitting) -> None:
+        screen = await open_tutor(at)
+        await at.press("f3")
+        await at.until_shows("thinking of a hint")
+        await at.press("ctrl+c")
+        field = screen.query_one("#steps-text", TextArea)
+        field.load_text("So it goes.")
+        await at.until(lambda: screen.result is not None)
+        assert screen._hints == []
+        assert at.app.is_running
+
+    sit(script)
+
+
+def test_without_a_problem_or_steps_it_says_so() -> None:
+    async def script(at: Sitting) -> None:
+        await open_tutor(at, problem="")
+        await at.press("f3")
+        await at.until_said("Write the problem first.")
+        await at.press("f2")
+        await at.until_said("Write the problem and your steps first.")
+
+    sit(script)
