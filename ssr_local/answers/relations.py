@@ -190,8 +190,11 @@ def _against_signs(difference: Any, premises: list[Any]) -> Finding:
             continue
         ratios = {sympy.nsimplify(mine[key] / theirs[key]) for key in mine}
         if len(ratios) == 1:
-            if sympy.expand(my_constant - ratios.pop() * constant) == 0:
+            ratio = ratios.pop()
+            if sympy.expand(my_constant - ratio * constant) == 0:
                 return Finding("equal")
+            if ratio == 1:
+                return _UNDECIDED  # x + y = 40 now, and x + y = 60 in ten years
             return Finding("different", "an equation above says otherwise of the same letters")
         if constant and my_constant:
             ratios.add(sympy.nsimplify(my_constant / constant))

@@ -35,7 +35,8 @@ _SUPPOSED = frozenset(
     (
         *("let", "suppose", "supposing", "assume", "assuming", "if", "case", "define", "denote"),
         *("say", "try", "trying", "guess", "test", "plug", "plugging", "substitute"),
-        *("substituting", "when", "for", "at", "where", "with"),
+        *("substituting", "when", "for", "at", "where", "with", "part", "question", "another"),
+        *("new", "now", "instead"),
     )
 )
 _REWRITING = re.compile(
@@ -53,7 +54,7 @@ _SCALES: dict[str, str] = {
         " quarts",
         "money": "cent cents dollar dollars dime dimes nickel nickels penny pennies quarter"
         " quarters euro euros",
-        "number": "dozen dozens pair pairs hundred thousand",
+        "number": "dozen dozens pair pairs couple couples gross score scores hundred thousand",
     }.items()
     for unit in units.split()
 }
@@ -101,6 +102,7 @@ class Algebra:
         for claim in claims_in(problem):
             self._remember(claim)
         self._given = tuple(self._premises)
+        self._chosen: frozenset[str] = frozenset()
 
     def step(self, text: str) -> StepFinding:
         """What it says of the next step. What does not hold is no premise of later ones."""
@@ -134,12 +136,16 @@ class Algebra:
         if claim.first.percent or claim.second.percent:
             return Finding("undecided")
         symbols = _symbols(claim)
-        if len({symbol.lower() for symbol in symbols}) < len(symbols):
-            return Finding("undecided")  # the parser takes A and a for one
+        if len({symbol.lower() for symbol in symbols}) < len(symbols) or "e" in symbols:
+            return Finding("undecided")  # the parser takes A and a for one, and e for Euler's
         is_supposed = bool(symbols) and (claim.opens or not _SUPPOSED.isdisjoint(claim.lead))
         if is_supposed:
             self._premises = list(self._given)  # what held under another value is void
         about = [one.equation for one in self._premises if one.symbols == symbols]
+        if not about and _is_assignment(claim):
+            self._chosen |= symbols  # n = 1, and then perhaps n = 2
+        if symbols <= self._chosen:
+            about = []
         question = Question(
             _equation(claim),
             tuple(about[-_BEFORE:]),
@@ -184,6 +190,10 @@ def _symbols(claim: Claim) -> frozenset[str]:
     return claim.first.symbols | claim.second.symbols
 
 
+def _is_assignment(claim: Claim) -> bool:
+    return not claim.first.has_operator and exact_value(claim.second.text) is not None
+
+
 def _equation(claim: Claim) -> Equation:
     return Equation(claim.first.text, claim.second.text)
 
@@ -222,6 +232,10 @@ def _unless_rounded(claim: Claim) -> Finding | None:
     if claim.sign == "≈":
         near = gap <= max(abs(first), abs(second)) / 10
         return Finding("equal") if near else None
+    decimals = "." in claim.first.text + claim.second.text
+    if decimals and 0 < gap * 200 <= max(abs(first), abs(second)):
+        unit = Fraction(1, 10 ** max(_places(claim.first) or 0, _places(claim.second) or 0))
+        return Finding("equal" if gap <= unit / 2 else "undecided")
     for exact, member in ((first, claim.second), (second, claim.first)):
         places = _places(member)
         if places is None:
@@ -239,12 +253,14 @@ def _places(member: Member) -> int | None:
 
 
 def _may_be_converted(claim: Claim) -> bool:
-    first, second = (
-        {_SCALES.get(unit, "") for unit in member.units} - {""}
-        for member in (claim.first, claim.second)
-    )
-    units = [frozenset(u for u in m.units if u in _SCALES) for m in (claim.first, claim.second)]
-    return bool(first & second) and units[0] != units[1]
+    """Whether units of one kind are mixed, or words that are numbers: nobody converted them."""
+    units = {_singular(unit) for member in (claim.first, claim.second) for unit in member.units}
+    known = [_SCALES[unit] for unit in units if unit in _SCALES]
+    return "number" in known or len(known) > len(set(known))
+
+
+def _singular(unit: str) -> str:
+    return unit[:-1] if unit.endswith("s") and unit[:-1] in _SCALES else unit
 
 
 def _shown(value: Fraction) -> str:

@@ -71,6 +71,13 @@ _MARKUP = tuple(
         (r"(?m)^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+(?=[A-Za-z(\[$*\\])", " "),
         (r"(?m)^[ \t]*[-*+][ \t]+(?=\d)", " • "),
         (r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\d)", " "),
+        (r"\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|iff|Leftrightarrow)"
+         r"(?![A-Za-z])|[⇒→⟹⇔]|=>|->", " ; so "),
+        (r"!=|[≠≤≥<>±]=?|:=|\\(?:neq?|leq?|geq?|pm)(?![A-Za-z])", " • "),
+        (r"==+", "="),
+        (r"(?<=\d)\s+:\s+(?=\d)", " • "),  # a ratio
+        (r"\bsquared\b", "^2"),
+        (r"\bcubed\b", "^3"),
         (r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}", r" \1 "),
         (r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){0,200})\}", r" \1 "),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])", ""),
@@ -84,8 +91,6 @@ _MARKUP = tuple(
         (r"\\[!,;:]|~|\\q?quad(?![A-Za-z])", " "),
         (r"\\(?:\\|\[|\])|&", "\n"),
         (r"\\[()]", " "),
-        (r"\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|iff|Leftrightarrow)"
-         r"(?![A-Za-z])|[⇒→⟹⇔]|=>|->", " ; so "),
         (r"\\therefore(?![A-Za-z])|∴", " ; so "),
         (r"\\approx(?![A-Za-z])|≃|≅", "≈"),
         (r"\\times(?![A-Za-z])|×|\\cdot(?![A-Za-z])|·|⋅", "*"),
@@ -133,10 +138,16 @@ _ENDING_WORDS = frozenset(("and", "or", "so", "then", "thus", "hence", "therefor
 _JOINING = frozenset(
     (
         *("and", "by", "from", "to", "with", "than", "less", "more", "fewer", "over", "of"),
-        *("between", "into", "half", "twice", "double", "triple", "out", "remainder"),
+        *("between", "into", "half", "twice", "double", "triple", "out", "remainder", "mod"),
+        *("modulo", "modulus", "base", "off"),
     )
 )
 """Words before or behind a number that make it a part of something larger."""
+_ANGLES = frozenset((r"\sin", r"\cos", r"\tan"))
+_CONSEQUENCES = frozenset(
+    ("gives", "give", "yields", "makes", "means", "implies", "leads", "results", "we", "is")
+)
+"""Words behind an equation that was only tried: "n = 1 gives 3"."""
 _FUNCTIONS = frozenset("fghFGP")
 _NUMBER_WORDS = frozenset(
     (
@@ -239,7 +250,9 @@ def _claims_of(fragment: _Fragment) -> list[Claim]:
         sign: Sign = "≈" if tokens[place].text == "≈" else "="
         if left is not None and right is not None:
             ends_well = not rest or (rest[0].kind == "word" and not _joins(rest[0]))
-            claims.append(Claim(left, right, sign, sure and ends_well, chained, opens, lead))
+            is_sure = sure and ends_well and not _is_doubtful(tokens)
+            supposes = opens or bool(rest and rest[0].text.lower() in _CONSEQUENCES)
+            claims.append(Claim(left, right, sign, is_sure, chained, supposes, lead))
             chained = True
         else:
             chained = False
@@ -249,6 +262,11 @@ def _claims_of(fragment: _Fragment) -> list[Claim]:
             left, sure = _ending(part)
             chained = False
     return claims
+
+
+def _is_doubtful(tokens: list[_Token]) -> bool:
+    """What reads in more than one way: degrees or radians, a factorial or a shout."""
+    return tokens[-1].text == "!" or any(token.text in _ANGLES for token in tokens)
 
 
 def _joins(token: _Token) -> bool:
@@ -268,7 +286,8 @@ def _beginning(tokens: list[_Token]) -> tuple[Member | None, bool, list[_Token]]
             break
         end = place + 1
     rest = tokens[end:]
-    return _member(tokens[:end]), not rest, rest
+    shouted = not rest and end > 1 and tokens[end - 1].text == "!"
+    return _member(tokens[: end - shouted]), not rest, rest
 
 
 def _ending(tokens: list[_Token]) -> tuple[Member | None, bool]:
@@ -295,6 +314,8 @@ def _ending(tokens: list[_Token]) -> tuple[Member | None, bool]:
             token.kind == "number" or token.text.lower() in _NUMBER_WORDS for token in before
         )
         sure = last.kind == "word" and not (_joins(last) and has_number)
+        if last.text.lower() == "of":  # the square of 3 + 1; but a total of 5 + 3
+            sure = sure and any(token.text.lower() == "total" for token in before[-2:])
         # "Let the number of hens 3 = ...": a bare number is no sum that comes to something.
         sure = sure and (member.has_operator or bool(member.symbols))
     return member, sure
@@ -348,6 +369,7 @@ def _member(tokens: list[_Token]) -> Member | None:
             previous = "word"
             continue
         if kind == "money":
+            units.append("dollar" if text == "$" else text)
             continue
         if kind == "mark" and text == "%":
             if previous != "number":
@@ -357,7 +379,7 @@ def _member(tokens: list[_Token]) -> Member | None:
             continue
         if kind == "mark" and text == "°":
             continue
-        if kind == "open" and previous == "symbol" and tokens[place - 1].text in _FUNCTIONS:
+        if kind == "open" and previous == "symbol" and _is_call(tokens, place):
             return None  # f(3) is no product
         if kind in ("number", "symbol", "open", "command") and previous == "word":
             return None
@@ -393,6 +415,14 @@ def _member(tokens: list[_Token]) -> Member | None:
         percent=plain if has_percent else "",
         has_operator=has_operator or any(token.kind == "command" for token in tokens),
         symbols=frozenset(symbols),
+    )
+
+
+def _is_call(tokens: list[_Token], place: int) -> bool:
+    """``f(x + 1)``, ``n(A)``, ``S(3)``; ``x(x + 1)`` is a product."""
+    behind = [token.kind for token in tokens[place + 1 : place + 3]]
+    return tokens[place - 1].text in _FUNCTIONS or (
+        len(behind) == 2 and behind[0] in ("number", "symbol") and behind[1] == "close"
     )
 
 

@@ -108,6 +108,45 @@ def test_numbers_need_no_helper(text: str, says: str) -> None:
     assert Algebra("", None).step(text).says == says
 
 
+RIGHT = [
+    "2 + 2 = 4!",
+    "5! = 120",
+    "3 * 4 = 2 mod 5",
+    "2 dozen + 4 = 28 eggs",
+    "2 hours + 30 min = 150",
+    "$1.50 + 50 cents = $2",
+    "5 squared + 1 = 26",
+    "The square of 3 + 1 = 10.",
+    "The square root of 9 + 16 = 5.",
+    "sin(30) = 0.5 and sin(30°) = 1/2",
+    "2 != 3, so 2 + 1 >= 3 and x <= 4",
+    "1/3 = 2 : 6",
+    "500 * 1.26 = 629.86",
+    "n = 1 gives 2n + 1 = 3, n = 2 gives 2n + 1 = 5",
+    "n = 1, 2n + 1 = 3; n = 2, 2n + 1 = 5",
+    "At t = 0, h = 5. At t = 2, h = 9.",
+    "Now x + y = 40. In ten years x + y = 60.",
+    "n(A) = 5 and n(B) = 7, S(3) = 6, S(4) = 10",
+    "e = 5",
+    "10 m / 2 s = 5 m/s",
+    "8% = 8/100 = 0.08",
+    "3 1/2 * 2 = 7",
+    "20% off 50 = 40",
+    "5 feet 3 inches = 63 inches",
+    "Half of 12 + 8 = 10",
+    "x(3) = 4",
+    "C(5,2) = 10",
+    "0.667 * 300 = 200",
+    "101_2 = 5",
+    "17 = 2 (mod 5)",
+]
+
+
+@pytest.mark.parametrize("text", RIGHT)
+def test_what_is_right_is_never_called_wrong(text: str, helper: Helper) -> None:
+    assert Algebra("", helper).step(text).says != "does not hold"
+
+
 def test_the_reason_names_the_equation_and_both_values() -> None:
     finding = Algebra("", None).step("First 2 + 2 = 4. Then 12 * 4 = 46 eggs.")
     assert finding.reason == "12 * 4 = 46 eggs does not hold: 48 is not 46."
