@@ -70,9 +70,7 @@ def command(
             f"{replay} cannot be opened.", "There is no such file.", "Give an event log's path."
         )
     Solver(engine=settings.engine).close()  # an unknown pair is said before the screen changes
-    from ssr_local_tui.preferences import load_preferences
-
-    if plain or load_preferences().plain:
+    if plain or _prefers_plain():
         from ssr_local.cli.plain import run_plain
 
         return run_plain(settings, problem, replay=replay, speed=speed, keep=not no_save)
@@ -83,6 +81,7 @@ def command(
             "In a script use 'ssr-local solve', or --plain.",
         )
     from ssr_local_tui.app import SSRApp, binding_ids
+    from ssr_local_tui.preferences import load_preferences
 
     preferences = load_preferences(binding_ids=binding_ids())
     app = SSRApp(
@@ -96,3 +95,10 @@ def command(
     )
     code = app.run(mouse=preferences.mouse and not no_mouse)
     return code or app.return_code or 0
+
+
+def _prefers_plain() -> bool:
+    """What the settings file says; the option spares even the import."""
+    from ssr_local_tui.preferences import load_preferences
+
+    return load_preferences().plain

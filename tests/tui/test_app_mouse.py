@@ -55,6 +55,7 @@ def test_a_click_on_a_path_closes_and_opens_it(folders: Path) -> None:
 
 def test_a_click_where_there_is_no_pane_opens_it(folders: Path) -> None:
     async def script(at: Sitting) -> None:
+        await at.press("home")
         await at.click_on("Heads give")
         await at.until_shows("Step 2: kept")
 

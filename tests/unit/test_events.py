@@ -17,6 +17,7 @@ from ssr_local.events import (
     Notice,
     PathEnded,
     PathOpened,
+    Replied,
     RunEnded,
     RunMeasured,
     RunPaused,
@@ -105,6 +106,7 @@ EVENTS: list[AnyEvent] = [
     PathEnded(path=0, reason="answered", answer="1", mean_score=8.0),
     VotesCounted(groups=(GROUP,)),
     RunMeasured(at_s=1.0, usage=Usage(), timing_s=Timing(draft=0.5), kv_cells={"draft": 7}),
+    Replied(text="It does not follow."),
     StepRead(
         step=1,
         reading=StepReading(text="t", log_probs=(-0.5,), probes={"digit/rate": (-1000.0,)}),

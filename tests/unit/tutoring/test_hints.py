@@ -11,7 +11,7 @@ import ssr_local
 from ssr_local import Solver, UsageError
 from ssr_local.tutoring.hints import Hint, hint
 
-PROBLEM = "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens?"
+PROBLEM = "On a hill live hens and cows. Together they have 30 heads and 84 legs. How many hens?"
 STEPS = [
     "Let h be the number of hens and c the number of cows.",
     "Heads give h + c = 30, and legs give 2h + 4c = 84.",

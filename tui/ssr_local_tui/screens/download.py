@@ -95,7 +95,7 @@ class DownloadScreen(Dialog[bool]):
         return partial(self._ended, None)
 
     def _ended(self, error: SSRError | None) -> None:
-        if not self.is_current:  # the palette lies above: what is dismissed is on top
+        if self.app.screen is not self:  # the palette lies above: what is dismissed is on top
             self.set_timer(_REDRAW_S, partial(self._ended, error))
             return
         self._going = False
