@@ -27,6 +27,7 @@ from tests.tui import pilot as drive
 
 PROBLEM = "A farm has hens and cows."
 WELCOMED = Preferences(welcomed=True)
+_ATTEMPTS = 5
 _T = TypeVar("_T", bound=Callable[..., Any])
 
 
@@ -134,11 +135,22 @@ class Sitting:
         await self.ended()
 
     async def pause_when(self, condition: Callable[[], object]) -> None:
-        """Let the run go on until something holds, and make it stand still there."""
-        await self.until(condition)
-        await self.press("p")
-        await self.until(lambda: self.tree.phase == "paused")
-        assert condition(), self.text()
+        """Make the run stand still where something holds.
+
+        A machine with other work to do can miss the place; then the problem is solved again.
+        """
+        for _ in range(_ATTEMPTS):
+            await self.until(lambda: condition() or not (self.main.running or self.main.busy))
+            if self.main.running:
+                await self.press("p")
+                await self.until(lambda: self.tree.phase in ("paused", "ended"))
+            if self.tree.phase == "paused" and condition():
+                return
+            if self.tree.phase == "paused":
+                await self.press("x")
+            await self.ended()
+            await self.ask(self.tree.problem)
+        raise AssertionError(f"Missed {_ATTEMPTS} times; the screen:\n{self.text()}")
 
     async def put_cursor(self, item: Item) -> None:
         assert self.main.run_tree.reveal(item), f"{item} is not in the tree"

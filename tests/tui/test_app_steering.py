@@ -17,7 +17,7 @@ REWRITTEN = "Dividing the second equation by 2 gives h + 2c = 42."
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "1")
 
 
 def steps_of(path: PathView) -> list[str]:
