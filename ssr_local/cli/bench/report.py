@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ssr_local.cli.bench.parameters import remark
+from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, write_or_say
 from ssr_local.errors import UsageError
 from ssr_local.evaluation.report.compare import compare_markdown
@@ -14,6 +14,7 @@ from ssr_local.evaluation.report.document import report_markdown
 from ssr_local.evaluation.report.figures import Report, build_report, report_json
 from ssr_local.evaluation.report.plots import write_plots
 from ssr_local.folders import write_atomically
+from ssr_local.options import SolveOptions
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,13 +22,20 @@ from ssr_local.folders import write_atomically
 @click.option(
     "--compare", is_flag=True, help="put two directories side by side instead, in compare.md"
 )
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 9),
+    default=SolveOptions().threshold,
+    show_default=True,
+    help="the score from which labelled steps count as accepted",
+)
 @click.option("--no-plots", is_flag=True, help="no PNG files; matplotlib is not needed then")
-def command(directories: tuple[Path, ...], compare: bool, no_plots: bool) -> None:
+def command(directories: tuple[Path, ...], compare: bool, threshold: float, no_plots: bool) -> None:
     """Write report.md, report.json and plots over all DIRECTORIES into the first of them."""
     if compare:
-        _compare(directories)
+        _compare(directories, threshold)
         return
-    report = _report(directories)
+    report = _report(directories, threshold)
     folder = directories[0]
     if not no_plots:
         write_plots(report, folder)
@@ -38,7 +46,7 @@ def command(directories: tuple[Path, ...], compare: bool, no_plots: bool) -> Non
     remark(f"Written: {folder / 'report.md'}, report.json" + ("" if no_plots else " and plots"))
 
 
-def _compare(directories: tuple[Path, ...]) -> None:
+def _compare(directories: tuple[Path, ...], threshold: float) -> None:
     if len(directories) != 2:
         raise UsageError(
             f"--compare takes two directories, not {len(directories)}.",
@@ -46,15 +54,16 @@ def _compare(directories: tuple[Path, ...]) -> None:
             "Give: ssr-local bench report --compare FIRST SECOND",
         )
     first, second = directories
-    text = compare_markdown(_report((first,)), _report((second,)), (first.name, second.name))
+    before, after = (_report((folder,), threshold) for folder in (first, second))
+    text = compare_markdown(before, after, (first.name, second.name))
     _write(first / "compare.md", text.encode())
     write_or_say(text)
     remark(f"Written: {first / 'compare.md'}")
 
 
-def _report(directories: tuple[Path, ...]) -> Report:
+def _report(directories: tuple[Path, ...], threshold: float) -> Report:
     rows, walks = read_rows(directories), read_walks(directories, needed=False)
-    return build_report(rows, walks, calibrations=calibrations_of(walks))
+    return build_report(rows, walks, calibrations=calibrations_of(walks), threshold=threshold)
 
 
 def _write(path: Path, data: bytes) -> None:

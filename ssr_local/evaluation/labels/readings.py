@@ -36,8 +36,7 @@ def wordings_of(verifier: Verifier) -> tuple[str, ...]:
 
 def reading(step: LabelledStep, verifier: Verifier, wording: str) -> Reading:
     """What a run would have of the step under this wording."""
-    probe = step.probes.get(f"{verifier.question}/{wording}") if verifier.question else None
-    return Reading(probe=probe, tokens=step.log_probs)
+    return Reading.of(step.probes, step.log_probs, verifier.question, wording)
 
 
 def raw_values(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from ssr_local.evaluation.records import Row
+from ssr_local.options import VERIFIED_METHODS, SolveOptions
 
 TARGET = "target"
 """The method everything is compared with."""
@@ -66,7 +68,11 @@ class Runs(Struct, frozen=True, kw_only=True):
 
 
 def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
-    """The rows by task and concurrency, and how many stand there twice (the first is kept)."""
+    """The rows by task and concurrency, and how many stand there twice (the first is kept).
+
+    A method that ran under several verifiers or thresholds is as many methods.
+    """
+    rows = _told_apart(rows)
     groups: dict[tuple[str, int], dict[str, dict[str, dict[int, Row]]]] = {}
     num_twice = 0
     for row in rows:
@@ -81,6 +87,39 @@ def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
         ),
         num_twice,
     )
+
+
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows, their methods named as the grammar names what is not the usual."""
+    judged: dict[tuple[str, str], set[tuple[object, ...]]] = {}
+    for row in rows:
+        judged.setdefault((row.task, row.method), set()).add(_judged_by(row))
+    return [
+        msgspec.structs.replace(row, method=_full_name(row))
+        if len(judged[row.task, row.method] - {()}) > 1
+        else row
+        for row in rows
+    ]
+
+
+def _judged_by(row: Row) -> tuple[object, ...]:
+    """Verifier and threshold; nothing where no step is verified, or nothing came of the run."""
+    options = row.result.options if row.result else {}
+    if options.get("method") not in VERIFIED_METHODS:
+        return ()
+    return options.get("verifier"), options.get("threshold")
+
+
+def _full_name(row: Row) -> str:
+    usual, said = SolveOptions(), row.method.split("+")[1:]
+    verifier, threshold = _judged_by(row) or (usual.verifier, usual.threshold)
+    more = set()
+    if verifier != usual.verifier:
+        more.add(str(verifier))
+    if threshold != usual.threshold:
+        more.add(f"tau={threshold:g}")
+    base = row.method.partition("+")[0]
+    return "+".join([base, *sorted({*said, *more})])
 
 
 def method_order(name: str) -> tuple[int, int, str, str, str]:

@@ -309,24 +309,22 @@ def _calibrated(axes: Any, score: VerifierScore) -> None:
         lw=1,
         label="labels as they are",
     )
-    axes.plot(
-        [item.mean_value for item in labels],
-        [100 * item.true_share for item in score.scores],
-        marker="D",
-        ls="none",
-        color=_COLOURS[1],
-        markersize=4,
-        label="their noise allowed for",
-    )
-    axes.plot(
-        [item.mean_value for item in labels],
-        [100 * item.rate_after for item in score.scores],
-        marker="x",
-        ls="none",
-        color=_COLOURS[2],
-        markersize=5,
-        label="right answers from behind the step",
-    )
+    for place, (marker, shares, label) in enumerate(
+        (
+            ("D", [item.true_share for item in score.scores], "their noise allowed for"),
+            ("x", [item.rate_after for item in score.scores], "right answers from behind the step"),
+        ),
+        1,
+    ):
+        axes.plot(
+            [item.mean_value for item in labels],
+            [100 * share for share in shares],
+            marker=marker,
+            ls="none",
+            color=_COLOURS[place],
+            markersize=4,
+            label=label,
+        )
 
 
 def _by_auc(steps: VerifierReport) -> list[VerifierScore]:

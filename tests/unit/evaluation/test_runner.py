@@ -144,6 +144,23 @@ def test_what_was_stopped_anywhere_goes_on_and_counts_nothing_twice(
     ]
 
 
+@pytest.mark.parametrize("stop", range(1, 9))
+def test_what_was_stopped_within_a_wave_goes_on_with_the_rest_of_it(
+    tmp_path: Path, folders: None, scorer: Scorer, stop: int
+) -> None:
+    what = Bench("farm", PROBLEMS, METHODS, 1, seed=7, at_once=2)
+    with Solver(pair="demo", at_once=2, in_process=True) as solver:
+        first = run(tmp_path / "out", solver, scorer, what, stop)
+        second = run(tmp_path / "out", solver, scorer, what)
+    assert len(first) == stop
+    assert [row.key for row in first + second] == [
+        ("farm", job.problem.id, job.method.name, job.repeat)
+        for wave in schedule(PROBLEMS, METHODS, 1, at_once=2)
+        for job in wave
+    ]
+    assert {row.concurrency for row in second} == {2}
+
+
 def test_problems_at_once_are_whole_waves_of_one_method() -> None:
     waves = [
         (wave[0].method.name, [job.problem.id for job in wave])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from ssr_local.evaluation.report.arrangement import (
     is_plain_ssr,
     method_order,
 )
-from tests.unit.evaluation.report.made_rows import outcomes, row
+from tests.unit.evaluation.report.made_rows import outcomes, result, row
 
 
 def test_tasks_and_concurrencies_are_kept_apart() -> None:
@@ -30,6 +31,28 @@ def test_of_two_rows_with_one_key_the_first_counts() -> None:
     (runs,), num_twice = arrange([row(seconds=1.0), row(seconds=2.0), row(seconds=3.0)])
     assert num_twice == 2
     assert [one.elapsed_s for one in runs.of("target")] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "name"),
+    [
+        ("ssr-m3", {}, "ssr-m3"),
+        ("ssr-m3", {"threshold": 5.0}, "ssr-m3+tau=5"),
+        ("ssr-m3+none", {"verifier": "digit"}, "ssr-m3+digit+none"),
+        ("ssr-m3+tau=5", {"threshold": 5.0}, "ssr-m3+tau=5"),
+        ("target", {"method": "target", "threshold": 5.0}, "target"),
+    ],
+)
+def test_methods_that_judged_otherwise_have_names_of_their_own(
+    method: str, options: dict[str, Any], name: str
+) -> None:
+    usual = {"method": "ssr", "verifier": "likelihood", "threshold": 7.0}
+    made = row(method, "p1", found=result(options=usual | options))
+    other = row(method, "p2", found=result(options=usual | options | {"threshold": 6.0}))
+    (runs,), _ = arrange([made, other])
+    assert [one.problem for one in runs.of(name)][:1] == ["p1"]
+    (runs,), _ = arrange([made])  # with nothing to tell it from, it keeps its name
+    assert runs.methods == (method,)
 
 
 def test_shared_is_what_every_method_has_tried() -> None:
