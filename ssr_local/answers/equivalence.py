@@ -25,14 +25,16 @@ MAX_SYMBOLIC_POWER = 60
 MAX_FACTORIAL = 500
 MAX_NODES = 2_000
 
-_FAILURES = (
+FAILURES = (
     ArithmeticError,
     AttributeError,
     NotImplementedError,
     RecursionError,
     TypeError,
     ValueError,
+    sympy.PolynomialError,
 )
+"""What the algebra raises on expressions that it cannot work with."""
 _FUNCTION = re.compile(
     r"(?<![A-Za-z\\])(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|log|ln|exp)(?![A-Za-z])"
 )
@@ -192,7 +194,7 @@ def _verified(first: Any, second: Any) -> bool | None:
                 allow_set_relation_comp=True,
             )
         )
-    except _FAILURES:
+    except FAILURES:
         return None
 
 
@@ -209,7 +211,7 @@ def _same(a: Any, b: Any) -> bool | None:
             return _same_collection(a, b)
         if isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr):
             return _same_value(a, b)
-    except _FAILURES:
+    except FAILURES:
         pass
     return None
 

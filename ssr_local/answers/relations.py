@@ -3,8 +3,9 @@
 An equation between numbers holds or does not. One with unknowns is refuted in four ways
 only, each of which leaves no doubt: its sides differ by the same number whatever the
 unknowns are; it is meant as a rewriting and its sides differ somewhere; the value of its
-one unknown is known from all of the equations before it, and contradicts it; or it is an
-equation before it with nothing but signs changed.
+one unknown is known from all of the equations before it, and contradicts it; or it is of
+several unknowns and an equation before it with only signs changed, or a multiple of its
+left side with another right side. How many equations stand before it is the caller's bound.
 """
 
 from __future__ import annotations
@@ -15,24 +16,16 @@ from typing import Any
 
 import sympy
 
-from ssr_local.answers.equivalence import UnfitError, equivalent_expressions, read_expression
+from ssr_local.answers.equivalence import (
+    FAILURES,
+    UnfitError,
+    equivalent_expressions,
+    read_expression,
+)
 from ssr_local.answers.questions import Equation, Finding, Question
 
 MAX_DEGREE = 4
-MAX_PREMISES = 12
-
-_FAILURES = (
-    ArithmeticError,
-    AttributeError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    sympy.PolynomialError,
-)
 _POINTS = tuple(sympy.Rational(*p) for p in ((1, 1), (2, 1), (-1, 1), (3, 1), (1, 2)))
-
-
 _UNDECIDED = Finding("undecided")
 
 
@@ -47,7 +40,7 @@ def holds(question: Question) -> Finding:
             other = _found(question, first.subs(unit), second.subs(unit))
             return finding if other.verdict == "different" else other
         return finding
-    except (UnfitError, *_FAILURES):
+    except (UnfitError, *FAILURES):
         return _UNDECIDED
 
 
@@ -87,10 +80,10 @@ def _named(expression: Any) -> dict[Any, Any]:
 
 
 def _readable(premises: Sequence[Equation]) -> Iterable[tuple[Any, Any]]:
-    for premise in premises[-MAX_PREMISES:]:
+    for premise in premises:
         try:
             yield _sides(premise)
-        except (UnfitError, *_FAILURES):
+        except (UnfitError, *FAILURES):
             continue
 
 

@@ -10,9 +10,11 @@ refuted. Everything takes linear time.
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
+
+from ssr_local.tutoring.tokens import ENDING_WORDS, Fragment, Token, fragments_of, words_in
 
 Sign = Literal["=", "≈"]
 
@@ -56,85 +58,13 @@ class Claim(Struct, frozen=True):
 def claims_in(text: str) -> list[Claim]:
     """The claims of a step, in order."""
     claims: list[Claim] = []
-    for fragment in _fragments(_tokens(_plain(text))):
+    for fragment in fragments_of(text):
         if any(token.kind == "sign" for token in fragment.tokens):
             claims += _claims_of(fragment)
     return claims
 
 
-# From text to tokens -------------------------------------------------------------------
-
-_MARKUP = tuple(
-    (re.compile(pattern), by)
-    for pattern, by in (
-        # A list's mark is no minus; before a number it may be one.
-        (r"(?m)^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+(?=[A-Za-z(\[$*\\])", " "),
-        (r"(?m)^[ \t]*[-*+][ \t]+(?=\d)", " • "),
-        (r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\d)", " "),
-        (r"\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|iff|Leftrightarrow)"
-         r"(?![A-Za-z])|[⇒→⟹⇔]|=>|->", " ; so "),
-        (r"!=|[≠≤≥<>±]=?|:=|\\(?:neq?|leq?|geq?|pm)(?![A-Za-z])", " • "),
-        (r"==+", "="),
-        (r"(?<=\d)\s+:\s+(?=\d)", " • "),  # a ratio
-        (r"\bsquared\b", "^2"),
-        (r"\bcubed\b", "^3"),
-        (r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}", r" \1 "),
-        (r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){0,200})\}", r" \1 "),
-        (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])", ""),
-        (r"\\(?:displaystyle|textstyle)(?![A-Za-z])", ""),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-        (r"\\%", "%"),
-        (r"\$\$", " "),
-        (r"\\\$", "$"),
-        (r"\{,\}", ","),
-        (r"\\[!,;:]|~|\\q?quad(?![A-Za-z])", " "),
-        (r"\\(?:\\|\[|\])|&", "\n"),
-        (r"\\[()]", " "),
-        (r"\\therefore(?![A-Za-z])|∴", " ; so "),
-        (r"\\approx(?![A-Za-z])|≃|≅", "≈"),
-        (r"\\times(?![A-Za-z])|×|\\cdot(?![A-Za-z])|·|⋅", "*"),
-        (r"(?<=[\d)])\s?[xX]\s?(?=\$?\d)", " * "),
-        (r"\\div(?![A-Za-z])|÷", "/"),
-        (r"\b(\d+)/(\d+)\s+(?=[a-zA-Z](?![A-Za-z]))", r"(\1/\2)*"),
-        (r"\b(\d+/\d+)(?=[a-zA-Z](?![A-Za-z]))", r"\1•"),  # 3/2x may be 3/(2x)
-        (r"[−–]", "-"),
-        (r"\*\*(?=[A-Za-z ]*\*\*|$)|__", " "),
-        (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
-        (r"²", "^2"),
-        (r"³", "^3"),
-        (r"√\s?(\d+)", r"\\sqrt{\1}"),
-        (r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])", lambda m: m[1].replace(",", "")),
-        (r"\b(?:is|are) equal to\b|\bequals?\b", "="),
-        (r"\bplus\b", "+"),
-        (r"\bminus\b", "-"),
-        (r"\b(?:times|multiplied by)\b", "*"),
-        (r"\bdivided by\b", "/"),
-        (r"(?<=%)\s?of\b|(?<=percent)\s?of\b", "*"),
-        (r"(?<=\d)\s?percent\b", "%"),
-    )
-)  # fmt: skip
-
-_TOKEN = re.compile(
-    r"(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:\s?(?:hundred|thousand|million|billion)\b)?)"
-    r"|(?P<sign>[=≈])"
-    r"|(?P<word>[A-Za-z]{2,}(?:['-][A-Za-z]+)*)"
-    r"|(?P<symbol>[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?)"
-    r"|(?P<command>\\[A-Za-z]+)"
-    r"|(?P<operator>[-+*/^])"
-    r"|(?P<open>[({\[])"
-    r"|(?P<close>[)}\]])"
-    r"|(?P<mark>[%!°])"
-    r"|(?P<money>[$€£¥])"
-    r"|(?P<end>\n|[;?]|[.,:](?!\d))"
-    r"|(?P<space>[ \t\r\f\v]+)"
-    r"|(?P<other>.)",
-    re.DOTALL,
-)
-_MATHS_COMMANDS = frozenset((r"\frac", r"\sqrt", r"\pi", r"\sin", r"\cos", r"\tan", r"\log"))
-_MATHS_WORDS = {"sqrt": r"\sqrt", "pi": r"\pi", "sin": r"\sin", "cos": r"\cos", "tan": r"\tan"}
-_ENDING_WORDS = frozenset(("and", "or", "so", "then", "thus", "hence", "therefore", "but"))
-"""Where a formula is over, whatever comes."""
+_MOST_UNIT_WORDS = 3
 _JOINING = frozenset(
     (
         *("and", "by", "from", "to", "with", "than", "less", "more", "fewer", "over", "of"),
@@ -157,80 +87,7 @@ _NUMBER_WORDS = frozenset(
 )
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-
-
-def _plain(text: str) -> str:
-    for pattern, by in _MARKUP:
-        text = pattern.sub(by, text)
-    return text
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens = []
-    for match in _TOKEN.finditer(text):
-        kind, token = match.lastgroup or "other", match.group()
-        if kind == "word" and token.lower() in _MATHS_WORDS:
-            kind, token = "command", _MATHS_WORDS[token.lower()]
-        if kind == "command" and token not in _MATHS_COMMANDS:
-            kind = "other"
-        if kind != "space":
-            tokens.append(_Token(kind, token))
-    return tokens
-
-
-class _Fragment(NamedTuple):
-    """A part of a sentence, and the words of the sentence before it."""
-
-    lead: tuple[str, ...]
-    tokens: list[_Token]
-
-
-def _fragments(tokens: list[_Token]) -> list[_Fragment]:
-    """Parts between the ends of sentences and lines; ``a = b and c = d`` is two as well."""
-    fragments = [_Fragment((), [])]
-    for place, token in enumerate(tokens):
-        now = fragments[-1]
-        ends = token.kind == "end" or (
-            token.kind == "word"
-            and token.text.lower() in _ENDING_WORDS
-            and any(one.kind == "sign" for one in now.tokens)
-        )
-        if not ends:
-            now.tokens.append(token)
-            continue
-        if token.kind == "word" or token.text == ",":
-            # "x = 3 or 4": what is said of x goes on behind the word.
-            now.tokens.extend(_second_value(tokens, place))
-        elif token.text == ":":
-            now.tokens.append(token)
-        goes_on = token.kind == "word" or token.text in (",", ":")
-        fragments.append(_Fragment((*now.lead, *_words(now.tokens)) if goes_on else (), []))
-    return fragments
-
-
-def _words(tokens: list[_Token]) -> list[str]:
-    return [token.text.lower() for token in tokens if token.kind == "word"][-_MOST_LEAD_WORDS:]
-
-
-def _second_value(tokens: list[_Token], place: int) -> list[_Token]:
-    for token in tokens[place + 1 :]:
-        if token.kind == "sign" or token.kind in ("word", "symbol"):
-            return []
-        if token.kind == "end":
-            break
-    following = tokens[place + 1 : place + 3]
-    if any(token.kind in ("number", "money") for token in following):
-        return [_Token("other", tokens[place].text)]
-    return []
-
-
-# From tokens to claims -------------------------------------------------------------------
-
-
-def _claims_of(fragment: _Fragment) -> list[Claim]:
+def _claims_of(fragment: Fragment) -> list[Claim]:
     tokens = fragment.tokens
     opens = tokens[-1].text == ":"
     tokens = tokens[:-1] if opens else tokens
@@ -241,7 +98,7 @@ def _claims_of(fragment: _Fragment) -> list[Claim]:
     ]
     claims: list[Claim] = []
     left, sure = _ending(parts[0])
-    lead = (*fragment.lead, *_words(parts[0]))
+    lead = (*fragment.lead, *words_in(parts[0]))
     chained = False
     for number, place in enumerate(places):
         part = parts[number + 1]
@@ -264,16 +121,16 @@ def _claims_of(fragment: _Fragment) -> list[Claim]:
     return claims
 
 
-def _is_doubtful(tokens: list[_Token]) -> bool:
+def _is_doubtful(tokens: list[Token]) -> bool:
     """What reads in more than one way: degrees or radians, a factorial or a shout."""
     return tokens[-1].text == "!" or any(token.text in _ANGLES for token in tokens)
 
 
-def _joins(token: _Token) -> bool:
+def _joins(token: Token) -> bool:
     return token.text.lower() in _JOINING
 
 
-def _beginning(tokens: list[_Token]) -> tuple[Member | None, bool, list[_Token]]:
+def _beginning(tokens: list[Token]) -> tuple[Member | None, bool, list[Token]]:
     """The formula that tokens begin with, whether it is all of them, and what is left."""
     end, depth = 0, 0
     for place, token in enumerate(tokens):
@@ -290,7 +147,7 @@ def _beginning(tokens: list[_Token]) -> tuple[Member | None, bool, list[_Token]]
     return _member(tokens[: end - shouted]), not rest, rest
 
 
-def _ending(tokens: list[_Token]) -> tuple[Member | None, bool]:
+def _ending(tokens: list[Token]) -> tuple[Member | None, bool]:
     """The formula that tokens end with, and whether it is surely whole."""
     start, depth = len(tokens), 0
     for place in range(len(tokens) - 1, -1, -1):
@@ -321,14 +178,14 @@ def _ending(tokens: list[_Token]) -> tuple[Member | None, bool]:
     return member, sure
 
 
-def _is_unit(tokens: list[_Token], place: int) -> bool:
+def _is_unit(tokens: list[Token], place: int) -> bool:
     """Whether a word stands behind a number as what it counts."""
     word = tokens[place].text.lower()
-    if word in _JOINING or word in _ENDING_WORDS:
+    if word in _JOINING or word in ENDING_WORDS:
         return False
     before = place - 1
     while before >= 0 and tokens[before].kind == "word":
-        if _joins(tokens[before]) or tokens[before].text.lower() in _ENDING_WORDS:
+        if _joins(tokens[before]) or tokens[before].text.lower() in ENDING_WORDS:
             return False
         before -= 1
     if before < 0 or place - before > _MOST_UNIT_WORDS:
@@ -341,11 +198,7 @@ def _is_unit(tokens: list[_Token], place: int) -> bool:
     return tokens[before].kind in ("number", "mark") or tokens[before].text == ")"
 
 
-_MOST_UNIT_WORDS = 3
-_MOST_LEAD_WORDS = 30
-
-
-def _member(tokens: list[_Token]) -> Member | None:
+def _member(tokens: list[Token]) -> Member | None:
     """The formula of these tokens, None where they are none."""
     texts: list[str] = []
     bare: list[str] = []
@@ -418,7 +271,7 @@ def _member(tokens: list[_Token]) -> Member | None:
     )
 
 
-def _is_call(tokens: list[_Token], place: int) -> bool:
+def _is_call(tokens: list[Token], place: int) -> bool:
     """``f(x + 1)``, ``n(A)``, ``S(3)``; ``x(x + 1)`` is a product."""
     behind = [token.kind for token in tokens[place + 1 : place + 3]]
     return tokens[place - 1].text in _FUNCTIONS or (
@@ -426,7 +279,7 @@ def _is_call(tokens: list[_Token], place: int) -> bool:
     )
 
 
-def _is_mixed(tokens: list[_Token], place: int) -> bool:
+def _is_mixed(tokens: list[Token], place: int) -> bool:
     """``1 1/2``: an integer, then a fraction of two."""
     if place == 0 or tokens[place - 1].kind != "number":
         return False
