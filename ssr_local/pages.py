@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -74,7 +75,7 @@ def page_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
 def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     """The entry as Markdown; what was written is quoted as it stands."""
     lines = [f"# {entry.kind} {entry.id}", "", _when(entry), "", *_quoted(entry.problem)]
-    result = _result(entry)
+    result = result_of(entry)
     if isinstance(result, CheckResult):
         for number, step in enumerate(result.steps, 1):
             verdict = "accepted" if step.accepted else "not accepted"
@@ -97,6 +98,18 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
+def result_of(entry: Entry) -> RunResult | CheckResult | Hint | None:
+    """What an entry came to; None where it came to nothing."""
+    kinds: dict[str, type[RunResult] | type[CheckResult] | type[Hint]] = {
+        "run": RunResult,
+        "check": CheckResult,
+        "hint": Hint,
+    }
+    if entry.result is None:
+        return None
+    return msgspec.json.decode(entry.result, type=kinds[entry.kind])
+
+
 # HTML ----------------------------------------------------------------------------------
 
 
@@ -106,7 +119,7 @@ def _body(entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str]:
     yield f"<section>{formatted(entry.problem)}</section>"
     if entry.error:
         yield f"<p>{_plain(one_line(entry.error))}</p>"
-    result = _result(entry)
+    result = result_of(entry)
     if isinstance(result, CheckResult):
         yield from _check(result)
     elif isinstance(result, Hint):
@@ -207,6 +220,7 @@ def mathml(source: str, *, block: bool = False) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
+@cache
 def _markdown() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
@@ -219,17 +233,6 @@ def _plain(text: str) -> str:
 
 
 # What both have in common --------------------------------------------------------------
-
-
-def _result(entry: Entry) -> RunResult | CheckResult | Hint | None:
-    kinds: dict[str, type[RunResult] | type[CheckResult] | type[Hint]] = {
-        "run": RunResult,
-        "check": CheckResult,
-        "hint": Hint,
-    }
-    if entry.result is None:
-        return None
-    return msgspec.json.decode(entry.result, type=kinds[entry.kind])
 
 
 def _paths(events: Iterable[AnyEvent]) -> list[ReasoningPath]:

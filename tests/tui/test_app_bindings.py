@@ -15,6 +15,7 @@ from ssr_local_tui.screens.dialog import Dialog
 from ssr_local_tui.screens.help import HelpScreen
 from ssr_local_tui.screens.history import HistoryScreen
 from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.screens.practice import PracticeScreen
 from ssr_local_tui.screens.tutor import TutorScreen
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
@@ -39,7 +40,7 @@ MODULES = (
 )
 OWNERS = (
     *(SSRApp, MainScreen, ProblemInput, RunTree),
-    *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, TutorScreen),
+    *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, PracticeScreen, TutorScreen),
 )
 
 

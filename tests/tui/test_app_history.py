@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, TextArea
 
+from ssr_local import Solver
+from ssr_local.history.practice import Practice
 from ssr_local.history.store import History
+from ssr_local.tutoring.checking import check
 from ssr_local_tui.preferences import Preferences
 from tests.tui.sitting import PROBLEM, Sitting, covers, sit
 
 pytestmark = pytest.mark.usefixtures("folders")
+
+
+STEPS = (
+    "Let h be the number of hens and c the number of cows.\n\n"
+    "Heads give h + c = 30, and legs give 2h + 4c = 84."
+)
 
 
 def kept(folders: Path) -> list[tuple[str, str]]:
@@ -53,6 +63,95 @@ def test_a_problem_is_taken_up_again(folders: Path) -> None:
         await at.until_on("MainScreen")
         assert at.input.text == PROBLEM
         assert at.main.focused is at.input
+
+    sit(script)
+
+
+@covers("history-continue")
+def test_a_stopped_run_goes_on_behind_its_longest_path(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "1")
+
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.pause_when(lambda: 0 in at.tree.paths and len(at.tree.paths[0].settled) >= 2)
+        await at.press("x")
+        await at.ended()
+        stood = [step.text for step in at.tree.paths[0].settled]
+        await at.press("h")
+        await at.until_on("HistoryScreen")
+        await at.press("f6")
+        await at.until_on("MainScreen")
+        await at.ended()
+        assert at.tree.problem == PROBLEM
+        assert list(at.tree.given) == stood
+        assert at.tree.result is not None
+        assert at.tree.result.answer == "18"
+        await at.press("h")
+        await at.until_on("HistoryScreen")
+        await at.press("f6")  # this one has ended
+        await at.until_shows("This run came to its end.")
+
+    sit(script, paths=1)
+
+
+def test_a_check_is_opened_in_the_tutor_with_its_steps(folders: Path) -> None:
+    with Solver(pair="demo", in_process=True) as solver, History() as history:
+        result = check(PROBLEM, STEPS, solver=solver, with_vote=False)
+        recording = history.begin("check", PROBLEM, pair="demo", method="ssr")
+        recording.end(result, status="good", answer=None, body="")
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "h")
+        await at.until_on("HistoryScreen")
+        await at.until_shows(PROBLEM)
+        await at.press("enter")
+        await at.until_on("TutorScreen")
+        assert at.app.screen.query_one("#problem-text", TextArea).text == PROBLEM
+        assert at.app.screen.query_one("#steps-text", TextArea).text == STEPS
+
+    sit(script)
+
+
+@covers("practice", "practice-drop")
+def test_what_went_wrong_is_practised_and_taken_out(folders: Path) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    with History() as history:
+        for problem in (PROBLEM, "Another farm."):
+            Practice(history).solved(problem, good=False, now=long_ago)
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "w")
+        await at.until_on("PracticeScreen")
+        await at.until_shows("2 of 2 due")
+        await at.press("enter")
+        await at.until_on("TutorScreen")
+        screen = at.app.screen
+        assert screen.query_one("#problem-text", TextArea).text == PROBLEM
+        screen.query_one("#steps-text", TextArea).load_text(STEPS)
+        await at.press("f2")
+        await at.until_shows("✓ 2")
+        await at.press("escape", "w")
+        await at.until_on("PracticeScreen")
+        await at.until_shows("1 of 2 due")
+        await at.press("delete")  # the one that is still due
+        await at.until_shows("0 of 1 due")
+        await at.press("escape")
+        await at.until_on("MainScreen")
+
+    sit(script)
+    with History() as history:
+        (left,) = Practice(history).problems()
+        assert (left.problem, left.num_reviews) == (PROBLEM, 2)
+
+
+def test_where_nothing_is_in_practice_it_says_so(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "w")
+        await at.until_shows("Nothing is in practice")
+        await at.press("delete", "escape")
+        await at.until_on("MainScreen")
 
     sit(script)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ssr_local import Solver
 from ssr_local.commands import AnyCommand
@@ -26,9 +27,18 @@ from ssr_local.history.saving import saving
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local_tui.feed import Feed, Pace, new_log
+from ssr_local_tui.state import Tree
 
 _STEPS = (SelectionScored, StepDrafted, StepVerified, StepRewritten, PathEnded, RunEnded)
 _CLOSE_WAIT_S = 3.0
+
+
+class Asked(NamedTuple):
+    """A problem to solve, how, and the steps every path begins with."""
+
+    problem: str
+    options: SolveOptions
+    given: tuple[str, ...] = ()
 
 
 class Runs:
@@ -82,7 +92,7 @@ class Runs:
         """Download what is missing. Blocks; ``cancel`` from another thread ends it."""
         self.solver.fetch(options)
 
-    def start(self, problem: str, options: SolveOptions) -> Feed:
+    def start(self, asked: Asked) -> Feed:
         """Begin to solve a problem."""
         solver = self.solver
         self.leave_replay()
@@ -90,13 +100,15 @@ class Runs:
         def events() -> Iterator[AnyEvent]:
             with saving(
                 "run",
-                problem,
+                asked.problem,
                 pair=self._engine.pair,
-                method=options.method,
+                method=asked.options.method,
                 say=self._on_notice,
                 keep=self.keep,
             ) as saver:
-                for event in saver.watch(solver.stream(problem, options)):
+                for event in saver.watch(
+                    solver.stream(asked.problem, asked.options, given=asked.given)
+                ):
                     if feed.stopping:  # asked for before there was a run to tell
                         feed.stopping = False
                         solver.cancel()
@@ -141,6 +153,18 @@ class Runs:
         feed = self.feed = Feed(events, recorded=file)
         feed.start()
         return feed
+
+    def steps_of(self, entry_id: int) -> tuple[str, ...]:
+        """The steps that stand on a run's longest path that has no answer yet; maybe none.
+
+        The run is one in the history. Raises ``SSRError``.
+        """
+        tree = Tree()
+        with History() as history:
+            tree.apply_all(history.events(entry_id))
+        paths = [path for path in tree.paths.values() if path.end_reason != "answered"]
+        longest = max((path.settled for path in paths), key=len, default=[])
+        return (*tree.given, *(step.text for step in longest))
 
     def log_of(self, entry_id: int) -> Path:
         """A file with the events of a run in the history. Raises ``SSRError``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from ssr_local.events import (
@@ -95,6 +96,11 @@ class PathView:
     end_reason: EndReason | None = None
     answer: str | None = None
     mean_score: float | None = None
+
+    @property
+    def settled(self) -> list[StepView]:
+        """The steps in front of the first that is not finished."""
+        return list(takewhile(lambda step: not step.is_open, self.steps))
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,17 +14,21 @@ from textual.widgets.option_list import Option
 
 from ssr_local import SSRError
 from ssr_local.display import clean, one_line
-from ssr_local.history.store import Entry, History
+from ssr_local.history.store import INTERRUPTED, Entry, History
+from ssr_local.pages import result_of
+from ssr_local.tutoring.checking import CheckResult
 from ssr_local_tui.screens.dialog import Dialog
 
 _MOST = 200
+_UNFINISHED = ("cancelled", "failed", INTERRUPTED)
 
 
 class Wish(NamedTuple):
-    """An entry, and whether it is to be opened or its problem taken up again."""
+    """An entry and what is to be done with it; ``steps`` are those that a check was about."""
 
     entry: Entry
-    opened: bool
+    what: Literal["open", "again", "continue"]
+    steps: str = ""
 
 
 class HistoryScreen(Dialog[Wish]):
@@ -38,26 +42,33 @@ class HistoryScreen(Dialog[Wish]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5", "again", "Take up again", id="history-again"),
+        Binding("f6", "continue", "Continue", id="history-continue"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._entries: dict[str, Entry] = {}
+        self._history: History | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
             box.border_title = "History"
-            box.border_subtitle = "Enter opens, F5 takes the problem up again, Escape closes"
+            box.border_subtitle = "Enter opens, F5 takes the problem up again, F6 continues"
             yield Input(placeholder="words to search for", id="words", compact=True)
             yield OptionList(id="entries", markup=False)
             yield Static("", classes="help", id="said", markup=False)
             with Horizontal(classes="row"):
                 yield Button("Open", variant="primary", id="open", compact=True)
                 yield Button("Take up again", id="again", compact=True)
+                yield Button("Continue", id="continue", compact=True)
                 yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
         self._look()
+
+    def on_unmount(self) -> None:
+        if self._history is not None:
+            self._history.close()
 
     @on(Input.Changed)
     def _look(self) -> None:
@@ -65,8 +76,10 @@ class HistoryScreen(Dialog[Wish]):
         words = self.query_one("#words", Input).value
         shown = self.query_one(OptionList)
         try:
-            with History() as history:
-                found = history.search(words, _MOST) if words.strip() else history.entries(_MOST)
+            if self._history is None:
+                self._history = History()
+            history = self._history
+            found = history.search(words, _MOST) if words.strip() else history.entries(_MOST)
         except SSRError as error:
             self._say(str(error))
             return
@@ -83,30 +96,50 @@ class HistoryScreen(Dialog[Wish]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#open")
     def _open(self) -> None:
-        self._leave(opened=True)
+        self._leave("open")
 
     @on(OptionList.OptionSelected)
     def _chosen(self) -> None:
-        self._leave(opened=True)
+        self._leave("open")
 
     @on(Button.Pressed, "#again")
     def action_again(self) -> None:
         """Take the problem up again."""
-        self._leave(opened=False)
+        self._leave("again")
+
+    @on(Button.Pressed, "#continue")
+    def action_continue(self) -> None:
+        """Go on behind the steps that an unfinished run, or one's own solution, had come to."""
+        self._leave("continue")
 
     @on(Button.Pressed, "#close")
     def _close(self) -> None:
         self.action_leave()
 
-    def _leave(self, *, opened: bool) -> None:
+    def _leave(self, what: Literal["open", "again", "continue"]) -> None:
         shown = self.query_one(OptionList)
         if shown.highlighted is None:
             return
         entry = self._entries[shown.get_option_at_index(shown.highlighted).id or ""]
-        if opened and entry.kind != "run":
-            self._say(f"A {entry.kind} is shown by: ssr-local history show {entry.id}")
+        if what == "continue" and entry.kind == "run" and entry.status not in _UNFINISHED:
+            self._say("This run came to its end. F5 takes its problem up again.")
             return
-        self.dismiss(Wish(entry, opened))
+        steps = ""
+        if entry.kind == "check" and self._history is not None:
+            try:
+                steps = steps_text(self._history.entry(entry.id))
+            except SSRError as error:
+                self._say(str(error))
+                return
+        self.dismiss(Wish(entry, what, steps))
+
+
+def steps_text(entry: Entry) -> str:
+    """The steps of a check as they were written; "" when it came to nothing."""
+    result = result_of(entry)
+    if not isinstance(result, CheckResult):
+        return ""
+    return "\n\n".join(step.text for step in result.steps)
 
 
 def title_of(entry: Entry) -> str:

@@ -75,6 +75,7 @@ class MainScreen(Steering, Screen[None]):
             for key, action, title, name, tooltip in (
                 ("l", "source", "LaTeX", "source", "formulas as they were written, or readable"),
                 ("t", "tutor", "Tutor", "tutor", "my own steps, checked, with hints"),
+                ("w", "practice", "Practice", "practice", "problems that went wrong once"),
                 ("h", "history", "History", "history", "what was done before"),
                 ("c", "copy", "Copy", "copy", "what the cursor is on"),
                 ("b", "detail", "Detail", "detail", "show or hide the pane"),

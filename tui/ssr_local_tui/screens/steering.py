@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from ssr_local.options import SolveOptions
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import Feed, unexpected
 from ssr_local_tui.host import Host, host_of
+from ssr_local_tui.runs import Asked
 from ssr_local_tui.state import Node, PathView, StepView, Tree
 from ssr_local_tui.widgets.detail import text_of
 from ssr_local_tui.widgets.problem import ProblemInput
@@ -72,7 +73,9 @@ class Steering(Screen[None]):
     def _submitted(self, event: ProblemInput.Submitted) -> None:
         self.begin(event.text)
 
-    def begin(self, problem: str, options: SolveOptions | None = None) -> None:
+    def begin(
+        self, problem: str, options: SolveOptions | None = None, given: Sequence[str] = ()
+    ) -> None:
         """Solve a problem, after what is missing has been fetched."""
         if self.running or self.busy:
             self._say_busy()
@@ -91,52 +94,51 @@ class Steering(Screen[None]):
         self.show_new(tree)
         self.run_tree.focus()
         request = self._request
-        options = options or self.host.settings.solve
+        asked = Asked(problem, options or self.host.settings.solve, tuple(given))
 
         def look() -> Callable[[], None]:
-            return partial(self._looked, request, self._look_for_models(problem, options))
+            return partial(self._looked, request, self._look_for_models(asked))
 
         in_background(self.app, look)
 
-    def _look_for_models(self, problem: str, options: SolveOptions) -> Callable[[], None]:
+    def _look_for_models(self, asked: Asked) -> Callable[[], None]:
         try:
-            missing = self.host.runs.missing(options)
+            missing = self.host.runs.missing(asked.options)
         except SSRError as error:
             return partial(self.failed, error)
         except Exception as error:  # noqa: BLE001 - it would end the thread unseen
             return partial(self.failed, unexpected(error))
-        return partial(self._found, problem, options, missing)
+        return partial(self._found, asked, missing)
 
     def _looked(self, request: int, outcome: Callable[[], None]) -> None:
         """Go on with what was found, unless it was called off meanwhile."""
         if request == self._request and self.busy == LOOKING:
             outcome()
 
-    def _found(self, problem: str, options: SolveOptions, missing: ToFetch) -> None:
+    def _found(self, asked: Asked, missing: ToFetch) -> None:
         if not missing:
-            self._start(problem, options)
+            self._start(asked)
             return
         from ssr_local_tui.screens.download import DownloadScreen
 
         self.busy = "models are missing"
         self.draw_figures()
         self.app.push_screen(
-            DownloadScreen(self.host, options, missing),
-            partial(self._fetched, problem, options),
+            DownloadScreen(self.host, asked.options, missing), partial(self._fetched, asked)
         )
 
-    def _fetched(self, problem: str, options: SolveOptions, done: bool | None) -> None:
+    def _fetched(self, asked: Asked, done: bool | None) -> None:
         if done:
-            self._start(problem, options)
+            self._start(asked)
         else:
             self.busy = ""
             self.notify("Nothing was started. What was downloaded is kept.")
             self.draw_all()
 
-    def _start(self, problem: str, options: SolveOptions) -> None:
+    def _start(self, asked: Asked) -> None:
         self.busy = STARTING
         try:
-            self.host.runs.start(problem, options)
+            self.host.runs.start(asked)
         except SSRError as error:
             self.failed(error)
             return
@@ -224,7 +226,7 @@ class Steering(Screen[None]):
                 and step.verdict is not None
                 and (step.verdict.accepted == (action == "reject"))
             )
-        if action in ("again", "settings", "open", "history", "tutor"):
+        if action in ("again", "settings", "open", "history", "tutor", "practice"):
             return not live and (action != "again" or bool(self.tree_state.problem))
         if action == "compare":
             return len(self.tree_state.paths) > 1
@@ -341,13 +343,26 @@ class Steering(Screen[None]):
 
     def action_tutor(self) -> None:
         """One's own steps, checked as they are written."""
+        self._open_tutor(self.tree_state.problem)
+
+    def _open_tutor(self, problem: str, steps: str = "") -> None:
         from ssr_local_tui.screens.tutor import TutorScreen
 
-        self.app.push_screen(TutorScreen(self.tree_state.problem), self._tutored)
+        self.app.push_screen(TutorScreen(problem, steps), self._tutored)
 
     def _tutored(self, problem: str | None) -> None:
         if problem is not None:
             self.begin(problem)
+
+    def action_practice(self) -> None:
+        """A problem that went wrong once, taken to the tutor."""
+        from ssr_local_tui.screens.practice import PracticeScreen
+
+        self.app.push_screen(PracticeScreen(), self._practised)
+
+    def _practised(self, problem: str | None) -> None:
+        if problem is not None:
+            self._open_tutor(problem)
 
     def action_history(self) -> None:
         """What was done before."""
@@ -358,17 +373,20 @@ class Steering(Screen[None]):
     def _remembered(self, wish: Wish | None) -> None:
         if wish is None:
             return
-        if wish.opened:
-            try:
-                file = self.host.runs.log_of(wish.entry.id)
-            except SSRError as error:
-                self.failed(error)
-                return
-            self.play(file, 0.0)
-        else:
-            field = self.query_one(ProblemInput)
-            field.load_text(wish.entry.problem)
-            field.focus()
+        entry, runs = wish.entry, self.host.runs
+        try:
+            if wish.what == "again":
+                field = self.query_one(ProblemInput)
+                field.load_text(entry.problem)
+                field.focus()
+            elif entry.kind != "run":
+                self._open_tutor(entry.problem, wish.steps)
+            elif wish.what == "continue":
+                self.begin(entry.problem, given=runs.steps_of(entry.id))
+            else:
+                self.play(runs.log_of(entry.id), 0.0)
+        except SSRError as error:
+            self.failed(error)
 
     def action_settings(self) -> None:
         """Every setting, for this session or for good."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on
@@ -17,9 +18,12 @@ from textual.widgets import Button, Static, TextArea
 
 from ssr_local import Interrupted, SSRError
 from ssr_local.display import clean, one_line
-from ssr_local.history.saving import saving
+from ssr_local.history.saving import Saver, saving
+from ssr_local.history.store import Kind
+from ssr_local.isolation import Helper
 from ssr_local.tutoring.checking import CheckResult, check, steps_of
 from ssr_local.tutoring.hints import LEVELS, Hint, hint
+from ssr_local.tutoring.keeping import keep_check, keep_hint
 from ssr_local.tutoring.wording import in_words
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
@@ -32,6 +36,8 @@ _RETRY_S = 0.1
 _SIGNS = {True: "✓", False: "✗"}
 
 Outcome = Callable[[], None]
+Work = Callable[[str, list[str]], Outcome]
+"""What the models do about a problem and its steps, in a thread; the outcome is shown."""
 
 
 class TutorScreen(Screen[str]):
@@ -76,12 +82,13 @@ class TutorScreen(Screen[str]):
         Binding("ctrl+c", "app.stop_or_copy", "Stop", show=False, id="tutor-stop", system=True),
     ]
 
-    def __init__(self, problem: str = "") -> None:
+    def __init__(self, problem: str = "", steps: str = "") -> None:
         super().__init__()
-        self._first_problem = problem
+        self._first_problem, self._first_steps = problem, steps
         self._request = 0
         self._working = False
-        self._wanted: Callable[[int], Outcome] | None = None
+        self._wanted: Work | None = None
+        self._helper = Helper()
         self._timer: Timer | None = None
         self.level = 0
         self.result: CheckResult | None = None
@@ -118,6 +125,7 @@ class TutorScreen(Screen[str]):
                     placeholder="The problem",
                 )
                 yield TextArea(
+                    self._first_steps,
                     id="steps-text",
                     soft_wrap=True,
                     show_line_numbers=False,
@@ -141,6 +149,9 @@ class TutorScreen(Screen[str]):
         own = "#steps-text" if self._first_problem else "#problem-text"
         self.query_one(own).focus()
         self._draw()
+
+    def on_unmount(self) -> None:
+        self._helper.close()
 
     # What is written ---------------------------------------------------------------
 
@@ -170,7 +181,7 @@ class TutorScreen(Screen[str]):
 
     # Work for the models -------------------------------------------------------------
 
-    def _want(self, work: Callable[[int], Outcome], state: str) -> None:
+    def _want(self, work: Work, state: str) -> None:
         """Let the models do this next, in place of whatever they do for the tutor now."""
         self._call_off()
         self._wanted, self._state = work, f"{state} ..."
@@ -191,20 +202,19 @@ class TutorScreen(Screen[str]):
         if work is None:
             return
         self._working = True
-        request = self._request
+        request, problem, steps = self._request, self.problem, self.steps
 
         def run() -> Outcome:
             try:
-                outcome = work(request)
+                outcome = work(problem, steps)
             except Interrupted:
                 outcome = self._draw
             except SSRError as error:
-                outcome = partial(self._failed, request, error)
+                outcome = partial(self._failed, error)
             except Exception as error:  # noqa: BLE001 - it would end the thread unseen
-                outcome = partial(self._failed, request, unexpected(error))
+                outcome = partial(self._failed, unexpected(error))
             return partial(self._done, request, outcome)
 
-        self._arguments = (self.problem, self.steps)
         in_background(self.app, run)
 
     def _done(self, request: int, outcome: Outcome) -> None:
@@ -214,33 +224,30 @@ class TutorScreen(Screen[str]):
             outcome()
             self._draw()
 
-    def _failed(self, request: int, error: SSRError) -> None:
+    def _failed(self, error: SSRError) -> None:
         self._state = one_line(str(error))
 
-    def _checked(self, request: int, *, explain: bool) -> Outcome:
-        problem, steps = self._arguments
-        runs, options = self.host.runs, self.host.settings.solve
+    def _checked(self, problem: str, steps: list[str], *, explain: bool) -> Outcome:
         self._fetched()
-        result: CheckResult
+        work = partial(
+            check,
+            problem,
+            steps,
+            solver=self.host.runs.solver,
+            options=self.host.settings.solve,
+            with_vote=False,
+            explain=explain,
+            helper=self._helper,
+        )
         if not explain:
-            result = check(
-                problem, steps, solver=runs.solver, options=options, with_vote=False, explain=False
-            )
-            return partial(self._marked, result)
+            return partial(self._marked, work())
         with self._saving("check", problem) as saver:
-            result = check(problem, steps, solver=runs.solver, options=options, with_vote=False)
-            good = result.first_bad is None
-            saver.end(
-                result,
-                status="good" if good else "wrong step",
-                answer=result.answer,
-                body="\n\n".join(steps),
-            )
-            saver.solved(problem, good=good)
+            result = work()
+            keep_check(saver, result)
+            saver.solved(problem, good=result.first_bad is None)
         return partial(self._marked, result)
 
-    def _hinted(self, request: int, *, level: int) -> Outcome:
-        problem, steps = self._arguments
+    def _hinted(self, problem: str, steps: list[str], *, level: int) -> Outcome:
         self._fetched()
         with self._saving("hint", problem) as saver:
             given = hint(
@@ -249,12 +256,12 @@ class TutorScreen(Screen[str]):
                 level,
                 solver=self.host.runs.solver,
                 options=self.host.settings.solve,
+                helper=self._helper,
             )
-            status = "withheld" if given.withheld else "given"
-            saver.end(given, status=status, answer=None, body=given.text)
+            keep_hint(saver, given)
         return partial(self._given, given)
 
-    def _saving(self, kind: Any, problem: str) -> Any:
+    def _saving(self, kind: Kind, problem: str) -> AbstractContextManager[Saver]:
         runs = self.host.runs
         return saving(
             kind,

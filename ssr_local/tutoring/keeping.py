@@ -1,0 +1,23 @@
+"""What the history keeps of a check and of a hint."""
+
+from __future__ import annotations
+
+from ssr_local.history.saving import Saver
+from ssr_local.tutoring.checking import CheckResult
+from ssr_local.tutoring.hints import Hint
+
+
+def keep_check(saver: Saver, result: CheckResult) -> None:
+    """Save a check."""
+    saver.end(
+        result,
+        status="wrong step" if result.first_bad is not None else "good",
+        answer=result.answer,
+        body="\n\n".join(step.text for step in result.steps),
+    )
+
+
+def keep_hint(saver: Saver, given: Hint) -> None:
+    """Save a hint."""
+    status = "withheld" if given.withheld else "given"
+    saver.end(given, status=status, answer=None, body=given.text)
