@@ -17,19 +17,11 @@ from typing import Any
 
 from ssr_local import Solver
 from ssr_local.isolation import Helper
-from ssr_local.records import StepReading
 from ssr_local.tutoring.algebra import Algebra, Says
-from ssr_local.verification import VERIFIERS, Judge, Reading
+from ssr_local.verification import VERIFIERS, Judge
 
 SOLUTIONS = Path(__file__).with_name("worked-solutions.jsonl")
 ALONE = "algebra alone"
-
-
-def judged(judge: Judge, reading: StepReading) -> bool:
-    """Whether a verifier accepts a step."""
-    kind = judge.verifier.question
-    probe = None if kind is None else reading.probes[f"{kind}/{judge.wording}"]
-    return judge.verdict(Reading(probe=probe, tokens=reading.log_probs)).accepted
 
 
 def together(accepted: bool, says: Says) -> bool:
@@ -76,7 +68,7 @@ def main() -> None:
                 num_right += kind is None
                 counts[ALONE].take(says[place] != "does not hold", kind)
                 for name, judge in judges.items():
-                    accepted = judged(judge, readings[place])
+                    accepted = judge.verdict_on(readings[place]).accepted
                     counts[name].take(accepted, kind)
                     counts[f"{name} + algebra"].take(together(accepted, says[place]), kind)
     report(counts, kinds, num_right)

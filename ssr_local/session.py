@@ -41,7 +41,7 @@ from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.prompter import Prompter
 from ssr_local.records import Author, Calibration, Models, RunResult
 from ssr_local.result import build_result
-from ssr_local.strategies import load_pool
+from ssr_local.strategies import Pool, load_pool
 from ssr_local.verification import Judge
 from ssr_local.version import VERSION
 
@@ -247,10 +247,7 @@ class Session:
     ) -> Iterator[AnyEvent]:
         """Let the target read steps that stand behind the given ones: a ``StepRead`` for each."""
         problem = check_problem(problem)
-        pool = load_pool(strategies)
-        yield from self._loaded("target")
-        engine = self._engines["target"]
-        prompter = Prompter(engine, pool, self._helper)
+        engine, prompter, pool = yield from self._target(strategies)
         readings = read_steps(engine, prompter, pool, problem, steps, questions, given)
         for step, reading in enumerate(readings):
             yield StepRead(step=step, reading=reading)
@@ -265,12 +262,15 @@ class Session:
     ) -> Iterator[AnyEvent]:
         """Ask the target something about the given steps: one ``Replied``."""
         problem = check_problem(problem)
+        engine, prompter, pool = yield from self._target(strategies)
+        pieces = reply(engine, prompter, pool, problem, question, given, max_tokens)
+        yield Replied(text="".join(pieces).strip())
+
+    def _target(self, strategies: str) -> Generator[AnyEvent, None, tuple[Engine, Prompter, Pool]]:
         pool = load_pool(strategies)
         yield from self._loaded("target")
         engine = self._engines["target"]
-        prompter = Prompter(engine, pool, self._helper)
-        pieces = reply(engine, prompter, pool, problem, question, given, max_tokens)
-        yield Replied(text="".join(pieces).strip())
+        return engine, Prompter(engine, pool, self._helper), pool
 
     def close(self) -> None:
         """Unload the models and stop the helper process."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from ssr_local.prompts import QUESTIONS, Question
-from ssr_local.records import Calibration, Verdict
+from ssr_local.records import Calibration, StepReading, Verdict
 
 MAX_SCORE = 9.0
 
@@ -34,6 +34,18 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     probe: tuple[float, ...] | None = None
     tokens: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        probes: Mapping[str, tuple[float, ...]],
+        tokens: tuple[float, ...],
+        question: str | None,
+        wording: str,
+    ) -> Reading:
+        """One question's reading among those of all ``probes``, named "kind/wording"."""
+        probe = None if question is None else probes.get(f"{question}/{wording}")
+        return cls(probe=probe, tokens=tokens)
 
 
 class Verifier(Struct, frozen=True, kw_only=True):
@@ -149,6 +161,11 @@ class Judge:
         self._weight = _PRIOR_WEIGHT
         self._mean = _PRIOR_MEAN
         self._squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2
+
+    def verdict_on(self, step: StepReading) -> Verdict:
+        """The verdict on a step that was read with this judge's question."""
+        kind = self.verifier.question
+        return self.verdict(Reading.of(step.probes, step.log_probs, kind, self.wording))
 
     def verdict(self, reading: Reading) -> Verdict:
         """The verdict on one step; what cannot be read is rejected, with the reason."""

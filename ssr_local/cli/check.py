@@ -9,15 +9,16 @@ import click
 import msgspec
 
 from ssr_local.api import Solver
-from ssr_local.cli.at_work import remark, solver_at_work
+from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
-from ssr_local.config import Settings, load_settings
+from ssr_local.config import Settings
 from ssr_local.display import clean, one_line
-from ssr_local.errors import SSRError, UsageError
+from ssr_local.errors import UsageError
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import CheckedStep, CheckResult, check, steps_of
+from ssr_local.tutoring.keeping import keep_check
 from ssr_local.tutoring.school_class import (
     REPORT,
     REPORT_TABLE,
@@ -74,40 +75,25 @@ def command(
     2: wrong usage; 3: model missing or damaged; 4: the engine failed; 130: stopped.
     """
     solutions = _class_of(table, problem, file)
-    settings = load_settings(overrides)
-    for warning in settings.warnings:
-        remark(f"Warning: {warning}")
+    settings = settings_in_force(overrides)
     if problem == STANDARD_INPUT:
         problem = read_input(STANDARD_INPUT, "The problem")
     steps = steps_of(read_input(file, "The solution")) if file else []
-    with solver_at_work(settings) as (solver, stop):
-        try:
-            if table is not None:
-                folder = out or table.with_suffix("")
-                return _check_class(solutions, folder, solver, settings, not no_vote)
-            with saved("check", problem or "", settings, no_save=no_save) as saver:
-                result = check(
-                    problem or "",
-                    steps,
-                    solver=solver,
-                    options=settings.solve,
-                    with_vote=not no_vote,
-                    on_step=(lambda number, step: None) if as_json else _show,
-                )
-                saver.end(
-                    result,
-                    status="good" if result.first_bad is None else "wrong step",
-                    answer=result.answer,
-                    body="\n\n".join(steps),
-                )
-                practised = saver.solved(result.problem.strip(), good=result.first_bad is None)
-        except SSRError as error:
-            if stop.number is None:
-                raise
-            remark(str(error))
-            return stop.exit_code
-        if stop.number is not None:
-            return stop.exit_code
+    with solver_at_work(settings) as solver:
+        if table is not None:
+            folder = out or table.with_suffix("")
+            return _check_class(solutions, folder, solver, settings, not no_vote)
+        with saved("check", problem or "", settings, no_save=no_save) as saver:
+            result = check(
+                problem or "",
+                steps,
+                solver=solver,
+                options=settings.solve,
+                with_vote=not no_vote,
+                on_step=(lambda number, step: None) if as_json else _show,
+            )
+            keep_check(saver, result)
+            practised = saver.solved(result.problem.strip(), good=result.first_bad is None)
     if as_json:
         click.echo(msgspec.json.encode(result) + b"\n", nl=False)
     else:

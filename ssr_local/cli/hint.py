@@ -7,16 +7,16 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.cli.at_work import remark, solver_at_work
+from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
-from ssr_local.config import load_settings
 from ssr_local.display import clean
-from ssr_local.errors import SSRError, UsageError
+from ssr_local.errors import UsageError
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import steps_of
 from ssr_local.tutoring.hints import LEVELS, hint
+from ssr_local.tutoring.keeping import keep_hint
 
 _EXIT_WITHHELD = 1
 
@@ -46,25 +46,16 @@ def command(
     """
     if problem == STANDARD_INPUT == file:
         raise UsageError("Standard input cannot be both the problem and the steps.")
-    settings = load_settings(overrides)
-    for warning in settings.warnings:
-        remark(f"Warning: {warning}")
+    settings = settings_in_force(overrides)
     if problem == STANDARD_INPUT:
         problem = read_input(STANDARD_INPUT, "The problem")
     steps = steps_of(read_input(file, "The solution")) if file else []
-    with solver_at_work(settings) as (solver, stop):
-        try:
-            with saved("hint", problem, settings, no_save=no_save) as saver:
-                given = hint(problem, steps, level, solver=solver, options=settings.solve)
-                status = "withheld" if given.withheld else "given"
-                saver.end(given, status=status, answer=None, body=given.text)
-        except SSRError as error:
-            if stop.number is None:
-                raise
-            remark(str(error))
-            return stop.exit_code
-        if stop.number is not None:
-            return stop.exit_code
+    with (
+        solver_at_work(settings) as solver,
+        saved("hint", problem, settings, no_save=no_save) as saver,
+    ):
+        given = hint(problem, steps, level, solver=solver, options=settings.solve)
+        keep_hint(saver, given)
     if as_json:
         click.echo(msgspec.json.encode(given) + b"\n", nl=False)
     else:

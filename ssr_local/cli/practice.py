@@ -7,18 +7,18 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.cli.at_work import remark, solver_at_work
+from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
 from ssr_local.cli.check import show_check
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import read_input
 from ssr_local.cli.saving import saved
-from ssr_local.config import load_settings
 from ssr_local.display import clean, one_line
-from ssr_local.errors import SSRError, UsageError
+from ssr_local.errors import UsageError
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import check, steps_of
+from ssr_local.tutoring.keeping import keep_check
 
 _EXIT_WRONG = 1
 
@@ -80,31 +80,20 @@ def _first(problems: list[Due]) -> Due | None:
 def _check(
     chosen: Due, steps: list[str], no_vote: bool, as_json: bool, overrides: dict[str, Any]
 ) -> int:
-    settings = load_settings(overrides)
-    with solver_at_work(settings) as (solver, stop):
-        try:
-            with saved("check", chosen.problem, settings, no_save=False) as saver:
-                result = check(
-                    chosen.problem,
-                    steps,
-                    solver=solver,
-                    options=settings.solve,
-                    with_vote=not no_vote,
-                )
-                good = result.first_bad is None
-                saver.end(
-                    result,
-                    status="good" if good else "wrong step",
-                    answer=result.answer,
-                    body="\n\n".join(steps),
-                )
-        except SSRError as error:
-            if stop.number is None:
-                raise
-            remark(str(error))
-            return stop.exit_code
-        if stop.number is not None:
-            return stop.exit_code
+    settings = settings_in_force(overrides)
+    with (
+        solver_at_work(settings) as solver,
+        saved("check", chosen.problem, settings, no_save=False) as saver,
+    ):
+        result = check(
+            chosen.problem,
+            steps,
+            solver=solver,
+            options=settings.solve,
+            with_vote=not no_vote,
+        )
+        keep_check(saver, result)
+    good = result.first_bad is None
     with History() as history:
         due = Practice(history).solved(chosen.problem, good=good)
     if as_json:

@@ -12,14 +12,14 @@ import click
 import msgspec
 
 from ssr_local.api import Solver
+from ssr_local.cli.at_work import settings_in_force, solver_for
 from ssr_local.cli.parameters import options_of
-from ssr_local.cli.progress import progress_shown
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.cli.signals import stopping
 from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
-from ssr_local.config import Settings, load_settings
+from ssr_local.config import Settings
 from ssr_local.display import clean, one_line
 from ssr_local.errors import EngineCrashed, SSRError, UsageError
 from ssr_local.events import AnyEvent, RunEnded, write_events
@@ -52,21 +52,11 @@ def command(
     Exit code 0: answered; 1: no answer; 2: wrong usage; 3: model missing or damaged;
     4: the engine failed; 130: stopped.
     """
-    settings = load_settings(overrides)
-    for warning in settings.warnings:
-        click.echo(f"Warning: {one_line(warning)}", err=True)
+    settings = settings_in_force(overrides)
     text = _read_problem(problem, file)
     with ExitStack() as stack:
         log = stack.enter_context(_event_log(events)) if events else None
-        progress = stack.enter_context(progress_shown())
-        solver = stack.enter_context(
-            Solver(
-                engine=settings.engine,
-                on_progress=progress,
-                on_notice=lambda line: click.echo(one_line(line), err=True),
-            )
-        )
-        _say_download(solver, settings)
+        solver = stack.enter_context(solver_for(settings, settings.solve))
         show = not as_json and sys.stdout.isatty()
         screen = stack.enter_context(screen_for(show))
         stop = stack.enter_context(stopping(solver, screen.remark))
@@ -164,8 +154,3 @@ def _event_log(path: str) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):  # every event was flushed when it was written
             handle.close()
-
-
-def _say_download(solver: Solver, settings: Settings) -> None:
-    if missing := solver.to_fetch(settings.solve):
-        click.echo(f"Models are missing. Downloaded first, once: {missing}.", err=True)

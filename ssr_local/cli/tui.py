@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from ssr_local.api import Solver
+from ssr_local.cli.at_work import settings_in_force
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.saving import no_save_option
-from ssr_local.config import load_settings
-from ssr_local.display import one_line
 from ssr_local.engine.demo import PROBLEM
 from ssr_local.errors import EventLogError, UsageError
 from ssr_local.folders import cache_dir
@@ -60,9 +59,7 @@ def command(
         overrides["pair"] = DEMO_PAIR
         problem = problem or (None if replay else PROBLEM)
     given = {name: value for name, value in overrides.items() if value is not None}
-    settings = load_settings(given)
-    for warning in settings.warnings:
-        click.echo(f"Warning: {one_line(warning)}", err=True)
+    settings = settings_in_force(given)
     if replay is not None and problem is not None:
         raise UsageError("Give either a problem or --replay, not both.")
     if replay is not None and not replay.is_file():

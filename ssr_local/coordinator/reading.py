@@ -36,14 +36,7 @@ def read_steps(
     (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], given)
     tokens = [prompter.step(step) for step in steps]
     needed = len(prompt) + sum(map(len, tokens)) + _TOKENS_FOR_PROBES
-    engine.reserve(needed)
-    if needed > engine.max_tokens:
-        raise ProblemError(
-            f"Problem and steps are too long: they have {needed} tokens,"
-            f" and there is room for {engine.max_tokens} in {engine.info.name}.",
-            "",
-            "Shorten them, or give a larger --ctx if the model allows one.",
-        )
+    reserve(engine, needed)
     try:
         seq_id = engine.open(prompt)
         text = f"{THINK_OPEN}\n" if prompter.opens_thinking else ""
@@ -53,6 +46,18 @@ def read_steps(
             yield _read(engine, prompter, seq_id, step, step_tokens, questions, is_thinking(text))
     finally:
         engine.clear()
+
+
+def reserve(engine: Engine, num_tokens: int) -> None:
+    """Give the model a KV cache for so many tokens; raises ``ProblemError`` when it has none."""
+    engine.reserve(num_tokens)
+    if num_tokens > engine.max_tokens:
+        raise ProblemError(
+            f"Problem and steps are too long: they take {num_tokens} tokens,"
+            f" and there is room for {engine.max_tokens} in {engine.info.name}.",
+            "",
+            "Shorten them, or give a larger --ctx if the model allows one.",
+        )
 
 
 def _read(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ssr_local.coordinator.reading import reserve
 from ssr_local.engine.base import Engine, Sampling, StepJob, decode_steps
-from ssr_local.errors import ProblemError
 from ssr_local.prompter import Prompter
 from ssr_local.records import UNKNOWN_LETTER
 from ssr_local.steps import THINK_OPEN, is_thinking
@@ -31,15 +31,7 @@ def reply(
     (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], given)
     text = (f"{THINK_OPEN}\n" if prompter.opens_thinking else "") + "".join(given)
     prompt += prompter.question(question, is_thinking(text))
-    needed = len(prompt) + max_tokens
-    engine.reserve(needed)
-    if needed > engine.max_tokens:
-        raise ProblemError(
-            f"Problem and steps are too long: they have {len(prompt)} tokens,"
-            f" and there is room for {engine.max_tokens - max_tokens} in {engine.info.name}.",
-            "",
-            "Shorten them, or give a larger --ctx if the model allows one.",
-        )
+    reserve(engine, len(prompt) + max_tokens)
     try:
         job = StepJob(engine.open(prompt), max_tokens, _GREEDY)
         for delta in decode_steps(engine, [job]):

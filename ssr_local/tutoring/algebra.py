@@ -30,7 +30,7 @@ MAX_CHARS = 300
 MAX_CLAIMS = 60
 TIMEOUT_S = 5.0
 
-_BEFORE = 12
+MAX_PREMISES = 12
 _SUPPOSED = frozenset(
     (
         *("let", "suppose", "supposing", "assume", "assuming", "if", "case", "define", "denote"),
@@ -148,7 +148,7 @@ class Algebra:
             about = []
         question = Question(
             _equation(claim),
-            tuple(about[-_BEFORE:]),
+            tuple(about[-MAX_PREMISES:]),
             rewrites=not is_supposed and self._rewrites(claim, text),
         )
         try:

@@ -10,6 +10,7 @@ with the vote of the method's own paths.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -19,11 +20,11 @@ from ssr_local.display import one_line
 from ssr_local.errors import ProblemError
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions, with_changes
-from ssr_local.records import Comparison, RunResult, StepReading, Verdict
+from ssr_local.records import Comparison, RunResult, Verdict
 from ssr_local.steps import split_steps
 from ssr_local.tutoring.algebra import HOLDS, Algebra, Says, StepFinding
 from ssr_local.tutoring.claims import claims_in
-from ssr_local.verification import Judge, Reading
+from ssr_local.verification import Judge
 
 WHY_WRONG = (
     "The last step is wrong. Say in one short sentence what is wrong with it."
@@ -92,6 +93,7 @@ def check(
     options: SolveOptions | None = None,
     with_vote: bool = True,
     explain: bool = True,
+    helper: Helper | None = None,
     on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
 ) -> CheckResult:
     """Judge a worked solution; ``steps`` may be one text with blank lines between them.
@@ -99,17 +101,17 @@ def check(
     ``options`` are those of solving: verifier, threshold, and what the paths' vote takes.
     ``with_vote`` False leaves the vote out, which takes most of the time; ``explain`` False
     leaves out what is wrong with the first bad step and how it could go. ``on_step`` hears of
-    every step in order. Without a ``solver`` the default pair's is used and closed.
+    every step in order. Without a ``solver`` the default pair's is used and closed; so is a
+    process for algebra without a ``helper``.
     Raises ``SSRError`` like ``Solver.solve``.
     """
     steps = steps_of(steps) if isinstance(steps, str) else [step.strip() for step in steps]
     if not steps or not all(steps):
         raise ProblemError("There is an empty step.", "", "Leave it out.")
     options = options or SolveOptions()
-    if solver is None:
-        with Solver() as own, Helper() as helper:
-            return _Check(problem, steps, own, options, helper).result(with_vote, explain, on_step)
-    with Helper() as helper:
+    with ExitStack() as own:
+        solver = solver or own.enter_context(Solver())
+        helper = helper or own.enter_context(Helper())
         return _Check(problem, steps, solver, options, helper).result(with_vote, explain, on_step)
 
 
@@ -169,7 +171,7 @@ class _Check:
             strategies=self._options.strategies,
             questions=questions,
         )
-        return [judge.verdict(_reading(one, judge)) for one in readings]
+        return [judge.verdict_on(one) for one in readings]
 
     def _explained(self, number: int, step: CheckedStep) -> CheckedStep:
         """The first bad step with a reason: algebra's own, else a sentence of the target's."""
@@ -214,12 +216,6 @@ def answer_of(steps: Sequence[str]) -> str | None:
         return answer
     claims = claims_in(steps[-1])
     return claims[-1].second.text if claims else None
-
-
-def _reading(reading: StepReading, judge: Judge) -> Reading:
-    kind = judge.verifier.question
-    probe = None if kind is None else reading.probes[f"{kind}/{judge.wording}"]
-    return Reading(probe=probe, tokens=reading.log_probs)
 
 
 def _judged(text: str, verdict: Verdict, finding: StepFinding) -> CheckedStep:

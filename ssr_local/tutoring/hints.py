@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import Literal
 
@@ -20,6 +21,7 @@ from ssr_local.answers.values import exact_value
 from ssr_local.api import Solver
 from ssr_local.display import one_line
 from ssr_local.errors import UsageError
+from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import ReasoningPath, RunResult
 from ssr_local.strategies import load_pool
@@ -89,6 +91,7 @@ def hint(
     *,
     solver: Solver | None = None,
     options: SolveOptions | None = None,
+    helper: Helper | None = None,
 ) -> Hint:
     """A hint of a level, 1 to 4, behind the good ones among the student's steps.
 
@@ -97,17 +100,22 @@ def hint(
     if level not in LEVELS:
         raise UsageError(f"There is no hint of level {level!r}.", "Levels are 1, 2, 3 and 4.")
     options = options or SolveOptions()
-    if solver is None:
-        with Solver() as own:
-            return _Hints(problem, steps, own, options).at(level)
-    return _Hints(problem, steps, solver, options).at(level)
+    with ExitStack() as own:
+        solver = solver or own.enter_context(Solver())
+        return _Hints(problem, steps, solver, options, helper).at(level)
 
 
 class _Hints:
     def __init__(
-        self, problem: str, steps: Sequence[str], solver: Solver, options: SolveOptions
+        self,
+        problem: str,
+        steps: Sequence[str],
+        solver: Solver,
+        options: SolveOptions,
+        helper: Helper | None,
     ) -> None:
         self._problem, self._solver, self._options = problem, solver, options
+        self._helper = helper
         self._good = _good_steps(self._checked(steps))
         self._given = tuple(f"{step}\n\n" for step in self._good)
 
@@ -127,7 +135,13 @@ class _Hints:
         if not steps:
             return None
         return check(
-            self._problem, steps, solver=self._solver, options=self._options, with_vote=False
+            self._problem,
+            steps,
+            solver=self._solver,
+            options=self._options,
+            with_vote=False,
+            explain=False,
+            helper=self._helper,
         )
 
     def _strategy(self, run: RunResult, path: ReasoningPath) -> Hint:

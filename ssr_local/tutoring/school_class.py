@@ -22,6 +22,7 @@ from ssr_local.api import Solver
 from ssr_local.display import one_line
 from ssr_local.errors import ProblemError, SSRError, UsageError
 from ssr_local.folders import write_atomically
+from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions
 from ssr_local.tutoring.checking import CheckResult, check, steps_of
 
@@ -112,11 +113,11 @@ def _check_all(
     on_checked: Callable[[Checked], None],
 ) -> list[Checked]:
     done = {one.key: one for one in _kept(folder / CHECKED)}
-    with (folder / CHECKED).open("ab") as file:
+    with (folder / CHECKED).open("ab") as file, Helper() as helper:
         for solution in solutions:
             if solution.key in done:
                 continue
-            checked = _checked(solution, solver, options, with_vote)
+            checked = _checked(solution, solver, options, with_vote, helper)
             file.write(msgspec.json.encode(checked) + b"\n")
             file.flush()
             done[solution.key] = checked
@@ -143,7 +144,9 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _checked(solution: Solution, solver: Solver, options: SolveOptions, with_vote: bool) -> Checked:
+def _checked(
+    solution: Solution, solver: Solver, options: SolveOptions, with_vote: bool, helper: Helper
+) -> Checked:
     try:
         result = check(
             solution.problem,
@@ -151,6 +154,7 @@ def _checked(solution: Solution, solver: Solver, options: SolveOptions, with_vot
             solver=solver,
             options=options,
             with_vote=with_vote,
+            helper=helper,
         )
     except ProblemError as error:
         return Checked(key=solution.key, student=solution.student, error=one_line(str(error)))

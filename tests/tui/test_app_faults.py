@@ -169,14 +169,18 @@ class Held:
 
         monkeypatch.setattr(Solver, "_progress", progress)
 
+    async def begin(self, at: Sitting) -> None:
+        """Ask for something that has to be downloaded, and wait until it is stopped."""
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.press("enter")
+        await at.until(self.waits.is_set)
+
 
 def test_a_download_is_stopped_and_goes_on(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(at: Sitting) -> None:
         held = Held(monkeypatch)
-        await at.ask()
-        await at.until_on("DownloadScreen")
-        await at.press("enter")
-        await at.until(held.waits.is_set)
+        await held.begin(at)
         await at.until_shows("Stop")
         await at.press("escape")
         await at.until_shows("Stopping")
@@ -198,10 +202,7 @@ def test_a_download_that_ends_below_the_palette_starts_the_run(
 ) -> None:
     async def script(at: Sitting) -> None:
         held = Held(monkeypatch)
-        await at.ask()
-        await at.until_on("DownloadScreen")
-        await at.press("enter")
-        await at.until(held.waits.is_set)
+        await held.begin(at)
         await at.press("ctrl+p")
         await at.until_on("CommandPalette")
         held.free.set()
@@ -218,10 +219,7 @@ def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) 
     held = Held(monkeypatch)
 
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until_on("DownloadScreen")
-        await at.press("enter")
-        await at.until(held.waits.is_set)
+        await held.begin(at)
         threading.Timer(0.5, held.free.set).start()
         await at.press("ctrl+q")
 

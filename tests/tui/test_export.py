@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
@@ -16,7 +14,6 @@ from markdown_it import MarkdownIt
 
 from ssr_local.commands import AnyCommand, Cancel
 from ssr_local.display import END_WORDS
-from ssr_local.errors import UsageError
 from ssr_local.events import (
     AnyEvent,
     Notice,
@@ -30,7 +27,6 @@ from ssr_local.events import (
     StepRewritten,
     StepVerified,
     VotesCounted,
-    encode_event,
 )
 from ssr_local.records import (
     EndReason,
@@ -45,7 +41,7 @@ from ssr_local.records import (
     Verdict,
     VoteGroup,
 )
-from ssr_local_tui.export import FORMATS, as_json, as_markdown, as_svg, save, suggested_name
+from ssr_local_tui.export import as_markdown, as_svg
 from ssr_local_tui.state import Tree
 from tests.tui.test_state import ENDS_EMPTY, OTHER, TURNS, grown, log
 from tests.unit.coordinator.scripted import Paths
@@ -474,130 +470,3 @@ def test_any_prefix_of_a_log_can_be_exported(which: int, share: float) -> None:
     for path in tree.paths.values():
         for step in path.steps:
             assert all(line.strip() in report for line in step.text.split("\n"))
-
-
-# Files -------------------------------------------------------------------------
-
-
-def test_json_is_the_result_and_nothing_else() -> None:
-    tree = grown(log())
-    assert msgspec.json.decode(as_json(tree), type=RunResult) == tree.result
-    with pytest.raises(UsageError, match="not ended") as caught:
-        as_json(grown(log()[:-1]))
-    assert all(fmt in caught.value.next_step for fmt in ("md", "svg", "jsonl"))
-
-
-@pytest.mark.parametrize(
-    ("problem", "seed", "name"),
-    [
-        ("How many did she sell, in all of May?", 7, "ssr-how-many-did-she-sell-in-seed7.md"),
-        ("How many?", None, "ssr-how-many.md"),
-        ("", 0, "ssr-run-seed0.md"),
-        ("../../etc/passwd", 1, "ssr-etc-passwd-seed1.md"),
-        ("C:\\con\x00 | <x> \"y\" *?", 1, "ssr-c-con-x-y-seed1.md"),
-        ("\x1b]0;title\x07-rf $x^2$\n", 1, "ssr-rf-x-2-seed1.md"),
-        ("CON", None, "ssr-con.md"),
-        ("你好 世界", 3, "ssr-你好-世界-seed3.md"),
-        ("a" * 5000, 3, "ssr-" + "a" * 48 + "-seed3.md"),
-        ("\u202eevil", "a/b", "ssr-evil.md"),
-    ],
-)  # fmt: skip
-def test_the_suggested_name(problem: str, seed: str | int | None, name: str) -> None:
-    event = msgspec.structs.replace(started(problem), options={"seed": seed})
-    assert suggested_name(grown([event]), "md") == name
-
-
-@given(st.text())
-@settings(deadline=None)
-def test_any_problem_gives_a_safe_name(problem: str) -> None:
-    name = suggested_name(grown([started(problem)]), "svg")
-    assert re.fullmatch(r"ssr-[\w-]+\.svg", name)
-    assert len(name.encode()) <= 255
-
-
-def log_file(folder: Path, events: Sequence[AnyEvent]) -> Path:
-    file = folder / "events.jsonl"
-    file.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
-    return file
-
-
-@pytest.mark.parametrize("fmt", sorted(FORMATS))
-def test_every_format_is_saved_whole_and_leaves_nothing_else(fmt: str, tmp_path: Path) -> None:
-    events = log()
-    tree, source = grown(events), log_file(tmp_path, events)
-    folder = tmp_path / "out"
-    folder.mkdir()
-    save(tree, fmt, folder / "run", source)
-    expected = {
-        "md": as_markdown(tree).encode(),
-        "json": as_json(tree),
-        "jsonl": source.read_bytes(),
-        "svg": as_svg(tree).encode(),
-    }
-    assert (folder / "run").read_bytes() == expected[fmt]
-    assert [file.name for file in folder.iterdir()] == ["run"]
-
-
-def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(tmp_path: Path) -> None:
-    tree, file, link = grown(log()), tmp_path / "run.md", tmp_path / "link.md"
-    file.write_text("mine")
-    link.symlink_to(tmp_path / "nowhere")
-    for path in (file, link, tmp_path):
-        with pytest.raises(UsageError, match="exists already"):
-            save(tree, "md", path, None)
-    assert file.read_text() == "mine"
-    save(tree, "md", file, None, overwrite=True)
-    assert file.read_text() == as_markdown(tree)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link.md", "run.md"]
-
-
-def test_what_cannot_be_written_is_named_and_changes_nothing(tmp_path: Path) -> None:
-    tree = grown(log())
-    (tmp_path / "file").write_text("mine")
-    for path in (
-        tmp_path / "no" / "run.md",
-        tmp_path / "file" / "run.md",
-        tmp_path / ("x" * 300),
-        tmp_path / "a\x00b",
-    ):
-        with pytest.raises(UsageError, match="cannot be written") as caught:
-            save(tree, "md", path, None)
-        assert path.name.replace("\x00", "?") in caught.value.what
-        assert caught.value.why
-        assert caught.value.next_step
-        assert all(line.isprintable() for line in str(caught.value).split("\n"))
-    with pytest.raises(UsageError, match="cannot be written"):
-        save(tree, "md", tmp_path, None, overwrite=True)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.parametrize("failing", ["ssr_local_tui.export.os.fsync", "pathlib.Path.replace"])
-def test_a_failed_write_leaves_the_old_file(
-    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    file = tmp_path / "run.md"
-    file.write_text("mine")
-    monkeypatch.setattr(failing, full)
-    with pytest.raises(UsageError, match="No space left on device"):
-        save(grown(log()), "md", file, None, overwrite=True)
-    assert file.read_text() == "mine"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["run.md"]
-
-
-def test_what_a_format_needs_and_is_not_there(tmp_path: Path) -> None:
-    whole_run, cut = grown(log()), grown(log()[:9])
-    for tree, fmt, source, words in (
-        (whole_run, "jsonl", None, "no event log"),
-        (whole_run, "jsonl", tmp_path / "gone.jsonl", "gone.jsonl cannot be read"),
-        (cut, "json", None, "not ended"),
-        (cut, "pdf", None, "no format 'pdf'"),
-    ):
-        with pytest.raises(UsageError, match=words) as caught:
-            save(tree, fmt, tmp_path / "out", source)
-        assert caught.value.next_step
-    with pytest.raises(UsageError, match="no format"):
-        suggested_name(cut, "exe")
-    assert list(tmp_path.iterdir()) == []

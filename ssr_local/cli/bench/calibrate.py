@@ -8,11 +8,11 @@ from typing import Any
 import click
 import msgspec
 
+from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import (
     data_options,
     folder_for,
     model_options,
-    remark,
     settings_for,
 )
 from ssr_local.cli.bench.results import read_walks, write_or_say

@@ -1,4 +1,4 @@
-"""What the commands that run models have in common: options, settings, a solver, progress."""
+"""What the commands that run models have in common: options, settings, progress."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import click
 import msgspec
 
 from ssr_local.api import Solver
+from ssr_local.cli.at_work import remark, settings_in_force
 from ssr_local.cli.parameters import options_of
-from ssr_local.cli.progress import progress_shown
-from ssr_local.config import Settings, load_settings
-from ssr_local.display import one_line
+from ssr_local.config import Settings
 from ssr_local.errors import UsageError
 from ssr_local.evaluation.provenance import calibration_hash
 from ssr_local.evaluation.records import Problem
@@ -83,9 +82,7 @@ def model_options(function: _F) -> _F:
 
 def settings_for(task: str, overrides: Mapping[str, Any]) -> Settings:
     """The settings in force, with the task's own pool unless another was asked for."""
-    settings = load_settings(overrides)
-    for warning in settings.warnings:
-        remark(f"Warning: {warning}")
+    settings = settings_in_force(overrides)
     if overrides.get("strategies") is None:
         pool = TASKS[task].strategies
         solve = with_changes(settings.solve, strategies=pool)
@@ -112,20 +109,6 @@ def in_common(settings: Settings, *, verified: bool, **more: Any) -> dict[str, A
     return more | options | engine
 
 
-@contextmanager
-def solver_for(settings: Settings, at_once: int = 1) -> Iterator[Solver]:
-    """A solver that says what it downloads."""
-    with (
-        progress_shown() as progress,
-        Solver(
-            engine=settings.engine, at_once=at_once, on_progress=progress, on_notice=remark
-        ) as solver,
-    ):
-        if missing := solver.to_fetch():
-            remark(f"Models are missing. Downloaded first, once: {missing}.")
-        yield solver
-
-
 def problems_of(task: str, data: Path | None, skip: int, limit: int | None) -> tuple[Problem, ...]:
     """The task's problems without the first ``skip``, at most ``limit``."""
     last = None if limit is None else skip + limit
@@ -145,11 +128,6 @@ def kept_in(out: Path) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         remark(f"Stopped. What is finished is kept in {out}; the same command goes on from there.")
         raise
-
-
-def remark(text: str) -> None:
-    """One line on standard error."""
-    click.echo(one_line(text), err=True)
 
 
 class Countdown:

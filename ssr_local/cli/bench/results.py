@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ssr_local.cli.bench.parameters import remark
+from ssr_local.cli.at_work import remark
 from ssr_local.display import clean, printable
 from ssr_local.errors import UsageError
 from ssr_local.evaluation.labels.calibration import check_one_pair

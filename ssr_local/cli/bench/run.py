@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ssr_local.cli.at_work import remark, solver_for
 from ssr_local.cli.bench.parameters import (
     Countdown,
     data_options,
@@ -16,9 +17,7 @@ from ssr_local.cli.bench.parameters import (
     kept_in,
     model_options,
     problems_of,
-    remark,
     settings_for,
-    solver_for,
 )
 from ssr_local.engine.base import MOST_SEQUENCES
 from ssr_local.evaluation.methods import parse_methods

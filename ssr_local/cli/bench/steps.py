@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from ssr_local.cli.at_work import remark, solver_for
 from ssr_local.cli.bench.parameters import (
     Countdown,
     data_options,
@@ -17,9 +18,7 @@ from ssr_local.cli.bench.parameters import (
     kept_in,
     model_options,
     problems_of,
-    remark,
     settings_for,
-    solver_for,
 )
 from ssr_local.evaluation.labels.collecting import collect, num_drafted, num_labelled
 from ssr_local.evaluation.labels.walks import Walker, WalkOptions
