@@ -18,7 +18,8 @@ from typing import Any
 from ssr_local import Solver
 from ssr_local.isolation import Helper
 from ssr_local.tutoring.algebra import Algebra, Says
-from ssr_local.verification import VERIFIERS, Judge
+from ssr_local.tutoring.checking import StudentJudge
+from ssr_local.verification import VERIFIERS
 
 SOLUTIONS = Path(__file__).with_name("worked-solutions.jsonl")
 ALONE = "algebra alone"
@@ -61,14 +62,17 @@ def main() -> None:
             readings = solver.read_steps(one["problem"], [f"{step}\n\n" for step in one["steps"]])
             algebra = Algebra(one["problem"], helper)
             says = [algebra.step(step).says for step in one["steps"]]
-            judges = {name: Judge(name, given.threshold, solver.calibrations) for name in VERIFIERS}
+            judges = {
+                name: StudentJudge(name, given.threshold, solver.calibrations) for name in VERIFIERS
+            }
             last = len(says) - 1 if one["error_step"] is None else one["error_step"]
             for place in range(last + 1):
                 kind = one["error_kind"] if place == one["error_step"] else None
                 num_right += kind is None
                 counts[ALONE].take(says[place] != "does not hold", kind)
                 for name, judge in judges.items():
-                    accepted = judge.verdict_on(readings[place]).accepted
+                    verdict = judge.verdict(readings[place])
+                    accepted = verdict is None or verdict.accepted
                     counts[name].take(accepted, kind)
                     counts[f"{name} + algebra"].take(together(accepted, says[place]), kind)
     report(counts, kinds, num_right)

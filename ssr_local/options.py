@@ -57,7 +57,7 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(ge=1, le=12, description="letter orders averaged by the logprob selection"),
     ] = 1
     verifier: Annotated[str, Meta(description="how the target scores a drafted step")] = (
-        "likelihood"
+        "min-likelihood"
     )
     threshold: Annotated[
         float, Meta(ge=0, le=9, description="lowest score at which a step is kept")

@@ -83,13 +83,15 @@ class Verdict(Struct, frozen=True):
 class StepReading(Struct, frozen=True, kw_only=True):
     """What the target makes of a step that stands there, whoever wrote it.
 
-    ``log_probs`` are the log-probabilities (nats) of the step's tokens, ``probes`` maps
-    "question/wording" (``prompts.QUESTIONS``) to those of that question's words, in its
-    order. A value is -1000 where there is no probability.
+    ``log_probs`` are the log-probabilities (nats) of the step's tokens, ``digits`` the places
+    of those tokens that hold a digit. ``probes`` maps "question/wording"
+    (``prompts.QUESTIONS``) to the log-probabilities of that question's words, in its order.
+    A value is -1000 where there is no probability.
     """
 
     text: str
     log_probs: tuple[float, ...]
+    digits: tuple[int, ...] = ()
     probes: dict[str, tuple[float, ...]]
 
 

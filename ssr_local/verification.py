@@ -16,6 +16,7 @@ from ssr_local.prompts import QUESTIONS, Question
 from ssr_local.records import Calibration, StepReading, Verdict
 
 MAX_SCORE = 9.0
+_DIGITS = frozenset(b"0123456789")
 
 # With no calibration for a pair, a step is compared with the run's own steps so far; this
 # is the score of one exactly as likely as they are, and how fast the score moves with the
@@ -29,23 +30,31 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What the target returned for one step.
 
     ``probe`` has the log-probabilities of the probe's candidates, ``tokens`` the
-    log-probability of each of the step's tokens, both in nats; None where not asked for.
+    log-probability of each of the step's tokens, ``numbers`` those of the tokens that hold a
+    digit, all in nats; None where not asked for.
     """
 
     probe: tuple[float, ...] | None = None
     tokens: tuple[float, ...] | None = None
+    numbers: tuple[float, ...] | None = None
 
     @classmethod
     def of(
         cls,
-        probes: Mapping[str, tuple[float, ...]],
-        tokens: tuple[float, ...],
-        question: str | None,
-        wording: str,
+        probe: tuple[float, ...] | None,
+        tokens: tuple[float, ...] | None,
+        digits: Sequence[int] | None,
     ) -> Reading:
-        """One question's reading among those of all ``probes``, named "kind/wording"."""
-        probe = None if question is None else probes.get(f"{question}/{wording}")
-        return cls(probe=probe, tokens=tokens)
+        """The reading; ``digits`` are the places of the tokens that hold a digit."""
+        numbers = None
+        if tokens is not None and digits is not None:
+            numbers = tuple(tokens[place] for place in digits)
+        return cls(probe=probe, tokens=tokens, numbers=numbers)
+
+
+def places_of_digits(pieces: Sequence[bytes]) -> tuple[int, ...]:
+    """The places, from 0, of the tokens that hold a digit."""
+    return tuple(place for place, piece in enumerate(pieces) if not _DIGITS.isdisjoint(piece))
 
 
 class Verifier(Struct, frozen=True, kw_only=True):
@@ -59,7 +68,8 @@ class Verifier(Struct, frozen=True, kw_only=True):
     name: str
     question: str | None
     worded_by: str = ""
-    needs_tokens: bool
+    needs_tokens: bool = False
+    needs_digits: bool = False
     raw: Callable[[Reading, Mapping[str, Calibration]], float]
 
 
@@ -89,6 +99,21 @@ def mean_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
     return math.fsum(reading.tokens) / len(reading.tokens)
 
 
+def lowest_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
+    """Log-probability of the step's least likely token, nats."""
+    return _lowest(reading.tokens) if reading.tokens else math.nan
+
+
+def number_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
+    """Log-probability of the least likely token that holds a digit, nats; 0 without numbers.
+
+    A person's words are none a model would choose; the numbers are the same when right.
+    """
+    if reading.numbers is None:
+        return math.nan
+    return _lowest(reading.numbers) if reading.numbers else 0.0
+
+
 def combined(reading: Reading, calibrations: Mapping[str, Calibration]) -> float:
     """Standardised yes-no plus standardised mean likelihood, in deviations."""
     return standardise(yes_no(reading, {}), calibrations["yes-no"]) + standardise(
@@ -106,32 +131,39 @@ VERIFIERS: dict[str, Verifier] = {
             needs_tokens=True,
             raw=combined,
         ),
-        Verifier(
-            name="yes-no", question="yes-no", worded_by="yes-no", needs_tokens=False, raw=yes_no
-        ),
+        Verifier(name="yes-no", question="yes-no", worded_by="yes-no", raw=yes_no),
         Verifier(name="likelihood", question=None, needs_tokens=True, raw=mean_likelihood),
+        Verifier(name="min-likelihood", question=None, needs_tokens=True, raw=lowest_likelihood),
+        Verifier(
+            name="number-likelihood",
+            question=None,
+            needs_tokens=True,
+            needs_digits=True,
+            raw=number_likelihood,
+        ),
         Verifier(
             name="digit",
             question="digit",
             worded_by="digit",
-            needs_tokens=False,
             raw=most_likely_digit,
         ),
         Verifier(
             name="expected-digit",
             question="digit",
             worded_by="expected-digit",
-            needs_tokens=False,
             raw=expected_digit,
         ),
     )
 }
 
 _REQUIRED = {"combined": ("yes-no", "likelihood", "combined")}
-# The paper's verifiers speak the scale already.
+# The paper's verifiers speak the scale already, and how likely a number is means much the same
+# under any model: one in four is 7, one in three thousand is 0.
 _SELF_CALIBRATED = {
-    name: Calibration(knots=((0.0, 0.0), (MAX_SCORE, MAX_SCORE)))
-    for name in ("digit", "expected-digit")
+    **dict.fromkeys(
+        ("digit", "expected-digit"), Calibration(knots=((0.0, 0.0), (MAX_SCORE, MAX_SCORE)))
+    ),
+    "number-likelihood": Calibration(knots=((-8.0, 0.0), (-1.4, 7.0), (0.0, MAX_SCORE))),
 }
 
 
@@ -165,7 +197,8 @@ class Judge:
     def verdict_on(self, step: StepReading) -> Verdict:
         """The verdict on a step that was read with this judge's question."""
         kind = self.verifier.question
-        return self.verdict(Reading.of(step.probes, step.log_probs, kind, self.wording))
+        probe = None if kind is None else step.probes.get(f"{kind}/{self.wording}")
+        return self.verdict(Reading.of(probe, step.log_probs, step.digits))
 
     def verdict(self, reading: Reading) -> Verdict:
         """The verdict on one step; what cannot be read is rejected, with the reason."""
@@ -229,6 +262,11 @@ def interpolate(knots: Sequence[tuple[float, float]], raw: float) -> float:
             return below[1] + share * (knot[1] - below[1])
         below = knot
     return knots[-1][1]
+
+
+def _lowest(log_probs: tuple[float, ...]) -> float:
+    """The lowest; NaN when any is, which ``min`` may pass over."""
+    return math.nan if any(map(math.isnan, log_probs)) else min(log_probs)
 
 
 def _share(log_probs: tuple[float, ...] | None) -> list[float]:

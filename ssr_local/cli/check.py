@@ -17,7 +17,13 @@ from ssr_local.config import Settings
 from ssr_local.display import clean, one_line
 from ssr_local.errors import UsageError
 from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.tutoring.checking import CheckedStep, CheckResult, check, steps_of
+from ssr_local.tutoring.checking import (
+    STUDENT_VERIFIER,
+    CheckedStep,
+    CheckResult,
+    check,
+    steps_of,
+)
 from ssr_local.tutoring.keeping import keep_check
 from ssr_local.tutoring.school_class import (
     REPORT,
@@ -28,8 +34,18 @@ from ssr_local.tutoring.school_class import (
     read_class,
 )
 from ssr_local.tutoring.wording import in_words
+from ssr_local.verification import VERIFIERS
 
 _EXIT_NOT_ACCEPTED = 1
+
+SOLVE_OPTIONS = [name for name in SolveOptions.__struct_fields__ if name != "verifier"]
+verifier_option = click.option(
+    "--verifier",
+    type=click.Choice(list(VERIFIERS)),
+    default=STUDENT_VERIFIER,
+    show_default=True,
+    help="how the target scores your steps",
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,7 +71,8 @@ _EXIT_NOT_ACCEPTED = 1
 )
 @no_save_option
 @click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
-@options_of(SolveOptions)
+@verifier_option
+@options_of(SolveOptions, SOLVE_OPTIONS)
 @options_of(EngineOptions)
 def command(
     problem: str | None,
@@ -66,6 +83,7 @@ def command(
     out: Path | None,
     no_save: bool,
     as_json: bool,
+    verifier: str,
     **overrides: Any,
 ) -> int:
     """Judge each step of a worked solution of PROBLEM ("-" reads it from standard input).
@@ -82,7 +100,7 @@ def command(
     with solver_at_work(settings) as solver:
         if table is not None:
             folder = out or table.with_suffix("")
-            return _check_class(solutions, folder, solver, settings, not no_vote)
+            return _check_class(solutions, folder, solver, settings, verifier, not no_vote)
         with saved("check", problem or "", settings, no_save=no_save) as saver:
             result = check(
                 problem or "",
@@ -90,6 +108,7 @@ def command(
                 solver=solver,
                 options=settings.solve,
                 with_vote=not no_vote,
+                verifier=verifier,
                 on_step=(lambda number, step: None) if as_json else _show,
             )
             keep_check(saver, result)
@@ -122,7 +141,12 @@ def _class_of(table: Path | None, problem: str | None, file: str | None) -> list
 
 
 def _check_class(
-    solutions: list[Solution], folder: Path, solver: Solver, settings: Settings, with_vote: bool
+    solutions: list[Solution],
+    folder: Path,
+    solver: Solver,
+    settings: Settings,
+    verifier: str,
+    with_vote: bool,
 ) -> int:
     def say(checked: Checked) -> None:
         result = checked.result
@@ -139,6 +163,7 @@ def _check_class(
             solver=solver,
             options=settings.solve,
             with_vote=with_vote,
+            verifier=verifier,
             on_checked=say,
         )
     except OSError as error:

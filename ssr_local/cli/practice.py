@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.check import show_check
+from ssr_local.cli.check import SOLVE_OPTIONS, show_check, verifier_option
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import read_input
 from ssr_local.cli.saving import saved
@@ -30,7 +30,8 @@ _EXIT_WRONG = 1
 @click.option("--no-vote", is_flag=True, help="do not solve the problem to compare the answer")
 @click.option("--drop", is_flag=True, help="take the problem of --number out of practice")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-@options_of(SolveOptions)
+@verifier_option
+@options_of(SolveOptions, SOLVE_OPTIONS)
 @options_of(EngineOptions)
 def command(
     listed: bool,
@@ -39,6 +40,7 @@ def command(
     no_vote: bool,
     drop: bool,
     as_json: bool,
+    verifier: str,
     **overrides: Any,
 ) -> int:
     """Show the problem that is due, or check your solution of it.
@@ -70,7 +72,8 @@ def command(
             click.echo(clean(chosen.problem))
             remark(f"Check your solution: ssr-local practice --number {chosen.number} --steps FILE")
         return 0
-    return _check(chosen, steps_of(read_input(file, "The solution")), no_vote, as_json, overrides)
+    steps = steps_of(read_input(file, "The solution"))
+    return _check(chosen, steps, verifier, no_vote, as_json, overrides)
 
 
 def _first(problems: list[Due]) -> Due | None:
@@ -78,7 +81,12 @@ def _first(problems: list[Due]) -> Due | None:
 
 
 def _check(
-    chosen: Due, steps: list[str], no_vote: bool, as_json: bool, overrides: dict[str, Any]
+    chosen: Due,
+    steps: list[str],
+    verifier: str,
+    no_vote: bool,
+    as_json: bool,
+    overrides: dict[str, Any],
 ) -> int:
     settings = settings_in_force(overrides)
     with (
@@ -91,6 +99,7 @@ def _check(
             solver=solver,
             options=settings.solve,
             with_vote=not no_vote,
+            verifier=verifier,
         )
         keep_check(saver, result)
     good = result.first_bad is None

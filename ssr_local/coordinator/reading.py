@@ -12,6 +12,7 @@ from ssr_local.prompts import QUESTIONS
 from ssr_local.records import UNKNOWN_LETTER, StepReading
 from ssr_local.steps import THINK_OPEN, is_thinking
 from ssr_local.strategies import Pool
+from ssr_local.verification import places_of_digits
 
 _NO_PROBABILITY = -1000.0  # JSON has no infinities
 _TOKENS_FOR_PROBES = 128
@@ -80,7 +81,10 @@ def _read(
         (answer,) = engine.extend([job])
         probes[f"{kind}/{wording}"] = _numbers(engine, answer, answer.probe)
     return StepReading(
-        text=step, log_probs=_numbers(engine, extended, extended.log_probs), probes=probes
+        text=step,
+        log_probs=_numbers(engine, extended, extended.log_probs),
+        digits=places_of_digits(engine.pieces(tokens)),
+        probes=probes,
     )
 
 

@@ -11,7 +11,7 @@ from ssr_local.engine.base import Delta, ExtendJob
 from ssr_local.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
 from ssr_local.records import REWRITE_SCORE, Author, Step, Verdict
 from ssr_local.steps import is_thinking
-from ssr_local.verification import Reading
+from ssr_local.verification import Reading, places_of_digits
 
 
 def write(run: Run) -> Iterator[AnyEvent]:
@@ -67,8 +67,15 @@ def verify(run: Run) -> Iterator[AnyEvent]:
         if result.no_room:
             yield from end(run, path, result.no_room)
             continue
-        verdict = run.judge.verdict(Reading(probe=result.probe, tokens=result.log_probs))
+        digits = _digits(run, tokens[path.index])
+        verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
         yield from _judged(run, path, verdict, tokens[path.index])
+
+
+def _digits(run: Run, tokens: list[int]) -> tuple[int, ...] | None:
+    if not run.judge.verifier.needs_digits:
+        return None
+    return places_of_digits(run.engines["target"].pieces(tokens))
 
 
 def _probe_job(run: Run, path: PathState, tokens: list[int]) -> ExtendJob:

@@ -143,6 +143,9 @@ class Engine(Protocol):
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; ``special`` reads control tokens out of it (templates only)."""
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """What each token stands for, in UTF-8; a character may begin in one, end in another."""
+
     def open(self, tokens: Sequence[int]) -> int:
         """Prefill a new sequence (at least one token); its id. Raises ``DecodeError`` when full."""
 

@@ -115,6 +115,9 @@ class FakeEngine:
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         return [self._id(word) for word in _WORDS.findall(text)]
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        return [self._word(token).encode() for token in tokens]
+
     def open(self, tokens: Sequence[int]) -> int:
         self._check_cancelled()
         self.history.append(("open", len(tokens)))

@@ -174,6 +174,9 @@ class NativeEngine:
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         return self._binding.tokenize(text, special)
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        return [self._binding.piece(token) for token in tokens]
+
     def open(self, tokens: Sequence[int]) -> int:
         if not tokens:
             raise DecodeError("A sequence needs at least one token.")

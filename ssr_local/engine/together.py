@@ -229,6 +229,10 @@ class EngineView:
         with self._together.lock:
             return self.engine.tokenize(text, special=special)
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        with self._together.lock:
+            return self.engine.pieces(tokens)
+
     def open(self, tokens: Sequence[int]) -> int:
         with self._together.lock:
             seq_id = self.engine.open(tokens)

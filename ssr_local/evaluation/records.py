@@ -88,8 +88,9 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
     """One step with what it did to the rate of right answers, and what verifiers can read.
 
     ``given`` are the steps in front of it. ``log_probs`` are the target's log-probabilities
-    (nats) of the step's tokens; ``probes`` maps "question/wording" to the log-probabilities of
-    that question's words, in the question's order.
+    (nats) of the step's tokens, ``digits`` the places of those that hold a digit, None where
+    nobody looked; ``probes`` maps "question/wording" to the log-probabilities of that question's
+    words, in the question's order.
     """
 
     author: Author
@@ -99,6 +100,7 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
     after: Rate
     states_answer: bool
     log_probs: tuple[float, ...]
+    digits: tuple[int, ...] | None = None
     probes: dict[str, tuple[float, ...]]
 
     @property

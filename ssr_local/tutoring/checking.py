@@ -1,15 +1,17 @@
 """A student's worked solution, judged step by step.
 
-The target reads the steps with the same verifier as a draft's, behind one shared prefix and
-with one probe a step; algebra checks their equations without any model. Where the two
-disagree algebra wins. For the first bad step the target says in a sentence what is wrong,
+The target reads the steps as it reads a draft's, behind one shared prefix and with one probe
+a step; algebra checks their equations without any model. Where the two disagree algebra
+wins. The usual verifier looks at the numbers alone: a person's words are none that a model
+would choose, and all others take them for mistakes (benchmarks/README.md). For the first bad
+step the target says in a sentence what is wrong,
 and writes the step as it would go on from the last good one. The final answer is compared
 with the vote of the method's own paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from msgspec import Struct
@@ -20,7 +22,7 @@ from ssr_local.display import one_line
 from ssr_local.errors import ProblemError
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions, with_changes
-from ssr_local.records import Comparison, RunResult, Verdict
+from ssr_local.records import Calibration, Comparison, RunResult, StepReading, Verdict
 from ssr_local.steps import split_steps
 from ssr_local.tutoring.algebra import HOLDS, Algebra, Says, StepFinding
 from ssr_local.tutoring.claims import claims_in
@@ -32,14 +34,16 @@ WHY_WRONG = (
 )
 MAX_REASON_TOKENS = 60
 MAX_STEPS = 200
+STUDENT_VERIFIER = "number-likelihood"
 
 
 class CheckedStep(Struct, frozen=True, kw_only=True):
     """One of the student's steps and what was found.
 
-    ``score`` is the verifier's, 0 to 9, None where it could not be read; ``model_accepted``
-    is what it says alone, ``algebra`` what the equations say. ``accepted`` is the outcome.
-    ``reason`` is why it was not accepted, "" for a good step.
+    ``score`` is the verifier's, 0 to 9, None where it could not be read or had nothing to
+    read: a step without numbers. ``model_accepted`` is what it says alone, ``algebra`` what
+    the equations say. ``accepted`` is the outcome. ``reason`` is why it was not accepted, ""
+    for a good step.
     """
 
     text: str
@@ -48,6 +52,11 @@ class CheckedStep(Struct, frozen=True, kw_only=True):
     algebra: Says
     reason: str = ""
     model_accepted: bool = True
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything could be said of it; what could not is accepted."""
+        return self.algebra != "undecided" or self.score is not None or not self.accepted
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
@@ -93,26 +102,54 @@ def check(
     options: SolveOptions | None = None,
     with_vote: bool = True,
     explain: bool = True,
+    verifier: str = STUDENT_VERIFIER,
     helper: Helper | None = None,
     on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
 ) -> CheckResult:
     """Judge a worked solution; ``steps`` may be one text with blank lines between them.
 
-    ``options`` are those of solving: verifier, threshold, and what the paths' vote takes.
+    ``options`` are those of solving: the threshold, and what the paths' vote takes.
+    ``verifier`` is what judges the steps, one of ``verification.VERIFIERS``.
     ``with_vote`` False leaves the vote out, which takes most of the time; ``explain`` False
     leaves out what is wrong with the first bad step and how it could go. ``on_step`` hears of
     every step in order. Without a ``solver`` the default pair's is used and closed; so is a
     process for algebra without a ``helper``.
-    Raises ``SSRError`` like ``Solver.solve``.
+    Raises ``UsageError`` for an unknown verifier, ``SSRError`` like ``Solver.solve``.
     """
     steps = steps_of(steps) if isinstance(steps, str) else [step.strip() for step in steps]
     if not steps or not all(steps):
         raise ProblemError("There is an empty step.", "", "Leave it out.")
     options = options or SolveOptions()
+    with_changes(options, verifier=verifier)  # raises for a name that is none
     with ExitStack() as own:
         solver = solver or own.enter_context(Solver())
         helper = helper or own.enter_context(Helper())
-        return _Check(problem, steps, solver, options, helper).result(with_vote, explain, on_step)
+        judge = StudentJudge(verifier, options.threshold, solver.calibrations)
+        work = _Check(problem, steps, solver, options, helper)
+        return work.result(judge, with_vote, explain, on_step)
+
+
+class StudentJudge:
+    """Judges a person's steps by one of ``verification.VERIFIERS``.
+
+    Pairs are calibrated on drafts, which are likelier altogether than what people write; how
+    likely a number is needs no calibration.
+    """
+
+    def __init__(
+        self, verifier: str, threshold: float, calibrations: Mapping[str, Calibration]
+    ) -> None:
+        by_number = verifier == STUDENT_VERIFIER
+        self._judge = Judge(verifier, threshold, {} if by_number else calibrations)
+        self.name, self.notice = self._judge.verifier.name, self._judge.notice
+        kind = self._judge.verifier.question
+        self.questions = () if kind is None else ((kind, self._judge.wording),)
+
+    def verdict(self, step: StepReading) -> Verdict | None:
+        """The verdict; None where the step has nothing this verifier looks at."""
+        if self._judge.verifier.needs_digits and not step.digits:
+            return None
+        return self._judge.verdict_on(step)
 
 
 class _Check:
@@ -129,9 +166,12 @@ class _Check:
         helper.warm(HOLDS)
 
     def result(
-        self, with_vote: bool, explain: bool, on_step: Callable[[int, CheckedStep], None]
+        self,
+        judge: StudentJudge,
+        with_vote: bool,
+        explain: bool,
+        on_step: Callable[[int, CheckedStep], None],
     ) -> CheckResult:
-        judge = Judge(self._options.verifier, self._options.threshold, self._solver.calibrations)
         verdicts = self._verdicts(judge)
         algebra = Algebra(self._problem, self._helper)
         findings = [algebra.step(step) for step in self._steps]
@@ -157,21 +197,19 @@ class _Check:
             answer=answer,
             answer_accepted=self._accepted(answer, run),
             vote=None if run is None else run.answer,
-            verifier=judge.verifier.name,
+            verifier=judge.name,
             threshold=self._options.threshold,
             notices=(judge.notice,) if judge.notice else (),
         )
 
-    def _verdicts(self, judge: Judge) -> list[Verdict]:
-        kind = judge.verifier.question
-        questions = () if kind is None else ((kind, judge.wording),)
+    def _verdicts(self, judge: StudentJudge) -> list[Verdict | None]:
         readings = self._solver.read_steps(
             self._problem,
             [f"{step}\n\n" for step in self._steps],
             strategies=self._options.strategies,
-            questions=questions,
+            questions=judge.questions,
         )
-        return [judge.verdict_on(one) for one in readings]
+        return [judge.verdict(one) for one in readings]
 
     def _explained(self, number: int, step: CheckedStep) -> CheckedStep:
         """The first bad step with a reason: algebra's own, else a sentence of the target's."""
@@ -218,15 +256,15 @@ def answer_of(steps: Sequence[str]) -> str | None:
     return claims[-1].second.text if claims else None
 
 
-def _judged(text: str, verdict: Verdict, finding: StepFinding) -> CheckedStep:
-    accepted = verdict.accepted
+def _judged(text: str, verdict: Verdict | None, finding: StepFinding) -> CheckedStep:
+    model_accepted = accepted = verdict is None or verdict.accepted
     if finding.says != "undecided":
         accepted = finding.says == "holds"
     return CheckedStep(
         text=text,
         accepted=accepted,
-        score=verdict.score,
+        score=None if verdict is None else verdict.score,
         algebra=finding.says,
         reason=finding.reason,
-        model_accepted=verdict.accepted,
+        model_accepted=model_accepted,
     )

@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from ssr_local.errors import ProblemError, SSRError, UsageError
 from ssr_local.folders import write_atomically
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions
-from ssr_local.tutoring.checking import CheckResult, check, steps_of
+from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckResult, check, steps_of
 
 COLUMNS = ("student", "problem", "solution")
 CHECKED = "checked.jsonl"
@@ -39,10 +40,9 @@ class Solution(NamedTuple):
     problem: str
     text: str
 
-    @property
-    def key(self) -> str:
-        """What tells it from the others."""
-        parts = "\0".join(self)
+    def key(self, how: str) -> str:
+        """What tells it from others, and from itself checked in another way."""
+        parts = "\0".join((*self, how))
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -93,6 +93,7 @@ def check_class(
     solver: Solver,
     options: SolveOptions,
     with_vote: bool = True,
+    verifier: str = STUDENT_VERIFIER,
     on_checked: Callable[[Checked], None] = lambda checked: None,
 ) -> list[Checked]:
     """Check what is not checked yet, and write the report of all in ``folder``.
@@ -100,32 +101,40 @@ def check_class(
     A solution that cannot be checked stands in the report with the reason; an engine that
     fails raises ``SSRError``, and what is done is kept.
     """
-    with _locked(folder):
-        return _check_all(solutions, folder, solver, options, with_vote, on_checked)
+    with _locked(folder), Helper() as helper:
+        check_one = partial(
+            check,
+            solver=solver,
+            options=options,
+            with_vote=with_vote,
+            verifier=verifier,
+            helper=helper,
+        )
+        how = f"{verifier} {options.threshold:g} {'vote' if with_vote else 'no vote'}"
+        keyed = [(one.key(how), one) for one in solutions]
+        return _check_all(keyed, folder, check_one, on_checked)
 
 
 def _check_all(
-    solutions: list[Solution],
+    solutions: list[tuple[str, Solution]],
     folder: Path,
-    solver: Solver,
-    options: SolveOptions,
-    with_vote: bool,
+    check_one: Callable[[str, list[str]], CheckResult],
     on_checked: Callable[[Checked], None],
 ) -> list[Checked]:
     done = {one.key: one for one in _kept(folder / CHECKED)}
-    with (folder / CHECKED).open("ab") as file, Helper() as helper:
-        for solution in solutions:
-            if solution.key in done:
+    with (folder / CHECKED).open("ab") as file:
+        for key, solution in solutions:
+            if key in done:
                 continue
-            checked = _checked(solution, solver, options, with_vote, helper)
+            checked = _checked(key, solution, check_one)
             file.write(msgspec.json.encode(checked) + b"\n")
             file.flush()
-            done[solution.key] = checked
+            done[key] = checked
             on_checked(checked)
-    rows = [done[solution.key] for solution in solutions]
-    write_atomically(folder / REPORT_TABLE, _table(solutions, rows).encode("utf-8-sig"))
-    write_atomically(folder / REPORT, _report(solutions, rows).encode())
-    return rows
+    pairs = [(solution, done[key]) for key, solution in solutions]
+    write_atomically(folder / REPORT_TABLE, _table(pairs).encode("utf-8-sig"))
+    write_atomically(folder / REPORT, _report(pairs).encode())
+    return [checked for _, checked in pairs]
 
 
 @contextmanager
@@ -145,20 +154,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _checked(
-    solution: Solution, solver: Solver, options: SolveOptions, with_vote: bool, helper: Helper
+    key: str, solution: Solution, check_one: Callable[[str, list[str]], CheckResult]
 ) -> Checked:
     try:
-        result = check(
-            solution.problem,
-            steps_of(solution.text),
-            solver=solver,
-            options=options,
-            with_vote=with_vote,
-            helper=helper,
-        )
+        result = check_one(solution.problem, steps_of(solution.text))
     except ProblemError as error:
-        return Checked(key=solution.key, student=solution.student, error=one_line(str(error)))
-    return Checked(key=solution.key, student=solution.student, result=result)
+        return Checked(key=key, student=solution.student, error=one_line(str(error)))
+    return Checked(key=key, student=solution.student, result=result)
 
 
 def _kept(file: Path) -> Iterator[Checked]:
@@ -181,13 +183,13 @@ def _kept(file: Path) -> Iterator[Checked]:
             ) from error
 
 
-def _table(solutions: list[Solution], rows: list[Checked]) -> str:
+def _table(pairs: list[tuple[Solution, Checked]]) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(
         ("student", "problem", "steps", "first wrong step", "reason", "answer", "answer accepted")
     )
-    for solution, row in zip(solutions, rows, strict=True):
+    for solution, row in pairs:
         result = row.result
         if result is None:
             cells = ["", "", row.error, "", ""]
@@ -209,18 +211,19 @@ def _harmless(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
-def _report(solutions: list[Solution], rows: list[Checked]) -> str:
-    num_good = sum(row.result is not None and row.result.first_bad is None for row in rows)
+def _report(pairs: list[tuple[Solution, Checked]]) -> str:
+    results = [row.result for _, row in pairs]
+    num_good = sum(one is not None and one.first_bad is None for one in results)
     lines = [
         "# Checked solutions",
         "",
-        f"{len(rows)} solutions, {num_good} of them without a step that was refused. A model's"
+        f"{len(pairs)} solutions, {num_good} of them without a step that was refused. A model's"
         " judgement is not certain; where a step has equations, algebra checked them.",
         "",
         "| student | problem | first wrong step | answer |",
         "| --- | --- | --- | --- |",
     ]
-    for solution, row in zip(solutions, rows, strict=True):
+    for solution, row in pairs:
         result = row.result
         if result is None:
             found, answer = row.error, ""

@@ -11,6 +11,8 @@ _SURE, _LIKELY, _DOUBTFUL = 8.0, 7.0, 4.0
 def in_words(step: CheckedStep) -> str:
     """A step's verdict; how sure it sounds follows from who says so and the score."""
     score = "no score" if step.score is None else f"{step.score:.1f} of 9"
+    if not step.is_judged:
+        return "not judged: it has no numbers and nothing that algebra can check."
     if step.algebra == "does not hold":
         also = ", although the model finds it good" if step.model_accepted else ""
         return f"wrong by algebra{also} ({score}). {one_line(step.reason)}"

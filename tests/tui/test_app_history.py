@@ -75,10 +75,12 @@ def test_a_stopped_run_goes_on_behind_its_longest_path(
 
     async def script(at: Sitting) -> None:
         await at.ask()
-        await at.pause_when(lambda: 0 in at.tree.paths and len(at.tree.paths[0].settled) >= 2)
+        await at.pause_when(
+            lambda: 0 in at.tree.paths and len(at.tree.settled(at.tree.paths[0])) >= 2
+        )
         await at.press("x")
         await at.ended()
-        stood = [step.text for step in at.tree.paths[0].settled]
+        stood = [step.text for step in at.tree.settled(at.tree.paths[0])]
         await at.press("h")
         await at.until_on("HistoryScreen")
         await at.press("f6")

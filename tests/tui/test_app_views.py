@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from rich.console import Console
+from rich.segment import Segment
+from textual.color import Color
 from textual.widgets import Input, Select
 
 from ssr_local.config import config_file
@@ -22,6 +24,7 @@ from tests.tui.sitting import Sitting, covers, demo_log, keys_of, sit, watch, wr
 pytestmark = pytest.mark.usefixtures("folders")
 
 LAST_STEP = Item("step", 0, 4)
+LEAST_CONTRAST = 3.0
 
 
 # Panes ----------------------------------------------------------------------------------
@@ -386,6 +389,45 @@ def test_a_theme_is_remembered_also_when_it_is_changed_back(folders: Path) -> No
         assert load_preferences().theme == first
 
     sit(script)
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
+def test_every_word_can_be_read_in_the_dark_and_in_the_light(theme: str, folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        at.app.theme = theme
+        await at.settle()
+        pale = [
+            segment.text.strip()
+            for strip in at.app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.text.strip(" ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂") and contrast_of(segment) < LEAST_CONTRAST
+        ]
+        assert pale == []
+
+    watch(demo_log(), folders, script)
+
+
+def contrast_of(segment: Segment) -> float:
+    """The ratio of the lighter to the darker colour, 1 to 21 (WCAG 2)."""
+    style = segment.style
+    assert style is not None
+    assert style.color is not None
+    assert style.bgcolor is not None
+    colours = (Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor))
+    return contrast(*colours)
+
+
+def contrast(first: Color, second: Color) -> float:
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: Color) -> float:
+    parts = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in colour.normalized
+    )
+    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
 def test_a_theme_that_cannot_be_saved_is_told_and_used(folders: Path) -> None:

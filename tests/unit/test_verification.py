@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Calibration
-from ssr_local.verification import VERIFIERS, Judge, Reading, interpolate
+from ssr_local.verification import VERIFIERS, Judge, Reading, interpolate, places_of_digits
 
 LOG = math.log
 CALIBRATIONS = {
@@ -31,6 +31,9 @@ def digits(**shares: float) -> tuple[float, ...]:
         ("yes-no", Reading(probe=(-1000.0, -1001.0)), 1 / (1 + math.exp(-1))),
         ("yes-no", Reading(probe=(-math.inf, LOG(0.1))), 0.0),
         ("likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.2),
+        ("min-likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.3),
+        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=(-0.1, -0.2)), -0.2),
+        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=()), 0.0),
         ("digit", Reading(probe=digits(d2=0.1, d7=0.3, d9=0.2)), 7.0),
         ("digit", Reading(probe=digits(d3=0.4, d8=0.4)), 3.0),
         ("expected-digit", Reading(probe=digits(d2=0.1, d8=0.3)), 6.5),
@@ -61,6 +64,8 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(verifier: str, case: str)
     reading = UNREADABLE[case]
     if reading.probe and VERIFIERS[verifier].question == "digit":
         reading = Reading(probe=reading.probe * 5, tokens=reading.tokens)
+    if reading.tokens and VERIFIERS[verifier].needs_digits:
+        reading = Reading(tokens=reading.tokens, numbers=reading.tokens)
     verdict = Judge(verifier, 0.0, CALIBRATIONS).verdict(reading)
     assert (verdict.score, verdict.raw, verdict.accepted) == (None, None, False)
     assert verdict.reason
@@ -86,6 +91,29 @@ def test_a_calibrated_judge(probe: tuple[float, ...], score: float, accepted: bo
     assert verdict.log_probs == (("Yes", probe[0]), ("No", probe[1]))
 
 
+def test_how_likely_numbers_are_needs_no_calibration() -> None:
+    judge = Judge("number-likelihood", 7.0, {})
+    assert judge.notice == ""
+    scores = [
+        judge.verdict(Reading.of(None, (-9.0, -0.7, lowest, -3.0), (1, 2))).score
+        for lowest in (-8.0, -1.4, -0.7)
+    ]
+    assert scores == [0.0, pytest.approx(7.0), pytest.approx(8.0)]
+    assert judge.verdict(Reading.of(None, (-9.0,), ())).score == 9.0
+
+
+@pytest.mark.parametrize(
+    ("pieces", "places"),
+    [
+        ([], ()),
+        ([b"So ", b"x", b" = ", b"1", b"7", b"."], (3, 4)),
+        ([b"17", b" x2", "²".encode(), "٣".encode()], (0, 1)),
+    ],
+)
+def test_the_tokens_that_hold_a_digit(pieces: list[bytes], places: tuple[int, ...]) -> None:
+    assert places_of_digits(pieces) == places
+
+
 def test_the_threshold_itself_is_enough() -> None:
     reading = Reading(probe=digits(d7=1.0))
     assert Judge("digit", 7.0, {}).verdict(reading).accepted
@@ -103,13 +131,14 @@ def test_threshold_zero_keeps_all_that_can_be_read(
 ) -> None:
     judge = Judge(verifier, 0.0, CALIBRATIONS if calibrated else {})
     count = len(judge.question.words) if judge.question else 0
-    verdict = judge.verdict(Reading(probe=tuple(probe[:count]), tokens=tuple(tokens)))
+    reading = Reading.of(tuple(probe[:count]), tuple(tokens), range(0, len(tokens), 2))
+    verdict = judge.verdict(reading)
     assert verdict.accepted
     assert verdict.score is not None
     assert 0 <= verdict.score <= 9
 
 
-@pytest.mark.parametrize("verifier", ["yes-no", "likelihood", "combined"])
+@pytest.mark.parametrize("verifier", ["yes-no", "likelihood", "min-likelihood", "combined"])
 def test_without_a_calibration_steps_are_compared_with_each_other(verifier: str) -> None:
     judge = Judge(verifier, 7.0, {})
     assert verifier in judge.notice

@@ -163,7 +163,7 @@ class Runs:
         with History() as history:
             tree.apply_all(history.events(entry_id))
         paths = [path for path in tree.paths.values() if path.end_reason != "answered"]
-        longest = max((path.settled for path in paths), key=len, default=[])
+        longest = max(map(tree.settled, paths), key=len, default=[])
         return (*tree.given, *(step.text for step in longest))
 
     def log_of(self, entry_id: int) -> Path:

@@ -97,11 +97,6 @@ class PathView:
     answer: str | None = None
     mean_score: float | None = None
 
-    @property
-    def settled(self) -> list[StepView]:
-        """The steps in front of the first that is not finished."""
-        return list(takewhile(lambda step: not step.is_open, self.steps))
-
 
 @dataclass(slots=True)
 class ModelView:
@@ -180,6 +175,16 @@ class Tree:
     def winner(self) -> VoteGroup | None:
         """The group that leads, or has won once the run has ended."""
         return next((group for group in self.groups if group.winner), None)
+
+    def settled(self, path: PathView) -> list[StepView]:
+        """A path's steps in front of the first that is not whole, or not judged yet."""
+        verified = self.options.get("method") in VERIFIED_METHODS
+
+        def stands(step: StepView) -> bool:
+            is_whole = step.state == "unverified" and step.num_tokens > 0
+            return step.state in ("accepted", "rewritten") or (is_whole and not verified)
+
+        return list(takewhile(stands, path.steps))
 
     def cut_off(self) -> None:
         """No more events come, and the run has not ended: a crash, a stopped replay."""

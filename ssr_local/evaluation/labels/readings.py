@@ -36,7 +36,8 @@ def wordings_of(verifier: Verifier) -> tuple[str, ...]:
 
 def reading(step: LabelledStep, verifier: Verifier, wording: str) -> Reading:
     """What a run would have of the step under this wording."""
-    return Reading.of(step.probes, step.log_probs, verifier.question, wording)
+    probe = step.probes.get(f"{verifier.question}/{wording}") if verifier.question else None
+    return Reading.of(probe, step.log_probs, step.digits)
 
 
 def raw_values(

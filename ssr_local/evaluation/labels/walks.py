@@ -178,6 +178,7 @@ class Walker:
             after=after.rate,
             states_answer=written.answer is not None,
             log_probs=reading.log_probs,
+            digits=reading.digits,
             probes=reading.probes,
         )
 

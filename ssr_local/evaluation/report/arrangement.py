@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local.evaluation.records import Row
 from ssr_local.options import VERIFIED_METHODS, SolveOptions
+from ssr_local.verification import VERIFIERS
 
 TARGET = "target"
 """The method everything is compared with."""
@@ -21,6 +22,7 @@ _NAME = re.compile(
     re.DOTALL,
 )
 
+Option = str | int | float | bool | None
 Unit = tuple[str, int]
 """One thing to solve: a problem and a repeat."""
 
@@ -70,9 +72,9 @@ class Runs(Struct, frozen=True, kw_only=True):
 def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
     """The rows by task and concurrency, and how many stand there twice (the first is kept).
 
-    A method that ran under several verifiers or thresholds is as many methods.
+    A method's name says which verifier and threshold it ran with, where they are not the usual.
     """
-    rows = _told_apart(rows)
+    rows = _in_full(rows)
     groups: dict[tuple[str, int], dict[str, dict[str, dict[int, Row]]]] = {}
     num_twice = 0
     for row in rows:
@@ -89,37 +91,36 @@ def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
     )
 
 
-def _told_apart(rows: Sequence[Row]) -> list[Row]:
-    """The rows, their methods named as the grammar names what is not the usual."""
-    judged: dict[tuple[str, str], set[tuple[object, ...]]] = {}
+def _in_full(rows: Sequence[Row]) -> list[Row]:
+    """The rows, methods named as the grammar names verifier and threshold where they are not
+    the usual: what is usual, and what a bench was told, changes."""
+    names: dict[tuple[str, str], str] = {}
     for row in rows:
-        judged.setdefault((row.task, row.method), set()).add(_judged_by(row))
-    return [
-        msgspec.structs.replace(row, method=_full_name(row))
-        if len(judged[row.task, row.method] - {()}) > 1
-        else row
-        for row in rows
-    ]
+        if row.result is not None:
+            names.setdefault((row.task, row.method), _full_name(row.method, row.result.options))
+    named = []
+    for row in rows:
+        if row.result is not None:
+            name = _full_name(row.method, row.result.options)
+        else:  # nobody knows its options: those of the others under its name
+            name = names.get((row.task, row.method), row.method)
+        named.append(row if name == row.method else msgspec.structs.replace(row, method=name))
+    return named
 
 
-def _judged_by(row: Row) -> tuple[object, ...]:
-    """Verifier and threshold; nothing where no step is verified, or nothing came of the run."""
-    options = row.result.options if row.result else {}
+def _full_name(method: str, options: Mapping[str, Option]) -> str:
     if options.get("method") not in VERIFIED_METHODS:
-        return ()
-    return options.get("verifier"), options.get("threshold")
-
-
-def _full_name(row: Row) -> str:
-    usual, said = SolveOptions(), row.method.split("+")[1:]
-    verifier, threshold = _judged_by(row) or (usual.verifier, usual.threshold)
-    more = set()
+        return method
+    usual = SolveOptions()
+    verifier = str(options.get("verifier", usual.verifier))
+    threshold = options.get("threshold")
+    base, *said = method.split("+")
+    changes = {one for one in said if one not in VERIFIERS and not one.startswith("tau=")}
     if verifier != usual.verifier:
-        more.add(str(verifier))
-    if threshold != usual.threshold:
-        more.add(f"tau={threshold:g}")
-    base = row.method.partition("+")[0]
-    return "+".join([base, *sorted({*said, *more})])
+        changes.add(verifier)
+    if isinstance(threshold, float) and threshold != usual.threshold:
+        changes.add(f"tau={threshold:g}")
+    return "+".join([base, *sorted(changes)])
 
 
 def method_order(name: str) -> tuple[int, int, str, str, str]:

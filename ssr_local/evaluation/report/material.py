@@ -8,10 +8,8 @@ from typing import TypeVar
 from msgspec import Struct
 
 from ssr_local.evaluation.records import Row, Walk
-from ssr_local.evaluation.report.arrangement import Runs, method_order
+from ssr_local.evaluation.report.arrangement import Option, Runs, method_order
 from ssr_local.records import Author, ModelInfo, Models
-
-Option = str | int | float | bool | None
 
 # Models are compared by their hashes; a method that needs one model may or may not name both.
 _OF_MODELS = frozenset(("pair", "draft", "target", "seed"))

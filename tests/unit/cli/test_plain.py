@@ -107,7 +107,7 @@ SOLVED = "Answer: 18"
         (["/set method draft", "hens"], ["Path 1, strategy M, step 1, by the draft, Let h be"]),
         (["/set seed 5", "/set seed none", "/set"], ["seed: none (option)"]),
         (["/set gpu-layers auto", "/set"], ["gpu_layers: -1 (option)"]),
-        (["/set"], ["verifier: likelihood (default)", "pair: demo (option)"]),
+        (["/set"], ["verifier: min-likelihood (default)", "pair: demo (option)"]),
         (["/set pair nope", "x", "/set pair demo", "x"], ["nope", SOLVED]),
         (["hens", "/show 1"], ["Step 2, by the draft, kept with 7.8 of 9: Heads"]),
         (["hens", "/show 1"], ["Step 3, rewritten by", "for the draft's step: Dividing"]),

@@ -253,7 +253,7 @@ def test_a_terminal_shows_all_that_happens(program: Program) -> None:
         "Loading demo-draft (draft)",
         "Loading demo-target (target)",
         "ready after",
-        "ssr, 3 paths, verifier likelihood, seed",
+        "ssr, 3 paths, verifier min-likelihood, seed",
         "Note: This is the demonstration",
         "Strategies: *A algebraic simplification 0.32",
         "[1A] step 1 kept 8.0  Let h be the number of hens",

@@ -9,7 +9,9 @@ import pytest
 
 import ssr_local
 from ssr_local import ProblemError, SolveOptions, Solver
-from ssr_local.tutoring.checking import CheckedStep, answer_of, check, steps_of
+from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckedStep, answer_of, check, steps_of
+from ssr_local.tutoring.wording import in_words
+from ssr_local.verification import VERIFIERS
 
 PROBLEM = "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens?"
 GOOD = [
@@ -58,17 +60,37 @@ def test_algebra_wins_both_ways(solver: Solver) -> None:
     assert [step.accepted for step in result.steps] == [False, True, True]
     assert result.steps[0].model_accepted
     strict = SolveOptions(threshold=9.0)
-    result = check("Twelve fours?", steps, solver=solver, options=strict, with_vote=False)
+    result = check(
+        "Twelve fours?",
+        steps,
+        solver=solver,
+        options=strict,
+        verifier="likelihood",
+        with_vote=False,
+    )
     assert [step.model_accepted for step in result.steps] == [False, False, False]
     assert [step.accepted for step in result.steps] == [False, True, False]
 
 
-@pytest.mark.parametrize("verifier", ["yes-no", "digit", "likelihood", "combined"])
-def test_every_verifier_judges_as_for_a_draft(verifier: str, solver: Solver) -> None:
-    options = SolveOptions(verifier=verifier)  # type: ignore[arg-type]
-    result = check(PROBLEM, GOOD, solver=solver, options=options, with_vote=False)
+@pytest.mark.parametrize("verifier", VERIFIERS)
+def test_every_verifier_can_judge_a_persons_steps(verifier: str, solver: Solver) -> None:
+    result = check(PROBLEM, GOOD, solver=solver, verifier=verifier, with_vote=False)
     assert result.verifier == verifier or result.notices
-    assert all(step.score is not None for step in result.steps)
+    read = [step for step in result.steps if verifier != STUDENT_VERIFIER or "2" in step.text]
+    assert len(read) >= 3
+    assert all(step.score is not None for step in read)
+
+
+def test_a_step_is_usually_judged_by_its_numbers_alone(solver: Solver) -> None:
+    result = check(PROBLEM, ["So it goes.", "It has 18 hens."], solver=solver, with_vote=False)
+    assert result.verifier == STUDENT_VERIFIER
+    assert not result.notices
+    prose, number = result.steps
+    assert (prose.score, prose.accepted, prose.is_judged) == (None, True, False)
+    assert in_words(prose).startswith("not judged: it has no numbers")
+    assert number.score is not None
+    assert number.score < 9.0
+    assert number.is_judged
 
 
 def test_a_wrong_answer_is_told_from_the_vote(solver: Solver) -> None:

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from ssr_local import SolveOptions, Solver, UsageError
 from ssr_local.errors import SSRError
+from ssr_local.tutoring.checking import STUDENT_VERIFIER
 from ssr_local.tutoring.school_class import (
     CHECKED,
     REPORT,
@@ -34,7 +35,14 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Solver:
     return Solver(pair="demo", in_process=True)
 
 
-def checked_in(folder: Path, solver: Solver, solutions: list[Solution]) -> list[str]:
+def checked_in(
+    folder: Path,
+    solver: Solver,
+    solutions: list[Solution],
+    *,
+    options: SolveOptions = OPTIONS,
+    verifier: str = STUDENT_VERIFIER,
+) -> list[str]:
     """The students whose solutions were checked now."""
     seen: list[Checked] = []
     with solver:
@@ -42,8 +50,9 @@ def checked_in(folder: Path, solver: Solver, solutions: list[Solution]) -> list[
             solutions,
             folder,
             solver=solver,
-            options=OPTIONS,
+            options=options,
             with_vote=False,
+            verifier=verifier,
             on_checked=seen.append,
         )
     return [one.student for one in seen]
@@ -71,6 +80,15 @@ def test_what_was_checked_is_not_checked_again(tmp_path: Path, solver: Solver) -
     assert checked_in(tmp_path, solver, SOLUTIONS) == ["=Bob", "Cy|d"]
     assert checked_in(tmp_path, solver, SOLUTIONS) == []
     assert len((tmp_path / CHECKED).read_bytes().splitlines()) == 3
+
+
+def test_another_way_of_checking_is_another_check(tmp_path: Path, solver: Solver) -> None:
+    assert checked_in(tmp_path, solver, SOLUTIONS[:1]) == ["Ada"]
+    assert checked_in(tmp_path, solver, SOLUTIONS[:1], verifier="likelihood") == ["Ada"]
+    assert checked_in(tmp_path, solver, SOLUTIONS[:1], options=SolveOptions(threshold=5.0)) == [
+        "Ada"
+    ]
+    assert checked_in(tmp_path, solver, SOLUTIONS[:1]) == []
 
 
 def test_two_at_once_are_refused_and_a_foreign_file_named(tmp_path: Path, solver: Solver) -> None:

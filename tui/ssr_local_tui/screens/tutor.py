@@ -33,7 +33,8 @@ from ssr_local_tui.widgets.key_footer import KeyFooter
 
 DEBOUNCE_S = 0.8
 _RETRY_S = 0.1
-_SIGNS = {True: "✓", False: "✗"}
+_SIGNS = {True: ("✓", "bold green"), False: ("✗", "bold red")}
+_NO_SIGN = ("·", "dim")
 
 Outcome = Callable[[], None]
 Work = Callable[[str, list[str]], Outcome]
@@ -344,8 +345,8 @@ class TutorScreen(Screen[str]):
             return Text("Marks appear here when you pause.\n", "dim")
         text = Text()
         for number, step in enumerate(self.result.steps, 1):
-            sign = _SIGNS[step.accepted]
-            text.append(f"{sign} {number}  ", "bold green" if step.accepted else "bold red")
+            sign, colour = _SIGNS[step.accepted] if step.is_judged else _NO_SIGN
+            text.append(f"{sign} {number}  ", colour)
             text.append(f"{one_line(readable(step.text), 60)}\n")
             text.append(f"     {clean(in_words(step))}\n", "dim")
         if self.result.correction:

@@ -13,6 +13,7 @@ from ssr_local.evaluation.report.arrangement import (
     is_plain_ssr,
     method_order,
 )
+from ssr_local.options import SolveOptions
 from tests.unit.evaluation.report.made_rows import outcomes, result, row
 
 
@@ -38,21 +39,19 @@ def test_of_two_rows_with_one_key_the_first_counts() -> None:
     [
         ("ssr-m3", {}, "ssr-m3"),
         ("ssr-m3", {"threshold": 5.0}, "ssr-m3+tau=5"),
+        ("ssr-m3", {"verifier": "likelihood"}, "ssr-m3+likelihood"),
         ("ssr-m3+none", {"verifier": "digit"}, "ssr-m3+digit+none"),
         ("ssr-m3+tau=5", {"threshold": 5.0}, "ssr-m3+tau=5"),
+        ("ssr-m3+min-likelihood+tau=7", {}, "ssr-m3"),
         ("target", {"method": "target", "threshold": 5.0}, "target"),
     ],
 )
-def test_methods_that_judged_otherwise_have_names_of_their_own(
+def test_names_say_how_steps_were_judged_where_that_is_not_usual(
     method: str, options: dict[str, Any], name: str
 ) -> None:
-    usual = {"method": "ssr", "verifier": "likelihood", "threshold": 7.0}
-    made = row(method, "p1", found=result(options=usual | options))
-    other = row(method, "p2", found=result(options=usual | options | {"threshold": 6.0}))
-    (runs,), _ = arrange([made, other])
-    assert [one.problem for one in runs.of(name)][:1] == ["p1"]
-    (runs,), _ = arrange([made])  # with nothing to tell it from, it keeps its name
-    assert runs.methods == (method,)
+    usual = {"method": "ssr", "verifier": SolveOptions().verifier, "threshold": 7.0}
+    (runs,), _ = arrange([row(method, found=result(options=usual | options))])
+    assert runs.methods == (name,)
 
 
 def test_shared_is_what_every_method_has_tried() -> None:

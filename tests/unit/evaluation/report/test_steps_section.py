@@ -51,6 +51,7 @@ def test_every_verifier_that_read_something_has_a_line() -> None:
         "combined",
         "yes-no",
         "likelihood",
+        "min-likelihood",
         "digit",
         "expected-digit",
         "length (no verifier)",
