@@ -20,6 +20,7 @@ from ssr_local.answers.questions import Equation, Finding, Question
 from ssr_local.answers.values import exact_value
 from ssr_local.isolation import Helper, HelperDied, HelperRaised, HelperTimeout
 from ssr_local.tutoring.claims import Claim, Member, claims_in
+from ssr_local.tutoring.tokens import lone_letters
 
 HOLDS = "ssr_local.answers.relations:holds"
 """The helper's function; ``helper.warm(HOLDS)`` imports the algebra ahead of time."""
@@ -42,6 +43,18 @@ _SUPPOSED = frozenset(
 _REWRITING = re.compile(
     r"\b(?:expand\w*|simplif\w*|factor\w*|multiply\w* out|rewrit\w*|distribut\w*)\b", re.IGNORECASE
 )
+_SOLVING = re.compile(
+    r"=|\b(?:equals?|same|meet|meets|intersects?|cross|crosses|solve|roots?|zeros?|solutions?)\b",
+    re.IGNORECASE,
+)
+_NO_SOLUTION = re.compile(
+    r"\b(?:no (?:real )?(?:solutions?|answers?)|contradict\w*|impossible|never|absurd"
+    r"|inconsistent)\b",
+    re.IGNORECASE,
+)
+_CASES = re.compile(r"\b(?:or|either|cases?)\b|±|\\pm(?![A-Za-z])", re.IGNORECASE)
+_CONSTANTS = frozenset("eEI")  # of the parser
+_UNIT_LETTERS = frozenset("gmhslLCFWVJNKA")
 _SCALES: dict[str, str] = {
     unit: dimension
     for dimension, units in {
@@ -54,7 +67,8 @@ _SCALES: dict[str, str] = {
         " quarts",
         "money": "cent cents dollar dollars dime dimes nickel nickels penny pennies quarter"
         " quarters euro euros",
-        "number": "dozen dozens pair pairs couple couples gross score scores hundred thousand",
+        "number": "dozen dozens pair pairs couple couples gross score scores hundred thousand ones"
+        " tens hundreds thousands tenths hundredths thousandths millions am pm o'clock",
     }.items()
     for unit in units.split()
 }
@@ -98,15 +112,22 @@ class Algebra:
         self._helper = helper
         self._should_stop = should_stop
         self._stated = normalise(problem.replace("$", " "))
+        self._solves = bool(_SOLVING.search(problem))
+        self._lone = lone_letters(problem)
         self._premises: list[_Premise] = []
         for claim in claims_in(problem):
-            self._remember(claim)
+            if claim.sure and not claim.opens and _SUPPOSED.isdisjoint(claim.lead):
+                self._remember(claim)
         self._given = tuple(self._premises)
         self._chosen: frozenset[str] = frozenset()
 
     def step(self, text: str) -> StepFinding:
         """What it says of the next step. What does not hold is no premise of later ones."""
+        self._lone |= lone_letters(text)
+        before = list(self._premises)
         findings = [self._claim(claim, text) for claim in claims_in(text)[:MAX_CLAIMS]]
+        if _CASES.search(text):
+            self._premises = before  # each holds in its own case
         says = {one.says for one in findings}
         overall: Says = "undecided"
         if "does not hold" in says:
@@ -122,7 +143,7 @@ class Algebra:
             says = "holds"
         elif finding.verdict == "different" and claim.sure:
             says = "does not hold"
-        if says != "does not hold" and claim.sure:
+        if says != "does not hold" and claim.sure and not self._has_units(_symbols(claim)):
             self._remember(claim)
         return ClaimFinding(claim.shown, says, finding.detail if says == "does not hold" else "")
 
@@ -136,12 +157,23 @@ class Algebra:
         if claim.first.percent or claim.second.percent:
             return Finding("undecided")
         symbols = _symbols(claim)
-        if len({symbol.lower() for symbol in symbols}) < len(symbols) or "e" in symbols:
-            return Finding("undecided")  # the parser takes A and a for one, and e for Euler's
+        if len({symbol.lower() for symbol in symbols}) < len(symbols):
+            return Finding("undecided")  # the parser takes A and a for one
+        if not _CONSTANTS.isdisjoint(symbols) or self._has_units(symbols):
+            return Finding("undecided")
+        if _NO_SOLUTION.search(text) or any(
+            _equation(claim) == one.equation for one in self._given
+        ):
+            return Finding("undecided")
         is_supposed = bool(symbols) and (claim.opens or not _SUPPOSED.isdisjoint(claim.lead))
         if is_supposed:
             self._premises = list(self._given)  # what held under another value is void
         about = [one.equation for one in self._premises if one.symbols == symbols]
+        if _CASES.search(text):
+            about = [one.equation for one in self._given if one.symbols == symbols]
+        if len(symbols) > 1 and claim.first.text in symbols:
+            # y = 2x + 1 and y = x + 4 are two lines, and both are right.
+            about = [one for one in about if one.first != claim.first.text]
         if not about and _is_assignment(claim):
             self._chosen |= symbols  # n = 1, and then perhaps n = 2
         if symbols <= self._chosen:
@@ -169,16 +201,21 @@ class Algebra:
             self._premises.append(_Premise(_equation(claim), symbols))
 
     def _rewrites(self, claim: Claim, text: str) -> bool:
-        """Whether the second side is the first one written otherwise: said, or chained on."""
-        if claim.first.symbols != claim.second.symbols:
+        """Whether the second side is the first one written otherwise: said, or chained on.
+
+        Where an equation in these letters is solved, sides are equal for some values only.
+        """
+        symbols = claim.first.symbols
+        if symbols != claim.second.symbols or self._solves:
+            return False
+        if any(one.symbols == symbols for one in self._premises):
             return False
         stands_alone = normalise(claim.first.text) in self._stated and claim.first.has_operator
-        is_equation = any(one.equation.first == claim.first.text for one in self._premises)
-        return not is_equation and (
-            claim.chained
-            or bool(_REWRITING.search(text))
-            or (stands_alone and "=" not in self._stated)
-        )
+        return claim.chained or bool(_REWRITING.search(text)) or stands_alone
+
+    def _has_units(self, symbols: frozenset[str]) -> bool:
+        """Whether letters are units: 750 g, where g stands behind numbers only."""
+        return bool(symbols & (_UNIT_LETTERS - self._lone))
 
 
 class _Premise(NamedTuple):
@@ -211,9 +248,21 @@ def _by_value(claim: Claim) -> Finding | None:
     rounded = _unless_rounded(claim)
     if rounded is not None:
         return rounded
-    if _may_be_converted(claim) or not (claim.first.has_operator or claim.second.has_operator):
+    if (
+        _has_rate(claim)
+        or _may_be_converted(claim)
+        or not (claim.first.has_operator or claim.second.has_operator)
+    ):
         return Finding("undecided")  # 3 hours = 180 minutes
     return Finding("different", f"{_shown(readings[0][0])} is not {_shown(readings[1][0])}")
+
+
+def _has_rate(claim: Claim) -> bool:
+    """``50 - 20%`` is 40 to some."""
+    return any(
+        member.percent and re.search(r"[-+]", member.percent[1:])
+        for member in (claim.first, claim.second)
+    )
 
 
 def _values(member: Member) -> list[Fraction]:
@@ -223,7 +272,7 @@ def _values(member: Member) -> list[Fraction]:
 
 
 def _unless_rounded(claim: Claim) -> Finding | None:
-    """``10/3 = 3.33`` and ``2/3 = 0.66`` round; ``≈`` may round as it likes, within a tenth."""
+    """``10/3 = 3.33`` and ``2/3 = 0.66`` round, sums do not; ``≈`` rounds as it likes."""
     sides = [_values(member) for member in (claim.first, claim.second)]
     if not all(sides):
         return Finding("undecided") if claim.sign == "≈" else None
@@ -231,7 +280,9 @@ def _unless_rounded(claim: Claim) -> Finding | None:
     gap = abs(first - second)
     if claim.sign == "≈":
         near = gap <= max(abs(first), abs(second)) / 10
-        return Finding("equal") if near else None
+        return Finding("equal" if near else "undecided")
+    if _is_exact_sum(claim):
+        return None
     decimals = "." in claim.first.text + claim.second.text
     if decimals and 0 < gap * 200 <= max(abs(first), abs(second)):
         unit = Fraction(1, 10 ** max(_places(claim.first) or 0, _places(claim.second) or 0))
@@ -244,6 +295,14 @@ def _unless_rounded(claim: Claim) -> Finding | None:
         if (exact / unit).denominator != 1 and gap < unit:
             return Finding("equal" if places and gap <= unit / 2 else "undecided")
     return None
+
+
+def _is_exact_sum(claim: Claim) -> bool:
+    """A sum of decimals that its result has room for."""
+    terms, result = claim.first.text, _places(claim.second)
+    if result is None or not re.fullmatch(r"-?\d+(?:\.\d+)?(?:[-+]\d+(?:\.\d+)?)+", terms):
+        return False
+    return all(len(one) <= result for one in re.findall(r"\.(\d+)", terms))
 
 
 def _places(member: Member) -> int | None:

@@ -74,6 +74,19 @@ _JOINING = frozenset(
 )
 """Words before or behind a number that make it a part of something larger."""
 _ANGLES = frozenset((r"\sin", r"\cos", r"\tan"))
+_TELLING = frozenset(
+    (
+        *("sum", "difference", "product", "quotient", "average", "mean", "on", "per", "at"),
+        *("page", "pages", "days", "years", "lines", "rows", "seats", "numbers", "chapters"),
+    )
+)
+"""Words that a number before them, or a range behind them, makes part of something larger."""
+_DENIALS = frozenset(
+    (
+        *("not", "false", "wrong", "incorrect", "untrue", "impossible", "contradiction"),
+        *("contradictory", "inconsistent", "absurd", "never", "no", "isn't", "doesn't", "cannot"),
+    )
+)
 _CONSEQUENCES = frozenset(
     ("gives", "give", "yields", "makes", "means", "implies", "leads", "results", "we", "is")
 )
@@ -107,7 +120,9 @@ def _claims_of(fragment: Fragment) -> list[Claim]:
         sign: Sign = "≈" if tokens[place].text == "≈" else "="
         if left is not None and right is not None:
             ends_well = not rest or (rest[0].kind == "word" and not _joins(rest[0]))
-            is_sure = sure and ends_well and not _is_doubtful(tokens)
+            words = (*lead, *right.units, *words_in(rest)[:4])
+            denied = fragment.asked or not _DENIALS.isdisjoint(words)
+            is_sure = sure and ends_well and not denied and not _is_doubtful(tokens)
             supposes = opens or bool(rest and rest[0].text.lower() in _CONSEQUENCES)
             claims.append(Claim(left, right, sign, is_sure, chained, supposes, lead))
             chained = True
@@ -170,7 +185,10 @@ def _ending(tokens: list[Token]) -> tuple[Member | None, bool]:
         has_number = any(
             token.kind == "number" or token.text.lower() in _NUMBER_WORDS for token in before
         )
-        sure = last.kind == "word" and not (_joins(last) and has_number)
+        is_function = tokens[start].text == "(" and last.text.islower()
+        sure = last.kind == "word" and not (_joins(last) and has_number) and not is_function
+        if last.text.lower() in _TELLING:
+            sure = False
         if last.text.lower() == "of":  # the square of 3 + 1; but a total of 5 + 3
             sure = sure and any(token.text.lower() == "total" for token in before[-2:])
         # "Let the number of hens 3 = ...": a bare number is no sum that comes to something.

@@ -16,10 +16,11 @@ _MARKUP = tuple(
         (r"(?m)^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+(?=[A-Za-z(\[$*\\])", " "),
         (r"(?m)^[ \t]*[-*+][ \t]+(?=\d)", " • "),
         (r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\d)", " "),
+        (r"(?m)^[ \t]*\(?[a-h]\)[ \t]+", " "),  # the label of a part
         (r"\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|iff|Leftrightarrow)"
          r"(?![A-Za-z])|[⇒→⟹⇔]|=>|->", " ; so "),
         (r"!=|[≠≤≥<>±]=?|:=|\\(?:neq?|leq?|geq?|pm)(?![A-Za-z])", " • "),
-        (r"==+", "="),
+        (r"==+|&=", "="),
         (r"(?<=\d)\s+:\s+(?=\d)", " • "),  # a ratio
         (r"\bsquared\b", "^2"),
         (r"\bcubed\b", "^3"),
@@ -57,6 +58,7 @@ _MARKUP = tuple(
         (r"\bdivided by\b", "/"),
         (r"(?<=%)\s?of\b|(?<=percent)\s?of\b", "*"),
         (r"(?<=\d)\s?percent\b", "%"),
+        (r"\s*\n\s*(?==)", " "),  # a chain goes on in its next line
     )
 )  # fmt: skip
 
@@ -110,10 +112,11 @@ def _tokens(text: str) -> list[Token]:
 
 
 class Fragment(NamedTuple):
-    """A part of a sentence, and the words of the sentence before it."""
+    """A part of a sentence, the words of the sentence before it, and whether it is asked."""
 
     lead: tuple[str, ...]
     tokens: list[Token]
+    asked: bool = False
 
 
 def fragments_of(text: str) -> list[Fragment]:
@@ -135,9 +138,21 @@ def fragments_of(text: str) -> list[Fragment]:
             now.tokens.extend(_second_value(tokens, place))
         elif token.text == ":":
             now.tokens.append(token)
+        if token.text == "?":
+            fragments[-1] = now._replace(asked=True)
         goes_on = token.kind == "word" or token.text in (",", ":")
         fragments.append(Fragment((*now.lead, *words_in(now.tokens)) if goes_on else (), []))
     return fragments
+
+
+def lone_letters(text: str) -> set[str]:
+    """The letters that stand somewhere else than right behind a number, as no unit does."""
+    tokens = _tokens(_plain(text))
+    return {
+        token.text
+        for place, token in enumerate(tokens)
+        if token.kind == "symbol" and (place == 0 or tokens[place - 1].kind != "number")
+    }
 
 
 def words_in(tokens: list[Token]) -> list[str]:
