@@ -209,6 +209,11 @@ class Solver:
         return dict(self._pair.calibrations)
 
     @property
+    def model_names(self) -> tuple[str, str]:
+        """The draft's name and the target's."""
+        return self._pair.draft, self._pair.target
+
+    @property
     def worker_pid(self) -> int | None:
         """The process id of the worker while it lives."""
         return self._worker.pid if self._worker else None

@@ -18,7 +18,7 @@ import msgspec
 
 from ssr_local.display import END_WORDS, clean, one_line
 from ssr_local.events import AnyEvent, PathEnded, PathOpened, StepDrafted, StepRewritten
-from ssr_local.history.store import Entry
+from ssr_local.history.store import Entry, unreadable
 from ssr_local.records import ReasoningPath, RunResult, Step
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
@@ -33,6 +33,7 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _BOX = re.compile(r"\\boxed\{(?:[^{}]|\{[^{}]*\})*\}")
+_BOXED_FORMULA = re.compile(f"(?P<box>{_BOX.pattern})|{_FORMULA.pattern}", re.DOTALL)
 _MARK = "\ue000{}\ue001"
 _MARKED = re.compile("\ue000(\\d+)\ue001")
 _TAGS = frozenset(
@@ -43,6 +44,7 @@ _TAGS = frozenset(
     )
 )
 _ATTRIBUTES = frozenset(("display", "notation", "mathvariant", "stretchy", "linethickness"))
+_AGREES = {True: "the same", False: "something else", None: "whether that is equal is open"}
 _MATHML = "http://www.w3.org/1998/Math/MathML"
 
 _STYLE = """
@@ -83,6 +85,14 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
             lines += ["", f"## Step {number}: {verdict} ({score}, algebra: {step.algebra})", ""]
             lines += _quoted(step.text)
             lines += ["", one_line(step.reason)] if step.reason else []
+        if result.answer is not None:
+            lines += ["", f"Answer: {one_line(result.answer)}"]
+        if result.vote is not None:
+            said = f"The models come to {one_line(result.vote)}"
+            lines += ["", f"{said}: {_AGREES[result.answer_accepted]}."]
+        if result.correction:
+            lines += ["", "The first wrong step could go like this:", ""]
+            lines += _quoted(result.correction)
     elif isinstance(result, Hint):
         lines += ["", f"## Hint of level {result.level}", "", *_quoted(result.text)]
     else:
@@ -99,7 +109,7 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
 
 
 def result_of(entry: Entry) -> RunResult | CheckResult | Hint | None:
-    """What an entry came to; None where it came to nothing."""
+    """What an entry came to; None where it came to nothing. Raises ``HistoryError``."""
     kinds: dict[str, type[RunResult] | type[CheckResult] | type[Hint]] = {
         "run": RunResult,
         "check": CheckResult,
@@ -107,7 +117,10 @@ def result_of(entry: Entry) -> RunResult | CheckResult | Hint | None:
     }
     if entry.result is None:
         return None
-    return msgspec.json.decode(entry.result, type=kinds[entry.kind])
+    try:
+        return msgspec.json.decode(entry.result, type=kinds[entry.kind])
+    except msgspec.DecodeError as error:
+        raise unreadable(entry.id, error) from error
 
 
 # HTML ----------------------------------------------------------------------------------
@@ -146,7 +159,8 @@ def _votes(result: RunResult) -> Iterator[str]:
 
 def _answer(answer: str) -> str:
     """A formula where it has signs of one, else the words."""
-    return mathml(answer) if re.search(r"[\\^_=+]", answer) else _plain(answer)
+    is_formula = re.search(r"[\\^_=+]", answer) and not re.search(r"\w\s+[A-Za-z]{2,}", answer)
+    return mathml(answer) if is_formula else _plain(answer)
 
 
 def _path(path: ReasoningPath) -> Iterator[str]:
@@ -174,6 +188,11 @@ def _check(result: CheckResult) -> Iterator[str]:
         if step.reason:
             yield f"<p>{_plain(one_line(step.reason))}</p>"
         yield "</div>"
+    if result.answer is not None:
+        yield f'<p class="answer">Answer: {_answer(result.answer)}</p>'
+    if result.vote is not None:
+        agrees = _AGREES[result.answer_accepted]
+        yield f"<p>The models come to {_answer(result.vote)}: {agrees}.</p>"
     if result.correction:
         yield "<details><summary>How the first wrong step could go</summary>"
         yield f"{formatted(result.correction)}</details>"
@@ -184,17 +203,18 @@ def formatted(text: str) -> str:
     formulas: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
-        source = next((group for group in match.groups() if group is not None), match.group())
+        names = ("display", "bracket", "inline", "dollar")
+        source = next(match[name] for name in names if match[name] is not None)
         block = match["display"] is not None or match["bracket"] is not None
         formulas.append(mathml(source, block=block))
         return _MARK.format(len(formulas) - 1)
 
     def box(match: re.Match[str]) -> str:
-        formulas.append(mathml(match.group()))
+        formulas.append(mathml(match.group().replace("$", "")))
         return _MARK.format(len(formulas) - 1)
 
     text = clean(text).replace("\ue000", "").replace("\ue001", "")
-    marked = _BOX.sub(box, _FORMULA.sub(keep, text))
+    marked = _BOXED_FORMULA.sub(lambda match: (box if match["box"] else keep)(match), text)
     made: str = _markdown().render(marked)
     return _MARKED.sub(lambda match: formulas[int(match[1])], made)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,11 +43,14 @@ def solver_for(
 
 
 @contextmanager
-def solver_at_work(settings: Settings) -> Iterator[Solver]:
-    """A solver for these settings; a signal that stopped it is this process's exit code."""
+def solver_at_work(settings: Settings) -> Iterator[tuple[Solver, Callable[[], bool]]]:
+    """A solver for these settings, and whether it was told to stop.
+
+    A signal that stopped it is this process's exit code.
+    """
     with solver_for(settings, settings.solve) as solver, stopping(solver, remark) as stop:
         try:
-            yield solver
+            yield solver, lambda: stop.number is not None
         except SSRError as error:
             if stop.number is None:
                 raise

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -92,15 +93,17 @@ def command(
     counts more. Exit code 0: every step and the answer are accepted; 1: something is not;
     2: wrong usage; 3: model missing or damaged; 4: the engine failed; 130: stopped.
     """
+    _refuse_muddle(is_class=table is not None, out=out, as_json=as_json, reveal=reveal)
     solutions = _class_of(table, problem, file)
     settings = settings_in_force(overrides)
     if problem == STANDARD_INPUT:
         problem = read_input(STANDARD_INPUT, "The problem")
     steps = steps_of(read_input(file, "The solution")) if file else []
-    with solver_at_work(settings) as solver:
+    with solver_at_work(settings) as (solver, stopped):
         if table is not None:
             folder = out or table.with_suffix("")
-            return _check_class(solutions, folder, solver, settings, verifier, not no_vote)
+            work = Work(solver, settings, verifier, not no_vote, stopped)
+            return _check_class(solutions, folder, work, no_save=no_save)
         with saved("check", problem or "", settings, no_save=no_save) as saver:
             result = check(
                 problem or "",
@@ -109,18 +112,19 @@ def command(
                 options=settings.solve,
                 with_vote=not no_vote,
                 verifier=verifier,
+                should_stop=stopped,
                 on_step=(lambda number, step: None) if as_json else _show,
             )
             keep_check(saver, result)
-            practised = saver.solved(result.problem.strip(), good=result.first_bad is None)
+            practised = saver.solved(result.problem.strip(), good=result.is_good)
     if as_json:
-        click.echo(msgspec.json.encode(result) + b"\n", nl=False)
+        shown = result if reveal else msgspec.structs.replace(result, correction="")
+        click.echo(msgspec.json.encode(shown) + b"\n", nl=False)
     else:
         _show_end(result, reveal)
         if practised is not None:
             remark(f"In practice: it comes back on {practised.due[:10]} (ssr-local practice).")
-    accepted = result.first_bad is None and result.answer_accepted is not False
-    return 0 if accepted else _EXIT_NOT_ACCEPTED
+    return 0 if result.is_good else _EXIT_NOT_ACCEPTED
 
 
 def _class_of(table: Path | None, problem: str | None, file: str | None) -> list[Solution]:
@@ -140,18 +144,31 @@ def _class_of(table: Path | None, problem: str | None, file: str | None) -> list
     return []
 
 
-def _check_class(
-    solutions: list[Solution],
-    folder: Path,
-    solver: Solver,
-    settings: Settings,
-    verifier: str,
-    with_vote: bool,
-) -> int:
+def _refuse_muddle(*, is_class: bool, out: Path | None, as_json: bool, reveal: bool) -> None:
+    if is_class and (as_json or reveal):
+        name = "--json" if as_json else "--reveal"
+        raise UsageError(f"{name} is for one solution.", "A class has a report instead.")
+    if out is not None and not is_class:
+        raise UsageError("--out is where the report of a --class goes.", "", "Leave it out.")
+
+
+class Work(NamedTuple):
+    """What a class is checked with."""
+
+    solver: Solver
+    settings: Settings
+    verifier: str
+    with_vote: bool
+    stopped: Callable[[], bool]
+
+
+def _check_class(solutions: list[Solution], folder: Path, work: Work, *, no_save: bool) -> int:
     def say(checked: Checked) -> None:
         result = checked.result
         found = checked.error
         if result is not None:
+            with saved("check", result.problem, work.settings, no_save=no_save) as saver:
+                keep_check(saver, result)
             bad = result.first_bad
             found = "nothing wrong found" if bad is None else f"step {bad + 1} to look at"
         remark(f"{checked.student}: {found}")
@@ -160,16 +177,18 @@ def _check_class(
         rows = check_class(
             solutions,
             folder,
-            solver=solver,
-            options=settings.solve,
-            with_vote=with_vote,
-            verifier=verifier,
+            solver=work.solver,
+            options=work.settings.solve,
+            with_vote=work.with_vote,
+            verifier=work.verifier,
+            should_stop=work.stopped,
             on_checked=say,
         )
     except OSError as error:
         raise UsageError(f"{folder} cannot be written.", error.strerror or str(error)) from error
     click.echo(f"Written: {folder / REPORT_TABLE} and {folder / REPORT}")
-    return _EXIT_NOT_ACCEPTED if any(row.result is None for row in rows) else 0
+    all_good = all(row.result is not None and row.result.is_good for row in rows)
+    return 0 if all_good else _EXIT_NOT_ACCEPTED
 
 
 def _show(number: int, step: CheckedStep) -> None:
@@ -189,8 +208,10 @@ def _show_end(result: CheckResult, reveal: bool) -> None:
     for notice in result.notices:
         remark(notice)
     click.echo()
-    if result.first_bad is None:
+    if result.is_good:
         click.echo("Nothing wrong was found.")
+    elif result.first_bad is None:
+        click.echo("No step was refused, but the models come to another answer.")
     else:
         click.echo(f"The first step to look at again is step {result.first_bad + 1}.")
         if reveal and result.correction:

@@ -51,10 +51,17 @@ def command(
         problem = read_input(STANDARD_INPUT, "The problem")
     steps = steps_of(read_input(file, "The solution")) if file else []
     with (
-        solver_at_work(settings) as solver,
+        solver_at_work(settings) as (solver, stopped),
         saved("hint", problem, settings, no_save=no_save) as saver,
     ):
-        given = hint(problem, steps, level, solver=solver, options=settings.solve)
+        given = hint(
+            problem,
+            steps,
+            level,
+            solver=solver,
+            options=settings.solve,
+            should_stop=stopped,
+        )
         keep_hint(saver, given)
     if as_json:
         click.echo(msgspec.json.encode(given) + b"\n", nl=False)

@@ -90,7 +90,7 @@ def _check(
 ) -> int:
     settings = settings_in_force(overrides)
     with (
-        solver_at_work(settings) as solver,
+        solver_at_work(settings) as (solver, stopped),
         saved("check", chosen.problem, settings, no_save=False) as saver,
     ):
         result = check(
@@ -100,18 +100,18 @@ def _check(
             options=settings.solve,
             with_vote=not no_vote,
             verifier=verifier,
+            should_stop=stopped,
         )
         keep_check(saver, result)
-    good = result.first_bad is None
-    with History() as history:
-        due = Practice(history).solved(chosen.problem, good=good)
     if as_json:
         click.echo(msgspec.json.encode(result) + b"\n", nl=False)
     else:
         show_check(result, reveal=False)
-        if due is not None:
-            remark(f"It comes back on {due.due[:10]}.")
-    return 0 if good else _EXIT_WRONG
+    with History() as history:
+        due = Practice(history).solved(chosen.problem, good=result.is_good)
+    if due is not None and not as_json:
+        remark(f"It comes back on {due.due[:10]}.")
+    return 0 if result.is_good else _EXIT_WRONG
 
 
 def _show(problems: list[Due], as_json: bool) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -21,14 +22,15 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec import Struct
 
-from ssr_local.errors import HistoryError
+from ssr_local.errors import HistoryError, Interrupted
 from ssr_local.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
 from ssr_local.history.database import history_file, open_database
 from ssr_local.records import RunResult
 
 Kind = Literal["run", "check", "hint"]
 _LOCK_PREFIX, _LOCK_SUFFIX = ".history-", ".lock"
-GOING, INTERRUPTED = "going", "interrupted"
+GOING, INTERRUPTED, CANCELLED = "going", "interrupted", "cancelled"
+_LOCK_WAIT_S = 2.0
 
 _FIELDS = "id, kind, started, ended, status, problem, answer, pair, method, holder, result, error"
 
@@ -98,6 +100,8 @@ class History:
 
     def remove(self, entry_id: int) -> None:
         """Forget an entry. Raises ``HistoryError`` when there is none of that number."""
+        if self.entry(entry_id).status == GOING:
+            raise HistoryError(f"Entry {entry_id} is still worked on.", "", "Stop that first.")
         with self.writing() as database:
             if database.execute("DELETE FROM entries WHERE id = ?", (entry_id,)).rowcount == 0:
                 raise _no_entry(entry_id)
@@ -111,7 +115,7 @@ class History:
 
     def search(self, text: str, limit: int = 20) -> list[Entry]:
         """Entries that have all the words, or their beginnings, the best first."""
-        words = " ".join(f'"{word.replace(chr(34), chr(34) * 2)}"*' for word in text.split())
+        words = " ".join(f'"{word.replace(chr(34), chr(34) * 2)}"*' for word in _text(text).split())
         if not words:
             return []
         return self._selected(
@@ -131,14 +135,19 @@ class History:
         """The events of a run, as far as they came; an interrupted one's too."""
         rows = self.rows("SELECT body FROM events WHERE entry = ? ORDER BY number", (entry_id,))
         for (body,) in rows:
-            yield decode_event(body)
+            try:
+                yield decode_event(body)
+            except msgspec.DecodeError as error:
+                raise unreadable(entry_id, error) from error
 
     def statistics(self) -> Statistics:
         """How much there is."""
-        counts: dict[str, dict[str, int]] = {}
-        for column in ("kind", "status"):
-            rows = self.rows(f"SELECT {column}, count(*) FROM entries GROUP BY {column}")  # noqa: S608
-            counts[column] = dict(rows)
+        by_kind = dict(self.rows("SELECT kind, count(*) FROM entries GROUP BY kind"))
+        by_status: Counter[str] = Counter()
+        for status, holder, count in self.rows(
+            "SELECT status, holder, count(*) FROM entries GROUP BY status, holder"
+        ):
+            by_status[self._status(status, holder)] += count
         ((oldest, newest, total),) = self.rows(
             "SELECT min(started), max(started), count(*) FROM entries"
         )
@@ -149,8 +158,8 @@ class History:
         )
         return Statistics(
             num_entries=total,
-            by_kind=counts["kind"],
-            by_status=counts["status"],
+            by_kind=by_kind,
+            by_status=dict(by_status),
             num_bytes=size,
             oldest=oldest,
             newest=newest,
@@ -184,27 +193,23 @@ class History:
         with self._turn:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                except BaseException:
-                    self._connection.execute("ROLLBACK")
-                    raise
+                yield self._connection
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
+            except (sqlite3.Error, UnicodeError) as error:
                 raise HistoryError(
-                    f"The history {self.file} cannot be written.",
-                    f"{error}.",
-                    "Make room on the disk, or give --no-save.",
+                    f"The history {self.file} cannot be written.", f"{error}.", _advice(error)
                 ) from error
+            finally:  # some errors end a transaction by themselves
+                if self._connection.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._connection.execute("ROLLBACK")
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query gives, for the modules of this package; raises ``HistoryError``."""
         with self._turn:
             try:
                 return self._connection.execute(query, tuple(values)).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeError) as error:
                 raise HistoryError(
                     f"The history {self.file} cannot be read.", f"{error}."
                 ) from error
@@ -218,14 +223,12 @@ class History:
     def _entry(self, row: tuple[Any, ...], whole: bool) -> Entry:
         (number, kind, started, ended, status, problem, answer, pair, method, holder, *rest) = row
         result, error = rest
-        if status == GOING and not self._lives(holder):
-            status = INTERRUPTED
         return Entry(
             id=number,
             kind=kind,
             started=started,
             ended=ended,
-            status=status,
+            status=self._status(status, holder),
             problem=problem,
             answer=answer,
             pair=pair,
@@ -234,11 +237,14 @@ class History:
             error=error,
         )
 
+    def _status(self, status: str, holder: str) -> str:
+        return INTERRUPTED if status == GOING and not self._lives(holder) else status
+
     def _hold(self) -> None:
         if self._held is None:
             lock = FileLock(self._lock_file(self._holder))
             try:
-                lock.acquire(timeout=0)
+                lock.acquire(timeout=_LOCK_WAIT_S)  # another program may look whether it lives
             except (OSError, Timeout) as error:
                 raise HistoryError(
                     f"The history's folder {self.file.parent} cannot be written.", f"{error}."
@@ -298,18 +304,21 @@ class Recording:
         self._end(status, answer, body, text, "")
 
     def fail(self, error: Exception) -> None:
-        """Save that it ended with an error."""
-        self._end("failed", None, "", None, str(error))
+        """Save that it ended with an error, or was stopped; what was saved at its end stays."""
+        status = CANCELLED if isinstance(error, Interrupted) else "failed"
+        self._end(status, None, "", None, str(error))
 
     def _end(
         self, status: str, answer: str | None, body: str, result: str | None, error: str
     ) -> None:
         with self.history.writing() as database:
-            database.execute(
+            ended = database.execute(
                 "UPDATE entries SET ended = ?, status = ?, answer = ?, result = ?, error = ?"
-                " WHERE id = ?",
-                (_now(), status, answer, result, error, self.id),
+                " WHERE id = ? AND status = ?",
+                (_now(), status, answer and _text(answer), result, _text(error), self.id, GOING),
             )
+            if ended.rowcount == 0:
+                return
             database.execute(
                 "UPDATE texts SET answer = ?, body = ? WHERE rowid = ?",
                 (_text(answer or ""), _text(body), self.id),
@@ -320,6 +329,24 @@ def _no_entry(entry_id: int) -> HistoryError:
     return HistoryError(
         f"The history has no entry {entry_id}.", "", "See which there are: ssr-local history list"
     )
+
+
+def unreadable(entry_id: int, error: Exception) -> HistoryError:
+    """The error to raise for an entry that cannot be decoded."""
+    return HistoryError(
+        f"Entry {entry_id} of the history cannot be read.",
+        f"{error}.",
+        "Another version of ssr-local may have written it.",
+    )
+
+
+def _advice(error: Exception) -> str:
+    words = str(error)
+    if "full" in words:
+        return "Make room on the disk, or give --no-save."
+    if "locked" in words:
+        return "Another program holds it: try again."
+    return "Give --no-save to work without it."
 
 
 def _now() -> str:

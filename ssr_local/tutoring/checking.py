@@ -19,13 +19,13 @@ from msgspec import Struct
 from ssr_local.answers import compare, extract_answer
 from ssr_local.api import Solver
 from ssr_local.display import one_line
-from ssr_local.errors import ProblemError
+from ssr_local.errors import Interrupted, ProblemError, UsageError
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import Calibration, Comparison, RunResult, StepReading, Verdict
 from ssr_local.steps import split_steps
 from ssr_local.tutoring.algebra import HOLDS, Algebra, Says, StepFinding
-from ssr_local.tutoring.claims import claims_in
+from ssr_local.tutoring.claims import Claim, claims_in
 from ssr_local.verification import Judge
 
 WHY_WRONG = (
@@ -35,6 +35,8 @@ WHY_WRONG = (
 MAX_REASON_TOKENS = 60
 MAX_STEPS = 200
 STUDENT_VERIFIER = "number-likelihood"
+_CHECKING = frozenset(("check", "checking", "verify", "proof"))
+STOPPED = "Stopped before it was done."
 
 
 class CheckedStep(Struct, frozen=True, kw_only=True):
@@ -78,11 +80,32 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     threshold: float
     notices: tuple[str, ...] = ()
 
+    @property
+    def is_good(self) -> bool:
+        """Whether no step was refused, and the answer was not."""
+        return self.first_bad is None and self.answer_accepted is not False
+
 
 def steps_of(text: str) -> list[str]:
     """A student's text as steps: a blank line stands between two. Raises ``ProblemError``."""
     steps = [step.strip() for step in split_steps(text.replace("\r\n", "\n"))]
-    steps = [step for step in steps if step]
+    return _not_too_many([step for step in steps if step])
+
+
+def _all_steps(steps: Sequence[str] | str) -> list[str]:
+    if isinstance(steps, str):
+        return steps_of(steps)
+    if isinstance(steps, bytes) or not isinstance(steps, Sequence):
+        raise UsageError("The steps are no text and no list of texts.", repr(type(steps)))
+    for number, step in enumerate(steps, 1):
+        if not isinstance(step, str):
+            raise UsageError(f"Step {number} is no text.", repr(type(step)))
+        if not step.strip():
+            raise ProblemError(f"Step {number} is empty.", "", "Leave it out.")
+    return _not_too_many([step.strip() for step in steps])
+
+
+def _not_too_many(steps: list[str]) -> list[str]:
     if not steps:
         raise ProblemError("There are no steps.", "", "Write them with blank lines between.")
     if len(steps) > MAX_STEPS:
@@ -104,6 +127,7 @@ def check(
     explain: bool = True,
     verifier: str = STUDENT_VERIFIER,
     helper: Helper | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
 ) -> CheckResult:
     """Judge a worked solution; ``steps`` may be one text with blank lines between them.
@@ -113,19 +137,18 @@ def check(
     ``with_vote`` False leaves the vote out, which takes most of the time; ``explain`` False
     leaves out what is wrong with the first bad step and how it could go. ``on_step`` hears of
     every step in order. Without a ``solver`` the default pair's is used and closed; so is a
-    process for algebra without a ``helper``.
-    Raises ``UsageError`` for an unknown verifier, ``SSRError`` like ``Solver.solve``.
+    process for algebra without a ``helper``. ``should_stop`` is asked between the parts of
+    the work. Raises ``UsageError`` for an unknown verifier and for steps that are no texts,
+    ``Interrupted`` when it was stopped, ``SSRError`` like ``Solver.solve``.
     """
-    steps = steps_of(steps) if isinstance(steps, str) else [step.strip() for step in steps]
-    if not steps or not all(steps):
-        raise ProblemError("There is an empty step.", "", "Leave it out.")
+    steps = _all_steps(steps)
     options = options or SolveOptions()
     with_changes(options, verifier=verifier)  # raises for a name that is none
     with ExitStack() as own:
         solver = solver or own.enter_context(Solver())
         helper = helper or own.enter_context(Helper())
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
-        work = _Check(problem, steps, solver, options, helper)
+        work = _Check(problem, steps, solver, options, helper, should_stop)
         return work.result(judge, with_vote, explain, on_step)
 
 
@@ -160,9 +183,11 @@ class _Check:
         solver: Solver,
         options: SolveOptions,
         helper: Helper,
+        should_stop: Callable[[], bool],
     ) -> None:
         self._problem, self._steps = problem, tuple(steps)
         self._solver, self._options, self._helper = solver, options, helper
+        self._should_stop = should_stop
         helper.warm(HOLDS)
 
     def result(
@@ -173,8 +198,11 @@ class _Check:
         on_step: Callable[[int, CheckedStep], None],
     ) -> CheckResult:
         verdicts = self._verdicts(judge)
-        algebra = Algebra(self._problem, self._helper)
-        findings = [algebra.step(step) for step in self._steps]
+        algebra = Algebra(self._problem, self._helper, self._should_stop)
+        findings = []
+        for text in self._steps:
+            self._go_on()
+            findings.append(algebra.step(text))
         judged = [
             _judged(text, verdict, finding)
             for text, verdict, finding in zip(self._steps, verdicts, findings, strict=True)
@@ -183,12 +211,13 @@ class _Check:
         correction = ""
         for number, step in enumerate(judged):
             if explain and number == first_bad:
+                self._go_on()
                 step = judged[number] = self._explained(number, step)
             on_step(number, step)
         if explain and first_bad is not None:
             correction = self._correction(first_bad)
         answer = answer_of(self._steps)
-        run = self._solver.solve(self._problem, self._options) if with_vote else None
+        run = self._solved(self._options) if with_vote else None
         return CheckResult(
             problem=self._problem,
             steps=tuple(judged),
@@ -233,8 +262,16 @@ class _Check:
     def _correction(self, number: int) -> str:
         """The step as the target would write it behind the last good one."""
         options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
-        run = self._solver.solve(self._problem, options, given=self._given(number))
+        run = self._solved(options, self._given(number))
         return "".join(path.text for path in run.paths[:1]).strip()
+
+    def _solved(self, options: SolveOptions, given: Sequence[str] = ()) -> RunResult:
+        self._go_on()
+        return whole_run(self._solver.solve(self._problem, options, given=given))
+
+    def _go_on(self) -> None:
+        if self._should_stop():
+            raise Interrupted(STOPPED)
 
     def _given(self, number: int) -> tuple[str, ...]:
         return tuple(f"{step}\n\n" for step in self._steps[:number])
@@ -246,14 +283,32 @@ class _Check:
         return None if verdict == "undecided" else verdict == "equal"
 
 
+def whole_run(run: RunResult) -> RunResult:
+    """The run; raises ``Interrupted`` when it was stopped before its end."""
+    if run.status == "cancelled":
+        raise Interrupted(STOPPED)
+    return run
+
+
 def answer_of(steps: Sequence[str]) -> str | None:
-    """The answer that a worked solution states: in a box, in words, else its last result."""
-    text = "\n\n".join(steps)
-    answer = extract_answer(text, at_end=True)
+    """The answer that a worked solution states: in a box, in words, else its last results.
+
+    What stands behind "check" is none; several values of one letter are one answer.
+    """
+    answer = extract_answer("\n\n".join(steps), at_end=True)
     if answer is not None:
         return answer
-    claims = claims_in(steps[-1])
-    return claims[-1].second.text if claims else None
+    claims = [one for one in claims_in(steps[-1]) if _CHECKING.isdisjoint(one.lead)]
+    if not claims:
+        return None
+    letter, values = claims[-1].first.text, [_result(claims[-1])]
+    if claims[-1].first.symbols and not claims[-1].first.has_operator:
+        values = [_result(one) for one in claims if one.first.text == letter]
+    return ", ".join(dict.fromkeys(values))
+
+
+def _result(claim: Claim) -> str:
+    return claim.second.shown if claim.second.percent else claim.second.text
 
 
 def _judged(text: str, verdict: Verdict | None, finding: StepFinding) -> CheckedStep:

@@ -9,9 +9,10 @@ answer; what would give them away is asked for again, and withheld when that doe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -20,12 +21,12 @@ from ssr_local.answers import extract_answer, normalise
 from ssr_local.answers.values import exact_value
 from ssr_local.api import Solver
 from ssr_local.display import one_line
-from ssr_local.errors import UsageError
+from ssr_local.errors import Interrupted, UsageError
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import ReasoningPath, RunResult
 from ssr_local.strategies import load_pool
-from ssr_local.tutoring.checking import CheckResult, check
+from ssr_local.tutoring.checking import STOPPED, CheckResult, check, whole_run
 
 Level = Literal[1, 2, 3, 4]
 LEVELS = (1, 2, 3, 4)
@@ -67,6 +68,9 @@ _WORD_VALUES: dict[str, Fraction] = dict(
 )
 _SELDOM_NUMBERS = frozenset(("one", "third"))
 _PLAIN_WORD = re.compile(r"[a-z]+")
+_TENS = frozenset(word for word, value in _WORD_VALUES.items() if value in range(20, 100, 10))
+_ONES = frozenset(word for word, value in _WORD_VALUES.items() if value in range(1, 10))
+_FRACTION = re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}")
 
 
 class Hint(Struct, frozen=True, kw_only=True):
@@ -92,6 +96,7 @@ def hint(
     solver: Solver | None = None,
     options: SolveOptions | None = None,
     helper: Helper | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Hint:
     """A hint of a level, 1 to 4, behind the good ones among the student's steps.
 
@@ -102,7 +107,7 @@ def hint(
     options = options or SolveOptions()
     with ExitStack() as own:
         solver = solver or own.enter_context(Solver())
-        return _Hints(problem, steps, solver, options, helper).at(level)
+        return _Hints(problem, steps, solver, options, helper, should_stop).at(level)
 
 
 class _Hints:
@@ -113,9 +118,10 @@ class _Hints:
         solver: Solver,
         options: SolveOptions,
         helper: Helper | None,
+        should_stop: Callable[[], bool],
     ) -> None:
         self._problem, self._solver, self._options = problem, solver, options
-        self._helper = helper
+        self._helper, self._should_stop = helper, should_stop
         self._good = _good_steps(self._checked(steps))
         self._given = tuple(f"{step}\n\n" for step in self._good)
 
@@ -123,13 +129,21 @@ class _Hints:
         if level == 4:
             return self._whole()
         options = with_changes(self._options, method="parallel-spm", paths=1)
-        run = self._solver.solve(self._problem, options, given=self._given)
+        run = self._solved(options)
         path = run.paths[0]
         if level == 1:
             return self._strategy(run, path)
         if not path.steps:
             return self._hint(level, "There is nothing more to do than to state the answer.")
         return self._idea(path) if level == 2 else self._next(path)
+
+    def _solved(self, options: SolveOptions) -> RunResult:
+        self._go_on()
+        return whole_run(self._solver.solve(self._problem, options, given=self._given))
+
+    def _go_on(self) -> None:
+        if self._should_stop():
+            raise Interrupted(STOPPED)
 
     def _checked(self, steps: Sequence[str]) -> CheckResult | None:
         if not steps:
@@ -142,15 +156,14 @@ class _Hints:
             with_vote=False,
             explain=False,
             helper=self._helper,
+            should_stop=self._should_stop,
         )
 
     def _strategy(self, run: RunResult, path: ReasoningPath) -> Hint:
         pool = load_pool(self._options.strategies)
         strategy = pool.by_letter(path.strategy)
         questions = [text.format(advice=strategy.advice) for text in _WHY]
-        said = self._asked(
-            questions, self._given, self._secrets(path, path.steps[:1]), strict=False
-        )
+        said = self._asked(questions, self._given, path)
         text = f"Try this: {strategy.advice}"
         if said is None:
             return self._hint(1, f"{text} {_WITHHELD[1]}", strategy=strategy.name)
@@ -159,8 +172,7 @@ class _Hints:
     def _idea(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text
         behind = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
-        secrets = self._secrets(path, path.steps[:1])
-        said = self._asked(_IDEA, (*self._given, behind), secrets, strict=True)
+        said = self._asked(_IDEA, (*self._given, behind), path)
         if said is None:
             return self._hint(2, _WITHHELD[2], withheld=True)
         return self._hint(2, said)
@@ -169,12 +181,12 @@ class _Hints:
         step = path.steps[0].text.strip()
         answer = _numbers(path.answer or "") - self._known()
         is_whole = len(path.steps) == 1 or extract_answer(step, at_end=True) is not None
-        if is_whole or _numbers(step) & answer:
+        if is_whole or _numbers(step) & answer or self._states_answer(step, path):
             return self._hint(3, _WITHHELD[3], withheld=True)
         return self._hint(3, step)
 
     def _whole(self) -> Hint:
-        run = self._solver.solve(self._problem, self._options, given=self._given)
+        run = self._solved(self._options)
         winner = next((group.paths[0] for group in run.votes if group.winner), run.best_path)
         paths = {path.index: path for path in run.paths}
         path = paths.get(-1 if winner is None else winner)
@@ -182,10 +194,16 @@ class _Hints:
         return self._hint(4, text or "The models came to nothing here.", withheld=not text)
 
     def _asked(
-        self, questions: Iterable[str], given: Sequence[str], secrets: set[Fraction], strict: bool
+        self, questions: Iterable[str], given: Sequence[str], path: ReasoningPath
     ) -> str | None:
-        """What the target says, the first that gives nothing away; None when all would."""
+        """What the target says, the first that gives nothing away; None when all would.
+
+        That is: no digit at all, no number of the next step or the answer in words, and not the
+        answer itself.
+        """
+        secrets = self._secrets(path, path.steps[:1])
         for question in questions:
+            self._go_on()
             said = one_line(
                 self._solver.reply(
                     self._problem,
@@ -196,7 +214,7 @@ class _Hints:
                 ),
                 400,
             )
-            leaks = _NUMBER.search(said) is not None if strict else False
+            leaks = _NUMBER.search(said) is not None or self._states_answer(said, path)
             if said and not leaks and not _numbers(said) & secrets:
                 return said
         return None
@@ -205,6 +223,14 @@ class _Hints:
         """Numbers that only the next step or the answer has."""
         text = " ".join(str(getattr(step, "text", "")) for step in steps)
         return (_numbers(text) | _numbers(path.answer or "")) - self._known()
+
+    def _states_answer(self, text: str, path: ReasoningPath) -> bool:
+        """Whether an answer that is more than a number, and not in the problem, stands there."""
+        answer = _plain_words(path.answer or "")
+        if not answer or exact_value(normalise(path.answer or "")) is not None:
+            return False
+        words = f" {_plain_words(text)} "
+        return f" {answer} " in words and f" {answer} " not in f" {_plain_words(self._problem)} "
 
     def _known(self) -> set[Fraction]:
         return _numbers(self._problem) | _numbers(" ".join(self._good))
@@ -227,9 +253,18 @@ def _good_steps(checked: CheckResult | None) -> tuple[str, ...]:
     return tuple(step.text for step in checked.steps[:last])
 
 
+def _plain_words(text: str) -> str:
+    """Words, numbers and operators with one space between them."""
+    return " ".join(re.findall(r"\w+|[-+*/^=]", text.replace("$", " ").casefold()))
+
+
 def _numbers(text: str) -> set[Fraction]:
     """Every number that a text states, in digits or in words."""
     found = {exact_value(normalise(match.group())) for match in _NUMBER.finditer(text)}
-    words = set(_PLAIN_WORD.findall(text.casefold())) - _SELDOM_NUMBERS
-    found |= {_WORD_VALUES.get(word) for word in words}
+    found |= {exact_value(f"{a}/{b}") for a, b in _FRACTION.findall(text)}
+    words = _PLAIN_WORD.findall(text.casefold())
+    found |= {_WORD_VALUES.get(word) for word in set(words) - _SELDOM_NUMBERS}
+    for tens, ones in pairwise(words):
+        if tens in _TENS and ones in _ONES:  # forty-eight
+            found.add(_WORD_VALUES[tens] + _WORD_VALUES[ones])
     return {value for value in found if value is not None}

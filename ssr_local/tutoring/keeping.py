@@ -9,9 +9,10 @@ from ssr_local.tutoring.hints import Hint
 
 def keep_check(saver: Saver, result: CheckResult) -> None:
     """Save a check."""
+    status = "good" if result.is_good else "wrong answer"
     saver.end(
         result,
-        status="wrong step" if result.first_bad is not None else "good",
+        status="wrong step" if result.first_bad is not None else status,
         answer=result.answer,
         body="\n\n".join(step.text for step in result.steps),
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from ssr_local.api import Solver
 from ssr_local.display import one_line
-from ssr_local.errors import ProblemError, SSRError, UsageError
+from ssr_local.errors import DecodeError, ProblemError, SSRError, UsageError
 from ssr_local.folders import write_atomically
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions
@@ -68,22 +68,38 @@ def read_class(file: Path) -> list[Solution]:
         raise UsageError(f"{file} cannot be read.", error.strerror or "") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text.", "", "Save it as CSV in UTF-8.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), dialect=_dialect(text))
-    names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-    missing = [name for name in COLUMNS if name not in names]
+    try:
+        return _solutions(file, csv.reader(io.StringIO(text, newline=""), dialect=_dialect(text)))
+    except csv.Error as error:
+        raise UsageError(
+            f"{file} is no table.", f"{error}.", "Look for a quotation mark that is not closed."
+        ) from error
+
+
+def _solutions(file: Path, reader: Any) -> list[Solution]:
+    heads = [name.strip().lower() for name in next(reader, [])]
+    missing = [name for name in COLUMNS if name not in heads]
     if missing:
         raise UsageError(
             f"{file} has no column {missing[0]!r}.",
             f"Its first line must name: {', '.join(COLUMNS)}.",
         )
-    rows = [Solution(*((row.get(names[name]) or "").strip() for name in COLUMNS)) for row in reader]
-    rows = [row for row in rows if any(row)]
-    if not rows:
+    places = [heads.index(name) for name in COLUMNS]
+    found = []
+    for row in reader:
+        if not any(map(str.strip, row)):
+            continue
+        if len(row) > len(heads):
+            raise UsageError(
+                f"{file}, line {reader.line_num}: it has {len(row)} cells, the first line"
+                f" {len(heads)}.",
+                "A text with a separator in it stands in quotation marks.",
+            )
+        cells = [*row, *[""] * len(heads)]
+        found.append(Solution(*(cells[place].strip() for place in places)))
+    if not found:
         raise UsageError(f"{file} has no solutions.", "Only the first line is there.")
-    for number, row in enumerate(rows, 2):
-        if not row.problem or not row.text:
-            raise UsageError(f"{file}, line {number}: problem or solution is empty.")
-    return rows
+    return found
 
 
 def check_class(
@@ -94,6 +110,7 @@ def check_class(
     options: SolveOptions,
     with_vote: bool = True,
     verifier: str = STUDENT_VERIFIER,
+    should_stop: Callable[[], bool] = lambda: False,
     on_checked: Callable[[Checked], None] = lambda checked: None,
 ) -> list[Checked]:
     """Check what is not checked yet, and write the report of all in ``folder``.
@@ -109,8 +126,10 @@ def check_class(
             with_vote=with_vote,
             verifier=verifier,
             helper=helper,
+            should_stop=should_stop,
         )
-        how = f"{verifier} {options.threshold:g} {'vote' if with_vote else 'no vote'}"
+        vote = options.method, options.paths, options.strategies
+        how = repr((solver.model_names, verifier, options.threshold, vote if with_vote else ()))
         keyed = [(one.key(how), one) for one in solutions]
         return _check_all(keyed, folder, check_one, on_checked)
 
@@ -158,7 +177,7 @@ def _checked(
 ) -> Checked:
     try:
         result = check_one(solution.problem, steps_of(solution.text))
-    except ProblemError as error:
+    except (ProblemError, DecodeError) as error:
         return Checked(key=key, student=solution.student, error=one_line(str(error)))
     return Checked(key=key, student=solution.student, result=result)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ssr_local.display import one_line
 from ssr_local.tutoring.checking import CheckedStep
 
-_SURE, _LIKELY, _DOUBTFUL = 8.0, 7.0, 4.0
+_SURE, _DOUBTFUL = 8.0, 4.0
 
 
 def in_words(step: CheckedStep) -> str:
@@ -21,12 +21,9 @@ def in_words(step: CheckedStep) -> str:
         return f"its equations hold{also} ({score})."
     if step.score is None:
         return "the model could not judge it."
-    words = "probably wrong"
-    if step.score >= _SURE:
-        words = "looks right"
-    elif step.score >= _LIKELY:
-        words = "probably right"
-    elif step.score >= _DOUBTFUL:
-        words = "doubtful"
+    if step.accepted:
+        words = "looks right" if step.score >= _SURE else "probably right"
+    else:
+        words = "doubtful" if step.score >= _DOUBTFUL else "probably wrong"
     reason = f" The model says: {one_line(step.reason)}" if step.reason else ""
-    return f"{words} ({score}); nothing in it that algebra can check.{reason}"
+    return f"{words} ({score}); algebra cannot tell.{reason}"

@@ -88,6 +88,46 @@ def test_what_is_removed_is_gone_with_all_of_it(file: Path, run: list[AnyEvent])
             history.entry(recording.id)
 
 
+def test_what_was_saved_at_its_end_stays_whatever_fails_then(file: Path) -> None:
+    with History(file) as history:
+        ended, stopped = history.begin("hint", "One?"), history.begin("hint", "Two?")
+        ended.end(Hint(problem="One?", level=1, text="So."), status="given", answer=None, body="So")
+        ended.fail(OSError("the terminal is gone"))
+        stopped.fail(Interrupted("Stopped."))
+        assert [one.status for one in history.entries()] == ["cancelled", "given"]
+        assert history.entry(ended.id).result is not None
+        assert [one.id for one in history.search("So")] == [ended.id]
+
+
+def test_what_is_still_worked_on_is_not_removed(file: Path) -> None:
+    with History(file) as history:
+        going = history.begin("run", "Hens?")
+        with pytest.raises(HistoryError, match="still worked on"):
+            history.remove(going.id)
+    with History(file) as history:
+        assert history.statistics().by_status == {"interrupted": 1}
+        history.remove(going.id)
+
+
+def test_half_a_character_is_searched_for_and_saved_like_any_other(file: Path) -> None:
+    with History(file) as history:
+        entry = history.begin("run", "Hens \udcff?")
+        entry.fail(OSError("no \udcff"))
+        assert [one.id for one in history.search("\udcff hens")] in ([entry.id], [])
+        assert history.entry(entry.id).status == "failed"
+
+
+def test_an_entry_that_cannot_be_decoded_is_named(file: Path) -> None:
+    with History(file) as history:
+        entry = history.begin("run", "Hens?")
+        with history.writing() as database:
+            database.execute(
+                "INSERT INTO events (entry, number, body) VALUES (?, 0, ?)", (entry.id, '{"x": 1}')
+            )
+        with pytest.raises(HistoryError, match=f"Entry {entry.id} of the history cannot be read"):
+            list(history.events(entry.id))
+
+
 def test_statistics(file: Path) -> None:
     with History(file) as history:
         assert history.statistics().num_entries == 0

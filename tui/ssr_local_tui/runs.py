@@ -194,6 +194,11 @@ class Runs:
                 self.feed.stopping = True
             self._solver.cancel()
 
+    def cancel_work(self) -> None:
+        """Stop what the solver does beside runs, whatever is shown."""
+        if self._solver is not None:
+            self._solver.cancel()
+
     def close(self) -> None:
         """End everything at once."""
         if self.pace is not None:

@@ -61,7 +61,7 @@ def test_a_class_goes_on_where_it_was(program: Program) -> None:
     )
     arguments = (*DEMO, "--class", "class.csv", "--no-vote")
     done = program.run(*arguments)
-    assert done.returncode == 0
+    assert done.returncode == 1  # Bob's is not accepted
     assert done.stderr.decode().splitlines() == [
         "Ada: nothing wrong found",
         "Bob: step 3 to look at",
@@ -78,6 +78,8 @@ def test_a_class_goes_on_where_it_was(program: Program) -> None:
         (("x", "--steps", "nowhere.txt"), "nowhere.txt cannot be read."),
         (("-", "--steps", "-"), "cannot be both"),
         (("x", "--class", "class.csv"), "Give either"),
+        (("--class", "class.csv", "--json"), "--json is for one solution."),
+        (("x", "--steps", "good.txt", "--out", "there"), "--out is where the report"),
         (("--class", "nowhere.csv"), "nowhere.csv cannot be read."),
         (("", "--steps", "good.txt"), "The problem is empty."),
         (("x", "--steps", "empty.txt"), "There are no steps."),

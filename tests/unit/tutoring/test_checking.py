@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ssr_local
-from ssr_local import ProblemError, SolveOptions, Solver
+from ssr_local import Interrupted, ProblemError, SolveOptions, Solver, SSRError, UsageError
 from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckedStep, answer_of, check, steps_of
 from ssr_local.tutoring.wording import in_words
 from ssr_local.verification import VERIFIERS
@@ -81,6 +82,31 @@ def test_every_verifier_can_judge_a_persons_steps(verifier: str, solver: Solver)
     assert all(step.score is not None for step in read)
 
 
+def test_a_check_that_was_stopped_is_none(solver: Solver) -> None:
+    with pytest.raises(Interrupted):
+        check(PROBLEM, GOOD, solver=solver, should_stop=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([1], "Step 1 is no text"),
+        (None, "no text and no list"),
+        ([], "There are no steps"),
+        (["a", " "], "Step 2 is empty"),
+        (["a"] * 201, "201 steps"),
+    ],
+)
+def test_what_is_no_steps_is_named(steps: Any, words: str, solver: Solver) -> None:
+    with pytest.raises(SSRError, match=words):
+        check(PROBLEM, steps, solver=solver)
+
+
+def test_an_unknown_verifier_is_named(solver: Solver) -> None:
+    with pytest.raises(UsageError, match="verifier"):
+        check(PROBLEM, GOOD, solver=solver, verifier="nobody")
+
+
 def test_a_step_is_usually_judged_by_its_numbers_alone(solver: Solver) -> None:
     result = check(PROBLEM, ["So it goes.", "It has 18 hens."], solver=solver, with_vote=False)
     assert result.verifier == STUDENT_VERIFIER
@@ -117,6 +143,9 @@ def test_steps_of_a_text() -> None:
         (["So it is \\boxed{7}."], "7"),
         (["The answer is 12."], "12"),
         (["3 + 4 = 7 apples."], "7"),
+        (["48 / 2 = 24. Check: 24 * 2 = 48."], "24"),
+        (["x = 2 or x = 3"], "2, 3"),
+        (["50/250 = 20%"], "20%"),
         (["We do not know."], None),
     ],
 )

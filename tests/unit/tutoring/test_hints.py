@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 import ssr_local
-from ssr_local import Solver, UsageError
+from ssr_local import Interrupted, Solver, UsageError
+from ssr_local.records import Step
 from ssr_local.tutoring.hints import Hint, hint
 
 PROBLEM = "On a hill live hens and cows. Together they have 30 heads and 84 legs. How many hens?"
@@ -84,12 +86,35 @@ def test_what_gives_numbers_away_is_asked_again_and_then_withheld(
     assert held.withheld is (level == 2)
 
 
-def test_numbers_of_the_problem_are_no_secret_but_at_level_two_there_are_none(
+@pytest.mark.parametrize(
+    "leak", ["Multiply 30 by 2 first.", "It is eighteen.", "Forty-two is half of it."]
+)
+def test_the_first_levels_have_no_numbers_not_even_the_problems(
+    leak: str, solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for level in (1, 2):
+        says(monkeypatch, leak, "It fits.")
+        given = hint(PROBLEM, STEPS[:2], level, solver=solver)
+        assert leak not in given.text
+        assert given.text.endswith("It fits.")
+
+
+def test_an_answer_in_words_is_kept_back_too(
     solver: Solver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says(monkeypatch, "With 30 heads and 84 legs it fits.", "It fits.")
-    assert "30 heads" in hint(PROBLEM, (), 1, solver=solver).text
-    assert hint(PROBLEM, (), 2, solver=solver).text == "It fits."
+    step = Step(text="Cancelling leaves $x + 2$.", author="target")
+    solved = solver.solve(PROBLEM, paths=1)
+    path = msgspec.structs.replace(solved.paths[0], steps=(step, step), answer="x+2")
+    run = msgspec.structs.replace(solved, paths=(path,))
+    monkeypatch.setattr(Solver, "solve", lambda *_, **__: run)
+    assert hint("Simplify it.", (), 3, solver=solver).withheld
+    says(monkeypatch, "It leaves x + 2 in the end.", "It fits.")
+    assert hint("Simplify it.", (), 1, solver=solver).text.endswith("It fits.")
+
+
+def test_a_hint_that_was_stopped_is_none(solver: Solver) -> None:
+    with pytest.raises(Interrupted):
+        hint(PROBLEM, (), 1, solver=solver, should_stop=lambda: True)
 
 
 @pytest.mark.parametrize("level", [0, 5, -1])

@@ -25,6 +25,7 @@ SOLUTIONS = [
     Solution("Ada", "Twelve fours?", "12 * 4 = 48\n\nThe answer is 48."),
     Solution("=Bob", "Twelve fours?", "12 * 4 = 46\n\nThe answer is 46."),
     Solution("Cy|d", "Twelve fours?", "x\n\n" * 201),
+    Solution("Eve", "Twelve fours?", ""),
 ]
 OPTIONS = SolveOptions()
 
@@ -59,17 +60,18 @@ def checked_in(
 
 
 def test_a_class_is_checked_and_reported(tmp_path: Path, solver: Solver) -> None:
-    assert checked_in(tmp_path / "out", solver, SOLUTIONS) == ["Ada", "=Bob", "Cy|d"]
+    assert checked_in(tmp_path / "out", solver, SOLUTIONS) == ["Ada", "=Bob", "Cy|d", "Eve"]
     with (tmp_path / "out" / REPORT_TABLE).open(encoding="utf-8-sig", newline="") as file:
-        header, ada, bob, cyd = csv.reader(file)
+        header, ada, bob, cyd, eve = csv.reader(file)
     assert header[0] == "student"
     assert ada[:4] == ["Ada", "Twelve fours?", "2", ""]
     assert bob[0] == "'=Bob"  # no formula
     assert bob[3] == "1"
     assert "48 is not 46" in bob[4]
     assert "201 steps" in cyd[4]
+    assert "no steps" in eve[4]
     report = (tmp_path / "out" / REPORT).read_text(encoding="utf-8")
-    assert "3 solutions, 1 of them without a step that was refused." in report
+    assert "4 solutions, 1 of them without a step that was refused." in report
     assert r"| Cy\|d |" in report
 
 
@@ -77,9 +79,9 @@ def test_what_was_checked_is_not_checked_again(tmp_path: Path, solver: Solver) -
     assert checked_in(tmp_path, solver, SOLUTIONS[:1]) == ["Ada"]
     with (tmp_path / CHECKED).open("ab") as file:
         file.write(b'{"key":"half a li')  # killed while it wrote
-    assert checked_in(tmp_path, solver, SOLUTIONS) == ["=Bob", "Cy|d"]
+    assert checked_in(tmp_path, solver, SOLUTIONS) == ["=Bob", "Cy|d", "Eve"]
     assert checked_in(tmp_path, solver, SOLUTIONS) == []
-    assert len((tmp_path / CHECKED).read_bytes().splitlines()) == 3
+    assert len((tmp_path / CHECKED).read_bytes().splitlines()) == 4
 
 
 def test_another_way_of_checking_is_another_check(tmp_path: Path, solver: Solver) -> None:
@@ -114,7 +116,9 @@ def test_tables_as_spreadsheets_write_them(sign: str, tmp_path: Path) -> None:
         (b"student,problem\nAda,x\n", "no column 'solution'"),
         (b"", "no column 'student'"),
         (b"student,problem,solution\n", "no solutions"),
-        (b"student,problem,solution\nAda,,x\n", "line 2: problem or solution is empty"),
+        (b"student,problem,solution\nAda,Add 1, 2 and 3,6\n", "line 2: it has 4 cells"),
+        (b'student,problem,solution\nAda,x,"1\n2"\nBob,a,b,c\n', "line 4: it has 4 cells"),
+        (b'student,problem,solution\nAda,x,"' + b"1" * 200_000 + b'"\n', "is no table"),
         (b"student,problem,solution\nAda,\xff,x\n", "not UTF-8"),
     ],
 )

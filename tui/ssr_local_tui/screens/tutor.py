@@ -37,7 +37,8 @@ _SIGNS = {True: ("✓", "bold green"), False: ("✗", "bold red")}
 _NO_SIGN = ("·", "dim")
 
 Outcome = Callable[[], None]
-Work = Callable[[str, list[str]], Outcome]
+Stop = Callable[[], bool]
+Work = Callable[[str, list[str], Stop], Outcome]
 """What the models do about a problem and its steps, in a thread; the outcome is shown."""
 
 
@@ -87,7 +88,7 @@ class TutorScreen(Screen[str]):
         super().__init__()
         self._first_problem, self._first_steps = problem, steps
         self._request = 0
-        self._working = False
+        self._working = self._thinking = False
         self._wanted: Work | None = None
         self._helper = Helper()
         self._timer: Timer | None = None
@@ -185,15 +186,18 @@ class TutorScreen(Screen[str]):
     def _want(self, work: Work, state: str) -> None:
         """Let the models do this next, in place of whatever they do for the tutor now."""
         self._call_off()
+        if self._timer is not None:
+            self._timer.stop()
         self._wanted, self._state = work, f"{state} ..."
         self._draw()
         self._begin()
 
     def _call_off(self) -> None:
         self._request += 1
+        self._thinking = False
         self._wanted = None
         if self._working:
-            self.host.runs.cancel()
+            self.host.runs.cancel_work()
 
     def _begin(self) -> None:
         if self._working:
@@ -207,7 +211,7 @@ class TutorScreen(Screen[str]):
 
         def run() -> Outcome:
             try:
-                outcome = work(problem, steps)
+                outcome = work(problem, steps, lambda: request != self._request)
             except Interrupted:
                 outcome = self._draw
             except SSRError as error:
@@ -222,13 +226,16 @@ class TutorScreen(Screen[str]):
         self._working = False
         if request == self._request:
             self._state = ""
+            self._thinking = False
             outcome()
             self._draw()
+            if self.result is None and self._wanted is None:
+                self._judge()  # a hint has called the judgement off
 
     def _failed(self, error: SSRError) -> None:
         self._state = one_line(str(error))
 
-    def _checked(self, problem: str, steps: list[str], *, explain: bool) -> Outcome:
+    def _checked(self, problem: str, steps: list[str], stopped: Stop, *, explain: bool) -> Outcome:
         self._fetched()
         work = partial(
             check,
@@ -239,16 +246,17 @@ class TutorScreen(Screen[str]):
             with_vote=False,
             explain=explain,
             helper=self._helper,
+            should_stop=stopped,
         )
         if not explain:
             return partial(self._marked, work())
         with self._saving("check", problem) as saver:
             result = work()
             keep_check(saver, result)
-            saver.solved(problem, good=result.first_bad is None)
+            saver.solved(problem, good=result.is_good)
         return partial(self._marked, result)
 
-    def _hinted(self, problem: str, steps: list[str], *, level: int) -> Outcome:
+    def _hinted(self, problem: str, steps: list[str], stopped: Stop, *, level: int) -> Outcome:
         self._fetched()
         with self._saving("hint", problem) as saver:
             given = hint(
@@ -258,6 +266,7 @@ class TutorScreen(Screen[str]):
                 solver=self.host.runs.solver,
                 options=self.host.settings.solve,
                 helper=self._helper,
+                should_stop=stopped,
             )
             keep_hint(saver, given)
         return partial(self._given, given)
@@ -269,9 +278,12 @@ class TutorScreen(Screen[str]):
             problem,
             pair=self.host.settings.engine.pair,
             method=self.host.settings.solve.method,
-            say=lambda line: None,
+            say=self._say,
             keep=runs.keep,
         )
+
+    def _say(self, line: str) -> None:
+        self.app.call_from_thread(self.notify, clean(line), severity="warning", markup=False)
 
     def _fetched(self) -> None:
         missing = self.host.runs.missing(self.host.settings.solve)
@@ -285,6 +297,7 @@ class TutorScreen(Screen[str]):
 
     def _given(self, given: Hint) -> None:
         self._hints.append(given)
+        self.level = given.level
 
     # Keys ----------------------------------------------------------------------------
 
@@ -305,25 +318,32 @@ class TutorScreen(Screen[str]):
         if not self.problem:
             self.notify("Write the problem first.")
             return
-        self.level = min(self.level + 1, max(LEVELS))
-        self._want(
-            partial(self._hinted, level=self.level), f"thinking of a hint (level {self.level})"
-        )
+        if self._thinking:
+            return
+        level = min(self.level + 1, max(LEVELS))
+        self._want(partial(self._hinted, level=level), f"thinking of a hint (level {level})")
+        self._thinking = True
 
     @on(Button.Pressed, "#solution")
     def action_solution(self) -> None:
         """Leave, and watch the problem being solved."""
         if self.problem:
-            self._call_off()
-            self.dismiss(self.problem)
+            self._leave(self.problem)
         else:
             self.notify("Write the problem first.")
 
     @on(Button.Pressed, "#back")
     def action_leave(self) -> None:
         """Back to the main screen."""
+        self._leave(None)
+
+    def _leave(self, problem: str | None) -> None:
+        """Leave once the models are free again: the next one to ask must not find them busy."""
         self._call_off()
-        self.dismiss(None)
+        if self._working:
+            self.set_timer(_RETRY_S, partial(self._leave, problem))
+        elif self.is_current:
+            self.dismiss(problem)
 
     # Drawing -------------------------------------------------------------------------
 

@@ -299,8 +299,8 @@ def test_values_that_hardly_differ_keep_their_order() -> None:
 def test_verifiers_without_readings_are_left_out() -> None:
     values = [(-0.1 * (place % 7), place % 3 > 0) for place in range(90)]
     found = fit(scored(values, [str(place % 15) for place in range(90)]))
-    assert found.left_out == ("combined", "yes-no", "digit", "expected-digit")
-    assert list(found.calibrations) == ["likelihood"]
+    assert found.left_out == ("combined", "yes-no", "number-likelihood", "digit", "expected-digit")
+    assert list(found.calibrations) == ["likelihood", "min-likelihood"]
     assert found.best_verifier == "likelihood"
     assert found.wordings == ()
 

@@ -54,7 +54,7 @@ def test_no_value_of_a_fold_moves_its_other_chances() -> None:
         f"yes-no/{FIRST}": yes(0.01),
         f"yes-no/{SECOND}": yes(0.01),
     }
-    outlier = replace(steps[place].step, log_probs=(-40.0,), probes=probes)
+    outlier = replace(steps[place].step, log_probs=(-40.0,), digits=(0,), probes=probes)
     changed = [*steps]
     changed[place] = replace(steps[place], step=outlier)
     other, _ = held_out(changed, CANDIDATES, parts, FOLDS, seed=0)
@@ -71,6 +71,8 @@ def test_what_is_learned_is_worded_as_it_was_chosen() -> None:
         "combined": SECOND,
         "yes-no": SECOND,
         "likelihood": "",
+        "min-likelihood": "",
+        "number-likelihood": "",
         "digit": found.choices["digit"].wording,
         "expected-digit": found.choices["expected-digit"].wording,
     }
