@@ -177,23 +177,31 @@ def _vanishes(expression: Any, symbol: Any, value: Any) -> bool | None:
 def _against_signs(difference: Any, premises: list[Any]) -> Finding:
     """An equation of several unknowns against one like it: the same, or surely not."""
     mine, my_constant = _coefficients(difference)
-    for premise in reversed(premises):
+    found, seen = [], set()
+    for premise in premises:
         theirs, constant = _coefficients(premise)
         if not mine or theirs.keys() != mine.keys():
             continue
+        unit = theirs[min(theirs, key=str)]
+        scaled = frozenset((key, sympy.nsimplify(theirs[key] / unit)) for key in theirs)
+        if (scaled, sympy.nsimplify(constant / unit)) in seen:
+            continue  # the same equation, written again
+        seen.add((scaled, sympy.nsimplify(constant / unit)))
         ratios = {sympy.nsimplify(mine[key] / theirs[key]) for key in mine}
         if len(ratios) == 1:
             ratio = ratios.pop()
             if sympy.expand(my_constant - ratio * constant) == 0:
                 return Finding("equal")
-            if ratio == 1:
-                return _UNDECIDED  # x + y = 40 now, and x + y = 60 in ten years
-            return Finding("different", "an equation above says otherwise of the same letters")
+            # x + y = 40 now, and x + y = 60 in ten years
+            says = "" if ratio == 1 else "an equation above says otherwise of the same letters"
+            found.append(says)
+            continue
         if constant and my_constant:
             ratios.add(sympy.nsimplify(my_constant / constant))
         if len({abs(ratio) for ratio in ratios}) == 1 and bool(constant) == bool(my_constant):
-            return Finding("different", "it is an equation above with a sign changed")
-    return _UNDECIDED
+            found.append("it is an equation above with a sign changed")
+    # x + y = 0 and x - y = 0: what is like two of them may come from both.
+    return Finding("different", found[0]) if len(found) == 1 and found[0] else _UNDECIDED
 
 
 def _coefficients(expression: Any) -> tuple[dict[Any, Any], Any]:

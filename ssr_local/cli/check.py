@@ -116,7 +116,7 @@ def command(
                 on_step=(lambda number, step: None) if as_json else _show,
             )
             keep_check(saver, result)
-            practised = saver.solved(result.problem.strip(), good=result.is_good)
+            practised = saver.solved(result.problem.strip(), good=result.is_solved)
     if as_json:
         shown = result if reveal else msgspec.structs.replace(result, correction="")
         click.echo(msgspec.json.encode(shown) + b"\n", nl=False)

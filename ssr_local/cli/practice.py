@@ -107,8 +107,11 @@ def _check(
         click.echo(msgspec.json.encode(result) + b"\n", nl=False)
     else:
         show_check(result, reveal=False)
+    if result.is_solved is None:
+        remark("Too little of it could be judged: it stays due.")
+        return 0
     with History() as history:
-        due = Practice(history).solved(chosen.problem, good=result.is_good)
+        due = Practice(history).solved(chosen.problem, good=result.is_solved)
     if due is not None and not as_json:
         remark(f"It comes back on {due.due[:10]}.")
     return 0 if result.is_good else _EXIT_WRONG

@@ -12,6 +12,7 @@ from ssr_local.folders import data_dir
 FILE_NAME = "history.sqlite3"
 WAIT_S = 15.0
 """How long another program that writes is waited for."""
+_LOOK_S = 0.02
 
 _MIGRATIONS = (
     """
@@ -84,7 +85,7 @@ def _opened(file: Path) -> sqlite3.Connection:
         file, timeout=WAIT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         # In WAL mode a killed program loses nothing it has committed; only a power cut may.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -94,6 +95,19 @@ def _opened(file: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for another program here, as it does everywhere else."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def _migrate(connection: sqlite3.Connection, file: Path) -> None:
@@ -114,7 +128,8 @@ def _migrate(connection: sqlite3.Connection, file: Path) -> None:
                     connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 

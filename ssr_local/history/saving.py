@@ -38,8 +38,13 @@ class Saver:
             if recording is not None:
                 recording.end(result, status=status, answer=answer, body=body)
 
-    def solved(self, problem: str, *, good: bool) -> Due | None:
-        """Take note of a checked solution, for practice; what became of the problem there."""
+    def solved(self, problem: str, *, good: bool | None) -> Due | None:
+        """Take note of a checked solution, for practice; what became of the problem there.
+
+        None for ``good`` is no verdict, and changes nothing.
+        """
+        if good is None:
+            return None
         with self._forgiven() as recording:
             if recording is not None:
                 return Practice(recording.history).solved(problem, good=good)

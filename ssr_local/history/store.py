@@ -265,8 +265,8 @@ class History:
             lock.acquire(timeout=0)
         except (OSError, Timeout):
             return True
+        file.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
         lock.release()
-        file.unlink(missing_ok=True)
         return False
 
     def _lock_file(self, holder: str) -> Path:

@@ -53,25 +53,21 @@ _NO_SOLUTION = re.compile(
     re.IGNORECASE,
 )
 _CASES = re.compile(r"\b(?:or|either|cases?)\b|±|\\pm(?![A-Za-z])", re.IGNORECASE)
+_BRANCHES = re.compile(r"[|±]|\\pm(?![A-Za-z])|\\[lr]vert")
+_OTHER_NUMBERS = re.compile(
+    r"\b(?:mod|modulo|modular|binary|base|hexadecimal|octal|clock|nearest|estimate)\b",
+    re.IGNORECASE,
+)
 _CONSTANTS = frozenset("eEI")  # of the parser
 _UNIT_LETTERS = frozenset("gmhslLCFWVJNKA")
-_SCALES: dict[str, str] = {
-    unit: dimension
-    for dimension, units in {
-        "time": "second seconds sec minute minutes min hour hours hr hrs day days week weeks"
-        " month months year years",
-        "length": "mm cm dm m km meter meters metre metres inch inches foot feet ft yard yards"
-        " mile miles centimeters centimetres kilometers kilometres millimeters",
-        "mass": "g kg mg gram grams kilogram kilograms pound pounds ounce ounces ton tons",
-        "volume": "ml cl l liter liters litre litres gallon gallons cup cups pint pints quart"
-        " quarts",
-        "money": "cent cents dollar dollars dime dimes nickel nickels penny pennies quarter"
-        " quarters euro euros",
-        "number": "dozen dozens pair pairs couple couples gross score scores hundred thousand ones"
-        " tens hundreds thousands tenths hundredths thousandths millions am pm o'clock",
-    }.items()
-    for unit in units.split()
-}
+_NUMBER_UNITS = frozenset(
+    (
+        *("dozen", "pair", "couple", "gross", "score", "hundred", "thousand", "million", "one"),
+        *("ten", "tenth", "hundredth", "thousandth", "am", "pm", "o'clock"),
+    )
+)
+_RATIOS = frozenset(map(Fraction, (7, 12, 24, 60, 100, 365, 1000, 3600)))
+_THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}\.\d{3}(?!\d)")
 
 
 class ClaimFinding(Struct, frozen=True):
@@ -113,6 +109,8 @@ class Algebra:
         self._should_stop = should_stop
         self._stated = normalise(problem.replace("$", " "))
         self._solves = bool(_SOLVING.search(problem))
+        self._branches = bool(_BRANCHES.search(problem))
+        self._counts_otherwise = bool(_OTHER_NUMBERS.search(problem))
         self._lone = lone_letters(problem)
         self._premises: list[_Premise] = []
         for claim in claims_in(problem):
@@ -126,7 +124,7 @@ class Algebra:
         self._lone |= lone_letters(text)
         before = list(self._premises)
         findings = [self._claim(claim, text) for claim in claims_in(text)[:MAX_CLAIMS]]
-        if _CASES.search(text):
+        if self._branches or _CASES.search(text):
             self._premises = before  # each holds in its own case
         says = {one.says for one in findings}
         overall: Says = "undecided"
@@ -150,7 +148,9 @@ class Algebra:
     def _judged(self, claim: Claim, text: str) -> Finding:
         by_value = _by_value(claim)
         if by_value is not None:
-            return by_value
+            doubtful = self._counts_otherwise or _NO_SOLUTION.search(text)
+            is_equal = by_value.verdict == "equal"
+            return by_value if is_equal or not doubtful else Finding("undecided")
         sides = (claim.first.text, claim.second.text)
         if self._helper is None or claim.sign == "≈" or any(len(one) > MAX_CHARS for one in sides):
             return Finding("undecided")
@@ -169,7 +169,7 @@ class Algebra:
         if is_supposed:
             self._premises = list(self._given)  # what held under another value is void
         about = [one.equation for one in self._premises if one.symbols == symbols]
-        if _CASES.search(text):
+        if self._branches or _CASES.search(text):
             about = [one.equation for one in self._given if one.symbols == symbols]
         if len(symbols) > 1 and claim.first.text in symbols:
             # y = 2x + 1 and y = x + 4 are two lines, and both are right.
@@ -240,21 +240,26 @@ def _equation(claim: Claim) -> Equation:
 
 def _by_value(claim: Claim) -> Finding | None:
     """The finding on plain numbers, None where something is no number."""
-    readings = [_values(member) for member in (claim.first, claim.second)]
-    if not all(readings):
+    first, second = _values(claim.first)[:1], _values(claim.second)
+    if claim.first.percent:
+        second = second[:1]  # 12/48 * 100 = 25%, but 20% of 50 is not 1000
+    if not first or not second:
         return None
-    if any(a == b for a in readings[0] for b in readings[1]):
+    if first[0] in second:
         return Finding("equal")
     rounded = _unless_rounded(claim)
     if rounded is not None:
         return rounded
-    if (
-        _has_rate(claim)
-        or _may_be_converted(claim)
-        or not (claim.first.has_operator or claim.second.has_operator)
-    ):
+    is_bare = not (claim.first.has_operator or claim.second.has_operator)
+    if is_bare or _has_rate(claim) or _may_be_converted(claim, first[0], second[0]):
         return Finding("undecided")  # 3 hours = 180 minutes
-    return Finding("different", f"{_shown(readings[0][0])} is not {_shown(readings[1][0])}")
+    if (claim.first.percent or claim.second.percent) and any(
+        abs(first[0] - one) * 50 <= max(abs(first[0]), abs(one)) for one in second
+    ):
+        return Finding("undecided")  # 2/3 = 67%
+    if _THOUSANDS.search(claim.first.text + " " + claim.second.text):
+        return Finding("undecided")  # 1.500 is fifteen hundred to many
+    return Finding("different", f"{_shown(first[0])} is not {_shown(second[0])}")
 
 
 def _has_rate(claim: Claim) -> bool:
@@ -311,15 +316,21 @@ def _places(member: Member) -> int | None:
     return None if match is None else len(match[1] or "")
 
 
-def _may_be_converted(claim: Claim) -> bool:
-    """Whether units of one kind are mixed, or words that are numbers: nobody converted them."""
-    units = {_singular(unit) for member in (claim.first, claim.second) for unit in member.units}
-    known = [_SCALES[unit] for unit in units if unit in _SCALES]
-    return "number" in known or len(known) > len(set(known))
+def _may_be_converted(claim: Claim, first: Fraction, second: Fraction) -> bool:
+    """Whether units are mixed that nobody converted, or words stand there that are numbers."""
+    left, right = ({_singular(unit) for unit in one.units} for one in (claim.first, claim.second))
+    if not _NUMBER_UNITS.isdisjoint(left | right):
+        return True
+    if left and right and not right <= left:
+        return True
+    if len(left) > 1 and re.search(r"[-+]", claim.first.text[1:]):
+        return True
+    is_scaled = first and second and max(first / second, second / first) in _RATIOS
+    return bool(is_scaled and (left or right))
 
 
 def _singular(unit: str) -> str:
-    return unit[:-1] if unit.endswith("s") and unit[:-1] in _SCALES else unit
+    return unit[:-1] if unit.endswith("s") and not unit.endswith("ss") else unit
 
 
 def _shown(value: Fraction) -> str:

@@ -85,6 +85,13 @@ class CheckResult(Struct, frozen=True, kw_only=True):
         """Whether no step was refused, and the answer was not."""
         return self.first_bad is None and self.answer_accepted is not False
 
+    @property
+    def is_solved(self) -> bool | None:
+        """Whether the problem counts as solved; None where too little could be judged."""
+        if self.is_good and (self.answer is None or not any(s.is_judged for s in self.steps)):
+            return None
+        return self.is_good
+
 
 def steps_of(text: str) -> list[str]:
     """A student's text as steps: a blank line stands between two. Raises ``ProblemError``."""
@@ -280,6 +287,8 @@ class _Check:
         if answer is None or run is None or run.answer is None:
             return None
         verdict: Comparison = compare(answer, run.answer, helper=self._helper)
+        if verdict == "different" and stated_answer(self._steps) is None:
+            return None  # it was only taken from the last equations
         return None if verdict == "undecided" else verdict == "equal"
 
 
@@ -290,12 +299,17 @@ def whole_run(run: RunResult) -> RunResult:
     return run
 
 
+def stated_answer(steps: Sequence[str]) -> str | None:
+    """The answer that a worked solution gives as such, in a box or in words."""
+    return extract_answer("\n\n".join(steps), at_end=True)
+
+
 def answer_of(steps: Sequence[str]) -> str | None:
     """The answer that a worked solution states: in a box, in words, else its last results.
 
     What stands behind "check" is none; several values of one letter are one answer.
     """
-    answer = extract_answer("\n\n".join(steps), at_end=True)
+    answer = stated_answer(steps)
     if answer is not None:
         return answer
     claims = [one for one in claims_in(steps[-1]) if _CHECKING.isdisjoint(one.lead)]

@@ -14,7 +14,14 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.tutoring.tokens import ENDING_WORDS, Fragment, Token, fragments_of, words_in
+from ssr_local.tutoring.tokens import (
+    ENDING_WORDS,
+    SHORT_UNITS,
+    Fragment,
+    Token,
+    fragments_of,
+    words_in,
+)
 
 Sign = Literal["=", "≈"]
 
@@ -78,6 +85,8 @@ _TELLING = frozenset(
     (
         *("sum", "difference", "product", "quotient", "average", "mean", "on", "per", "at"),
         *("page", "pages", "days", "years", "lines", "rows", "seats", "numbers", "chapters"),
+        *("step", "part", "day", "question", "exercise", "problem", "line", "number", "case"),
+        *("negative", "root", "value", "remainder", "rest", "square", "cube", "power"),
     )
 )
 """Words that a number before them, or a range behind them, makes part of something larger."""
@@ -85,6 +94,11 @@ _DENIALS = frozenset(
     (
         *("not", "false", "wrong", "incorrect", "untrue", "impossible", "contradiction"),
         *("contradictory", "inconsistent", "absurd", "never", "no", "isn't", "doesn't", "cannot"),
+        *("says", "said", "think", "thinks", "thought", "claims", "claimed", "might", "would"),
+        # Not meant exactly, or in other numbers than the usual ones.
+        *("estimate", "estimated", "estimating", "approximately", "about", "roughly", "nearest"),
+        *("rounded", "rounding", "round", "mod", "modulo", "modular", "binary", "base", "clock"),
+        *("hexadecimal", "octal"),
     )
 )
 _CONSEQUENCES = frozenset(
@@ -92,6 +106,7 @@ _CONSEQUENCES = frozenset(
 )
 """Words behind an equation that was only tried: "n = 1 gives 3"."""
 _FUNCTIONS = frozenset("fghFGP")
+_VOWELS = frozenset("aeiouy")
 _NUMBER_WORDS = frozenset(
     (
         *("half", "twice", "double", "triple", "third", "quarter", "dozen"),
@@ -112,7 +127,7 @@ def _claims_of(fragment: Fragment) -> list[Claim]:
     claims: list[Claim] = []
     left, sure = _ending(parts[0])
     lead = (*fragment.lead, *words_in(parts[0]))
-    chained = False
+    chained, doubtful = False, _is_doubtful(tokens)
     for number, place in enumerate(places):
         part = parts[number + 1]
         is_last = number == len(places) - 1
@@ -122,7 +137,7 @@ def _claims_of(fragment: Fragment) -> list[Claim]:
             ends_well = not rest or (rest[0].kind == "word" and not _joins(rest[0]))
             words = (*lead, *right.units, *words_in(rest)[:4])
             denied = fragment.asked or not _DENIALS.isdisjoint(words)
-            is_sure = sure and ends_well and not denied and not _is_doubtful(tokens)
+            is_sure = sure and ends_well and not denied and not doubtful
             supposes = opens or bool(rest and rest[0].text.lower() in _CONSEQUENCES)
             claims.append(Claim(left, right, sign, is_sure, chained, supposes, lead))
             chained = True
@@ -153,6 +168,8 @@ def _beginning(tokens: list[Token]) -> tuple[Member | None, bool, list[Token]]:
             break
         if token.kind == "word" and not _is_unit(tokens, place):
             break
+        if token.text == "(" and place and _is_remark(tokens, place):
+            break
         depth += (token.kind == "open") - (token.kind == "close")
         if depth < 0:
             break
@@ -160,6 +177,14 @@ def _beginning(tokens: list[Token]) -> tuple[Member | None, bool, list[Token]]:
     rest = tokens[end:]
     shouted = not rest and end > 1 and tokens[end - 1].text == "!"
     return _member(tokens[: end - shouted]), not rest, rest
+
+
+def _is_remark(tokens: list[Token], place: int) -> bool:
+    """``(3 left)`` behind a result."""
+    for token in tokens[place + 1 :]:
+        if token.kind in ("word", "close"):
+            return token.kind == "word"
+    return False
 
 
 def _ending(tokens: list[Token]) -> tuple[Member | None, bool]:
@@ -227,6 +252,8 @@ def _member(tokens: list[Token]) -> Member | None:
     for place, token in enumerate(tokens):
         kind, text = token
         if kind == "word":
+            if _may_be_letters(text):
+                return None  # bh, lwh
             units.append(text.lower())
             if texts and texts[-1] == "/":  # of km/hour
                 texts.pop()
@@ -250,6 +277,16 @@ def _member(tokens: list[Token]) -> Member | None:
             continue
         if kind == "mark" and text == "°":
             continue
+        if text == "[" and previous == "command":
+            return None  # another root than the square one
+        if text in ("(", "[") and previous in ("number", "close"):
+            texts.append("*")  # 2(3), which a parser may take for two and three
+            bare.append("*")
+            has_operator = True
+        if kind == "number" and previous == "close" and tokens[place - 1].text == ")":
+            texts.append("*")
+            bare.append("*")
+            has_operator = True
         if kind == "open" and previous == "symbol" and _is_call(tokens, place):
             return None  # f(3) is no product
         if kind in ("number", "symbol", "open", "command") and previous == "word":
@@ -287,6 +324,12 @@ def _member(tokens: list[Token]) -> Member | None:
         has_operator=has_operator or any(token.kind == "command" for token in tokens),
         symbols=frozenset(symbols),
     )
+
+
+def _may_be_letters(word: str) -> bool:
+    if word.lower() in SHORT_UNITS:
+        return False
+    return len(word) == 2 or (len(word) == 3 and _VOWELS.isdisjoint(word.lower()))
 
 
 def _is_call(tokens: list[Token], place: int) -> bool:

@@ -27,6 +27,7 @@ from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import ReasoningPath, RunResult
 from ssr_local.strategies import load_pool
 from ssr_local.tutoring.checking import STOPPED, CheckResult, check, whole_run
+from ssr_local.tutoring.claims import claims_in
 
 Level = Literal[1, 2, 3, 4]
 LEVELS = (1, 2, 3, 4)
@@ -181,7 +182,7 @@ class _Hints:
         step = path.steps[0].text.strip()
         answer = _numbers(path.answer or "") - self._known()
         is_whole = len(path.steps) == 1 or extract_answer(step, at_end=True) is not None
-        if is_whole or _numbers(step) & answer or self._states_answer(step, path):
+        if is_whole or _numbers(step) & answer or self._gives_result(step, path):
             return self._hint(3, _WITHHELD[3], withheld=True)
         return self._hint(3, step)
 
@@ -198,10 +199,8 @@ class _Hints:
     ) -> str | None:
         """What the target says, the first that gives nothing away; None when all would.
 
-        That is: no digit at all, no number of the next step or the answer in words, and not the
-        answer itself.
+        That is: no number at all, in digits or in words, and not the answer itself.
         """
-        secrets = self._secrets(path, path.steps[:1])
         for question in questions:
             self._go_on()
             said = one_line(
@@ -214,23 +213,17 @@ class _Hints:
                 ),
                 400,
             )
-            leaks = _NUMBER.search(said) is not None or self._states_answer(said, path)
-            if said and not leaks and not _numbers(said) & secrets:
+            if said and not _numbers(said) and not _states(said, path.answer):
                 return said
         return None
 
-    def _secrets(self, path: ReasoningPath, steps: Sequence[object]) -> set[Fraction]:
-        """Numbers that only the next step or the answer has."""
-        text = " ".join(str(getattr(step, "text", "")) for step in steps)
-        return (_numbers(text) | _numbers(path.answer or "")) - self._known()
-
-    def _states_answer(self, text: str, path: ReasoningPath) -> bool:
-        """Whether an answer that is more than a number, and not in the problem, stands there."""
-        answer = _plain_words(path.answer or "")
-        if not answer or exact_value(normalise(path.answer or "")) is not None:
-            return False
-        words = f" {_plain_words(text)} "
-        return f" {answer} " in words and f" {answer} " not in f" {_plain_words(self._problem)} "
+    def _gives_result(self, step: str, path: ReasoningPath) -> bool:
+        """Whether the step comes to the answer, whatever else has that number."""
+        value = exact_value(normalise(path.answer or ""))
+        claims = claims_in(step)
+        if value is not None:
+            return bool(claims) and exact_value(claims[-1].second.text) == value
+        return _states(step, path.answer) and not _states(self._problem, path.answer)
 
     def _known(self) -> set[Fraction]:
         return _numbers(self._problem) | _numbers(" ".join(self._good))
@@ -251,6 +244,15 @@ def _good_steps(checked: CheckResult | None) -> tuple[str, ...]:
         return ()
     last = len(checked.steps) if checked.first_bad is None else checked.first_bad
     return tuple(step.text for step in checked.steps[:last])
+
+
+def _states(text: str, answer: str | None) -> bool:
+    """Whether an answer that is no number, or is one, stands in a text word for word."""
+    value = exact_value(normalise(answer or ""))
+    wanted = _plain_words(answer or "")
+    if value is not None:
+        wanted = "one" if value == 1 else ""  # the other number words are kept back anyway
+    return bool(wanted) and f" {wanted} " in f" {_plain_words(text)} "
 
 
 def _plain_words(text: str) -> str:

@@ -9,6 +9,49 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+SHORT_UNITS = frozenset(
+    (
+        *(
+            "mm",
+            "cm",
+            "dm",
+            "km",
+            "mg",
+            "kg",
+            "ml",
+            "cl",
+            "dl",
+            "ft",
+            "in",
+            "yd",
+            "mi",
+            "lb",
+            "lbs",
+        ),
+        *("lbs", "oz", "pt", "qt", "gal", "hr", "hrs", "min", "sec", "am", "pm", "kb", "mb", "gb"),
+        *(
+            "tb",
+            "mph",
+            "kph",
+            "km/h",
+            "ms",
+            "kw",
+            "hz",
+            "st",
+            "nd",
+            "rd",
+            "th",
+            "pi",
+            "id",
+            "no",
+            "is",
+        ),
+        *("to", "by", "at", "as", "if", "we", "it", "an", "of", "on", "or", "so", "do", "be", "up"),
+        *("he", "us", "my", "go", "tv", "pm", "m/s", "eur", "usd", "gbp", "day", "and", "the"),
+    )
+)
+"""Words of two or three letters behind a number that are no product of letters."""
+_LETTERS = r"(?<=\d)[A-Za-z]{2,3}(?![A-Za-z(])"  # 2ab, 4xy
 _MARKUP = tuple(
     (re.compile(pattern), by)
     for pattern, by in (
@@ -48,6 +91,7 @@ _MARKUP = tuple(
         (r"\*\*(?=[A-Za-z ]*\*\*|$)|__", " "),
         (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
         (r"²", "^2"),
+        (_LETTERS, lambda m: m[0] if m[0].lower() in SHORT_UNITS else "*".join(m[0])),
         (r"³", "^3"),
         (r"√\s?(\d+)", r"\\sqrt{\1}"),
         (r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])", lambda m: m[1].replace(",", "")),
@@ -79,6 +123,12 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _MATHS_COMMANDS = frozenset((r"\frac", r"\sqrt", r"\pi", r"\sin", r"\cos", r"\tan", r"\log"))
+_FUNCTION_WORDS = frozenset(
+    (
+        *("log", "ln", "lg", "exp", "sec", "csc", "cot", "arcsin", "arccos", "arctan", "sinh"),
+        *("cosh", "tanh", "abs", "gcd", "lcm"),
+    )
+)
 _MATHS_WORDS = {"sqrt": r"\sqrt", "pi": r"\pi", "sin": r"\sin", "cos": r"\cos", "tan": r"\tan"}
 _MOST_LEAD_WORDS = 30
 ENDING_WORDS = frozenset(("and", "or", "so", "then", "thus", "hence", "therefore", "but"))
@@ -104,6 +154,8 @@ def _tokens(text: str) -> list[Token]:
         kind, token = match.lastgroup or "other", match.group()
         if kind == "word" and token.lower() in _MATHS_WORDS:
             kind, token = "command", _MATHS_WORDS[token.lower()]
+        if kind == "word" and token.lower() in _FUNCTION_WORDS:
+            kind = "other"
         if kind == "command" and token not in _MATHS_COMMANDS:
             kind = "other"
         if kind != "space":
@@ -123,12 +175,12 @@ def fragments_of(text: str) -> list[Fragment]:
     """Parts between the ends of sentences and lines; ``a = b and c = d`` is two as well."""
     tokens = _tokens(_plain(text))
     fragments = [Fragment((), [])]
+    has_sign = False
     for place, token in enumerate(tokens):
         now = fragments[-1]
+        has_sign = has_sign or token.kind == "sign"
         ends = token.kind == "end" or (
-            token.kind == "word"
-            and token.text.lower() in ENDING_WORDS
-            and any(one.kind == "sign" for one in now.tokens)
+            token.kind == "word" and token.text.lower() in ENDING_WORDS and has_sign
         )
         if not ends:
             now.tokens.append(token)
@@ -141,7 +193,9 @@ def fragments_of(text: str) -> list[Fragment]:
         if token.text == "?":
             fragments[-1] = now._replace(asked=True)
         goes_on = token.kind == "word" or token.text in (",", ":")
-        fragments.append(Fragment((*now.lead, *words_in(now.tokens)) if goes_on else (), []))
+        lead = (*now.lead, *words_in(now.tokens))[-_MOST_LEAD_WORDS:] if goes_on else ()
+        fragments.append(Fragment(lead, []))
+        has_sign = False
     return fragments
 
 

@@ -165,7 +165,65 @@ RIGHT = [
     "I = 500 * 0.04 * 2 = 40",
     "3 * 250 = 750 g, and 750 g = 0.75 kg",
     "120 cm = 1.2 m, so 1.2 * 5 = 6 m",
+    "2(3) = 6 and (5)(4) = 20",
+    "2(8) + 2(5) = 26",
+    "(1/2)(6)(4) = 12",
+    "y = 2(3) + 1 = 7",
+    "-16(2)^2 + 64(2) = 64",
+    "2(1/2) = 1",
+    "(a - b)^2 = a^2 - 2ab + b^2",
+    "(2x+y)^2 = 4x^2 + 4xy + y^2",
+    "A = 1/2 bh = 1/2 * 6 * 4 = 12",
+    "V = 3 lwh = 3 * 2 * 4 * 5 = 120",
+    "2rs = 2*3*4",
+    "1/3 = 33% and 5/6 = 83%",
+    "2/3 * 100 = 66.7%",
+    "17/23 * 100 = 74%",
+    "5 ft + 6 in = 66 in",
+    "2 lb + 3 oz = 35 oz",
+    "2 gal + 1 qt = 9 qt",
+    "2 tonnes * 1.5 = 3000 kg",
+    "1 GB + 24 MB = 1048 MB",
+    "2 decades + 3 years = 23 years",
+    "4 * 45 = $1.80",
+    "Working mod 7, 3 * 5 = 1.",
+    "Modulo 12 we have 10 + 5 = 3.",
+    "In binary 1 + 1 = 10.",
+    "10 + 5 = 3 in base 12",
+    "In clock arithmetic 10 + 5 = 3.",
+    "To the nearest ten, 24 + 37 = 60",
+    "Estimate: 24 + 37 = 60",
+    "Approximately 48 * 52 = 2500",
+    "Step 2 - 3 + 4 = 7",
+    "Part 1 - 5 * 2 = 10",
+    "Day 2 - 5 + 3 = 8 eggs",
+    "negative 3 + 5 = 2",
+    "square root 9 + 16 = 5",
+    "absolute value -3 + 1 = 2",
+    "remainder 17 / 5 = 2",
+    "10 - 7 = 3 (3 left)",
+    r"\sqrt[3]{8} = 2",
+    "Tom says 3 + 4 = 8 but 3 + 4 = 7.",
+    "We might think that 3 + 4 = 8, but it is 7.",
+    "This gives 2 + 1 = 4, a contradiction.",
+    "1.500 + 500 = 2000",
 ]
+WRONG = [
+    "2(3) = 5",
+    "(2)(3) = 5",
+    "20% of 50 = 1000",
+    "25% of 80 = 2000",
+    "3 * 16 = 46 eggs",
+    "In 3 days she sells 3 * 16 = 46 eggs.",
+    "28 * 12.50 = 340 euros",
+    "12 cm * 4 cm = 46 cm^2",
+    "So 4 * 3 + 2 = 15 apples.",
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_in_numbers_is_found(text: str, helper: Helper) -> None:
+    assert Algebra("", helper).step(text).says == "does not hold"
 
 
 @pytest.mark.parametrize("text", RIGHT)
@@ -196,6 +254,12 @@ def test_what_is_right_is_never_called_wrong(text: str, helper: Helper) -> None:
         ),
         ("Solve 2(x + 3) = 2x + 5.", ["2(x + 3) = 2x + 5", "2x + 6 = 2x + 5: no solution."]),
         ("Find x.", ["Case 1: x = 3.", "Case 2: x = 5."]),
+        ("Solve 4x + 9 = 37.", ["4x = 28", "x = 7", "Check: 4(7) + 9 = 28 + 9 = 37."]),
+        ("Solve log x = 2.", ["x = 100"]),
+        ("Solve ln x = 2.", ["x = 7.39"]),
+        ("Solve |x - 3| = 5.", ["First x - 3 = 5, so x = 8.", "Second x - 3 = -5, so x = -2."]),
+        ("Solve x + y = 0 and x - y = 0.", ["x = -y", "x = y"]),
+        ("What is 10 + 5 in clock arithmetic?", ["10 + 5 = 3"]),
     ],
 )
 def test_right_steps_of_a_solution_are_never_called_wrong(

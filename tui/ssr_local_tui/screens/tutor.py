@@ -229,8 +229,6 @@ class TutorScreen(Screen[str]):
             self._thinking = False
             outcome()
             self._draw()
-            if self.result is None and self._wanted is None:
-                self._judge()  # a hint has called the judgement off
 
     def _failed(self, error: SSRError) -> None:
         self._state = one_line(str(error))
@@ -253,7 +251,7 @@ class TutorScreen(Screen[str]):
         with self._saving("check", problem) as saver:
             result = work()
             keep_check(saver, result)
-            saver.solved(problem, good=result.is_good)
+            saver.solved(problem, good=result.is_solved)
         return partial(self._marked, result)
 
     def _hinted(self, problem: str, steps: list[str], stopped: Stop, *, level: int) -> Outcome:
@@ -297,6 +295,8 @@ class TutorScreen(Screen[str]):
 
     def _given(self, given: Hint) -> None:
         self._hints.append(given)
+        if self.result is None:
+            self._judge()  # which the hint had called off
         self.level = given.level
 
     # Keys ----------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class RunTree(TreeWidget[Item]):
         & > .run-tree--busy { color: $text-accent; }
         & > .run-tree--dim { color: $foreground 60%; }
         & > .run-tree--strong { text-style: bold; }
-        & > .run-tree--draft { color: $text-warning; }
+        & > .run-tree--draft { color: $text-secondary; }
         & > .run-tree--target { color: $text-primary; }
     }
     """
