@@ -84,7 +84,7 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
             score = "no score" if step.score is None else f"{step.score:.1f} of 9"
             lines += ["", f"## Step {number}: {verdict} ({score}, algebra: {step.algebra})", ""]
             lines += _quoted(step.text)
-            lines += ["", one_line(step.reason)] if step.reason else []
+            lines += ["", _harmless(one_line(step.reason))] if step.reason else []
         if result.answer is not None:
             lines += ["", f"Answer: {one_line(result.answer)}"]
         if result.vote is not None:
@@ -298,4 +298,9 @@ def _step_words(step: Step) -> str:
 
 
 def _quoted(text: str) -> list[str]:
-    return [f"> {line}".rstrip() for line in clean(text).strip().splitlines()]
+    return [f"> {_harmless(line)}".rstrip() for line in clean(text).strip().splitlines()]
+
+
+def _harmless(line: str) -> str:
+    """A line that loads and links to nothing in whatever shows the Markdown."""
+    return line.replace("<", "&lt;").replace("](", "]\\(").replace("]:", "]\\:")

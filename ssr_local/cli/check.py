@@ -118,8 +118,7 @@ def command(
             keep_check(saver, result)
             practised = saver.solved(result.problem.strip(), good=result.is_solved)
     if as_json:
-        shown = result if reveal else msgspec.structs.replace(result, correction="")
-        click.echo(msgspec.json.encode(shown) + b"\n", nl=False)
+        show_json(result, reveal=reveal)
     else:
         _show_end(result, reveal)
         if practised is not None:
@@ -195,6 +194,12 @@ def _show(number: int, step: CheckedStep) -> None:
     click.echo(f"Step {number + 1}: {in_words(step)}")
     for line in clean(step.text).splitlines():
         click.echo(f"    {line}")
+
+
+def show_json(result: CheckResult, *, reveal: bool) -> None:
+    """Write a check as one JSON object; how the first wrong step could go only when asked."""
+    shown = result if reveal else msgspec.structs.replace(result, correction="")
+    click.echo(msgspec.json.encode(shown) + b"\n", nl=False)
 
 
 def show_check(result: CheckResult, *, reveal: bool = True) -> None:

@@ -118,10 +118,7 @@ def export(number: int, form: str, out: Path | None) -> None:
 def rm(numbers: tuple[int, ...]) -> None:
     """Forget entries."""
     with _opened() as history:
-        for number in numbers:
-            history.entry(number)  # a wrong number is said before anything is removed
-        for number in numbers:
-            history.remove(number)
+        history.remove(*numbers)
     click.echo(f"Removed: {', '.join(map(str, numbers))}")
 
 

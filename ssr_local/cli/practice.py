@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.check import SOLVE_OPTIONS, show_check, verifier_option
+from ssr_local.cli.check import SOLVE_OPTIONS, show_check, show_json, verifier_option
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import read_input
 from ssr_local.cli.saving import saved
@@ -27,6 +27,7 @@ _EXIT_WRONG = 1
 @click.option("--list", "listed", is_flag=True, help="list all problems in practice")
 @click.option("--number", type=int, help="this problem, not the one that is due first")
 @click.option("--steps", "file", help='check this solution of it: a file, or "-"')
+@click.option("--reveal", is_flag=True, help="show how the first wrong step could be written")
 @click.option("--no-vote", is_flag=True, help="do not solve the problem to compare the answer")
 @click.option("--drop", is_flag=True, help="take the problem of --number out of practice")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
@@ -37,6 +38,7 @@ def command(
     listed: bool,
     number: int | None,
     file: str | None,
+    reveal: bool,
     no_vote: bool,
     drop: bool,
     as_json: bool,
@@ -73,7 +75,7 @@ def command(
             remark(f"Check your solution: ssr-local practice --number {chosen.number} --steps FILE")
         return 0
     steps = steps_of(read_input(file, "The solution"))
-    return _check(chosen, steps, verifier, no_vote, as_json, overrides)
+    return _check(chosen, steps, verifier, reveal, no_vote, as_json, overrides)
 
 
 def _first(problems: list[Due]) -> Due | None:
@@ -84,6 +86,7 @@ def _check(
     chosen: Due,
     steps: list[str],
     verifier: str,
+    reveal: bool,
     no_vote: bool,
     as_json: bool,
     overrides: dict[str, Any],
@@ -104,9 +107,9 @@ def _check(
         )
         keep_check(saver, result)
     if as_json:
-        click.echo(msgspec.json.encode(result) + b"\n", nl=False)
+        show_json(result, reveal=reveal)
     else:
-        show_check(result, reveal=False)
+        show_check(result, reveal=reveal)
     if result.is_solved is None:
         remark("Too little of it could be judged: it stays due.")
         return 0

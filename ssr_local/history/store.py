@@ -98,14 +98,16 @@ class History:
             )
         return Recording(self, entry_id)
 
-    def remove(self, entry_id: int) -> None:
-        """Forget an entry. Raises ``HistoryError`` when there is none of that number."""
-        if self.entry(entry_id).status == GOING:
-            raise HistoryError(f"Entry {entry_id} is still worked on.", "", "Stop that first.")
+    def remove(self, *entry_ids: int) -> None:
+        """Forget entries, all or none. Raises ``HistoryError`` when one cannot be."""
+        for entry_id in entry_ids:
+            if self.entry(entry_id).status == GOING:
+                raise HistoryError(f"Entry {entry_id} is still worked on.", "", "Stop that first.")
         with self.writing() as database:
-            if database.execute("DELETE FROM entries WHERE id = ?", (entry_id,)).rowcount == 0:
-                raise _no_entry(entry_id)
-            database.execute("DELETE FROM texts WHERE rowid = ?", (entry_id,))
+            for entry_id in dict.fromkeys(entry_ids):
+                if database.execute("DELETE FROM entries WHERE id = ?", (entry_id,)).rowcount == 0:
+                    raise _no_entry(entry_id)
+                database.execute("DELETE FROM texts WHERE rowid = ?", (entry_id,))
 
     # Reading ---------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def _solutions(file: Path, reader: Any) -> list[Solution]:
     for row in reader:
         if not any(map(str.strip, row)):
             continue
-        if len(row) > len(heads):
+        if any(map(str.strip, row[len(heads) :])):
             raise UsageError(
                 f"{file}, line {reader.line_num}: it has {len(row)} cells, the first line"
                 f" {len(heads)}.",
@@ -128,8 +128,8 @@ def check_class(
             helper=helper,
             should_stop=should_stop,
         )
-        vote = options.method, options.paths, options.strategies
-        how = repr((solver.model_names, verifier, options.threshold, vote if with_vote else ()))
+        vote = msgspec.json.encode(options).decode() if with_vote else ""
+        how = repr((solver.model_names, verifier, options.threshold, vote))
         keyed = [(one.key(how), one) for one in solutions]
         return _check_all(keyed, folder, check_one, on_checked)
 
@@ -140,7 +140,8 @@ def _check_all(
     check_one: Callable[[str, list[str]], CheckResult],
     on_checked: Callable[[Checked], None],
 ) -> list[Checked]:
-    done = {one.key: one for one in _kept(folder / CHECKED)}
+    # What could not be checked is tried again: another --ctx may help.
+    done = {one.key: one for one in _kept(folder / CHECKED) if one.result is not None}
     with (folder / CHECKED).open("ab") as file:
         for key, solution in solutions:
             if key in done:

@@ -104,6 +104,11 @@ def test_what_is_still_worked_on_is_not_removed(file: Path) -> None:
         going = history.begin("run", "Hens?")
         with pytest.raises(HistoryError, match="still worked on"):
             history.remove(going.id)
+        done = history.begin("hint", "Two?")
+        done.end(a_hint(), status="given", answer=None, body="")
+        with pytest.raises(HistoryError, match="still worked on"):
+            history.remove(done.id, going.id)
+        history.remove(done.id, done.id)
     with History(file) as history:
         assert history.statistics().by_status == {"interrupted": 1}
         history.remove(going.id)

@@ -80,8 +80,9 @@ def test_what_was_checked_is_not_checked_again(tmp_path: Path, solver: Solver) -
     with (tmp_path / CHECKED).open("ab") as file:
         file.write(b'{"key":"half a li')  # killed while it wrote
     assert checked_in(tmp_path, solver, SOLUTIONS) == ["=Bob", "Cy|d", "Eve"]
-    assert checked_in(tmp_path, solver, SOLUTIONS) == []
-    assert len((tmp_path / CHECKED).read_bytes().splitlines()) == 4
+    # What could not be checked is tried again.
+    assert checked_in(tmp_path, solver, SOLUTIONS) == ["Cy|d", "Eve"]
+    assert checked_in(tmp_path, solver, SOLUTIONS[:2]) == []
 
 
 def test_another_way_of_checking_is_another_check(tmp_path: Path, solver: Solver) -> None:
@@ -104,7 +105,10 @@ def test_two_at_once_are_refused_and_a_foreign_file_named(tmp_path: Path, solver
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
 def test_tables_as_spreadsheets_write_them(sign: str, tmp_path: Path) -> None:
     file = tmp_path / "class.csv"
-    rows = [["Student", "Notes", "Problem", "Solution"], ["Ada", "-", "2 + 2?", "2 + 2\n\n= 4"]]
+    rows = [
+        ["Student", "Notes", "Problem", "Solution"],
+        ["Ada", "-", "2 + 2?", "2 + 2\n\n= 4", ""],
+    ]
     with file.open("w", encoding="utf-8-sig", newline="") as handle:
         csv.writer(handle, delimiter=sign).writerows(rows)
     assert read_class(file) == [Solution("Ada", "2 + 2?", "2 + 2\n\n= 4")]

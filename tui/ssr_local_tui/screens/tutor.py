@@ -92,7 +92,7 @@ class TutorScreen(Screen[str]):
         self._wanted: Work | None = None
         self._helper = Helper()
         self._timer: Timer | None = None
-        self.level = 0
+        self.level = self._num_steps = 0
         self.result: CheckResult | None = None
         self._revealed = False
         self._hints: list[Hint] = []
@@ -160,8 +160,10 @@ class TutorScreen(Screen[str]):
     @on(TextArea.Changed)
     def _changed(self, event: TextArea.Changed) -> None:
         self._call_off()
-        if event.text_area.id == "problem-text":
-            self.level, self._hints = 0, []
+        num_steps = self.query_one("#steps-text", TextArea).text.strip().count("\n\n")
+        if event.text_area.id == "problem-text" or num_steps != self._num_steps:
+            self.level, self._hints = 0, []  # hints are for the step one is at
+        self._num_steps = num_steps
         self.result, self._revealed = None, False
         self._state = ""
         if self._timer is not None:
