@@ -58,6 +58,7 @@ summary { cursor: pointer; font-weight: 600; }
 .bad { border-left: 3px solid #c0392b; padding-left: .6rem; }
 del { color: GrayText; } .answer { font-size: 1.2rem; font-weight: 700; }
 math { font-size: 1.05em; }
+menclose { border: 1px solid; padding: .1em .3em; }
 """
 
 
@@ -159,6 +160,7 @@ def _votes(result: RunResult) -> Iterator[str]:
 
 def _answer(answer: str) -> str:
     """A formula where it has signs of one, else the words."""
+    answer = answer.strip("$ ")
     is_formula = re.search(r"[\\^_=+]", answer) and not re.search(r"\w\s+[A-Za-z]{2,}", answer)
     return mathml(answer) if is_formula else _plain(answer)
 

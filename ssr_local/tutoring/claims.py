@@ -315,6 +315,8 @@ def _member(tokens: list[Token]) -> Member | None:
     if previous == "operator" or texts[0] in ("*", "/", "^") or _unbalanced(texts):
         return None
     money = not symbols and not any(token.kind == "command" for token in tokens)
+    if tokens[-1].text == "$":
+        tokens = tokens[:-1]  # the end of a formula, and no dollars
     shown = " ".join(one.text for one in tokens if money or one.kind != "money")
     return Member(
         text=text,
