@@ -88,6 +88,28 @@ def test_every_hint_goes_one_level_further(folders: Path) -> None:
     sit(script, size=(120, 50))
 
 
+def test_a_hint_is_in_sight_below_many_marks() -> None:
+    async def script(at: Sitting) -> None:
+        await open_tutor(at, steps=GOOD + BAD)
+        await at.until_shows("✗ 3")
+        await at.press("f3")
+        await at.until_shows("Hint 1: Try this")
+
+    sit(script, size=(80, 24))
+
+
+def test_f3_right_behind_a_change_gives_its_hint_and_no_level_is_skipped() -> None:
+    async def script(at: Sitting) -> None:
+        screen = await open_tutor(at, steps=GOOD)
+        screen.query_one("#steps-text", TextArea).insert("So it goes. ")
+        await at.press("f3", "f3", "f3")
+        await at.until(lambda: [one.level for one in screen._hints] == [1])
+        await at.until_shows("✓ 2")  # judged again behind it
+        assert screen.level == 1
+
+    sit(script, size=(120, 50))
+
+
 @covers("tutor-solution")
 def test_the_solution_is_watched_only_when_asked_for() -> None:
     async def script(at: Sitting) -> None:

@@ -146,4 +146,4 @@ def title_of(entry: Entry) -> str:
     """An entry in one line."""
     when = datetime.fromisoformat(entry.started).astimezone().strftime("%Y-%m-%d %H:%M")
     answer = f" → {one_line(entry.answer, 20)}" if entry.answer else ""
-    return f"{when}  {entry.status}  {one_line(entry.problem, 60)}{answer}"
+    return f"{when}  {entry.kind:5}  {entry.status}  {one_line(entry.problem, 60)}{answer}"

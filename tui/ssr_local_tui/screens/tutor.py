@@ -300,6 +300,7 @@ class TutorScreen(Screen[str]):
         if self.result is None:
             self._judge()  # which the hint had called off
         self.level = given.level
+        self.call_after_refresh(self.query_one("#marks").scroll_end, animate=False)
 
     # Keys ----------------------------------------------------------------------------
 
