@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from ssr_local.tutoring.checking import (
     check,
     steps_of,
 )
-from ssr_local.tutoring.keeping import keep_check
+from ssr_local.tutoring.keeping import keep_check, keep_steps
 from ssr_local.tutoring.school_class import (
     REPORT,
     REPORT_TABLE,
@@ -114,6 +115,7 @@ def command(
                 verifier=verifier,
                 should_stop=stopped,
                 on_step=(lambda number, step: None) if as_json else _show,
+                on_judged=partial(keep_steps, saver),
             )
             keep_check(saver, result)
             practised = saver.solved(result.problem.strip(), good=result.is_solved)

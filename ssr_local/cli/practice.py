@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import check, steps_of
-from ssr_local.tutoring.keeping import keep_check
+from ssr_local.tutoring.keeping import keep_check, keep_steps
 
 _EXIT_WRONG = 1
 
@@ -104,6 +105,7 @@ def _check(
             with_vote=not no_vote,
             verifier=verifier,
             should_stop=stopped,
+            on_judged=partial(keep_steps, saver),
         )
         keep_check(saver, result)
     if as_json:

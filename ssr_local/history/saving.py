@@ -32,6 +32,12 @@ class Saver:
             self.event(event)
             yield event
 
+    def so_far(self, result: Struct, *, body: str) -> None:
+        """Save what there is of a check."""
+        with self._forgiven() as recording:
+            if recording is not None:
+                recording.so_far(result, body=body)
+
     def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
         """Save what a check or hint came to."""
         with self._forgiven() as recording:

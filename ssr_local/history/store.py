@@ -295,6 +295,15 @@ class Recording:
         if isinstance(event, RunEnded):
             self.end_run(event.result)
 
+    def so_far(self, result: Struct, *, body: str) -> None:
+        """Save what there is of a result; it stays when the work is stopped or killed."""
+        text = msgspec.json.encode(result).decode()
+        with self.history.writing() as database:
+            database.execute(
+                "UPDATE entries SET result = ? WHERE id = ? AND status = ?", (text, self.id, GOING)
+            )
+            database.execute("UPDATE texts SET body = ? WHERE rowid = ?", (_text(body), self.id))
+
     def end_run(self, result: RunResult) -> None:
         """Save what a run came to."""
         body = "\n".join(path.text for path in result.paths)
@@ -315,14 +324,14 @@ class Recording:
     ) -> None:
         with self.history.writing() as database:
             ended = database.execute(
-                "UPDATE entries SET ended = ?, status = ?, answer = ?, result = ?, error = ?"
-                " WHERE id = ? AND status = ?",
+                "UPDATE entries SET ended = ?, status = ?, answer = ?,"
+                " result = coalesce(?, result), error = ? WHERE id = ? AND status = ?",
                 (_now(), status, answer and _text(answer), result, _text(error), self.id, GOING),
             )
             if ended.rowcount == 0:
                 return
             database.execute(
-                "UPDATE texts SET answer = ?, body = ? WHERE rowid = ?",
+                "UPDATE texts SET answer = ?, body = coalesce(nullif(?, ''), body) WHERE rowid = ?",
                 (_text(answer or ""), _text(body), self.id),
             )
 

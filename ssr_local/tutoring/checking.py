@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
+import msgspec
 from msgspec import Struct
 
 from ssr_local.answers import compare, extract_answer
@@ -136,6 +137,7 @@ def check(
     helper: Helper | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
+    on_judged: Callable[[CheckResult], None] = lambda result: None,
 ) -> CheckResult:
     """Judge a worked solution; ``steps`` may be one text with blank lines between them.
 
@@ -156,7 +158,9 @@ def check(
         helper = helper or own.enter_context(Helper())
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
         work = _Check(problem, steps, solver, options, helper, should_stop)
-        return work.result(judge, with_vote, explain, on_step)
+        judged = work.judged(judge, explain, on_step)
+        on_judged(judged)
+        return work.voted(judged) if with_vote else judged
 
 
 class StudentJudge:
@@ -197,12 +201,8 @@ class _Check:
         self._should_stop = should_stop
         helper.warm(HOLDS)
 
-    def result(
-        self,
-        judge: StudentJudge,
-        with_vote: bool,
-        explain: bool,
-        on_step: Callable[[int, CheckedStep], None],
+    def judged(
+        self, judge: StudentJudge, explain: bool, on_step: Callable[[int, CheckedStep], None]
     ) -> CheckResult:
         verdicts = self._verdicts(judge)
         algebra = Algebra(self._problem, self._helper, self._should_stop)
@@ -223,19 +223,23 @@ class _Check:
             on_step(number, step)
         if explain and first_bad is not None:
             correction = self._correction(first_bad)
-        answer = answer_of(self._steps)
-        run = self._solved(self._options) if with_vote else None
         return CheckResult(
             problem=self._problem,
             steps=tuple(judged),
             first_bad=first_bad,
             correction=correction,
-            answer=answer,
-            answer_accepted=self._accepted(answer, run),
-            vote=None if run is None else run.answer,
+            answer=answer_of(self._steps),
+            answer_accepted=None,
+            vote=None,
             verifier=judge.name,
             threshold=self._options.threshold,
             notices=(judge.notice,) if judge.notice else (),
+        )
+
+    def voted(self, judged: CheckResult) -> CheckResult:
+        run = self._solved(self._options)
+        return msgspec.structs.replace(
+            judged, answer_accepted=self._accepted(judged.answer, run), vote=run.answer
         )
 
     def _verdicts(self, judge: StudentJudge) -> list[Verdict | None]:

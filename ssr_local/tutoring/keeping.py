@@ -7,6 +7,11 @@ from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
 
+def keep_steps(saver: Saver, result: CheckResult) -> None:
+    """Save a check whose steps are judged, before its vote."""
+    saver.so_far(result, body=_text_of(result))
+
+
 def keep_check(saver: Saver, result: CheckResult) -> None:
     """Save a check."""
     status = "good" if result.is_good else "wrong answer"
@@ -14,8 +19,12 @@ def keep_check(saver: Saver, result: CheckResult) -> None:
         result,
         status="wrong step" if result.first_bad is not None else status,
         answer=result.answer,
-        body="\n\n".join(step.text for step in result.steps),
+        body=_text_of(result),
     )
+
+
+def _text_of(result: CheckResult) -> str:
+    return "\n\n".join(step.text for step in result.steps)
 
 
 def keep_hint(saver: Saver, given: Hint) -> None:

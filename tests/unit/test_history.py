@@ -99,6 +99,19 @@ def test_what_was_saved_at_its_end_stays_whatever_fails_then(file: Path) -> None
         assert [one.id for one in history.search("So")] == [ended.id]
 
 
+def test_what_there_is_of_a_check_stays_when_it_is_stopped(file: Path) -> None:
+    with History(file) as history:
+        check = history.begin("check", "Hens?")
+        check.so_far(a_hint("half"), body="The first step.")
+        check.fail(Interrupted("Stopped."))
+        killed = history.begin("check", "Cows?")
+        killed.so_far(a_hint("half"), body="Another step.")
+    with History(file) as history:
+        assert [one.status for one in history.entries()] == ["interrupted", "cancelled"]
+        assert all('"half"' in (history.entry(one.id).result or "") for one in history.entries())
+        assert [one.id for one in history.search("step first")] == [check.id]
+
+
 def test_what_is_still_worked_on_is_not_removed(file: Path) -> None:
     with History(file) as history:
         going = history.begin("run", "Hens?")
