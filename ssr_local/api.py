@@ -268,6 +268,14 @@ class Solver:
     ) -> None:
         self.close()
 
+    def expect(self, options: SolveOptions) -> None:
+        """Say what will be solved later, so that its models come with the first ones.
+
+        Without it a worker that has the target alone is left for one that has both.
+        """
+        if self._worker is None and self._session is None:
+            self._roles |= set(plan_for(options).roles)
+
     def _events(self, roles: tuple[Author, ...], request: Solve | Read | Ask) -> Iterator[AnyEvent]:
         with self._busy(roles):
             if self._worker is not None:

@@ -156,6 +156,8 @@ def check(
     with ExitStack() as own:
         solver = solver or own.enter_context(Solver())
         helper = helper or own.enter_context(Helper())
+        if with_vote:
+            solver.expect(options)
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
         work = _Check(problem, steps, solver, options, helper, should_stop)
         judged = work.judged(judge, explain, on_step)

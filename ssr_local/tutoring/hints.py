@@ -108,6 +108,8 @@ def hint(
     options = options or SolveOptions()
     with ExitStack() as own:
         solver = solver or own.enter_context(Solver())
+        if level == max(LEVELS):
+            solver.expect(options)
         return _Hints(problem, steps, solver, options, helper, should_stop).at(level)
 
 

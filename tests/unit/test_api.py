@@ -58,6 +58,17 @@ def test_the_demonstration_shows_rejected_and_rewritten_steps(solver: Solver) ->
     assert any("demonstration" in notice for notice in result.notices)
 
 
+def test_models_that_are_expected_come_with_the_first_ones() -> None:
+    with Solver(pair="demo") as solver:
+        solver.expect(SolveOptions())
+        solver.read_steps("Hens?", ["So.\n\n"])
+        worker = solver.worker_pid
+        solver.solve("Hens?", paths=1)
+        assert solver.worker_pid == worker
+        solver.expect(SolveOptions())  # changes nothing any more
+        assert solver.worker_pid == worker
+
+
 @pytest.mark.parametrize("verifier", ["combined", "yes-no", "likelihood", "digit"])
 @pytest.mark.parametrize("method", ["ssr", "specreason"])
 def test_the_demonstration_under_every_verifier(verifier: str, method: str) -> None:
