@@ -13,6 +13,13 @@ FILE_NAME = "history.sqlite3"
 WAIT_S = 15.0
 """How long another program that writes is waited for."""
 _LOOK_S = 0.02
+_PROBES = (
+    "SELECT count(*) FROM entries",
+    "SELECT body FROM events ORDER BY entry DESC LIMIT 1",
+    "SELECT rowid FROM texts WHERE texts MATCH 'a' LIMIT 1",
+    "SELECT card FROM practice LIMIT 1",
+)
+"""Questions that a damaged file does not survive, most often."""
 
 _MIGRATIONS = (
     """
@@ -90,7 +97,8 @@ def _opened(file: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, file)
-        connection.execute("SELECT count(*) FROM entries").fetchone()
+        for probe in _PROBES:
+            connection.execute(probe).fetchone()
     except BaseException:
         connection.close()
         raise

@@ -184,3 +184,4 @@ def test_nothing_is_kept_when_that_is_not_wanted(folders: Path) -> None:
 
     sit(script, preferences=Preferences(welcomed=True))
     assert not (folders / "data" / "history.sqlite3").exists()
+    assert not list((folders / "cache").rglob("*.jsonl"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ from ssr_local.events import (
     read_events,
 )
 from ssr_local.folders import cache_dir, write_atomically
+from ssr_local.history.preference import is_kept
 from ssr_local.history.saving import saving
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
@@ -60,6 +63,7 @@ class Runs:
         self._engine = engine
         self._on_progress, self._on_notice = on_progress, on_notice
         self._solver: Solver | None = None
+        self._passing: tempfile.TemporaryDirectory[str] | None = None
         self.feed: Feed | None = None
         self.pace: Pace | None = None
 
@@ -114,9 +118,17 @@ class Runs:
                         solver.cancel()
                     yield event
 
-        feed = self.feed = Feed(events, new_log())
+        feed = self.feed = Feed(events, self._new_log())
         feed.start()
         return feed
+
+    def _new_log(self) -> Path | None:
+        """Where a run is written while the app is open: for good only if it is to be kept."""
+        if self.keep and is_kept():
+            return new_log()
+        if self._passing is None:
+            self._passing = tempfile.TemporaryDirectory(prefix="ssr-local-")
+        return Path(self._passing.name) / f"run-{uuid.uuid4().hex}.jsonl"
 
     def leave_replay(self) -> None:
         """What comes is a live run's; a replay that still goes on ends."""
@@ -204,6 +216,8 @@ class Runs:
         if self.pace is not None:
             self.pace.stop()
         self._let_go()
+        if self._passing is not None:
+            self._passing.cleanup()
 
     def _let_go(self) -> None:
         """Give the models back, in a thread where a run has still to notice."""
