@@ -44,7 +44,7 @@ _TAGS = frozenset(
     )
 )
 _ATTRIBUTES = frozenset(("display", "notation", "mathvariant", "stretchy", "linethickness"))
-_AGREES = {True: "the same", False: "something else", None: "whether that is equal is open"}
+_AGREES = {True: "the same", False: "something else", None: "compare the two"}
 _MATHML = "http://www.w3.org/1998/Math/MathML"
 
 _STYLE = """

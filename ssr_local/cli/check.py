@@ -235,7 +235,7 @@ def _show_end(result: CheckResult, reveal: bool) -> None:
         click.echo(f"Answer: {answer}.")
     elif result.answer_accepted is None:
         vote = one_line(result.vote, 200)
-        click.echo(f"Answer: {answer}. The models come to {vote}; whether that is equal is open.")
+        click.echo(f"Answer: {answer}. The models come to {vote}: compare the two.")
     elif result.answer_accepted:
         click.echo(f"Answer: {answer}. The models come to the same.")
     else:
