@@ -57,18 +57,18 @@ class Practice:
         """Take note of a checked solution; None for a good one of a problem not in practice."""
         from fsrs import Card, Rating, Scheduler
 
-        known = self._history.rows(
-            "SELECT number, card, reviews FROM practice WHERE problem = ?", (problem,)
-        )
-        if not known and good:
-            return None
         # Problems are no vocabulary: what was wrong is tried again tomorrow, not in a minute.
         scheduler = Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=False)
-        card = Card.from_json(known[0][1]) if known else Card()
-        rating = Rating.Good if good else Rating.Again
-        card, _ = scheduler.review_card(card, rating, review_datetime=now or _now())
-        reviews = known[0][2] + 1 if known else 1
-        with self._history.writing() as database:
+        with self._history.writing() as database:  # another program may review it, too
+            known = database.execute(
+                "SELECT card, reviews FROM practice WHERE problem = ?", (problem,)
+            ).fetchone()
+            if known is None and good:
+                return None
+            card = Card.from_json(known[0]) if known else Card()
+            rating = Rating.Good if good else Rating.Again
+            card, _ = scheduler.review_card(card, rating, review_datetime=now or _now())
+            reviews = known[1] + 1 if known else 1
             database.execute(
                 "INSERT INTO practice (problem, card, due, reviews) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (problem) DO UPDATE SET card = excluded.card, due = excluded.due,"
