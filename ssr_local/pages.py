@@ -22,6 +22,7 @@ from ssr_local.history.store import Entry, unreadable
 from ssr_local.records import ReasoningPath, RunResult, Step
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
+from ssr_local.tutoring.wording import score_in_words
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -82,7 +83,7 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     if isinstance(result, CheckResult):
         for number, step in enumerate(result.steps, 1):
             verdict = "accepted" if step.accepted else "not accepted"
-            score = "no score" if step.score is None else f"{step.score:.1f} of 9"
+            score = score_in_words(step.score)
             lines += ["", f"## Step {number}: {verdict} ({score}, algebra: {step.algebra})", ""]
             lines += _quoted(step.text)
             lines += ["", _harmless(one_line(step.reason))] if step.reason else []
@@ -182,7 +183,7 @@ def _path(path: ReasoningPath) -> Iterator[str]:
 def _check(result: CheckResult) -> Iterator[str]:
     yield "<h2>Steps</h2>"
     for number, step in enumerate(result.steps, 1):
-        score = "no score" if step.score is None else f"{step.score:.1f} of 9"
+        score = score_in_words(step.score)
         words = f"{number}. {'accepted' if step.accepted else 'not accepted'}, {score}"
         yield f'<div class="step {"good" if step.accepted else "bad"}">'
         yield f'<div class="said">{_plain(f"{words}, algebra: {step.algebra}")}</div>'

@@ -18,6 +18,7 @@ from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.config import Settings
 from ssr_local.display import clean, one_line
 from ssr_local.errors import UsageError
+from ssr_local.history.saving import Saver
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import (
     STUDENT_VERIFIER,
@@ -101,23 +102,13 @@ def command(
         problem = read_input(STANDARD_INPUT, "The problem")
     steps = steps_of(read_input(file, "The solution")) if file else []
     with solver_at_work(settings) as (solver, stopped):
+        work = Work(solver, settings, verifier, not no_vote, stopped)
         if table is not None:
             folder = out or table.with_suffix("")
-            work = Work(solver, settings, verifier, not no_vote, stopped)
             return _check_class(solutions, folder, work, no_save=no_save)
         with saved("check", problem or "", settings, no_save=no_save) as saver:
-            result = check(
-                problem or "",
-                steps,
-                solver=solver,
-                options=settings.solve,
-                with_vote=not no_vote,
-                verifier=verifier,
-                should_stop=stopped,
-                on_step=(lambda number, step: None) if as_json else _show,
-                on_judged=partial(keep_steps, saver),
-            )
-            keep_check(saver, result)
+            on_step = (lambda number, step: None) if as_json else _show
+            result = check_and_keep(problem or "", steps, work, saver, on_step)
             practised = saver.solved(result.problem.strip(), good=result.is_solved)
     if as_json:
         show_json(result, reveal=reveal)
@@ -154,13 +145,36 @@ def _refuse_muddle(*, is_class: bool, out: Path | None, as_json: bool, reveal: b
 
 
 class Work(NamedTuple):
-    """What a class is checked with."""
+    """What solutions are checked with."""
 
     solver: Solver
     settings: Settings
     verifier: str
     with_vote: bool
     stopped: Callable[[], bool]
+
+
+def check_and_keep(
+    problem: str,
+    steps: list[str],
+    work: Work,
+    saver: Saver,
+    on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
+) -> CheckResult:
+    """Check a solution, saved as it goes on."""
+    result = check(
+        problem,
+        steps,
+        solver=work.solver,
+        options=work.settings.solve,
+        with_vote=work.with_vote,
+        verifier=work.verifier,
+        should_stop=work.stopped,
+        on_step=on_step,
+        on_judged=partial(keep_steps, saver),
+    )
+    keep_check(saver, result)
+    return result
 
 
 def _check_class(solutions: list[Solution], folder: Path, work: Work, *, no_save: bool) -> int:

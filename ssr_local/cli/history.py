@@ -20,6 +20,7 @@ from ssr_local.errors import UsageError
 from ssr_local.events import encode_event
 from ssr_local.folders import write_atomically
 from ssr_local.history.store import Entry, History
+from ssr_local.pages import result_of
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
@@ -66,10 +67,10 @@ def show(number: int) -> None:
                 view.show(event)
             if entry.status == "interrupted":
                 click.echo("It was interrupted there.")
-        elif entry.result is not None and entry.kind == "check":
-            show_check(msgspec.json.decode(entry.result, type=CheckResult))
-        elif entry.result is not None:
-            click.echo(clean(msgspec.json.decode(entry.result, type=Hint).text))
+        elif isinstance(result := result_of(entry), CheckResult):
+            show_check(result)
+        elif isinstance(result, Hint):
+            click.echo(clean(result.text))
         if entry.error:
             click.echo(clean(entry.error))
 

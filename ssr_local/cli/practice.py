@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.check import SOLVE_OPTIONS, show_check, show_json, verifier_option
+from ssr_local.cli.check import (
+    SOLVE_OPTIONS,
+    Work,
+    check_and_keep,
+    show_check,
+    show_json,
+    verifier_option,
+)
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import read_input
 from ssr_local.cli.saving import saved
@@ -18,8 +24,7 @@ from ssr_local.errors import UsageError
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.tutoring.checking import check, steps_of
-from ssr_local.tutoring.keeping import keep_check, keep_steps
+from ssr_local.tutoring.checking import steps_of
 
 _EXIT_WRONG = 1
 
@@ -97,17 +102,8 @@ def _check(
         solver_at_work(settings) as (solver, stopped),
         saved("check", chosen.problem, settings, no_save=False) as saver,
     ):
-        result = check(
-            chosen.problem,
-            steps,
-            solver=solver,
-            options=settings.solve,
-            with_vote=not no_vote,
-            verifier=verifier,
-            should_stop=stopped,
-            on_judged=partial(keep_steps, saver),
-        )
-        keep_check(saver, result)
+        work = Work(solver, settings, verifier, not no_vote, stopped)
+        result = check_and_keep(chosen.problem, steps, work, saver)
     if as_json:
         show_json(result, reveal=reveal)
     else:

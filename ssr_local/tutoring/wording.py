@@ -8,9 +8,14 @@ from ssr_local.tutoring.checking import CheckedStep
 _SURE, _DOUBTFUL = 8.0, 4.0
 
 
+def score_in_words(score: float | None) -> str:
+    """A score, or that there is none."""
+    return "no score" if score is None else f"{score:.1f} of 9"
+
+
 def in_words(step: CheckedStep) -> str:
     """A step's verdict; how sure it sounds follows from who says so and the score."""
-    score = "no score" if step.score is None else f"{step.score:.1f} of 9"
+    score = score_in_words(step.score)
     if not step.is_judged:
         return "not judged: it has no numbers and nothing that algebra can check."
     if step.algebra == "does not hold":

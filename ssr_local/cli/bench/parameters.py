@@ -34,6 +34,14 @@ _WRITING = (
 )
 _SOLVE_OPTIONS = ("strategies", "verifier", "threshold", *_WRITING)
 
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 9),
+    default=SolveOptions().threshold,
+    show_default=True,
+    help="the score from which labelled steps count as accepted",
+)
+
 
 def data_options(function: _F) -> _F:
     """--task, --data, --skip, --limit, --seed, --out and --allow-code."""

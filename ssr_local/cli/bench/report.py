@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ssr_local.cli.at_work import remark
+from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, write_or_say
 from ssr_local.errors import UsageError
 from ssr_local.evaluation.report.compare import compare_markdown
@@ -14,7 +15,6 @@ from ssr_local.evaluation.report.document import report_markdown
 from ssr_local.evaluation.report.figures import Report, build_report, report_json
 from ssr_local.evaluation.report.plots import write_plots
 from ssr_local.folders import write_atomically
-from ssr_local.options import SolveOptions
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,13 +22,7 @@ from ssr_local.options import SolveOptions
 @click.option(
     "--compare", is_flag=True, help="put two directories side by side instead, in compare.md"
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 9),
-    default=SolveOptions().threshold,
-    show_default=True,
-    help="the score from which labelled steps count as accepted",
-)
+@threshold_option
 @click.option("--no-plots", is_flag=True, help="no PNG files; matplotlib is not needed then")
 def command(directories: tuple[Path, ...], compare: bool, threshold: float, no_plots: bool) -> None:
     """Write report.md, report.json and plots over all DIRECTORIES into the first of them."""

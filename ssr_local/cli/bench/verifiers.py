@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_say
 from ssr_local.evaluation.labels.verifiers import MARGIN, score_verifiers
 from ssr_local.evaluation.report.steps_section import steps_section
-from ssr_local.options import SolveOptions
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,13 +22,7 @@ from ssr_local.options import SolveOptions
     show_default=True,
     help="a step that lowers the rate of right answers by more is bad",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 9),
-    default=SolveOptions().threshold,
-    show_default=True,
-    help="the score from which steps count as accepted",
-)
+@threshold_option
 @click.option("--json", "as_json", is_flag=True, help="print everything as one JSON object")
 def command(directories: tuple[Path, ...], margin: float, threshold: float, as_json: bool) -> None:
     """Score every verifier, in every wording, on the labelled steps in DIRECTORIES."""
