@@ -92,7 +92,7 @@ class TutorScreen(Screen[str]):
         self._wanted: Work | None = None
         self._helper = Helper()
         self._timer: Timer | None = None
-        self.level = self._num_steps = 0
+        self._num_steps = 0
         self.result: CheckResult | None = None
         self._revealed = False
         self._hints: list[Hint] = []
@@ -102,6 +102,11 @@ class TutorScreen(Screen[str]):
     def host(self) -> Host:
         """The app."""
         return host_of(self)
+
+    @property
+    def level(self) -> int:
+        """How far the hints go, 0 before the first."""
+        return self._hints[-1].level if self._hints else 0
 
     @property
     def problem(self) -> str:
@@ -162,7 +167,7 @@ class TutorScreen(Screen[str]):
         self._call_off()
         num_steps = self.query_one("#steps-text", TextArea).text.strip().count("\n\n")
         if event.text_area.id == "problem-text" or num_steps != self._num_steps:
-            self.level, self._hints = 0, []  # hints are for the step one is at
+            self._hints = []  # hints are for the step one is at
         self._num_steps = num_steps
         self.result, self._revealed = None, False
         self._state = ""
@@ -299,7 +304,6 @@ class TutorScreen(Screen[str]):
         self._hints.append(given)
         if self.result is None:
             self._judge()  # which the hint had called off
-        self.level = given.level
         self.call_after_refresh(self.query_one("#marks").scroll_end, animate=False)
 
     # Keys ----------------------------------------------------------------------------
