@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -50,6 +51,23 @@ class Reading(Struct, frozen=True, kw_only=True):
         if tokens is not None and digits is not None:
             numbers = tuple(tokens[place] for place in digits)
         return cls(probe=probe, tokens=tokens, numbers=numbers)
+
+
+class Readable(Protocol):
+    """A step that was read before, with all that may be asked of it."""
+
+    @property
+    def log_probs(self) -> tuple[float, ...]: ...
+    @property
+    def digits(self) -> tuple[int, ...] | None: ...
+    @property
+    def probes(self) -> Mapping[str, tuple[float, ...]]: ...
+
+
+def reading_of(step: Readable, question: str | None, wording: str) -> Reading:
+    """What a run would have of the step under this question, None for none."""
+    probe = None if question is None else step.probes.get(f"{question}/{wording}")
+    return Reading.of(probe, step.log_probs, step.digits)
 
 
 def places_of_digits(pieces: Sequence[bytes]) -> tuple[int, ...]:
@@ -196,9 +214,7 @@ class Judge:
 
     def verdict_on(self, step: StepReading) -> Verdict:
         """The verdict on a step that was read with this judge's question."""
-        kind = self.verifier.question
-        probe = None if kind is None else step.probes.get(f"{kind}/{self.wording}")
-        return self.verdict(Reading.of(probe, step.log_probs, step.digits))
+        return self.verdict(reading_of(step, self.verifier.question, self.wording))
 
     def verdict(self, reading: Reading) -> Verdict:
         """The verdict on one step; what cannot be read is rejected, with the reason."""

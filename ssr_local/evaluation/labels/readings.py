@@ -13,7 +13,7 @@ from ssr_local.evaluation.records import LabelledStep
 from ssr_local.evaluation.statistics import Proportion, proportion
 from ssr_local.prompts import QUESTIONS
 from ssr_local.records import Calibration
-from ssr_local.verification import VERIFIERS, Reading, Verifier
+from ssr_local.verification import VERIFIERS, Reading, Verifier, reading_of
 
 
 class Operating(Struct, frozen=True):
@@ -36,8 +36,7 @@ def wordings_of(verifier: Verifier) -> tuple[str, ...]:
 
 def reading(step: LabelledStep, verifier: Verifier, wording: str) -> Reading:
     """What a run would have of the step under this wording."""
-    probe = step.probes.get(f"{verifier.question}/{wording}") if verifier.question else None
-    return Reading.of(probe, step.log_probs, step.digits)
+    return reading_of(step, verifier.question, wording)
 
 
 def raw_values(
