@@ -183,10 +183,13 @@ def _against_signs(difference: Any, premises: list[Any]) -> Finding:
         if not mine or theirs.keys() != mine.keys():
             continue
         unit = theirs[min(theirs, key=str)]
-        scaled = frozenset((key, sympy.nsimplify(theirs[key] / unit)) for key in theirs)
-        if (scaled, sympy.nsimplify(constant / unit)) in seen:
+        scaled = (
+            frozenset((key, sympy.nsimplify(theirs[key] / unit)) for key in theirs),
+            sympy.nsimplify(constant / unit),
+        )
+        if scaled in seen:
             continue  # the same equation, written again
-        seen.add((scaled, sympy.nsimplify(constant / unit)))
+        seen.add(scaled)
         ratios = {sympy.nsimplify(mine[key] / theirs[key]) for key in mine}
         if len(ratios) == 1:
             ratio = ratios.pop()

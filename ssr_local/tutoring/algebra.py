@@ -123,8 +123,13 @@ class Algebra:
         """What it says of the next step. What does not hold is no premise of later ones."""
         self._lone |= lone_letters(text)
         before = list(self._premises)
-        findings = [self._claim(claim, text) for claim in claims_in(text)[:MAX_CLAIMS]]
-        if self._branches or _CASES.search(text):
+        manner = _Manner(
+            in_cases=self._branches or bool(_CASES.search(text)),
+            denies=bool(_NO_SOLUTION.search(text)),
+            rewrites=bool(_REWRITING.search(text)),
+        )
+        findings = [self._claim(claim, manner) for claim in claims_in(text)[:MAX_CLAIMS]]
+        if manner.in_cases:
             self._premises = before  # each holds in its own case
         says = {one.says for one in findings}
         overall: Says = "undecided"
@@ -134,8 +139,8 @@ class Algebra:
             overall = "holds"
         return StepFinding(overall, tuple(findings))
 
-    def _claim(self, claim: Claim, text: str) -> ClaimFinding:
-        finding = self._judged(claim, text)
+    def _claim(self, claim: Claim, manner: _Manner) -> ClaimFinding:
+        finding = self._judged(claim, manner)
         says: Says = "undecided"
         if finding.verdict == "equal":
             says = "holds"
@@ -145,10 +150,10 @@ class Algebra:
             self._remember(claim)
         return ClaimFinding(claim.shown, says, finding.detail if says == "does not hold" else "")
 
-    def _judged(self, claim: Claim, text: str) -> Finding:
+    def _judged(self, claim: Claim, manner: _Manner) -> Finding:
         by_value = _by_value(claim)
         if by_value is not None:
-            doubtful = self._counts_otherwise or _NO_SOLUTION.search(text)
+            doubtful = self._counts_otherwise or manner.denies
             is_equal = by_value.verdict == "equal"
             return by_value if is_equal or not doubtful else Finding("undecided")
         sides = (claim.first.text, claim.second.text)
@@ -161,15 +166,13 @@ class Algebra:
             return Finding("undecided")  # the parser takes A and a for one
         if not _CONSTANTS.isdisjoint(symbols) or self._has_units(symbols):
             return Finding("undecided")
-        if _NO_SOLUTION.search(text) or any(
-            _equation(claim) == one.equation for one in self._given
-        ):
+        if manner.denies or any(_equation(claim) == one.equation for one in self._given):
             return Finding("undecided")
         is_supposed = bool(symbols) and (claim.opens or not _SUPPOSED.isdisjoint(claim.lead))
         if is_supposed:
             self._premises = list(self._given)  # what held under another value is void
         about = [one.equation for one in self._premises if one.symbols == symbols]
-        if self._branches or _CASES.search(text):
+        if manner.in_cases:
             about = [one.equation for one in self._given if one.symbols == symbols]
         if len(symbols) > 1 and claim.first.text in symbols:
             # y = 2x + 1 and y = x + 4 are two lines, and both are right.
@@ -181,7 +184,7 @@ class Algebra:
         question = Question(
             _equation(claim),
             tuple(about[-MAX_PREMISES:]),
-            rewrites=not is_supposed and self._rewrites(claim, text),
+            rewrites=not is_supposed and self._rewrites(claim, manner),
         )
         try:
             finding: Finding = self._helper.call(
@@ -200,7 +203,7 @@ class Algebra:
         if symbols and claim.sign == "=":
             self._premises.append(_Premise(_equation(claim), symbols))
 
-    def _rewrites(self, claim: Claim, text: str) -> bool:
+    def _rewrites(self, claim: Claim, manner: _Manner) -> bool:
         """Whether the second side is the first one written otherwise: said, or chained on.
 
         Where an equation in these letters is solved, sides are equal for some values only.
@@ -211,11 +214,19 @@ class Algebra:
         if any(one.symbols == symbols for one in self._premises):
             return False
         stands_alone = normalise(claim.first.text) in self._stated and claim.first.has_operator
-        return claim.chained or bool(_REWRITING.search(text)) or stands_alone
+        return claim.chained or manner.rewrites or stands_alone
 
     def _has_units(self, symbols: frozenset[str]) -> bool:
         """Whether letters are units: 750 g, where g stands behind numbers only."""
         return bool(symbols & (_UNIT_LETTERS - self._lone))
+
+
+class _Manner(NamedTuple):
+    """How a step speaks: of cases, of what cannot be, of the same in another form."""
+
+    in_cases: bool
+    denies: bool
+    rewrites: bool
 
 
 class _Premise(NamedTuple):
