@@ -20,7 +20,7 @@ from ssr_local.errors import UsageError
 from ssr_local.events import encode_event
 from ssr_local.folders import write_atomically
 from ssr_local.history.store import Entry, History
-from ssr_local.pages import result_of
+from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
@@ -97,7 +97,8 @@ def export(number: int, form: str, out: Path | None) -> None:
         elif form == "json":
             data = _as_json(entry)
         else:
-            from ssr_local.pages import markdown_of, page_of
+            from ssr_local.pages.html_page import page_of
+            from ssr_local.pages.markdown import markdown_of
 
             made = page_of if form == "html" else markdown_of
             data = made(entry, history.events(number)).encode()

@@ -17,10 +17,10 @@ from textual.widget import Widget
 from ssr_local import Solver
 from ssr_local.config import load_settings
 from ssr_local.events import AnyEvent, encode_event, read_events
+from ssr_local.tree import Tree
 from ssr_local_tui.app import SSRApp
 from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.screens.main import MainScreen
-from ssr_local_tui.state import Tree
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import Item
 from tests.tui import pilot as drive

@@ -41,10 +41,10 @@ from ssr_local.records import (
     Verdict,
     VoteGroup,
 )
+from ssr_local.tree import Tree
 from ssr_local_tui.export import as_markdown, as_svg
-from ssr_local_tui.state import Tree
-from tests.tui.test_state import ENDS_EMPTY, OTHER, TURNS, grown, log
 from tests.unit.coordinator.scripted import Paths
+from tests.unit.test_tree import ENDS_EMPTY, OTHER, TURNS, grown, log
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 REASONS = sorted(END_WORDS)

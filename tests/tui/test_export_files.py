@@ -21,7 +21,7 @@ from ssr_local.records import (
 )
 from ssr_local_tui.export import FORMATS, as_json, as_markdown, as_svg, save, suggested_name
 from tests.tui.test_export import started
-from tests.tui.test_state import grown, log
+from tests.unit.test_tree import grown, log
 
 
 def test_json_is_the_result_and_nothing_else() -> None:

@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local import Solver
-from ssr_local.events import AnyEvent
+from ssr_local.events import AnyEvent, RunStarted, StepDelta, StepDrafted, StepVerified
 from ssr_local.history.store import Entry
-from ssr_local.pages import formatted, markdown_of, mathml, page_of
+from ssr_local.pages.formulas import formatted, mathml
+from ssr_local.pages.html_page import page_of
+from ssr_local.pages.markdown import markdown_of
+from ssr_local.records import Models
 from ssr_local.tutoring.checking import CheckedStep, CheckResult
 from ssr_local.tutoring.hints import Hint
 
@@ -67,26 +70,70 @@ def run() -> list[AnyEvent]:
 
 def test_a_run_is_on_its_page_with_its_tree(run: list[AnyEvent]) -> None:
     result = run[-1].result  # type: ignore[union-attr]
-    page = page_of(entry("run", result, answer="18"))
+    page = page_of(entry("run", result, answer="18"), run)
     assert page.count("<details open>") == 3
     for words in ("Answer: 18", "Path 1, algebraic simplification: answer 18", "(winner)"):
         assert words in page
     assert "<del>Dividing the second equation by 2 gives h + 2c = 84." in page
     assert "<math" in page
+    assert "drafted steps accepted" in page  # what it cost
+    assert "<td>target</td>" in page
     assert "default-src 'none'" in page
     assert "http" not in re.sub(r"http-equiv", "", page)
     assert is_harmless(page)
-    text = markdown_of(entry("run", result, answer="18"))
-    assert "### Step 3: rewritten by the target" in text
-    assert "> Dividing the second equation by 2 gives h + 2c = 84." in text
+
+
+def test_a_run_is_a_report_in_markdown(run: list[AnyEvent]) -> None:
+    result = run[-1].result  # type: ignore[union-attr]
+    text = markdown_of(entry("run", result, answer="18"), run)
+    assert text.startswith("# run 7\n\n2026-11-25 12:00 UTC, answered (demo, ssr)\n\n")
+    assert "**Step 3**, by the target: rewritten" in text
+    assert "> ~~Dividing the second equation by 2 gives h + 2c = 84." in text
+    for section in ("## Votes", "**(winner)**", "## Cost", "| total |", "## Models"):
+        assert section in text
 
 
 def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
-    half = run[: len(run) // 2]
     cut = entry("run", None, status="interrupted", answer=None)
-    assert "Let h be the number of hens" in page_of(cut, half)
-    assert "> Let h be the number of hens" in markdown_of(cut, half)
-    assert "interrupted" in page_of(cut, half)
+    drafted = next(place for place, event in enumerate(run) if isinstance(event, StepDrafted))
+    without_verdict = run[: drafted + 1]
+    verified = next(place for place, event in enumerate(run) if isinstance(event, StepVerified))
+    for made in (page_of(cut, without_verdict), markdown_of(cut, without_verdict)):
+        assert "Let h be the number of hens" in made
+        assert "interrupted" in made
+        assert "waiting for its verdict" in made
+    # The style sheet names the classes too: what nobody has judged is neither good nor bad.
+    assert 'class="step good"' not in page_of(cut, without_verdict)
+    assert 'class="step good"' in page_of(cut, run[: verified + 1])
+
+
+def test_a_rejected_step_is_bad_until_its_rewrite_is_there(run: list[AnyEvent]) -> None:
+    cut = entry("run", None, status="interrupted", answer=None)
+    rejected = next(
+        place
+        for place, event in enumerate(run)
+        if isinstance(event, StepVerified) and not event.verdict.accepted
+    )
+    page = page_of(
+        cut, [event for event in run[: rejected + 1] if not isinstance(event, StepDelta)]
+    )
+    assert 'class="step bad"' in page
+    assert "rejected, its rewrite being written" in page
+
+
+def test_given_steps_are_on_the_page() -> None:
+    started = RunStarted(
+        problem="x", options={}, models=Models(), pool=(), version="0", given=("Let $h$ be it.",)
+    )
+    cut = entry("run", None, status="interrupted", answer=None)
+    assert "Given steps, written by neither model" in page_of(cut, [started])
+    assert "> Let $h$ be it." in markdown_of(cut, [started])
+
+
+def test_a_run_that_failed_says_why() -> None:
+    failed = entry("run", None, status="failed", answer=None, error="The <b>engine</b> failed.")
+    assert "The &lt;b&gt;engine" in page_of(failed)
+    assert "The < b>engine< /b> failed." in markdown_of(failed)
 
 
 def test_checks_and_hints() -> None:

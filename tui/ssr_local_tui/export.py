@@ -13,10 +13,10 @@ import msgspec
 
 from ssr_local.display import clean, printable, quoted
 from ssr_local.errors import UsageError
+from ssr_local.pages.run_report import as_markdown
 from ssr_local.toml_file import reason_of
+from ssr_local.tree import Tree
 from ssr_local_tui.picture import as_svg
-from ssr_local_tui.report import as_markdown
-from ssr_local_tui.state import Tree
 
 __all__ = ["FORMATS", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
 

@@ -6,9 +6,9 @@ from rich.cells import cell_len
 
 from ssr_local.display import one_line
 from ssr_local.records import Author, ModelInfo, Timing, Usage
+from ssr_local.tree import StepState, StepView, Tree
 from ssr_local.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
-from ssr_local_tui.state import StepState, StepView, Tree
 
 BAR_CELLS = 5
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -11,8 +11,8 @@ from rich.text import Text
 from rich.tree import Tree as Branch
 
 from ssr_local.display import END_WORDS, clean, one_line
+from ssr_local.tree import PathView, StepView, Tree
 from ssr_local_tui.latex import readable
-from ssr_local_tui.state import PathView, StepView, Tree
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
 _NUM_FONTS = 2

@@ -29,8 +29,8 @@ from ssr_local.history.preference import is_kept
 from ssr_local.history.saving import saving
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.tree import Tree
 from ssr_local_tui.feed import Feed, Pace, new_log
-from ssr_local_tui.state import Tree
 
 _STEPS = (SelectionScored, StepDrafted, StepVerified, StepRewritten, PathEnded, RunEnded)
 _CLOSE_WAIT_S = 3.0

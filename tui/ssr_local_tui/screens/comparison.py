@@ -14,10 +14,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Select, Static
 
 from ssr_local.display import END_WORDS, one_line
+from ssr_local.tree import PathView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.compare import Disagreement, aligned, disagreement, summary
 from ssr_local_tui.screens.dialog import Dialog
-from ssr_local_tui.state import PathView, Tree
 from ssr_local_tui.widgets.detail import formatted
 
 _PARTED = "◀ here they part"

@@ -13,9 +13,9 @@ from textual.widgets.option_list import Option
 from ssr_local import SSRError, UsageError
 from ssr_local.display import clean, one_line, printable
 from ssr_local.folders import cache_dir
+from ssr_local.tree import Tree
 from ssr_local_tui.export import FORMATS, save, suggested_name
 from ssr_local_tui.screens.dialog import Dialog
-from ssr_local_tui.state import Tree
 
 _SHOWN_LOGS = 8
 

@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 from ssr_local import SSRError
 from ssr_local.display import clean, one_line
 from ssr_local.history.store import INTERRUPTED, Entry, History
-from ssr_local.pages import result_of
+from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local_tui.screens.dialog import Dialog
 

@@ -15,9 +15,9 @@ from textual.timer import Timer
 from textual.widgets import Tree as TreeWidget
 
 from ssr_local.errors import SSRError
+from ssr_local.tree import Node, Tree
 from ssr_local_tui.feed import Feed
 from ssr_local_tui.screens.steering import STARTING, Steering
-from ssr_local_tui.state import Node, Tree
 from ssr_local_tui.widgets.answer import AnswerBar
 from ssr_local_tui.widgets.detail import DetailPane
 from ssr_local_tui.widgets.header import StatusHeader

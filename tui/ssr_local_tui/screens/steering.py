@@ -15,11 +15,11 @@ from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Re
 from ssr_local.display import clean, one_line
 from ssr_local.download import ToFetch
 from ssr_local.options import SolveOptions
+from ssr_local.tree import Node, PathView, StepView, Tree
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import Feed, unexpected
 from ssr_local_tui.host import Host, host_of
 from ssr_local_tui.runs import Asked
-from ssr_local_tui.state import Node, PathView, StepView, Tree
 from ssr_local_tui.widgets.detail import text_of
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import Item, RunTree

@@ -10,8 +10,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from ssr_local.display import one_line
+from ssr_local.tree import Tree
 from ssr_local_tui.screens.dialog import Dialog
-from ssr_local_tui.state import Tree
 
 _NO_ADVICE = "M"
 

@@ -7,8 +7,8 @@ from textual.widgets import Static
 
 from ssr_local.display import clean
 from ssr_local.errors import SSRError
+from ssr_local.tree import Tree
 from ssr_local_tui import looks
-from ssr_local_tui.state import Tree
 
 
 class AnswerBar(Static):

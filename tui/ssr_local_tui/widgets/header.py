@@ -8,8 +8,8 @@ from textual.widgets import Static
 from ssr_local.display import one_line
 from ssr_local.options import SolveOptions
 from ssr_local.records import Author
+from ssr_local.tree import Tree
 from ssr_local_tui import looks
-from ssr_local_tui.state import Tree
 
 _WIDE = 110
 _MANY = ("ssr", "parallel", "parallel-spm")

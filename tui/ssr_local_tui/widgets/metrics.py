@@ -12,8 +12,8 @@ from textual.widgets import Static
 
 from ssr_local.display import human_bytes
 from ssr_local.records import Author, Timing
+from ssr_local.tree import Tree
 from ssr_local_tui import looks
-from ssr_local_tui.state import Tree
 
 _PHASES = (
     ("selection", "choosing strategies"),

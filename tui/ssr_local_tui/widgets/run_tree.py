@@ -18,8 +18,8 @@ from textual.widgets import Tree as TreeWidget
 from textual.widgets.tree import TreeNode
 
 from ssr_local.display import END_WORDS, one_line
+from ssr_local.tree import Node, PathView, StepView, Tree
 from ssr_local_tui import looks
-from ssr_local_tui.state import Node, PathView, StepView, Tree
 
 ItemKind = Literal[
     "problem",

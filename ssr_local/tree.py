@@ -1,4 +1,4 @@
-"""From events to the tree that is shown. Pure: no widgets, no clock, no input or output.
+"""From events to the tree of a run, for whoever shows one. Pure: no clock, no input or output.
 
 ``Tree.apply`` takes one event in and says which nodes have changed, so that whoever draws
 can gather the changes of many events and redraw each node once. Any prefix of a run's
@@ -124,7 +124,7 @@ class Counts:
 
 
 class Tree:
-    """Everything the app shows of one run.
+    """Everything there is to show of one run.
 
     ``problem`` is shown until the run itself says what it is about; ``revision`` grows with
     every event that changed something.

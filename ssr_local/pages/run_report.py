@@ -1,32 +1,15 @@
-"""A run as a Markdown report, of a run that has not ended too. Pure.
-
-What models wrote stays as they wrote it, formulas and Markdown included. It stands in block
-quotes, which nothing in it can get out of, and a space goes into whatever could begin a
-tag, load a picture or link to anything but the web: a formula reads the same with it, and
-nothing is left to run in whatever shows the report.
-"""
+"""A run as a Markdown report, of a run that has not ended too. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from ssr_local.display import END_WORDS, clean, one_line
+from ssr_local.pages.foreign import code, name, quote, struck
 from ssr_local.records import ModelUsage, RunResult, VoteGroup
-from ssr_local_tui.state import ModelView, PathView, StepView, Tree
-
-MAX_CELL_CHARS = 200
-"""Names and the answers in lists are cut there; the final answer never is."""
-
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_PICTURE = re.compile(r"!(?=\[)")
-_LINK = re.compile(r"\](?=[(:][\s<]*(?!https?://)[^\s)]{0,64}[:&\\])")
-_MATHS_LINK = re.compile(r"\\(?=href|html)")
-_TILDES = re.compile(r"~(?=~)")
-_LAST_TILDE = re.compile(r"(?<!\\)((?:\\\\)*)~$")
-_BACKTICKS = re.compile(r"`+")
+from ssr_local.tree import ModelView, PathView, StepView, Tree
 
 _STATE_WORDS = {
     "writing": "being written",
@@ -38,28 +21,35 @@ _STATE_WORDS = {
 }
 
 
-def as_markdown(tree: Tree) -> str:
-    """The run as a Markdown document, whatever there is of it."""
+def as_markdown(tree: Tree, title: str = "Reasoning run", said: Iterable[str] = ()) -> str:
+    """The run as a Markdown document, whatever there is of it.
+
+    ``said`` are paragraphs, Markdown themselves, that stand below the title.
+    """
     sections = [
-        "# Reasoning run",
-        _standing(tree),
+        f"# {title}",
+        *said,
+        standing(tree),
         "## Problem",
-        _quote(tree.result.problem if tree.result else tree.problem)
+        quote(tree.result.problem if tree.result else tree.problem)
         or "Not known: the log begins later.",
         *_given(tree),
         *_answer(tree),
         *_votes(tree),
         *_strategies(tree),
         *(part for path in tree.paths.values() for part in _path(path)),
-        *_cost(tree),
-        *_models(tree),
-        *_options(tree),
-        *_notices(tree),
+        figures(tree),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _standing(tree: Tree) -> str:
+def figures(tree: Tree) -> str:
+    """What the run has cost, with what and with which options, as Markdown."""
+    return "\n\n".join((*_cost(tree), *_models(tree), *_options(tree), *_notices(tree)))
+
+
+def standing(tree: Tree) -> str:
+    """In a sentence of Markdown, whether the run has ended and how."""
     if tree.result is None:
         return (
             f"**This run has not ended.** It was still going on when this was saved, or it was"
@@ -71,55 +61,6 @@ def _standing(tree: Tree) -> str:
         "no_answer": "The run ended, and no path came to an answer.",
         "cancelled": "**This run was stopped before its end:** some of it is missing.",
     }[tree.result.status]
-
-
-# Text from outside -------------------------------------------------------------
-
-
-def _harmless(text: str) -> str:
-    """Foreign Markdown in which nothing can run, or be fetched by opening the file."""
-    text = _TAG.sub("< ", clean(text))
-    text = _PICTURE.sub("! ", text)
-    return _MATHS_LINK.sub(r"\\ ", _LINK.sub("] ", text))
-
-
-def _quote(text: str) -> str:
-    """A block quote of it, "" when there is nothing to quote."""
-    lines = _harmless(text).strip("\n").rstrip().split("\n")
-    return "" if lines == [""] else "\n".join(f"> {line}" if line else ">" for line in lines)
-
-
-def _struck(text: str) -> str:
-    """A block quote of it with every line struck through.
-
-    Every line is a paragraph of its own: a backtick in one cannot join up with another's.
-    """
-    lines = [line.strip() for line in _harmless(text).split("\n")]
-    return "\n>\n".join(f"> ~~{_unstriking(line)}~~" for line in lines if line)
-
-
-def _unstriking(line: str) -> str:
-    """The line without anything in it that would end its own striking through."""
-    line = _TILDES.sub("~ ", line)
-    if line.startswith("~"):
-        line = "\\" + line
-    line = _LAST_TILDE.sub(r"\1\\~", line)
-    num_backslashes = len(line) - len(line.rstrip("\\"))
-    return line + "\\" * (num_backslashes % 2)
-
-
-def _name(text: str) -> str:
-    """A name on one line, also fit for a table."""
-    return _harmless(one_line(text, MAX_CELL_CHARS)).replace("|", "&#124;")
-
-
-def _code(text: str, limit: int = MAX_CELL_CHARS) -> str:
-    """A code span, exactly as it was written."""
-    shown = one_line(text, limit)
-    longest = max((len(run) for run in _BACKTICKS.findall(shown)), default=0)
-    fence = "`" * (longest + 1)
-    gap = " " if longest else ""
-    return f"{fence}{gap}{shown}{gap}{fence}" if shown else "(empty)"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -141,7 +82,7 @@ def _given(tree: Tree) -> Iterator[str]:
         yield "Every path began with them; neither model wrote them."
     for place, text in enumerate(given, 1):
         yield f"**Given {place}**"
-        yield _quote(text)
+        yield quote(text)
 
 
 def _answer(tree: Tree) -> Iterator[str]:
@@ -149,7 +90,7 @@ def _answer(tree: Tree) -> Iterator[str]:
     result = tree.result
     if result is None:
         leader = tree.winner
-        yield "None yet." if leader is None else f"None yet; {_code(leader.answer)} is ahead."
+        yield "None yet." if leader is None else f"None yet; {code(leader.answer)} is ahead."
     elif result.answer is None:
         yield "None."
         if result.best_path is not None:
@@ -158,7 +99,7 @@ def _answer(tree: Tree) -> Iterator[str]:
         yield "It has several lines:"
         yield "\n".join(f"    {line}".rstrip() for line in answer.split("\n"))
     else:
-        yield _code(answer, limit=0)
+        yield code(answer, limit=0)
 
 
 def _votes(tree: Tree) -> Iterator[str]:
@@ -171,7 +112,7 @@ def _vote(group: VoteGroup) -> str:
     paths = ", ".join(str(path + 1) for path in group.paths)
     score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
     won = " **(winner)**" if group.winner else ""
-    return f"- {_code(group.answer)}{won}: path{'s' if len(group.paths) > 1 else ''} {paths}{score}"
+    return f"- {code(group.answer)}{won}: path{'s' if len(group.paths) > 1 else ''} {paths}{score}"
 
 
 def _strategies(tree: Tree) -> Iterator[str]:
@@ -182,8 +123,8 @@ def _strategies(tree: Tree) -> Iterator[str]:
     chosen = {*tree.chosen, *(row.letter for row in scores if row.times_chosen)}
     rows = [
         (
-            _name(row.letter),
-            _name(row.name),
+            name(row.letter),
+            name(row.name),
             _number(row.score, 3),
             "yes" if row.letter in chosen else "",
             str(row.times_chosen or ""),
@@ -195,10 +136,10 @@ def _strategies(tree: Tree) -> Iterator[str]:
 
 def _path(path: PathView) -> Iterator[str]:
     strategy = path.strategy
-    yield f"## Path {path.index + 1}: {_name(strategy.letter)} {_name(strategy.name)}".rstrip()
+    yield f"## Path {path.index + 1}: {name(strategy.letter)} {name(strategy.name)}".rstrip()
     if strategy.advice:
         yield "The strategy's advice:"
-        yield _quote(strategy.advice)
+        yield quote(strategy.advice)
     for place, step in enumerate(path.steps, 1):
         yield from _step(place, step)
     if path.end_reason is None:
@@ -206,25 +147,30 @@ def _path(path: PathView) -> Iterator[str]:
         return
     parts = [END_WORDS[path.end_reason]]
     if path.answer is not None:
-        parts = [*(parts if path.end_reason != "answered" else ()), f"answer {_code(path.answer)}"]
+        parts = [*(parts if path.end_reason != "answered" else ()), f"answer {code(path.answer)}"]
     parts += [] if path.mean_score is None else [f"mean score {path.mean_score:.1f}"]
     yield f"**End of the path:** {'; '.join(parts)}."
 
 
 def _step(place: int, step: StepView) -> Iterator[str]:
-    marks = [f"**Step {place}**, by the {step.author}: {_STATE_WORDS[step.state]}"]
+    yield f"**Step {place}**, {name(step_words(step))}"
+    if step.rejected is not None:
+        yield "The draft's version was rejected:"
+        yield struck(step.rejected) or "It was empty."
+        yield "In its place:"
+    yield quote(step.text) or "Nothing was written."
+
+
+def step_words(step: StepView) -> str:
+    """Who wrote a step, how far it is, and what the target made of it."""
+    words = [f"by the {step.author}: {_STATE_WORDS[step.state]}"]
     verdict = step.verdict
     if verdict is not None:
         whose = "" if step.rejected is None else "the draft's "
-        marks.append("no score" if verdict.score is None else f"{whose}score {verdict.score:.1f}")
-        marks += [_name(verdict.reason)] if verdict.reason else []
-        marks += ["verdict changed by the user"] if step.overridden else []
-    yield ", ".join(marks)
-    if step.rejected is not None:
-        yield "The draft's version was rejected:"
-        yield _struck(step.rejected) or "It was empty."
-        yield "In its place:"
-    yield _quote(step.text) or "Nothing was written."
+        words.append("no score" if verdict.score is None else f"{whose}score {verdict.score:.1f}")
+        words += [verdict.reason] if verdict.reason else []
+        words += ["verdict changed by the user"] if step.overridden else []
+    return ", ".join(words)
 
 
 def _cost(tree: Tree) -> Iterator[str]:
@@ -284,11 +230,11 @@ def _models(tree: Tree) -> Iterator[str]:
 def _model(model: ModelView) -> str:
     info = model.info
     if info is None:
-        return f"{_code(model.name)}, not loaded yet"
-    parts = [_code(info.name), f"{info.num_parameters:,} parameters", f"on {_code(info.device)}"]
-    parts += [_code(info.engine)] if info.engine else []
-    parts += [f"file {_code(info.file)}"] if info.file else []
-    parts += [f"SHA-256 {_code(info.sha256)}"] if info.sha256 else []
+        return f"{code(model.name)}, not loaded yet"
+    parts = [code(info.name), f"{info.num_parameters:,} parameters", f"on {code(info.device)}"]
+    parts += [code(info.engine)] if info.engine else []
+    parts += [f"file {code(info.file)}"] if info.file else []
+    parts += [f"SHA-256 {code(info.sha256)}"] if info.sha256 else []
     return ", ".join(parts)
 
 
@@ -297,11 +243,11 @@ def _options(tree: Tree) -> Iterator[str]:
     if options:
         yield "## Options in force"
         shown = {key: "none" if value is None else str(value) for key, value in options.items()}
-        yield "\n".join(f"- {_code(key)}: {_code(value)}" for key, value in shown.items())
+        yield "\n".join(f"- {code(key)}: {code(value)}" for key, value in shown.items())
 
 
 def _notices(tree: Tree) -> Iterator[str]:
     notices = dict.fromkeys([*tree.notices, *(tree.result.notices if tree.result else ())])
     if notices:
         yield "## Notices"
-        yield from (_quote(one_line(notice)) for notice in notices)
+        yield from (quote(one_line(notice)) for notice in notices)

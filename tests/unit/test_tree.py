@@ -22,7 +22,7 @@ from ssr_local.events import (
 )
 from ssr_local.records import Models, ReasoningPath
 from ssr_local.result import build_result
-from ssr_local_tui.state import Node, Tree
+from ssr_local.tree import Node, Tree
 from tests.unit.coordinator.scripted import Desk, Paths, Turn, make_run, steered
 
 TURNS = [

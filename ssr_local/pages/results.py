@@ -1,0 +1,47 @@
+"""What an entry of the history came to, for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ssr_local.display import one_line
+from ssr_local.events import AnyEvent
+from ssr_local.history.store import Entry, unreadable
+from ssr_local.records import RunResult
+from ssr_local.tree import Tree
+from ssr_local.tutoring.checking import CheckResult
+from ssr_local.tutoring.hints import Hint
+
+AGREES = {True: "the same", False: "something else", None: "compare the two"}
+"""How a student's answer stands to the models', by ``CheckResult.answer_accepted``."""
+
+
+def result_of(entry: Entry) -> RunResult | CheckResult | Hint | None:
+    """What an entry came to; None where it came to nothing. Raises ``HistoryError``."""
+    kinds: dict[str, type[RunResult] | type[CheckResult] | type[Hint]] = {
+        "run": RunResult,
+        "check": CheckResult,
+        "hint": Hint,
+    }
+    if entry.result is None:
+        return None
+    try:
+        return msgspec.json.decode(entry.result, type=kinds[entry.kind])
+    except msgspec.DecodeError as error:
+        raise unreadable(entry.id, error) from error
+
+
+def tree_of(entry: Entry, events: Iterable[AnyEvent]) -> Tree:
+    """A run's tree, as far as its ``events`` came."""
+    tree = Tree(entry.problem)
+    tree.apply_all(events)
+    tree.cut_off()
+    return tree
+
+
+def circumstances(entry: Entry) -> str:
+    """When it was, how it ended, with what; one line."""
+    how = ", ".join(one for one in (entry.pair, entry.method) if one)
+    return one_line(f"{entry.started[:16].replace('T', ' ')} UTC, {entry.status} ({how})")
