@@ -6,6 +6,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ssr_local.errors import HistoryError
 from ssr_local.folders import data_dir
 
@@ -75,15 +77,31 @@ def open_database(file: Path) -> tuple[sqlite3.Connection, str]:
         try:
             return _opened(file), ""
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) or not file.exists():
+            if isinstance(error, sqlite3.OperationalError):
                 raise
-        aside = _moved_aside(file)
-        notice = f"The history {file} is damaged. It was kept as {aside.name}, and a new one begun."
-        return _opened(file), notice
+        return _replaced(file)
+    except Timeout as error:
+        raise _unusable(file, "another program is replacing it") from error
     except sqlite3.Error as error:
         raise _unusable(file, str(error)) from error
     except OSError as error:
         raise _unusable(file, error.strerror or str(error)) from error
+
+
+def _replaced(file: Path) -> tuple[sqlite3.Connection, str]:
+    """A connection to what is in the damaged file's place, and a notice of where that went.
+
+    Of several programs that find it damaged at once, one moves it.
+    """
+    with FileLock(file.with_name(f".{file.name}.lock"), timeout=WAIT_S):
+        try:
+            return _opened(file), ""  # another program was faster
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+        aside = _moved_aside(file)
+        notice = f"The history {file} is damaged. It was kept as {aside.name}, and a new one begun."
+        return _opened(file), notice
 
 
 def _opened(file: Path) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ssr_local.history.store import History
 from ssr_local.tutoring.hints import Hint
 
 NUM_KILLS = 200
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ def killed_writer(file: Path, lines: int) -> list[tuple[int, int]]:
     return [(int(entry), int(number)) for entry, number in pairs]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@needs_fork
 def test_no_row_is_lost_when_programs_are_killed(file: Path) -> None:
     told = {pair for n in range(NUM_KILLS) for pair in killed_writer(file, 1 + n % 13)}
     assert len(told) > NUM_KILLS
@@ -224,25 +226,46 @@ def test_an_entry_goes_on_while_its_program_lives(file: Path) -> None:
     assert not list(file.parent.glob(".history-*.lock"))
 
 
+def in_processes(number: int, work: Callable[[], None]) -> list[int]:
+    """Exit codes of as many processes that did the same at once; 0 where nothing was raised."""
+    pids = []
+    for _ in range(number):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                work()
+                code = 0
+            finally:
+                os._exit(code)
+        pids.append(pid)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def write_hints(file: Path, number: int) -> None:
+    with History(file) as history:
+        for _ in range(number):
+            history.begin("hint", "x").end(a_hint(), status="given", answer=None, body="")
+
+
+@needs_fork
 def test_two_programs_write_at_once(file: Path) -> None:
-    errors: list[Exception] = []
-
-    def write() -> None:
-        try:
-            with History(file) as history:
-                for _ in range(50):
-                    history.begin("hint", "x").end(a_hint(), status="given", answer=None, body="")
-        except Exception as error:  # noqa: BLE001 - a thread's error would be lost
-            errors.append(error)
-
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    assert in_processes(4, lambda: write_hints(file, 50)) == [0] * 4
     with History(file) as history:
         assert history.statistics().by_status == {"given": 200}
+
+
+@needs_fork
+def test_two_programs_find_the_file_damaged_at_once(file: Path) -> None:
+    for number in range(10):
+        damaged = file.with_name(f"{number}.sqlite3")
+        damaged.parent.mkdir(exist_ok=True)
+        damaged.write_bytes(b"no database " * 1000)
+        assert in_processes(4, lambda: write_hints(damaged, 3)) == [0] * 4  # noqa: B023
+        with History(damaged) as history:
+            assert history.statistics().by_status == {"given": 12}
+        (aside,) = damaged.parent.glob(f"{number}-damaged-*.sqlite3")
+        assert aside.read_bytes() == b"no database " * 1000
 
 
 def test_a_locked_file_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,8 +321,9 @@ def test_a_full_disk_and_a_folder_that_cannot_be_made_are_named(tmp_path: Path) 
         History(tmp_path / "file" / "history.sqlite3")
     with History(tmp_path / "history.sqlite3") as history:
         history._connection.execute("PRAGMA max_page_count = 20")  # a disk that is full
-        with pytest.raises(HistoryError, match="cannot be written"):
+        with pytest.raises(HistoryError, match=r"(?s)full.*Make room on the disk") as raised:
             fill(history)
+        assert "cannot be written" in str(raised.value)
         num_before = len(history.entries(1000))
         history._connection.execute("PRAGMA max_page_count = 100000")
         history.begin("run", "there is room again")
