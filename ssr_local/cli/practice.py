@@ -18,13 +18,13 @@ from ssr_local.cli.check import (
 )
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import read_input
-from ssr_local.cli.saving import saved
+from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.display import clean, one_line
 from ssr_local.errors import UsageError
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.tutoring.checking import steps_of
+from ssr_local.tutoring.checking import CheckResult, steps_of
 
 _EXIT_WRONG = 1
 
@@ -36,6 +36,7 @@ _EXIT_WRONG = 1
 @click.option("--reveal", is_flag=True, help="show how the first wrong step could be written")
 @click.option("--no-vote", is_flag=True, help="do not solve the problem to compare the answer")
 @click.option("--drop", is_flag=True, help="take the problem of --number out of practice")
+@no_save_option
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @verifier_option
 @options_of(SolveOptions, SOLVE_OPTIONS)
@@ -47,6 +48,7 @@ def command(
     reveal: bool,
     no_vote: bool,
     drop: bool,
+    no_save: bool,
     as_json: bool,
     verifier: str,
     **overrides: Any,
@@ -81,41 +83,32 @@ def command(
             remark(f"Check your solution: ssr-local practice --number {chosen.number} --steps FILE")
         return 0
     steps = steps_of(read_input(file, "The solution"))
-    return _check(chosen, steps, verifier, reveal, no_vote, as_json, overrides)
+    settings = settings_in_force(overrides)
+    with (
+        solver_at_work(settings) as (solver, stopped),
+        saved("check", chosen.problem, settings, no_save=no_save) as saver,
+    ):
+        work = Work(solver, settings, verifier, not no_vote, stopped)
+        result = check_and_keep(chosen.problem, steps, work, saver)
+        due = saver.solved(chosen.problem, good=result.is_solved)
+    if as_json:
+        show_json(result, reveal=reveal)
+    else:
+        show_check(result, reveal=reveal)
+        remark(_what_becomes_of_it(result, due))
+    return 0 if result.is_good else _EXIT_WRONG
 
 
 def _first(problems: list[Due]) -> Due | None:
     return problems[0] if problems and problems[0].is_due else None
 
 
-def _check(
-    chosen: Due,
-    steps: list[str],
-    verifier: str,
-    reveal: bool,
-    no_vote: bool,
-    as_json: bool,
-    overrides: dict[str, Any],
-) -> int:
-    settings = settings_in_force(overrides)
-    with (
-        solver_at_work(settings) as (solver, stopped),
-        saved("check", chosen.problem, settings, no_save=False) as saver,
-    ):
-        work = Work(solver, settings, verifier, not no_vote, stopped)
-        result = check_and_keep(chosen.problem, steps, work, saver)
-    if as_json:
-        show_json(result, reveal=reveal)
-    else:
-        show_check(result, reveal=reveal)
+def _what_becomes_of_it(result: CheckResult, due: Due | None) -> str:
     if result.is_solved is None:
-        remark("Too little of it could be judged: it stays due.")
-        return 0
-    with History() as history:
-        due = Practice(history).solved(chosen.problem, good=result.is_solved)
-    if due is not None and not as_json:
-        remark(f"It comes back on {due.due[:10]}.")
-    return 0 if result.is_good else _EXIT_WRONG
+        return "Too little of it could be judged: it stays due."
+    if due is None:
+        return "Nothing is kept of this: it stays due."
+    return f"It comes back on {due.due[:10]}."
 
 
 def _show(problems: list[Due], as_json: bool) -> None:

@@ -34,6 +34,30 @@ def test_a_problem_that_went_wrong_comes_back(tmp_path: Path) -> None:
     assert program.run("practice", "--list", "--json").stdout == b"[]\n"
 
 
+def test_how_it_could_go_is_shown_only_when_asked(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    problem, wrong = "A farm has hens and cows. How many hens?", b"Heads: 2 + 2 = 5"
+    program.run("check", problem, *DEMO, "--steps", "-", stdin=wrong)
+    asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
+    assert b"It could go like this:" not in program.run(*asked, stdin=wrong).stdout
+    assert b"It could go like this:" in program.run(*asked, "--reveal", stdin=wrong).stdout
+
+
+def test_nothing_is_kept_when_that_is_not_wanted(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.run("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
+    before = program.run("practice", "--list", "--json").stdout
+    asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
+    unsaved = program.run(*asked, "--no-save", stdin=b"2 * 2 = 4")
+    assert unsaved.returncode == 0
+    assert b"Nothing is kept of this: it stays due." in unsaved.stderr
+    (program.folder / "config").mkdir(exist_ok=True)
+    (program.folder / "config" / "config.toml").write_text("[history]\nsave = false\n")
+    assert b"Nothing is kept" in program.run(*asked, stdin=b"2 * 2 = 4").stderr
+    assert program.run("practice", "--list", "--json").stdout == before
+    assert len(json.loads(program.run("history", "list", "--json").stdout)) == 1
+
+
 def test_wrong_usage(tmp_path: Path) -> None:
     program = Program(tmp_path)
     assert program.run("practice", "--drop").returncode == 2
