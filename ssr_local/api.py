@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -105,11 +105,11 @@ class Solver:
         *,
         given: Sequence[str] = (),
         **changes: Any,
-    ) -> Iterator[AnyEvent]:
+    ) -> Generator[AnyEvent, None, None]:
         """The same as a stream of events, the last of which is ``RunEnded``.
 
-        Models that are missing are downloaded first. A consumer that stops early cancels
-        the run.
+        Models that are missing are downloaded first. A consumer that stops early, or closes
+        the stream, cancels the run.
         """
         chosen = with_changes(options or SolveOptions(), **changes)
         problem = check_problem(problem)
@@ -276,7 +276,9 @@ class Solver:
         if self._worker is None and self._session is None:
             self._roles |= set(plan_for(options).roles)
 
-    def _events(self, roles: tuple[Author, ...], request: Solve | Read | Ask) -> Iterator[AnyEvent]:
+    def _events(
+        self, roles: tuple[Author, ...], request: Solve | Read | Ask
+    ) -> Generator[AnyEvent, None, None]:
         with self._busy(roles):
             if self._worker is not None:
                 yield from self._worker.work(request, self._cancelled.is_set)

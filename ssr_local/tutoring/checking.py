@@ -4,15 +4,14 @@ The target reads the steps as it reads a draft's, behind one shared prefix and w
 a step; algebra checks their equations without any model. Where the two disagree algebra
 wins. The usual verifier looks at the numbers alone: a person's words are none that a model
 would choose, and all others take them for mistakes (benchmarks/README.md). For the first bad
-step the target says in a sentence what is wrong,
-and writes the step as it would go on from the last good one. The final answer is compared
-with the vote of the method's own paths.
+step the target says in a sentence what is wrong, and writes the step as it would go on from
+the last good one. The final answer is compared with the vote of the method's own paths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +19,8 @@ from msgspec import Struct
 from ssr_local.answers import compare, extract_answer
 from ssr_local.api import Solver
 from ssr_local.display import one_line
-from ssr_local.errors import Interrupted, ProblemError, UsageError
+from ssr_local.errors import EngineCrashed, Interrupted, ProblemError, UsageError
+from ssr_local.events import RunEnded
 from ssr_local.isolation import Helper
 from ssr_local.options import SolveOptions, with_changes
 from ssr_local.records import Calibration, Comparison, RunResult, StepReading, Verdict
@@ -145,10 +145,11 @@ def check(
     ``verifier`` is what judges the steps, one of ``verification.VERIFIERS``.
     ``with_vote`` False leaves the vote out, which takes most of the time; ``explain`` False
     leaves out what is wrong with the first bad step and how it could go. ``on_step`` hears of
-    every step in order. Without a ``solver`` the default pair's is used and closed; so is a
-    process for algebra without a ``helper``. ``should_stop`` is asked between the parts of
-    the work. Raises ``UsageError`` for an unknown verifier and for steps that are no texts,
-    ``Interrupted`` when it was stopped, ``SSRError`` like ``Solver.solve``.
+    every step in order, ``on_judged`` of what there is of the result, each time it grows.
+    Without a ``solver`` the default pair's is used and closed; so is a process for algebra
+    without a ``helper``. ``should_stop`` is asked between the parts of the work and at every
+    event of a run. Raises ``UsageError`` for an unknown verifier and for steps that are no
+    texts, ``Interrupted`` when it was stopped, ``SSRError`` like ``Solver.solve``.
     """
     steps = _all_steps(steps)
     options = options or SolveOptions()
@@ -160,7 +161,12 @@ def check(
             solver.expect(options)
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
         work = _Check(problem, steps, solver, options, helper, should_stop)
-        judged = work.judged(judge, explain, on_step)
+        judged = work.judged(judge)
+        on_judged(judged)
+        judged = work.told(judged, on_step, explain=explain)
+        if explain and judged.first_bad is not None:
+            on_judged(judged)
+            judged = work.corrected(judged)
         on_judged(judged)
         return work.voted(judged) if with_vote else judged
 
@@ -203,33 +209,22 @@ class _Check:
         self._should_stop = should_stop
         helper.warm(HOLDS)
 
-    def judged(
-        self, judge: StudentJudge, explain: bool, on_step: Callable[[int, CheckedStep], None]
-    ) -> CheckResult:
+    def judged(self, judge: StudentJudge) -> CheckResult:
         verdicts = self._verdicts(judge)
         algebra = Algebra(self._problem, self._helper, self._should_stop)
         findings = []
         for text in self._steps:
             self._go_on()
             findings.append(algebra.step(text))
-        judged = [
+        judged = tuple(
             _judged(text, verdict, finding)
             for text, verdict, finding in zip(self._steps, verdicts, findings, strict=True)
-        ]
-        first_bad = next((n for n, step in enumerate(judged) if not step.accepted), None)
-        correction = ""
-        for number, step in enumerate(judged):
-            if explain and number == first_bad:
-                self._go_on()
-                step = judged[number] = self._explained(number, step)
-            on_step(number, step)
-        if explain and first_bad is not None:
-            correction = self._correction(first_bad)
+        )
         return CheckResult(
             problem=self._problem,
-            steps=tuple(judged),
-            first_bad=first_bad,
-            correction=correction,
+            steps=judged,
+            first_bad=next((n for n, step in enumerate(judged) if not step.accepted), None),
+            correction="",
             answer=answer_of(self._steps),
             answer_accepted=None,
             vote=None,
@@ -237,6 +232,25 @@ class _Check:
             threshold=self._options.threshold,
             notices=(judge.notice,) if judge.notice else (),
         )
+
+    def told(
+        self, judged: CheckResult, on_step: Callable[[int, CheckedStep], None], *, explain: bool
+    ) -> CheckResult:
+        steps = list(judged.steps)
+        for number, step in enumerate(steps):
+            if explain and number == judged.first_bad:
+                self._go_on()
+                step = steps[number] = self._explained(number, step)
+            on_step(number, step)
+        return msgspec.structs.replace(judged, steps=tuple(steps))
+
+    def corrected(self, judged: CheckResult) -> CheckResult:
+        """The first bad step as the target would write it behind the last good one."""
+        number = judged.first_bad or 0
+        options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
+        run = self._solved(options, self._given(number))
+        correction = "".join(path.text for path in run.paths[:1]).strip()
+        return msgspec.structs.replace(judged, correction=correction)
 
     def voted(self, judged: CheckResult) -> CheckResult:
         run = self._solved(self._options)
@@ -272,15 +286,8 @@ class _Check:
             model_accepted=step.model_accepted,
         )
 
-    def _correction(self, number: int) -> str:
-        """The step as the target would write it behind the last good one."""
-        options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
-        run = self._solved(options, self._given(number))
-        return "".join(path.text for path in run.paths[:1]).strip()
-
     def _solved(self, options: SolveOptions, given: Sequence[str] = ()) -> RunResult:
-        self._go_on()
-        return whole_run(self._solver.solve(self._problem, options, given=given))
+        return whole_run(self._solver, self._problem, options, given, self._should_stop)
 
     def _go_on(self) -> None:
         if self._should_stop():
@@ -298,11 +305,30 @@ class _Check:
         return None if verdict == "undecided" else verdict == "equal"
 
 
-def whole_run(run: RunResult) -> RunResult:
-    """The run; raises ``Interrupted`` when it was stopped before its end."""
-    if run.status == "cancelled":
+def whole_run(
+    solver: Solver,
+    problem: str,
+    options: SolveOptions,
+    given: Sequence[str],
+    should_stop: Callable[[], bool],
+) -> RunResult:
+    """What a run came to; raises ``Interrupted`` when it was stopped before its end.
+
+    Whoever stops may do so between two runs, when there is none to cancel: so this looks
+    at every event of the run itself.
+    """
+    result: RunResult | None = None
+    with closing(solver.stream(problem, options, given=given)) as events:
+        for event in events:
+            if should_stop():
+                raise Interrupted(STOPPED)
+            if isinstance(event, RunEnded):
+                result = event.result
+    if result is None:
+        raise EngineCrashed("The run ended without a result.")
+    if result.status == "cancelled":
         raise Interrupted(STOPPED)
-    return run
+    return result
 
 
 def stated_answer(steps: Sequence[str]) -> str | None:

@@ -141,8 +141,7 @@ class _Hints:
         return self._idea(path) if level == 2 else self._next(path)
 
     def _solved(self, options: SolveOptions) -> RunResult:
-        self._go_on()
-        return whole_run(self._solver.solve(self._problem, options, given=self._given))
+        return whole_run(self._solver, self._problem, options, self._given, self._should_stop)
 
     def _go_on(self) -> None:
         if self._should_stop():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,27 @@ def test_a_class_goes_on_where_it_was(program: Program) -> None:
     ]
     assert "| Bob |" in (program.folder / "class" / "report.md").read_text()
     assert program.run(*arguments).stderr == b""
+
+
+def test_ctrl_c_on_a_terminal_keeps_the_judged_steps(program: Program) -> None:
+    program.env["SSR_LOCAL_DEMO_SPEED"] = "0.2"  # the vote takes long
+    pressed: list[float] = []
+
+    def react(text: bytes, pid: int) -> None:
+        if not pressed and b"Step 4" in text:
+            pressed.append(time.monotonic())
+            os.kill(pid, signal.SIGINT)
+
+    code, text = program.on_terminal(*DEMO, PROBLEM, "--steps", "bad.txt", react=react)
+    assert time.monotonic() - pressed[0] < 3
+    assert code == 130
+    assert "Stopping; once more ends at once." in text
+    assert "Step 3: wrong by algebra" in text
+    assert "The models come to" not in text
+    (entry,) = json.loads(program.run("history", "list", "--json").stdout)
+    assert entry["status"] == "cancelled"
+    shown = program.run("history", "show", str(entry["id"])).stdout.decode()
+    assert "Step 3: wrong by algebra" in shown
 
 
 @pytest.mark.parametrize(

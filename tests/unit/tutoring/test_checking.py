@@ -10,7 +10,14 @@ import pytest
 
 import ssr_local
 from ssr_local import Interrupted, ProblemError, SolveOptions, Solver, SSRError, UsageError
-from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckedStep, answer_of, check, steps_of
+from ssr_local.tutoring.checking import (
+    STUDENT_VERIFIER,
+    CheckedStep,
+    CheckResult,
+    answer_of,
+    check,
+    steps_of,
+)
 from ssr_local.tutoring.wording import in_words
 from ssr_local.verification import VERIFIERS
 
@@ -85,6 +92,36 @@ def test_every_verifier_can_judge_a_persons_steps(verifier: str, solver: Solver)
 def test_a_check_that_was_stopped_is_none(solver: Solver) -> None:
     with pytest.raises(Interrupted):
         check(PROBLEM, GOOD, solver=solver, should_stop=lambda: True)
+
+
+def test_the_vote_is_stopped_at_its_next_event_and_the_solver_is_free_again(
+    solver: Solver,
+) -> None:
+    asked: list[int] = []
+
+    def should_stop() -> bool:
+        asked.append(1)
+        return len(asked) >= 30
+
+    with pytest.raises(Interrupted):
+        check(PROBLEM, GOOD, solver=solver, should_stop=should_stop)
+    assert len(asked) == 30
+    assert check(PROBLEM, GOOD, solver=solver, with_vote=False).is_good
+
+
+def test_what_is_judged_is_told_before_anything_is_explained(solver: Solver) -> None:
+    told: list[CheckResult] = []
+    with pytest.raises(Interrupted):
+        check(
+            PROBLEM,
+            [*GOOD, "2 + 2 = 5"],
+            solver=solver,
+            should_stop=lambda: bool(told),
+            on_judged=told.append,
+        )
+    (result,) = told
+    assert [step.accepted for step in result.steps][-1] is False
+    assert result.correction == ""
 
 
 @pytest.mark.parametrize(

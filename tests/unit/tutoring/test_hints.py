@@ -10,6 +10,7 @@ import pytest
 
 import ssr_local
 from ssr_local import Interrupted, Solver, UsageError
+from ssr_local.events import RunEnded
 from ssr_local.records import Step
 from ssr_local.tutoring.hints import Hint, hint
 
@@ -106,7 +107,7 @@ def test_an_answer_in_words_is_kept_back_too(
     solved = solver.solve(PROBLEM, paths=1)
     path = msgspec.structs.replace(solved.paths[0], steps=(step, step), answer="x+2")
     run = msgspec.structs.replace(solved, paths=(path,))
-    monkeypatch.setattr(Solver, "solve", lambda *_, **__: run)
+    monkeypatch.setattr(Solver, "stream", lambda *_, **__: (RunEnded(result=one) for one in [run]))
     assert hint("Simplify it.", (), 3, solver=solver).withheld
     says(monkeypatch, "It leaves x + 2 in the end.", "It fits.")
     assert hint("Simplify it.", (), 1, solver=solver).text.endswith("It fits.")
