@@ -20,7 +20,7 @@ from ssr_local.answers.questions import Equation, Finding, Question
 from ssr_local.answers.values import exact_value
 from ssr_local.isolation import Helper, HelperDied, HelperRaised, HelperTimeout
 from ssr_local.tutoring.claims import Claim, Member, claims_in
-from ssr_local.tutoring.tokens import lone_letters
+from ssr_local.tutoring.tokens import OTHER_NUMBERS, lone_letters
 
 HOLDS = "ssr_local.answers.relations:holds"
 """The helper's function; ``helper.warm(HOLDS)`` imports the algebra ahead of time."""
@@ -54,10 +54,7 @@ _NO_SOLUTION = re.compile(
 )
 _CASES = re.compile(r"\b(?:or|either|cases?)\b|±|\\pm(?![A-Za-z])", re.IGNORECASE)
 _BRANCHES = re.compile(r"[|±]|\\pm(?![A-Za-z])|\\[lr]vert")
-_OTHER_NUMBERS = re.compile(
-    r"\b(?:mod|modulo|modular|binary|base|hexadecimal|octal|clock|nearest|estimate)\b",
-    re.IGNORECASE,
-)
+_OTHER_NUMBERS = re.compile(rf"\b(?:{'|'.join(sorted(OTHER_NUMBERS))})\b", re.IGNORECASE)
 _CONSTANTS = frozenset("eEI")  # of the parser
 _UNIT_LETTERS = frozenset("gmhslLCFWVJNKA")
 _NUMBER_UNITS = frozenset(

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from ssr_local.tutoring.tokens import (
     ENDING_WORDS,
+    OTHER_NUMBERS,
     SHORT_UNITS,
     Fragment,
     Token,
@@ -90,15 +91,13 @@ _TELLING = frozenset(
     )
 )
 """Words that a number before them, or a range behind them, makes part of something larger."""
-_DENIALS = frozenset(
+_DENIALS = OTHER_NUMBERS | frozenset(
     (
         *("not", "false", "wrong", "incorrect", "untrue", "impossible", "contradiction"),
         *("contradictory", "inconsistent", "absurd", "never", "no", "isn't", "doesn't", "cannot"),
         *("says", "said", "think", "thinks", "thought", "claims", "claimed", "might", "would"),
-        # Not meant exactly, or in other numbers than the usual ones.
-        *("estimate", "estimated", "estimating", "approximately", "about", "roughly", "nearest"),
-        *("rounded", "rounding", "round", "mod", "modulo", "modular", "binary", "base", "clock"),
-        *("hexadecimal", "octal"),
+        *("estimated", "estimating", "approximately", "about", "roughly"),
+        *("rounded", "rounding", "round"),
     )
 )
 _CONSEQUENCES = frozenset(

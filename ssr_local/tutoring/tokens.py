@@ -11,43 +11,12 @@ from typing import NamedTuple
 
 SHORT_UNITS = frozenset(
     (
-        *(
-            "mm",
-            "cm",
-            "dm",
-            "km",
-            "mg",
-            "kg",
-            "ml",
-            "cl",
-            "dl",
-            "ft",
-            "in",
-            "yd",
-            "mi",
-            "lb",
-            "lbs",
-        ),
-        *("lbs", "oz", "pt", "qt", "gal", "hr", "hrs", "min", "sec", "am", "pm", "kb", "mb", "gb"),
-        *(
-            "tb",
-            "mph",
-            "kph",
-            "km/h",
-            "ms",
-            "kw",
-            "hz",
-            "st",
-            "nd",
-            "rd",
-            "th",
-            "pi",
-            "id",
-            "no",
-            "is",
-        ),
-        *("to", "by", "at", "as", "if", "we", "it", "an", "of", "on", "or", "so", "do", "be", "up"),
-        *("he", "us", "my", "go", "tv", "pm", "m/s", "eur", "usd", "gbp", "day", "and", "the"),
+        *("mm", "cm", "dm", "km", "mg", "kg", "ml", "cl", "dl", "ft", "in", "yd", "mi", "lb"),
+        *("lbs", "oz", "pt", "qt", "gal", "hr", "hrs", "min", "sec", "ms", "am", "pm", "st", "nd"),
+        *("rd", "th", "kb", "mb", "gb", "tb", "mph", "kph", "km/h", "m/s", "kw", "hz", "day"),
+        *("eur", "usd", "gbp", "pi", "id", "tv", "no", "is", "to", "by", "at", "as", "if", "we"),
+        *("it", "an", "of", "on", "or", "so", "do", "be", "up", "he", "us", "my", "go", "and"),
+        *("the",),
     )
 )
 """Words of two or three letters behind a number that are no product of letters."""
@@ -133,6 +102,13 @@ _MATHS_WORDS = {"sqrt": r"\sqrt", "pi": r"\pi", "sin": r"\sin", "cos": r"\cos", 
 _MOST_LEAD_WORDS = 30
 ENDING_WORDS = frozenset(("and", "or", "so", "then", "thus", "hence", "therefore", "but"))
 """Where a formula is over, whatever comes."""
+OTHER_NUMBERS = frozenset(
+    (
+        *("mod", "modulo", "modular", "binary", "base", "hexadecimal", "octal", "clock"),
+        *("nearest", "estimate"),
+    )
+)
+"""Words of numbers that are not meant exactly, or counted otherwise than usually."""
 
 
 class Token(NamedTuple):
