@@ -83,6 +83,7 @@ def test_a_stopped_run_goes_on_behind_its_longest_path(
         stood = [step.text for step in at.tree.settled(at.tree.paths[0])]
         await at.press("h")
         await at.until_on("HistoryScreen")
+        await at.until_shows(PROBLEM)
         await at.press("f6")
         await at.until_on("MainScreen")
         await at.ended()
@@ -92,6 +93,7 @@ def test_a_stopped_run_goes_on_behind_its_longest_path(
         assert at.tree.result.answer == "18"
         await at.press("h")
         await at.until_on("HistoryScreen")
+        await at.until_shows("answered")
         await at.press("f6")  # this one has ended
         await at.until_shows("This run came to its end.")
 

@@ -199,14 +199,15 @@ def _bindings() -> tuple[Binding, ...]:
     from ssr_local_tui.screens.dialog import Dialog
     from ssr_local_tui.screens.help import HelpScreen
     from ssr_local_tui.screens.history import HistoryScreen
+    from ssr_local_tui.screens.practice import PracticeScreen
     from ssr_local_tui.screens.settings import SettingsScreen
     from ssr_local_tui.screens.tutor import TutorScreen
     from ssr_local_tui.screens.welcome import WelcomeScreen
 
     homes = (
         *(SSRApp, MainScreen, RunTree, ProblemInput),
-        *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, SettingsScreen, TutorScreen),
-        WelcomeScreen,
+        *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, PracticeScreen, SettingsScreen),
+        *(TutorScreen, WelcomeScreen),
     )
     return tuple(Binding.make_bindings(one for home in homes for one in home.BINDINGS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +24,8 @@ from ssr_local.events import (
     encode_event,
     read_events,
 )
-from ssr_local.folders import cache_dir, write_atomically
 from ssr_local.history.preference import is_kept
 from ssr_local.history.saving import saving
-from ssr_local.history.store import History
 from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tree import Tree
 from ssr_local_tui.feed import Feed, Pace, new_log
@@ -126,6 +124,10 @@ class Runs:
         """Where a run is written while the app is open: for good only if it is to be kept."""
         if self.keep and is_kept():
             return new_log()
+        return self._passing_file()
+
+    def _passing_file(self) -> Path:
+        """A name for an event log that goes away with the app."""
         if self._passing is None:
             self._passing = tempfile.TemporaryDirectory(prefix="ssr-local-")
         return Path(self._passing.name) / f"run-{uuid.uuid4().hex}.jsonl"
@@ -166,28 +168,14 @@ class Runs:
         feed.start()
         return feed
 
-    def steps_of(self, entry_id: int) -> tuple[str, ...]:
-        """The steps that stand on a run's longest path that has no answer yet; maybe none.
-
-        The run is one in the history. Raises ``SSRError``.
-        """
-        tree = Tree()
-        with History() as history:
-            tree.apply_all(history.events(entry_id))
-        paths = [path for path in tree.paths.values() if path.end_reason != "answered"]
-        longest = max(map(tree.settled, paths), key=len, default=[])
-        return (*tree.given, *(step.text for step in longest))
-
-    def log_of(self, entry_id: int) -> Path:
-        """A file with the events of a run in the history. Raises ``SSRError``."""
-        with History() as history:
-            lines = [encode_event(event) for event in history.events(entry_id)]
-        if not lines:
+    def log_of(self, events: Iterable[AnyEvent]) -> Path:
+        """A file with these events, there while the app is open. Raises ``SSRError``."""
+        data = b"".join(encode_event(event) + b"\n" for event in events)
+        if not data:
             raise HistoryError("Nothing happened in this run before it was interrupted.")
-        file = cache_dir() / "history.jsonl"
+        file = self._passing_file()
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, b"".join(line + b"\n" for line in lines))
+            file.write_bytes(data)
         except OSError as error:
             raise EventLogError(f"{file} cannot be written.", error.strerror or "") from error
         return file
@@ -230,3 +218,12 @@ class Runs:
         if feed is not None and not feed.is_over and self.pace is None:
             feed.wait(_CLOSE_WAIT_S)
         threading.Thread(target=solver.close, name="close", daemon=True).start()
+
+
+def steps_to_continue(events: Iterable[AnyEvent]) -> tuple[str, ...]:
+    """The steps that stand on a run's longest path that has no answer yet; maybe none."""
+    tree = Tree()
+    tree.apply_all(events)
+    paths = [path for path in tree.paths.values() if path.end_reason != "answered"]
+    longest = max(map(tree.settled, paths), key=len, default=[])
+    return (*tree.given, *(step.text for step in longest))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from textual import on
@@ -12,33 +14,38 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ssr_local import SSRError
-from ssr_local.display import clean, one_line
+from ssr_local.display import one_line
 from ssr_local.history.store import INTERRUPTED, Entry, History
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
-from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.host import host_of
+from ssr_local_tui.runs import steps_to_continue
+from ssr_local_tui.screens.kept import KeptDialog
 
 _MOST = 200
 _UNFINISHED = ("cancelled", "failed", INTERRUPTED)
 
+What = Literal["open", "again", "continue"]
+
 
 class Wish(NamedTuple):
-    """An entry and what is to be done with it; ``steps`` are those that a check was about."""
+    """An entry, what is to be done with it, and what that takes.
+
+    ``steps`` are those a check was about, or those behind which a run goes on; ``log`` has the
+    events of a run that is to be opened.
+    """
 
     entry: Entry
-    what: Literal["open", "again", "continue"]
-    steps: str = ""
+    what: What
+    steps: tuple[str, ...] = ()
+    log: Path | None = None
 
 
-class HistoryScreen(Dialog[Wish]):
+class HistoryScreen(KeptDialog[Wish]):
     """Gives an entry and what is to be done with it."""
 
     DEFAULT_CSS = """
-    HistoryScreen {
-        #box { height: 90%; }
-        OptionList { height: 1fr; margin-top: 1; }
-    }
+    HistoryScreen OptionList { margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5", "again", "Take up again", id="history-again"),
@@ -47,8 +54,7 @@ class HistoryScreen(Dialog[Wish]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._entries: dict[str, Entry] = {}
-        self._history: History | None = None
+        self._entries: list[Entry] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -66,32 +72,24 @@ class HistoryScreen(Dialog[Wish]):
     def on_mount(self) -> None:
         self._look()
 
-    def on_unmount(self) -> None:
-        if self._history is not None:
-            self._history.close()
-
     @on(Input.Changed)
     def _look(self) -> None:
         """List what the words find, without words the newest."""
-        words = self.query_one("#words", Input).value
+        words = self.query_one("#words", Input).value.strip()
+
+        def find(history: History) -> list[Entry]:
+            return history.search(words, _MOST) if words else history.entries(_MOST)
+
+        self.ask(find, partial(self._show, words))
+
+    def _show(self, words: str, found: list[Entry]) -> None:
+        self._entries = found
         shown = self.query_one(OptionList)
-        try:
-            if self._history is None:
-                self._history = History()
-            history = self._history
-            found = history.search(words, _MOST) if words.strip() else history.entries(_MOST)
-        except SSRError as error:
-            self._say(str(error))
-            return
-        self._entries = {str(entry.id): entry for entry in found}
         shown.clear_options()
-        shown.add_options(Option(title_of(entry), id=str(entry.id)) for entry in found)
+        shown.add_options(Option(title_of(entry)) for entry in found)
         if found:
             shown.highlighted = 0
-        self._say("" if found else "Nothing is found." if words else "Nothing was saved yet.")
-
-    def _say(self, text: str) -> None:
-        self.query_one("#said", Static).update(clean(text))
+        self.say("" if found else "Nothing is found." if words else "Nothing was saved yet.")
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#open")
@@ -112,34 +110,34 @@ class HistoryScreen(Dialog[Wish]):
         """Go on behind the steps that an unfinished run, or one's own solution, had come to."""
         self._leave("continue")
 
-    @on(Button.Pressed, "#close")
-    def _close(self) -> None:
-        self.action_leave()
-
-    def _leave(self, what: Literal["open", "again", "continue"]) -> None:
-        shown = self.query_one(OptionList)
-        if shown.highlighted is None:
+    def _leave(self, what: What) -> None:
+        place = self.query_one(OptionList).highlighted
+        if place is None:
             return
-        entry = self._entries[shown.get_option_at_index(shown.highlighted).id or ""]
+        entry = self._entries[place]
         if what == "continue" and entry.kind == "run" and entry.status not in _UNFINISHED:
-            self._say("This run came to its end. F5 takes its problem up again.")
+            self.say("This run came to its end. F5 takes its problem up again.")
             return
-        steps = ""
-        if entry.kind == "check" and self._history is not None:
-            try:
-                steps = steps_text(self._history.entry(entry.id))
-            except SSRError as error:
-                self._say(str(error))
-                return
-        self.dismiss(Wish(entry, what, steps))
+        self.ask(partial(self._wish, entry, what), self._leave_with)
+
+    def _leave_with(self, wish: Wish) -> None:
+        self.dismiss(wish)
+
+    def _wish(self, entry: Entry, what: What, history: History) -> Wish:
+        if what == "again" or entry.kind == "hint":
+            return Wish(entry, what)
+        if entry.kind == "check":
+            return Wish(entry, what, steps=steps_of(history.entry(entry.id)))
+        events = history.events(entry.id)
+        if what == "continue":
+            return Wish(entry, what, steps=steps_to_continue(events))
+        return Wish(entry, what, log=host_of(self).runs.log_of(events))
 
 
-def steps_text(entry: Entry) -> str:
-    """The steps of a check as they were written; "" when it came to nothing."""
+def steps_of(entry: Entry) -> tuple[str, ...]:
+    """The steps of a check as they were written; none when it came to nothing."""
     result = result_of(entry)
-    if not isinstance(result, CheckResult):
-        return ""
-    return "\n\n".join(step.text for step in result.steps)
+    return tuple(step.text for step in result.steps) if isinstance(result, CheckResult) else ()
 
 
 def title_of(entry: Entry) -> str:

@@ -11,22 +11,15 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ssr_local import SSRError
-from ssr_local.display import clean, one_line
+from ssr_local.display import one_line
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
-from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.screens.kept import KeptDialog
 
 
-class PracticeScreen(Dialog[str]):
+class PracticeScreen(KeptDialog[str]):
     """Gives the problem that is to be tried again."""
 
-    DEFAULT_CSS = """
-    PracticeScreen {
-        #box { height: 90%; }
-        OptionList { height: 1fr; }
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete", "drop", "Take out", id="practice-drop"),
     ]
@@ -47,29 +40,21 @@ class PracticeScreen(Dialog[str]):
                 yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
-        self._list()
+        self.ask(_problems, self._show)
         self.query_one(OptionList).focus()
 
-    def _list(self) -> None:
+    def _show(self, problems: list[Due]) -> None:
+        self._problems = problems
         shown = self.query_one(OptionList)
         place = shown.highlighted or 0
-        try:
-            with History() as history:
-                self._problems = Practice(history).problems()
-        except SSRError as error:
-            self._say(str(error))
-            return
         shown.clear_options()
-        shown.add_options(Option(title_of(one)) for one in self._problems)
-        num_due = sum(one.is_due for one in self._problems)
-        if self._problems:
-            shown.highlighted = min(place, len(self._problems) - 1)
-            self._say(f"{num_due} of {len(self._problems)} due. What you find with F2 counts.")
+        shown.add_options(Option(title_of(one)) for one in problems)
+        num_due = sum(one.is_due for one in problems)
+        if problems:
+            shown.highlighted = min(place, len(problems) - 1)
+            self.say(f"{num_due} of {len(problems)} due. What you find with F2 counts.")
         else:
-            self._say("Nothing is in practice: it fills with problems that had a wrong step.")
-
-    def _say(self, text: str) -> None:
-        self.query_one("#said", Static).update(clean(text))
+            self.say("Nothing is in practice: it fills with problems that had a wrong step.")
 
     def _chosen(self) -> Due | None:
         place = self.query_one(OptionList).highlighted
@@ -85,19 +70,18 @@ class PracticeScreen(Dialog[str]):
     def action_drop(self) -> None:
         """Take the problem out of practice."""
         chosen = self._chosen()
-        if chosen is None:
+        if chosen is None or self.is_waiting:
             return
-        try:
-            with History() as history:
-                Practice(history).drop(chosen.number)
-        except SSRError as error:
-            self._say(str(error))
-            return
-        self._list()
 
-    @on(Button.Pressed, "#close")
-    def _close(self) -> None:
-        self.action_leave()
+        def drop(history: History) -> list[Due]:
+            Practice(history).drop(chosen.number)
+            return _problems(history)
+
+        self.ask(drop, self._show)
+
+
+def _problems(history: History) -> list[Due]:
+    return Practice(history).problems()
 
 
 def title_of(one: Due) -> str:

@@ -373,20 +373,17 @@ class Steering(Screen[None]):
     def _remembered(self, wish: Wish | None) -> None:
         if wish is None:
             return
-        entry, runs = wish.entry, self.host.runs
-        try:
-            if wish.what == "again":
-                field = self.query_one(ProblemInput)
-                field.load_text(entry.problem)
-                field.focus()
-            elif entry.kind != "run":
-                self._open_tutor(entry.problem, wish.steps)
-            elif wish.what == "continue":
-                self.begin(entry.problem, given=runs.steps_of(entry.id))
-            else:
-                self.play(runs.log_of(entry.id), 0.0)
-        except SSRError as error:
-            self.failed(error)
+        problem = wish.entry.problem
+        if wish.what == "again":
+            field = self.query_one(ProblemInput)
+            field.load_text(problem)
+            field.focus()
+        elif wish.entry.kind != "run":
+            self._open_tutor(problem, "\n\n".join(wish.steps))
+        elif wish.log is not None:
+            self.play(wish.log, 0.0)
+        else:
+            self.begin(problem, given=wish.steps)
 
     def action_settings(self) -> None:
         """Every setting, for this session or for good."""
