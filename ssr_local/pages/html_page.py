@@ -1,4 +1,4 @@
-"""An entry of the history as one HTML page that loads nothing.
+"""A run, or any entry of the history, as one HTML page that loads nothing.
 
 Nothing of a model's or a user's text is taken for markup of the page, and the page's own
 policy forbids scripts and anything from outside.
@@ -18,7 +18,7 @@ from ssr_local.pages.run_report import figures, standing, step_words
 from ssr_local.tree import PathView, StepState, StepView, Tree
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
-from ssr_local.tutoring.wording import score_in_words
+from ssr_local.tutoring.wording import in_words
 
 _LOOKS: dict[StepState, str] = {"accepted": "good", "rewriting": "bad", "rewritten": "bad"}
 """The class of a step on the page; what nobody has judged is neither."""
@@ -40,8 +40,17 @@ menclose { border: 1px solid; padding: .1em .3em; }
 
 def page_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     """The entry as one HTML page; a run's from its ``events``. Raises ``HistoryError``."""
-    title = f"{entry.kind} {entry.id}: {one_line(entry.problem, 80)}"
-    body = "\n".join(_body(entry, events))
+    title = f"{entry.kind.capitalize()} {entry.id}"
+    return _document(f"{title}: {one_line(entry.problem, 80)}", _entry(title, entry, events))
+
+
+def page_of_run(tree: Tree, title: str = "Reasoning run") -> str:
+    """A run as one HTML page, whatever there is of it."""
+    return _document(f"{title}: {one_line(tree.problem, 80)}", [_heading(title), *_run(tree)])
+
+
+def _document(title: str, parts: Iterable[str]) -> str:
+    body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
@@ -51,15 +60,15 @@ def page_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     )
 
 
-def _body(entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str]:
-    yield f"<h1>{plain(entry.kind.capitalize())} {entry.id}</h1>"
+def _entry(title: str, entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str]:
+    yield _heading(title)
     yield f'<p class="said">{plain(circumstances(entry))}</p>'
-    yield f"<section>{formatted(entry.problem)}</section>"
     if entry.error:
         yield f"<p>{plain(one_line(entry.error))}</p>"
     if entry.kind == "run":
         yield from _run(tree_of(entry, events))
         return
+    yield _problem(entry.problem)
     result = result_of(entry)
     if isinstance(result, CheckResult):
         yield from _check(result)
@@ -67,10 +76,19 @@ def _body(entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str]:
         yield f"<h2>Hint of level {result.level}</h2>{formatted(result.text)}"
 
 
+def _heading(title: str) -> str:
+    return f"<h1>{plain(title)}</h1>"
+
+
+def _problem(text: str) -> str:
+    return f"<section>{formatted(text)}</section>"
+
+
 # A run ---------------------------------------------------------------------------------
 
 
 def _run(tree: Tree) -> Iterator[str]:
+    yield _problem(tree.problem)
     yield formatted(standing(tree))
     if tree.result is not None and tree.result.answer is not None:
         yield f'<p class="answer">Answer: {_answer(tree.result.answer)}</p>'
@@ -128,14 +146,10 @@ def _step(number: int, step: StepView) -> Iterator[str]:
 def _check(result: CheckResult) -> Iterator[str]:
     yield "<h2>Steps</h2>"
     for number, step in enumerate(result.steps, 1):
-        score = score_in_words(step.score)
-        words = f"{number}. {'accepted' if step.accepted else 'not accepted'}, {score}"
-        yield f'<div class="step {"good" if step.accepted else "bad"}">'
-        yield f'<div class="said">{plain(f"{words}, algebra: {step.algebra}")}</div>'
-        yield formatted(step.text)
-        if step.reason:
-            yield f"<p>{plain(one_line(step.reason))}</p>"
-        yield "</div>"
+        looks = ("good" if step.accepted else "bad") if step.is_judged else ""
+        yield f'<div class="step {looks}">'
+        yield f'<div class="said">{plain(f"{number}. {in_words(step)}")}</div>'
+        yield f"{formatted(step.text)}</div>"
     if result.answer is not None:
         yield f'<p class="answer">Answer: {_answer(result.answer)}</p>'
     if result.vote is not None:

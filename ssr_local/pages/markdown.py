@@ -12,7 +12,7 @@ from ssr_local.pages.results import AGREES, circumstances, result_of, tree_of
 from ssr_local.pages.run_report import as_markdown
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
-from ssr_local.tutoring.wording import score_in_words
+from ssr_local.tutoring.wording import in_words
 
 
 def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
@@ -33,11 +33,8 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
 
 def _check(result: CheckResult) -> Iterator[str]:
     for number, step in enumerate(result.steps, 1):
-        verdict = "accepted" if step.accepted else "not accepted"
-        score = score_in_words(step.score)
-        yield f"## Step {number}: {verdict} ({score}, algebra: {step.algebra})"
+        yield f"**Step {number}**: {harmless(one_line(in_words(step)))}"
         yield quote(step.text)
-        yield harmless(one_line(step.reason))
     if result.answer is not None:
         yield f"Answer: {code(result.answer)}"
     if result.vote is not None:

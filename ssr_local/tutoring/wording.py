@@ -8,14 +8,9 @@ from ssr_local.tutoring.checking import CheckedStep
 _SURE, _DOUBTFUL = 8.0, 4.0
 
 
-def score_in_words(score: float | None) -> str:
-    """A score, or that there is none."""
-    return "no score" if score is None else f"{score:.1f} of 9"
-
-
 def in_words(step: CheckedStep) -> str:
     """A step's verdict; how sure it sounds follows from who says so and the score."""
-    score = score_in_words(step.score)
+    score = _score_in_words(step.score)
     if not step.is_judged:
         return "not judged: it has no numbers and nothing that algebra can check."
     if step.algebra == "does not hold":
@@ -32,3 +27,7 @@ def in_words(step: CheckedStep) -> str:
         words = "doubtful" if step.score >= _DOUBTFUL else "probably wrong"
     reason = f" The model says: {one_line(step.reason)}" if step.reason else ""
     return f"{words} ({score}); algebra cannot tell.{reason}"
+
+
+def _score_in_words(score: float | None) -> str:
+    return "no score" if score is None else f"{score:.1f} of 9"

@@ -21,7 +21,9 @@ from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui import (
     test_app,
+    test_app_files,
     test_app_history,
+    test_app_looks,
     test_app_replay,
     test_app_settings,
     test_app_steering,
@@ -31,7 +33,9 @@ from tests.tui import (
 
 MODULES = (
     test_app,
+    test_app_files,
     test_app_history,
+    test_app_looks,
     test_app_replay,
     test_app_settings,
     test_app_steering,

@@ -19,8 +19,16 @@ from ssr_local.events import (
 from ssr_local.records import (
     RunResult,
 )
-from ssr_local_tui.export import FORMATS, as_json, as_markdown, as_svg, save, suggested_name
-from tests.tui.test_export import started
+from ssr_local_tui.export import (
+    FORMATS,
+    as_html,
+    as_json,
+    as_markdown,
+    as_svg,
+    save,
+    suggested_name,
+)
+from tests.unit.test_run_report import started
 from tests.unit.test_tree import grown, log
 
 
@@ -29,7 +37,7 @@ def test_json_is_the_result_and_nothing_else() -> None:
     assert msgspec.json.decode(as_json(tree), type=RunResult) == tree.result
     with pytest.raises(UsageError, match="not ended") as caught:
         as_json(grown(log()[:-1]))
-    assert all(fmt in caught.value.next_step for fmt in ("md", "svg", "jsonl"))
+    assert all(fmt in caught.value.next_step for fmt in ("md", "html", "svg", "jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,7 @@ def test_every_format_is_saved_whole_and_leaves_nothing_else(fmt: str, tmp_path:
     save(tree, fmt, folder / "run", source)
     expected = {
         "md": as_markdown(tree).encode(),
+        "html": as_html(tree).encode(),
         "json": as_json(tree),
         "jsonl": source.read_bytes(),
         "svg": as_svg(tree).encode(),

@@ -14,11 +14,14 @@ from ssr_local import Solver
 from ssr_local.events import AnyEvent, RunStarted, StepDelta, StepDrafted, StepVerified
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml
-from ssr_local.pages.html_page import page_of
+from ssr_local.pages.html_page import page_of, page_of_run
 from ssr_local.pages.markdown import markdown_of
 from ssr_local.records import Models
 from ssr_local.tutoring.checking import CheckedStep, CheckResult
 from ssr_local.tutoring.hints import Hint
+from tests.unit.test_run_report import HOSTILE as OF_REPORTS
+from tests.unit.test_run_report import poisoned
+from tests.unit.test_tree import grown
 
 FORBIDDEN = ("script", "img", "iframe", "object", "embed", "link", "a", "form", "svg", "base")
 
@@ -142,6 +145,7 @@ def test_checks_and_hints() -> None:
         CheckedStep(
             text="2+2=5", accepted=False, score=None, algebra="does not hold", reason="4 is not 5."
         ),
+        CheckedStep(text="So it is.", accepted=True, score=None, algebra="undecided"),
     )
     result = CheckResult(
         problem="x",
@@ -157,7 +161,10 @@ def test_checks_and_hints() -> None:
     page, text = page_of(entry("check", result)), markdown_of(entry("check", result))
     for made in (page, text):
         assert "4 is not 5." in made
-        assert "algebra: does not hold" in made
+        assert "wrong by algebra" in made
+        assert "its equations hold (8.0 of 9)" in made
+        assert "not judged: it has no numbers" in made
+    assert page.count('class="step good"') == page.count('class="step bad"') == 1
     assert "It is 4." in page
     hint = Hint(problem="x", level=2, text="Compare **both** sides.")
     assert "<strong>both</strong>" in page_of(entry("hint", hint))
@@ -184,6 +191,14 @@ HOSTILE = [
 def test_nothing_hostile_is_obeyed(text: str) -> None:
     made = entry("hint", Hint(problem=text, level=1, text=text), problem=text, error=text)
     assert is_harmless(page_of(made))
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *OF_REPORTS], ids=range(len(HOSTILE + OF_REPORTS)))
+def test_nothing_hostile_of_a_run_is_obeyed(text: str) -> None:
+    made = entry("run", None, problem=text, error=text)
+    assert is_harmless(page_of(made, poisoned(text)))
+    assert is_harmless(page_of(made, poisoned(text)[:-1]))
+    assert is_harmless(page_of_run(grown(poisoned(text))))
 
 
 @given(st.text(alphabet="ab<>&\"'$\\{}()[]!`*_^ \n=:/", max_size=80))

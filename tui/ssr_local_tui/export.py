@@ -1,4 +1,4 @@
-"""A run as a file: for people (Markdown, SVG) or for programs (JSON, the event log)."""
+"""A run as a file: for people (Markdown, HTML, SVG) or for programs (JSON, the event log)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ssr_local.toml_file import reason_of
 from ssr_local.tree import Tree
 from ssr_local_tui.picture import as_svg
 
-__all__ = ["FORMATS", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
+__all__ = ["FORMATS", "as_html", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
 
 FORMATS: Mapping[str, str] = {
     "md": "a report in Markdown, to read or print; also of a run that has not ended",
+    "html": "a page for the browser, formulas drawn; also of a run that has not ended",
     "json": "the result, for programs; only of a run that has ended",
     "jsonl": "the event log, to replay the run",
     "svg": "a picture of the whole tree; also of a run that has not ended",
@@ -38,7 +39,7 @@ def as_json(tree: Tree) -> bytes:
         raise UsageError(
             "A run that has not ended cannot be saved as json.",
             "It has no result yet.",
-            "Save it as md, svg or jsonl, or wait for its end.",
+            "Save it as md, html, svg or jsonl, or wait for its end.",
         )
     return msgspec.json.encode(tree.result) + b"\n"
 
@@ -87,7 +88,15 @@ def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
         return as_json(tree)
     if fmt == "jsonl":
         return _log_of(log)
-    return (as_markdown(tree) if fmt == "md" else as_svg(tree)).encode()
+    forms = {"md": as_markdown, "html": as_html, "svg": as_svg}
+    return forms[fmt](tree).encode()
+
+
+def as_html(tree: Tree) -> str:
+    """The run as a page for the browser."""
+    from ssr_local.pages.html_page import page_of_run
+
+    return page_of_run(tree)
 
 
 def _log_of(log: Path | None) -> bytes:

@@ -1,0 +1,123 @@
+"""Runs that are written to files, and opened from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from ssr_local.events import read_events
+from tests.tui.sitting import Sitting, covers, demo_log, sit, watch, write_log
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+EXPORTS = ["md", "html", "json", "jsonl", "svg"]
+
+
+@covers("export")
+def test_a_run_is_exported_in_every_format(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        for number, fmt in enumerate(EXPORTS):
+            await at.press("e")
+            await at.until_on("ExportScreen")
+            at.app.screen.query_one("#format").focus()
+            await at.press(*["down"] * number, "enter")
+            field = at.app.screen.query_one("#file", Input)
+            await at.until(lambda field=field, fmt=fmt: field.value.endswith(f".{fmt}"))
+            field.value = f"run.{fmt}"
+            await at.click_on("Write")
+            await at.until_on("MainScreen")
+            await at.until_said(f"Written: run.{fmt}")
+
+    watch(demo_log(), folders, script)
+    written = {fmt: (folders / f"run.{fmt}").read_text() for fmt in EXPORTS}
+    assert "18" in written["md"]
+    assert "Answer: 18" in written["html"]
+    assert json.loads(written["json"])["answer"] == "18"
+    assert written["svg"].startswith("<svg")
+    with (folders / "run.jsonl").open("rb") as file:
+        assert list(read_events(file, "")) == list(demo_log())
+
+
+def test_an_existing_file_is_replaced_only_when_asked_twice(folders: Path) -> None:
+    (folders / "run.md").write_text("mine")
+
+    async def script(at: Sitting) -> None:
+        await at.press("e")
+        await at.until_on("ExportScreen")
+        at.app.screen.query_one("#file", Input).value = "run.md"
+        at.app.screen.query_one("#write").focus()
+        await at.press("enter")
+        await at.until_shows("run.md exists")
+        assert (folders / "run.md").read_text() == "mine"
+        await at.until(lambda: not at.app.screen.query("Button.-active"))  # no double click
+        await at.press("enter")
+        await at.until_on("MainScreen")
+        assert (folders / "run.md").read_text() != "mine"
+
+    watch(demo_log(), folders, script)
+
+
+@covers("open")
+def test_a_recent_run_is_opened_from_the_list(folders: Path) -> None:
+    runs = folders / "cache" / "runs"
+    runs.mkdir(parents=True)
+    write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "o")
+        await at.until_shows("20260101-120000  A farm has hens and cows.")
+        await at.press("tab", "enter")
+        await at.ended()
+        await at.until_shows("Answer: 18")
+        await at.until_shows("[replay, at once]")
+
+    sit(script)
+
+
+def test_a_log_is_opened_by_its_path_and_a_missing_one_is_named(folders: Path) -> None:
+    write_log(demo_log(), folders / "it.jsonl")
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "o")
+        await at.until_on("OpenScreen")
+        field = at.app.screen.query_one("#file", Input)
+        field.value = "nowhere.jsonl"
+        await at.press("enter")
+        await at.until_shows("There is no file nowhere.jsonl.")
+        field.value = "it.jsonl"
+        await at.press("enter")
+        await at.ended()
+        await at.until_shows("Answer: 18")
+
+    sit(script)
+
+
+def test_a_recent_run_is_played_as_it_was(folders: Path) -> None:
+    runs = folders / "cache" / "runs"
+    runs.mkdir(parents=True)
+    write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "o")
+        await at.until_on("OpenScreen")
+        await at.click_on("Play as it was")
+        await at.until_on("MainScreen")
+        await at.until_shows("[replay, 1 × as fast]")
+        await at.until(lambda: at.tree.problem)
+        await at.press("x")
+        await at.until(lambda: not at.main.running)
+
+    sit(script)
+
+
+def test_nothing_to_open_is_said(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "o")
+        await at.until_on("OpenScreen")
+        await at.press("enter")
+        await at.until_shows("Give the path of a log.")
+
+    sit(script)

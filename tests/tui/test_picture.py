@@ -1,0 +1,99 @@
+"""Runs as pictures: what is in them, and that nothing in them runs."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssr_local.commands import AnyCommand, Cancel
+from ssr_local.display import END_WORDS
+from ssr_local.events import (
+    AnyEvent,
+    PathEnded,
+)
+from ssr_local.records import (
+    EndReason,
+)
+from ssr_local_tui.picture import as_svg
+from tests.unit.coordinator.scripted import Paths
+from tests.unit.test_run_report import HOSTILE, LOGS, REASONS, opened, poisoned, started
+from tests.unit.test_tree import OTHER, TURNS, grown, log
+
+
+def check_svg(svg: str) -> str:
+    """The picture is XML that runs and fetches nothing; the text in it."""
+    tags = {element.tag.partition("}")[2] for element in ElementTree.fromstring(svg).iter()}
+    assert tags <= {"svg", "style", "defs", "clipPath", "rect", "g", "text", "circle"}
+    assert "url(http" not in svg.replace('"', "")
+    assert "@font-face" not in svg
+    texts = [e.text or "" for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")]
+    return "".join(texts).replace("\xa0", " ")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_from_outside_runs_in_a_picture(text: str) -> None:
+    check_svg(as_svg(grown(poisoned(text))))
+    check_svg(as_svg(grown(poisoned(text)[:-1]), width=30))
+
+
+def test_the_picture_shows_the_tree() -> None:
+    text = check_svg(as_svg(grown(log(paths=Paths([*TURNS[:3]], B=OTHER)))))
+    for expected in (
+        "How many?",
+        "*A name A 0.40",
+        "path 2  B name B",
+        "1 draft, accepted 8.1",
+        "2 target, rewritten 4.5",
+        "A slip is made here.",
+        "The target says it right.",
+        "end: answer: 8",
+        "* vote 8",
+        "answer: 8",
+    ):
+        assert expected in text
+    assert "line-through" in as_svg(grown(log()))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"So $\frac{1}{2} \times x^{2}$.", "So 1/2 × x²."),
+        ("[bold]no markup[/bold] :smile:", "[bold]no markup[/bold] :smile:"),
+        ("a <b> & 'c'", "a <b> & 'c'"),
+        ("\x1b[31mred\x1b[0m", "red"),
+    ],
+)
+def test_text_in_the_picture_reads_as_it_should(text: str, shown: str) -> None:
+    assert shown in check_svg(as_svg(grown([started(text)])))
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_the_picture_is_as_wide_as_it_was_asked_for(width: int) -> None:
+    tree = grown([started("word " * 100)])
+    sizes = [as_svg(tree, width=w).split('viewBox="0 0 ')[1].split()[0] for w in (width, width + 9)]
+    assert float(sizes[0]) < float(sizes[1])
+    assert check_svg(as_svg(tree, width=width)).replace("│", "").count("word") == 100
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_why_a_path_ended_is_said_in_words(reason: EndReason) -> None:
+    end = PathEnded(path=0, reason=reason, answer=None, mean_score=None)
+    events: list[AnyEvent] = [started(), opened(), end]
+    assert f"end: {END_WORDS[reason]}" in check_svg(as_svg(grown(events)))
+
+
+def test_a_run_that_was_stopped_or_cut_off_says_so() -> None:
+    commands: dict[int, AnyCommand] = {20: Cancel()}
+    assert "stopped before its end" in check_svg(as_svg(grown(log(commands))))
+    assert "not ended: as of" in check_svg(as_svg(grown(log()[:20])))
+
+
+@given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))
+@settings(deadline=None, max_examples=60)
+def test_any_prefix_of_a_log_can_be_drawn(which: int, share: float) -> None:
+    tree = grown(LOGS[which][: int(share * len(LOGS[which]))])
+    text = check_svg(as_svg(tree))
+    assert ("not ended: as of" in text) == (tree.result is None)
