@@ -223,7 +223,7 @@ def _agreement(flops: float, time: Ratio) -> str:
 def _without(summaries: Sequence[MethodSummary], findings: Sequence[Finding]) -> Iterable[str]:
     methods = [summary.method for summary in summaries]
     if not any(map(is_plain_ssr, methods)):
-        yield "No SSR method was run, so nothing can be said of what SSR is worth."
+        yield "SSR as it is, without a change, was not run: what it is worth cannot be said."
     elif TARGET not in methods:
         yield "The target alone was not run, so whether SSR pays cannot be said."
     elif not findings:

@@ -157,7 +157,7 @@ SLOW = {"seconds": 40.0}
         pytest.param(
             outcomes("target", "+" * 10 + "--") + outcomes("draft", "+" * 6 + "-" * 6, seconds=1.0),
             [
-                "No SSR method was run",
+                "SSR as it is, without a change, was not run",
                 "Use target here if right answers count for more than time: of what is faster,"
                 " draft (p 0.12) likely is less accurate, but that was not shown.",
             ],
