@@ -25,11 +25,10 @@ from msgspec import Struct
 from ssr_local.errors import HistoryError, Interrupted
 from ssr_local.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
 from ssr_local.history.database import history_file, open_database
-from ssr_local.records import RunResult
 
 Kind = Literal["run", "check", "hint"]
 _LOCK_PREFIX, _LOCK_SUFFIX = ".history-", ".lock"
-GOING, INTERRUPTED, CANCELLED = "going", "interrupted", "cancelled"
+GOING, INTERRUPTED, CANCELLED, FAILED = "going", "interrupted", "cancelled", "failed"
 _LOCK_WAIT_S = 2.0
 
 _FIELDS = "id, kind, started, ended, status, problem, answer, pair, method, holder, result, error"
@@ -291,49 +290,52 @@ class Recording:
                 "INSERT INTO events (entry, number, body) VALUES (?, ?, ?)",
                 (self.id, self._number, encode_event(event).decode()),
             )
+            if isinstance(event, RunEnded):  # the list and the events never tell two stories
+                result = event.result
+                body = "\n".join(path.text for path in result.paths)
+                self._end(database, result.status, result.answer, body, _encoded(result), "")
         self._number += 1
-        if isinstance(event, RunEnded):
-            self.end_run(event.result)
 
     def so_far(self, result: Struct, *, body: str) -> None:
         """Save what there is of a result; it stays when the work is stopped or killed."""
-        text = msgspec.json.encode(result).decode()
         with self.history.writing() as database:
             database.execute(
-                "UPDATE entries SET result = ? WHERE id = ? AND status = ?", (text, self.id, GOING)
+                "UPDATE entries SET result = ? WHERE id = ? AND status = ?",
+                (_encoded(result), self.id, GOING),
             )
             database.execute("UPDATE texts SET body = ? WHERE rowid = ?", (_text(body), self.id))
 
-    def end_run(self, result: RunResult) -> None:
-        """Save what a run came to."""
-        body = "\n".join(path.text for path in result.paths)
-        self.end(result, status=result.status, answer=result.answer, body=body)
-
     def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
         """Save a result; ``body`` is the text by which it is found again."""
-        text = msgspec.json.encode(result).decode()
-        self._end(status, answer, body, text, "")
+        with self.history.writing() as database:
+            self._end(database, status, answer, body, _encoded(result), "")
 
     def fail(self, error: Exception) -> None:
         """Save that it ended with an error, or was stopped; what was saved at its end stays."""
-        status = CANCELLED if isinstance(error, Interrupted) else "failed"
-        self._end(status, None, "", None, str(error))
+        status = CANCELLED if isinstance(error, Interrupted) else FAILED
+        with self.history.writing() as database:
+            self._end(database, status, None, "", None, str(error))
 
     def _end(
-        self, status: str, answer: str | None, body: str, result: str | None, error: str
+        self,
+        database: sqlite3.Connection,
+        status: str,
+        answer: str | None,
+        body: str,
+        result: str | None,
+        error: str,
     ) -> None:
-        with self.history.writing() as database:
-            ended = database.execute(
-                "UPDATE entries SET ended = ?, status = ?, answer = ?,"
-                " result = coalesce(?, result), error = ? WHERE id = ? AND status = ?",
-                (_now(), status, answer and _text(answer), result, _text(error), self.id, GOING),
-            )
-            if ended.rowcount == 0:
-                return
-            database.execute(
-                "UPDATE texts SET answer = ?, body = coalesce(nullif(?, ''), body) WHERE rowid = ?",
-                (_text(answer or ""), _text(body), self.id),
-            )
+        ended = database.execute(
+            "UPDATE entries SET ended = ?, status = ?, answer = ?,"
+            " result = coalesce(?, result), error = ? WHERE id = ? AND status = ?",
+            (_now(), status, answer and _text(answer), result, _text(error), self.id, GOING),
+        )
+        if ended.rowcount == 0:
+            return
+        database.execute(
+            "UPDATE texts SET answer = ?, body = coalesce(nullif(?, ''), body) WHERE rowid = ?",
+            (_text(answer or ""), _text(body), self.id),
+        )
 
 
 def _no_entry(entry_id: int) -> HistoryError:
@@ -358,6 +360,10 @@ def _advice(error: Exception) -> str:
     if "locked" in words:
         return "Another program holds it: try again."
     return "Give --no-save to work without it."
+
+
+def _encoded(result: Struct) -> str:
+    return msgspec.json.encode(result).decode()
 
 
 def _now() -> str:

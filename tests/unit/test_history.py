@@ -15,7 +15,7 @@ from ssr_local import Solver
 from ssr_local.errors import ConfigError, HistoryError, Interrupted
 from ssr_local.events import AnyEvent, Notice, StepDelta
 from ssr_local.history.preference import is_kept
-from ssr_local.history.store import History
+from ssr_local.history.store import History, Recording
 from ssr_local.tutoring.hints import Hint
 
 NUM_KILLS = 200
@@ -53,6 +53,24 @@ def test_a_run_is_saved_as_it_happens_and_found_again(file: Path, run: list[AnyE
         assert '"answer":"18"' in (history.entry(entry.id).result or "")
         kept = [event for event in run if not isinstance(event, StepDelta)]
         assert list(history.events(entry.id)) == kept
+
+
+def test_a_runs_last_event_and_its_end_are_saved_together(
+    file: Path, run: list[AnyEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise sqlite3.OperationalError("killed there")
+
+    with History(file) as history:
+        recording = history.begin("run", "A farm.")
+        with monkeypatch.context() as patch:
+            patch.setattr(Recording, "_end", killed)
+            with pytest.raises(HistoryError):
+                recording.event(run[-1])
+        assert list(history.events(recording.id)) == []
+        recording.event(run[-1])
+        assert history.entry(recording.id).answer == "18"
+        assert list(history.events(recording.id)) == [run[-1]]
 
 
 def test_search_finds_words_and_their_beginnings(file: Path) -> None:
