@@ -161,13 +161,14 @@ def check(
             solver.expect(options)
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
         work = _Check(problem, steps, solver, options, helper, should_stop)
+        on_judged(work.unjudged(judge))
         judged = work.judged(judge)
         on_judged(judged)
         judged = work.told(judged, on_step, explain=explain)
         if explain and judged.first_bad is not None:
             on_judged(judged)
             judged = work.corrected(judged)
-        on_judged(judged)
+            on_judged(judged)
         return work.voted(judged) if with_vote else judged
 
 
@@ -209,7 +210,23 @@ class _Check:
         self._should_stop = should_stop
         helper.warm(HOLDS)
 
+    def unjudged(self, judge: StudentJudge) -> CheckResult:
+        """The steps as they were written."""
+        return CheckResult(
+            problem=self._problem,
+            steps=tuple(_judged(text, None, StepFinding("undecided")) for text in self._steps),
+            first_bad=None,
+            correction="",
+            answer=answer_of(self._steps),
+            answer_accepted=None,
+            vote=None,
+            verifier=judge.name,
+            threshold=self._options.threshold,
+            notices=(judge.notice,) if judge.notice else (),
+        )
+
     def judged(self, judge: StudentJudge) -> CheckResult:
+        """The same with their verdicts."""
         verdicts = self._verdicts(judge)
         algebra = Algebra(self._problem, self._helper, self._should_stop)
         findings = []
@@ -220,18 +237,8 @@ class _Check:
             _judged(text, verdict, finding)
             for text, verdict, finding in zip(self._steps, verdicts, findings, strict=True)
         )
-        return CheckResult(
-            problem=self._problem,
-            steps=judged,
-            first_bad=next((n for n, step in enumerate(judged) if not step.accepted), None),
-            correction="",
-            answer=answer_of(self._steps),
-            answer_accepted=None,
-            vote=None,
-            verifier=judge.name,
-            threshold=self._options.threshold,
-            notices=(judge.notice,) if judge.notice else (),
-        )
+        first_bad = next((n for n, step in enumerate(judged) if not step.accepted), None)
+        return msgspec.structs.replace(self.unjudged(judge), steps=judged, first_bad=first_bad)
 
     def told(
         self, judged: CheckResult, on_step: Callable[[int, CheckedStep], None], *, explain: bool
@@ -318,6 +325,8 @@ def whole_run(
     at every event of the run itself.
     """
     result: RunResult | None = None
+    if should_stop():
+        raise Interrupted(STOPPED)
     with closing(solver.stream(problem, options, given=given)) as events:
         for event in events:
             if should_stop():

@@ -12,7 +12,7 @@ def in_words(step: CheckedStep) -> str:
     """A step's verdict; how sure it sounds follows from who says so and the score."""
     score = _score_in_words(step.score)
     if not step.is_judged:
-        return "not judged: it has no numbers and nothing that algebra can check."
+        return "not judged: no number or equation in it was checked."
     if step.algebra == "does not hold":
         also = ", although the model finds it good" if step.model_accepted else ""
         return f"wrong by algebra{also} ({score}). {one_line(step.reason)}"

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import TextArea
 
+from ssr_local import Solver, SSRError
 from ssr_local.history.store import History
+from ssr_local.pages.results import result_of
+from ssr_local.tutoring.checking import CheckResult
 from ssr_local_tui.screens import tutor
 from ssr_local_tui.screens.tutor import TutorScreen
 from tests.tui.pilot import paste
@@ -71,6 +74,29 @@ def test_where_it_is_wrong_and_then_how_it_could_go(folders: Path) -> None:
     sit(script)
     with History(folders / "data" / "history.sqlite3") as history:
         assert [(one.kind, one.status) for one in history.entries()] == [("check", "wrong step")]
+
+
+def test_what_is_judged_is_kept_when_explaining_it_fails(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise SSRError("The engine has had enough.")
+
+    monkeypatch.setattr(Solver, "reply", fail)
+
+    async def script(at: Sitting) -> None:
+        await open_tutor(at, steps=GOOD + BAD)
+        await at.until_shows("✗ 3")
+        await at.press("f2")
+        await at.until_shows("The engine has had enough.")
+
+    sit(script)
+    with History() as history:
+        (entry,) = history.entries()
+        assert entry.status == "failed"
+        result = result_of(history.entry(entry.id))
+    assert isinstance(result, CheckResult)
+    assert result.first_bad == 2
 
 
 @covers("tutor-hint")

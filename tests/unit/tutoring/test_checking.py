@@ -109,19 +109,30 @@ def test_the_vote_is_stopped_at_its_next_event_and_the_solver_is_free_again(
     assert check(PROBLEM, GOOD, solver=solver, with_vote=False).is_good
 
 
-def test_what_is_judged_is_told_before_anything_is_explained(solver: Solver) -> None:
+def test_what_there_is_is_told_before_it_is_judged_and_before_it_is_explained(
+    solver: Solver,
+) -> None:
     told: list[CheckResult] = []
+    steps = [*GOOD, "2 + 2 = 5"]
     with pytest.raises(Interrupted):
         check(
             PROBLEM,
-            [*GOOD, "2 + 2 = 5"],
+            steps,
             solver=solver,
-            should_stop=lambda: bool(told),
+            should_stop=lambda: len(told) == 2,
             on_judged=told.append,
         )
-    (result,) = told
-    assert [step.accepted for step in result.steps][-1] is False
-    assert result.correction == ""
+    unjudged, judged = told
+    assert [step.text for step in unjudged.steps] == steps
+    assert not any(step.is_judged for step in unjudged.steps)
+    assert judged.first_bad == 4
+    assert judged.correction == ""
+
+
+def test_a_result_is_told_once_each_time_it_grows(solver: Solver) -> None:
+    told: list[CheckResult] = []
+    check(PROBLEM, [*GOOD, "2 + 2 = 5"], solver=solver, with_vote=False, on_judged=told.append)
+    assert len(told) == len({repr(one) for one in told}) == 4
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,7 @@ def test_a_step_is_usually_judged_by_its_numbers_alone(solver: Solver) -> None:
     assert not result.notices
     prose, number = result.steps
     assert (prose.score, prose.accepted, prose.is_judged) == (None, True, False)
-    assert in_words(prose).startswith("not judged: it has no numbers")
+    assert in_words(prose).startswith("not judged: no number or equation")
     assert number.score is not None
     assert number.score < 9.0
     assert number.is_judged

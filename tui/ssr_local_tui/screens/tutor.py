@@ -23,7 +23,7 @@ from ssr_local.history.store import Kind
 from ssr_local.isolation import Helper
 from ssr_local.tutoring.checking import CheckResult, check, steps_of
 from ssr_local.tutoring.hints import LEVELS, Hint, hint
-from ssr_local.tutoring.keeping import keep_check, keep_hint
+from ssr_local.tutoring.keeping import keep_check, keep_hint, keep_steps
 from ssr_local.tutoring.wording import in_words
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
@@ -256,7 +256,7 @@ class TutorScreen(Screen[str]):
         if not explain:
             return partial(self._marked, work())
         with self._saving("check", problem) as saver:
-            result = work()
+            result = work(on_judged=partial(keep_steps, saver))
             keep_check(saver, result)
             saver.solved(problem, good=result.is_solved)
         return partial(self._marked, result)
