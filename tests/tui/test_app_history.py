@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Input, OptionList, TextArea
 
 from ssr_local import Solver
+from ssr_local.errors import HistoryError
 from ssr_local.history.practice import Practice
 from ssr_local.history.store import History
 from ssr_local.tutoring.checking import check
@@ -114,6 +118,102 @@ def test_a_check_is_opened_in_the_tutor_with_its_steps(folders: Path) -> None:
         await at.until_on("TutorScreen")
         assert at.app.screen.query_one("#problem-text", TextArea).text == PROBLEM
         assert at.app.screen.query_one("#steps-text", TextArea).text == STEPS
+
+    sit(script)
+
+
+def slowed(monkeypatch: pytest.MonkeyPatch, name: str, seconds: float) -> None:
+    """Make a question to the history take time, as when another program holds it."""
+    whole = getattr(History, name)
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(seconds)
+        return whole(*arguments)
+
+    monkeypatch.setattr(History, name, slow)
+
+
+def keep_two() -> None:
+    with History() as history:
+        for problem in ("Another farm.", PROBLEM):
+            history.begin("run", problem).fail(ValueError("no"))
+
+
+def test_enter_takes_what_the_words_find_and_not_what_is_still_listed(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_two()
+    slowed(monkeypatch, "search", 0.4)
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "h")
+        await at.until_on("HistoryScreen")
+        await at.until_shows("Another farm.")
+        await at.type("anoth")
+        await at.press("f5")  # before anything can have been found
+        await at.until_on("MainScreen")
+        assert at.input.text == "Another farm."
+
+    sit(script)
+
+
+def test_a_search_that_fails_is_said_and_leaves_nothing_to_open(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_two()
+
+    def fail(*_: object) -> None:
+        raise HistoryError("The history cannot be read.")
+
+    monkeypatch.setattr(History, "search", fail)
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "h")
+        await at.until_on("HistoryScreen")
+        await at.until_shows("Another farm.")
+        await at.type("x")
+        await at.until_shows("The history cannot be read.")
+        assert not at.shows("Another farm.")
+        await at.press("enter")
+        assert at.dialog == "HistoryScreen"
+
+    sit(script)
+
+
+def test_what_is_found_waits_while_the_palette_lies_above(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_two()
+    slowed(monkeypatch, "entries", 0.5)
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "h")
+        await at.until_on("HistoryScreen")
+        await at.press("ctrl+p")
+        await at.until_on("CommandPalette")
+        await asyncio.sleep(1)
+        await at.press("escape")
+        await at.until_on("HistoryScreen")
+        await at.until_shows("Another farm.")
+        await at.press("f5")
+        await at.until_on("MainScreen")
+
+    sit(script)
+
+
+def test_a_damaged_history_is_said_to_whoever_has_left_meanwhile(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folders / "data").mkdir()
+    (folders / "data" / "history.sqlite3").write_bytes(b"no database " * 1000)
+    slowed(monkeypatch, "entries", 0.3)
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "h")
+        await at.until_on("HistoryScreen")
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        await at.until_said("It was kept as history-damaged-")
 
     sit(script)
 

@@ -102,7 +102,7 @@ def as_html(tree: Tree) -> str:
 def _log_of(log: Path | None) -> bytes:
     if log is None:
         raise UsageError(
-            "This run has no event log to save as jsonl.", "", "Save it as md, json or svg."
+            "This run has no event log to save as jsonl.", "", "Save it as md, html, json or svg."
         )
     try:
         return log.read_bytes()
@@ -110,7 +110,7 @@ def _log_of(log: Path | None) -> bytes:
         raise UsageError(
             f"{printable(str(log))} cannot be read.",
             f"{reason_of(error)}.",
-            "Save the run as md, json or svg.",
+            "Save the run as md, html, json or svg.",
         ) from error
 
 

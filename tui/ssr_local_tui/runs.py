@@ -62,6 +62,7 @@ class Runs:
         self._on_progress, self._on_notice = on_progress, on_notice
         self._solver: Solver | None = None
         self._passing: tempfile.TemporaryDirectory[str] | None = None
+        self._making = threading.Lock()
         self.feed: Feed | None = None
         self.pace: Pace | None = None
 
@@ -128,8 +129,9 @@ class Runs:
 
     def _passing_file(self) -> Path:
         """A name for an event log that goes away with the app."""
-        if self._passing is None:
-            self._passing = tempfile.TemporaryDirectory(prefix="ssr-local-")
+        with self._making:  # dialogs ask for one from their threads
+            if self._passing is None:
+                self._passing = tempfile.TemporaryDirectory(prefix="ssr-local-")
         return Path(self._passing.name) / f"run-{uuid.uuid4().hex}.jsonl"
 
     def leave_replay(self) -> None:

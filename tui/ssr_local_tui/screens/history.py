@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from ssr_local.display import one_line
-from ssr_local.history.store import INTERRUPTED, Entry, History
+from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED, Entry, History
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local_tui.host import host_of
@@ -23,7 +23,7 @@ from ssr_local_tui.runs import steps_to_continue
 from ssr_local_tui.screens.kept import KeptDialog
 
 _MOST = 200
-_UNFINISHED = ("cancelled", "failed", INTERRUPTED)
+_UNFINISHED = (CANCELLED, FAILED, INTERRUPTED)
 
 What = Literal["open", "again", "continue"]
 
@@ -55,6 +55,8 @@ class HistoryScreen(KeptDialog[Wish]):
     def __init__(self) -> None:
         super().__init__()
         self._entries: list[Entry] = []
+        self._searching = False
+        self._wanted: What | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -80,16 +82,22 @@ class HistoryScreen(KeptDialog[Wish]):
         def find(history: History) -> list[Entry]:
             return history.search(words, _MOST) if words else history.entries(_MOST)
 
-        self.ask(find, partial(self._show, words))
+        self._searching, self._wanted = True, None
+        self.ask(find, partial(self._show, words), partial(self._list, []))
 
     def _show(self, words: str, found: list[Entry]) -> None:
-        self._entries = found
+        self._list(found)
+        self.say("" if found else "Nothing is found." if words else "Nothing was saved yet.")
+        if self._wanted is not None:
+            self._leave(self._wanted)
+
+    def _list(self, found: list[Entry]) -> None:
+        self._entries, self._searching = found, False
         shown = self.query_one(OptionList)
         shown.clear_options()
         shown.add_options(Option(title_of(entry)) for entry in found)
         if found:
             shown.highlighted = 0
-        self.say("" if found else "Nothing is found." if words else "Nothing was saved yet.")
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#open")
@@ -111,12 +119,19 @@ class HistoryScreen(KeptDialog[Wish]):
         self._leave("continue")
 
     def _leave(self, what: What) -> None:
+        if self._searching:
+            self._wanted = what  # with the first of what will be found
+            return
         place = self.query_one(OptionList).highlighted
         if place is None:
             return
         entry = self._entries[place]
         if what == "continue" and entry.kind == "run" and entry.status not in _UNFINISHED:
-            self.say("This run came to its end. F5 takes its problem up again.")
+            self.say(
+                "Another program still works on this run."
+                if entry.status == GOING
+                else "This run came to its end. F5 takes its problem up again."
+            )
             return
         self.ask(partial(self._wish, entry, what), self._leave_with)
 

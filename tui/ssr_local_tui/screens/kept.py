@@ -16,6 +16,7 @@ from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
 from ssr_local_tui.screens.dialog import Dialog
 
+_RETRY_S = 0.1
 _R = TypeVar("_R")
 _T = TypeVar("_T")
 
@@ -38,36 +39,49 @@ class KeptDialog(Dialog[_R]):
         self._request = 0
         self.is_waiting = False
 
-    def ask(self, work: Callable[[History], _T], then: Callable[[_T], None]) -> None:
+    def ask(
+        self,
+        work: Callable[[History], _T],
+        then: Callable[[_T], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Do something with the history, and ``then`` with what that gave.
 
-        When something else was asked for meanwhile, what it gave is dropped.
+        When something else was asked for meanwhile, what it gave is dropped. ``failed`` is
+        called when it could not be done, which is said in any case.
         """
         self._request += 1
         self.is_waiting = True
         request = self._request
 
         def run() -> Callable[[], None]:
+            notice = ""
             try:
                 with History() as history:
-                    outcome = partial(self._found, history.notice, partial(then, work(history)))
+                    notice = history.notice
+                    outcome = partial(then, work(history))
             except SSRError as error:
-                outcome = partial(self.say, str(error))
+                outcome = partial(self._failed, error, failed)
             except Exception as error:  # noqa: BLE001 - it would end the thread unseen
-                outcome = partial(self.say, str(unexpected(error)))
-            return partial(self._answered, request, outcome)
+                outcome = partial(self._failed, unexpected(error), failed)
+            return partial(self._answered, request, notice, outcome)
 
         in_background(self.app, run)
 
-    def _found(self, notice: str, show: Callable[[], None]) -> None:
-        if notice:
-            self.notify(clean(notice), severity="warning", markup=False)
-        show()
+    def _failed(self, error: SSRError, failed: Callable[[], None]) -> None:
+        self.say(str(error))
+        failed()
 
-    def _answered(self, request: int, outcome: Callable[[], None]) -> None:
-        if request == self._request and self.is_current:
-            self.is_waiting = False
-            outcome()
+    def _answered(self, request: int, notice: str, outcome: Callable[[], None]) -> None:
+        if notice:  # whoever has gone on meanwhile must hear of it, too
+            self.app.notify(clean(notice), severity="warning", timeout=30, markup=False)
+        if request != self._request or not self.is_attached:
+            return
+        if not self.is_current:  # something lies above it, like the palette
+            self.set_timer(_RETRY_S, partial(self._answered, request, "", outcome))
+            return
+        self.is_waiting = False
+        outcome()
 
     def say(self, text: str) -> None:
         """Put something into the line below the list."""
