@@ -95,7 +95,7 @@ def command(
         show_json(result, reveal=reveal)
     else:
         show_check(result, reveal=reveal)
-        remark(_what_becomes_of_it(result, due))
+        remark(_what_becomes_of_it(chosen, result, due))
     return 0 if result.is_good else _EXIT_WRONG
 
 
@@ -103,12 +103,14 @@ def _first(problems: list[Due]) -> Due | None:
     return problems[0] if problems and problems[0].is_due else None
 
 
-def _what_becomes_of_it(result: CheckResult, due: Due | None) -> str:
-    if result.is_solved is None:
-        return "Too little of it could be judged: it stays due."
-    if due is None:
-        return "Nothing is kept of this: it stays due."
-    return f"It comes back on {due.due[:10]}."
+def _what_becomes_of_it(chosen: Due, result: CheckResult, due: Due | None) -> str:
+    if due is not None:
+        return f"It comes back on {due.due[:10]}."
+    why = (
+        "Too little of it could be judged" if result.is_solved is None else "Nothing is kept of it"
+    )
+    when = "it stays due" if chosen.is_due else f"it comes back on {chosen.due[:10]}, as before"
+    return f"{why}: {when}."
 
 
 def _show(problems: list[Due], as_json: bool) -> None:

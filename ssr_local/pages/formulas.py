@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import secrets
 from functools import cache
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -25,8 +26,7 @@ _FORMULA = re.compile(
 )
 _BOX = re.compile(r"\\boxed\{(?:[^{}]|\{[^{}]*\})*\}")
 _BOXED_FORMULA = re.compile(f"(?P<box>{_BOX.pattern})|{_FORMULA.pattern}", re.DOTALL)
-_MARK = "\ue000{}\ue001"
-_MARKED = re.compile("\ue000(\\d+)\ue001")
+_CODE = frozenset(("code_inline", "code_block", "fence"))
 _TAGS = frozenset(
     (
         *("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot"),
@@ -40,23 +40,48 @@ _MATHML = "http://www.w3.org/1998/Math/MathML"
 
 def formatted(text: str) -> str:
     """A text's Markdown and formulas as HTML; of its own HTML, links and pictures nothing."""
-    formulas: list[str] = []
+    marks = _Marks()
+    marked = _BOXED_FORMULA.sub(marks.put, clean(text))
+    tokens = _markdown().parse(marked)
+    for token in tokens:
+        for part in (token, *(token.children or ())):
+            if part.type in _CODE:
+                part.content = marks.written(part.content)
+                part.info = ""  # the language would become an attribute
+    made: str = _markdown().renderer.render(tokens, _markdown().options, {})
+    return marks.drawn(made)
 
-    def keep(match: re.Match[str]) -> str:
-        names = ("display", "bracket", "inline", "dollar")
-        source = next(match[name] for name in names if match[name] is not None)
-        block = match["display"] is not None or match["bracket"] is not None
-        formulas.append(mathml(source, block=block))
-        return _MARK.format(len(formulas) - 1)
 
-    def box(match: re.Match[str]) -> str:
-        formulas.append(mathml(match.group().replace("$", "")))
-        return _MARK.format(len(formulas) - 1)
+class _Marks:
+    """Formulas of a text, each with a mark in its place that nobody else can write."""
 
-    text = clean(text).replace("\ue000", "").replace("\ue001", "")
-    marked = _BOXED_FORMULA.sub(lambda match: (box if match["box"] else keep)(match), text)
-    made: str = _markdown().render(marked)
-    return _MARKED.sub(lambda match: formulas[int(match[1])], made)
+    def __init__(self) -> None:
+        self._nonce = secrets.token_hex(8)
+        self._formulas: list[tuple[str, str]] = []
+
+    def put(self, match: re.Match[str]) -> str:
+        """The mark for a formula."""
+        if match["box"]:
+            drawn = mathml(match.group().replace("$", ""))
+        else:
+            names = ("display", "bracket", "inline", "dollar")
+            source = next(match[name] for name in names if match[name] is not None)
+            block = match["display"] is not None or match["bracket"] is not None
+            drawn = mathml(source, block=block)
+        self._formulas.append((match.group(), drawn))
+        return f"{self._nonce}x{len(self._formulas) - 1}x"
+
+    def written(self, text: str) -> str:
+        """The text with its formulas as they were written."""
+        return self._replaced(text, 0)
+
+    def drawn(self, text: str) -> str:
+        """The text with its formulas drawn."""
+        return self._replaced(text, 1)
+
+    def _replaced(self, text: str, which: int) -> str:
+        pattern = f"{self._nonce}x(\\d+)x"
+        return re.sub(pattern, lambda match: self._formulas[int(match[1])][which], text)
 
 
 def mathml(source: str, *, block: bool = False) -> str:

@@ -13,7 +13,7 @@ from ssr_local.display import END_WORDS, one_line
 from ssr_local.events import AnyEvent
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml, plain
-from ssr_local.pages.results import AGREES, circumstances, result_of, tree_of
+from ssr_local.pages.results import agreement, circumstances, result_of, tree_of
 from ssr_local.pages.run_report import figures, standing, step_words
 from ssr_local.tree import PathView, StepState, StepView, Tree
 from ssr_local.tutoring.checking import CheckResult
@@ -66,7 +66,7 @@ def _entry(title: str, entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str
     if entry.error:
         yield f"<p>{plain(one_line(entry.error))}</p>"
     if entry.kind == "run":
-        yield from _run(tree_of(entry, events))
+        yield from _run(tree_of(entry, events), entry.status)
         return
     yield _problem(entry.problem)
     result = result_of(entry)
@@ -87,9 +87,9 @@ def _problem(text: str) -> str:
 # A run ---------------------------------------------------------------------------------
 
 
-def _run(tree: Tree) -> Iterator[str]:
+def _run(tree: Tree, status: str = "") -> Iterator[str]:
     yield _problem(tree.problem)
-    yield formatted(standing(tree))
+    yield formatted(standing(tree, status))
     if tree.result is not None and tree.result.answer is not None:
         yield f'<p class="answer">Answer: {_answer(tree.result.answer)}</p>'
     yield from _votes(tree)
@@ -150,11 +150,13 @@ def _check(result: CheckResult) -> Iterator[str]:
         yield f'<div class="step {looks}">'
         yield f'<div class="said">{plain(f"{number}. {in_words(step)}")}</div>'
         yield f"{formatted(step.text)}</div>"
-    if result.answer is not None:
+    yield from (f"<p>{plain(one_line(notice))}</p>" for notice in result.notices)
+    if result.answer is None:
+        yield "<p>The solution states no answer.</p>"
+    else:
         yield f'<p class="answer">Answer: {_answer(result.answer)}</p>'
     if result.vote is not None:
-        agrees = AGREES[result.answer_accepted]
-        yield f"<p>The models come to {_answer(result.vote)}: {agrees}.</p>"
+        yield f"<p>The models come to {_answer(result.vote)}{agreement(result)}.</p>"
     if result.correction:
         yield "<details><summary>How the first wrong step could go</summary>"
         yield f"{formatted(result.correction)}</details>"

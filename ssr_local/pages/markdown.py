@@ -8,7 +8,7 @@ from ssr_local.display import one_line
 from ssr_local.events import AnyEvent
 from ssr_local.history.store import Entry
 from ssr_local.pages.foreign import code, harmless, quote
-from ssr_local.pages.results import AGREES, circumstances, result_of, tree_of
+from ssr_local.pages.results import agreement, circumstances, result_of, tree_of
 from ssr_local.pages.run_report import as_markdown
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
@@ -21,7 +21,7 @@ def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     if entry.error:
         said.append(harmless(one_line(entry.error)))
     if entry.kind == "run":
-        return as_markdown(tree_of(entry, events), title, said)
+        return as_markdown(tree_of(entry, events), title, said, entry.status)
     result = result_of(entry)
     sections = [f"# {title}", *said, quote(entry.problem)]
     if isinstance(result, CheckResult):
@@ -35,10 +35,13 @@ def _check(result: CheckResult) -> Iterator[str]:
     for number, step in enumerate(result.steps, 1):
         yield f"**Step {number}**: {harmless(one_line(in_words(step)))}"
         yield quote(step.text)
-    if result.answer is not None:
+    yield from (harmless(one_line(notice)) for notice in result.notices)
+    if result.answer is None:
+        yield "The solution states no answer."
+    else:
         yield f"Answer: {code(result.answer)}"
     if result.vote is not None:
-        yield f"The models come to {code(result.vote)}: {AGREES[result.answer_accepted]}."
+        yield f"The models come to {code(result.vote)}{agreement(result)}."
     if result.correction:
         yield "The first wrong step could go like this:"
         yield quote(result.correction)

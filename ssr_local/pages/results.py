@@ -14,9 +14,6 @@ from ssr_local.tree import Tree
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
-AGREES = {True: "the same", False: "something else", None: "compare the two"}
-"""How a student's answer stands to the models', by ``CheckResult.answer_accepted``."""
-
 
 def result_of(entry: Entry) -> RunResult | CheckResult | Hint | None:
     """What an entry came to; None where it came to nothing. Raises ``HistoryError``."""
@@ -45,3 +42,12 @@ def circumstances(entry: Entry) -> str:
     """When it was, how it ended, with what; one line."""
     how = ", ".join(one for one in (entry.pair, entry.method) if one)
     return one_line(f"{entry.started[:16].replace('T', ' ')} UTC, {entry.status} ({how})")
+
+
+def agreement(result: CheckResult) -> str:
+    """How a student's answer stands to the models'; "" where there are not both."""
+    if result.answer is None or result.vote is None:
+        return ""
+    return {True: ": the same", False: ": something else", None: ": compare the two"}[
+        result.answer_accepted
+    ]

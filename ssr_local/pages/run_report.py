@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from ssr_local.display import END_WORDS, clean, one_line
+from ssr_local.history.store import CANCELLED, FAILED, INTERRUPTED
 from ssr_local.pages.foreign import code, name, quote, struck
 from ssr_local.records import ModelUsage, RunResult, VoteGroup
 from ssr_local.tree import ModelView, PathView, StepView, Tree
@@ -21,15 +22,18 @@ _STATE_WORDS = {
 }
 
 
-def as_markdown(tree: Tree, title: str = "Reasoning run", said: Iterable[str] = ()) -> str:
+def as_markdown(
+    tree: Tree, title: str = "Reasoning run", said: Iterable[str] = (), status: str = ""
+) -> str:
     """The run as a Markdown document, whatever there is of it.
 
-    ``said`` are paragraphs, Markdown themselves, that stand below the title.
+    ``said`` are paragraphs, Markdown themselves, that stand below the title; ``status`` is
+    what the history knows of a run without a result.
     """
     sections = [
         f"# {title}",
         *said,
-        standing(tree),
+        standing(tree, status),
         "## Problem",
         quote(tree.result.problem if tree.result else tree.problem)
         or "Not known: the log begins later.",
@@ -48,14 +52,19 @@ def figures(tree: Tree) -> str:
     return "\n\n".join((*_cost(tree), *_models(tree), *_options(tree), *_notices(tree)))
 
 
-def standing(tree: Tree) -> str:
-    """In a sentence of Markdown, whether the run has ended and how."""
+def standing(tree: Tree, status: str = "") -> str:
+    """In a sentence of Markdown, whether the run has ended and how.
+
+    ``status`` is what the history knows of a run without a result.
+    """
     if tree.result is None:
-        return (
-            f"**This run has not ended.** It was still going on when this was saved, or it was"
-            f" cut off: what follows is what there was of it after {tree.at_s:.1f} s"
-            f" (phase: {tree.phase})."
-        )
+        how = {
+            FAILED: "**This run failed.**",
+            INTERRUPTED: "**This run was interrupted:** its program was killed.",
+            CANCELLED: "**This run was stopped before its end.**",
+        }
+        words = how.get(status, "**This run has not ended.** It still goes on, or it was cut off.")
+        return f"{words} This is what there was of it after {tree.at_s:.1f} s ({tree.phase})."
     return {
         "answered": "The run ended with an answer.",
         "no_answer": "The run ended, and no path came to an answer.",

@@ -135,6 +135,8 @@ def test_given_steps_are_on_the_page() -> None:
 
 def test_a_run_that_failed_says_why() -> None:
     failed = entry("run", None, status="failed", answer=None, error="The <b>engine</b> failed.")
+    assert "<strong>This run failed.</strong>" in page_of(failed)
+    assert "**This run failed.**" in markdown_of(failed)
     assert "The &lt;b&gt;engine" in page_of(failed)
     assert "The < b>engine< /b> failed." in markdown_of(failed)
 
@@ -163,12 +165,35 @@ def test_checks_and_hints() -> None:
         assert "4 is not 5." in made
         assert "wrong by algebra" in made
         assert "its equations hold (8.0 of 9)" in made
-        assert "not judged: it has no numbers" in made
+        assert "not judged: no number or equation" in made
     assert page.count('class="step good"') == page.count('class="step bad"') == 1
     assert "It is 4." in page
     hint = Hint(problem="x", level=2, text="Compare **both** sides.")
     assert "<strong>both</strong>" in page_of(entry("hint", hint))
     assert "> Compare **both** sides." in markdown_of(entry("hint", hint))
+
+
+def test_a_check_without_an_answer_and_with_a_notice() -> None:
+    result = CheckResult(
+        problem="x",
+        steps=(),
+        first_bad=None,
+        correction="",
+        answer=None,
+        answer_accepted=None,
+        vote="4",
+        verifier="likelihood",
+        threshold=7.0,
+        notices=("Nobody has <b>measured</b> this pair.",),
+    )
+    page, text = page_of(entry("check", result)), markdown_of(entry("check", result))
+    for made in (page, text):
+        assert "The solution states no answer." in made
+        assert "compare the two" not in made
+    assert "The models come to 4." in page
+    assert "The models come to `4`." in text
+    assert "&lt;b&gt;measured" in page
+    assert "< b>measured" in text
 
 
 HOSTILE = [
@@ -184,6 +209,7 @@ HOSTILE = [
     "$" * 999,
     "\\(" * 500,
     "$" + "{" * 1500 + "$",
+    "&#xE000;3&#xE001; &#60;script&#62; $x$",
 ]
 
 
@@ -204,6 +230,19 @@ def test_nothing_hostile_of_a_run_is_obeyed(text: str) -> None:
 @given(st.text(alphabet="ab<>&\"'$\\{}()[]!`*_^ \n=:/", max_size=80))
 def test_nothing_made_up_is_obeyed(text: str) -> None:
     assert is_harmless(formatted(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`$x$`", "<code>$x$</code>"),
+        ("```\\(x\\)\nf$(y)$\n```", "<pre><code>f$(y)$\n</code></pre>"),
+        ("    $x$", "<pre><code>$x$"),
+        ("&#xE000;0&#xE001; **$x$**", "<strong><math"),
+    ],
+)
+def test_code_stays_as_it_was_written(text: str, shown: str) -> None:
+    assert shown in formatted(text)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def test_nothing_is_kept_when_that_is_not_wanted(tmp_path: Path) -> None:
     asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
     unsaved = program.run(*asked, "--no-save", stdin=b"2 * 2 = 4")
     assert unsaved.returncode == 0
-    assert b"Nothing is kept of this: it stays due." in unsaved.stderr
+    assert b"Nothing is kept of it: it comes back on" in unsaved.stderr
+    assert b", as before." in unsaved.stderr
     (program.folder / "config").mkdir(exist_ok=True)
     (program.folder / "config" / "config.toml").write_text("[history]\nsave = false\n")
     assert b"Nothing is kept" in program.run(*asked, stdin=b"2 * 2 = 4").stderr
