@@ -20,8 +20,8 @@ from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 from ssr_local.tutoring.wording import in_words
 
-_LOOKS: dict[StepState, str] = {"accepted": "good", "rewriting": "bad", "rewritten": "bad"}
-"""The class of a step on the page; what nobody has judged is neither."""
+_LOOKS: dict[StepState, str] = {"accepted": "good", "rewriting": "bad", "rewritten": "new"}
+"""The class of a step on the page; what nobody has judged has none."""
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -32,6 +32,7 @@ summary { cursor: pointer; font-weight: 600; }
 .step { margin: .75rem 0; } .said { color: GrayText; font-size: .85rem; }
 .good { border-left: 3px solid #2a8a3e; padding-left: .6rem; }
 .bad { border-left: 3px solid #c0392b; padding-left: .6rem; }
+.new { border-left: 3px solid #b7791f; padding-left: .6rem; }
 del { color: GrayText; } .answer { font-size: 1.2rem; font-weight: 700; }
 math { font-size: 1.05em; }
 menclose { border: 1px solid; padding: .1em .3em; }

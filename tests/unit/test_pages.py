@@ -79,6 +79,8 @@ def test_a_run_is_on_its_page_with_its_tree(run: list[AnyEvent]) -> None:
         assert words in page
     assert "<del>Dividing the second equation by 2 gives h + 2c = 84." in page
     assert "<math" in page
+    assert 'class="step new"' in page
+    assert 'class="step bad"' not in page  # each has been rewritten
     assert "drafted steps accepted" in page  # what it cost
     assert "<td>target</td>" in page
     assert "default-src 'none'" in page

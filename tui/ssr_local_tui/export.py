@@ -21,11 +21,11 @@ from ssr_local_tui.picture import as_svg
 __all__ = ["FORMATS", "as_html", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
 
 FORMATS: Mapping[str, str] = {
-    "md": "a report in Markdown, to read or print; also of a run that has not ended",
-    "html": "a page for the browser, formulas drawn; also of a run that has not ended",
+    "md": "a report in Markdown, to read or print",
+    "html": "a page for the browser, with formulas and the whole tree",
     "json": "the result, for programs; only of a run that has ended",
     "jsonl": "the event log, to replay the run",
-    "svg": "a picture of the whole tree; also of a run that has not ended",
+    "svg": "a picture of the whole tree",
 }
 """What a run can be saved as, and what that is good for."""
 
