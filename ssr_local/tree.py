@@ -38,6 +38,7 @@ from ssr_local.records import (
     Author,
     EndReason,
     ModelInfo,
+    ReasoningPath,
     RunResult,
     Strategy,
     StrategyScore,
@@ -265,6 +266,9 @@ class Tree:
         changed = [Node("run"), Node("votes"), Node("strategies")]
         for path in self.paths.values():
             changed += self._close_steps(path)
+        for whole in event.result.paths:
+            if whole.index in self.paths:
+                changed += self._completed(self.paths[whole.index], whole)
         return changed
 
     # Paths -----------------------------------------------------------------
@@ -293,6 +297,20 @@ class Tree:
             if not last.text.strip() and last.rejected is None:
                 path.steps.pop()  # nothing of it was written
                 changed.append(Node("path", path.index))
+        return changed
+
+    @staticmethod
+    def _completed(path: PathView, whole: ReasoningPath) -> list[Node]:
+        """What a step had come to when its path was stopped: without deltas nothing else says."""
+        changed = []
+        for place, step in enumerate(whole.steps):
+            if place == len(path.steps):
+                path.steps.append(StepView(step.author))
+            shown = path.steps[place]
+            if not shown.text.strip():
+                shown.text, shown.author, shown.state = step.text, step.author, "unverified"
+                shown.num_tokens = step.num_tokens
+                changed.append(Node("step", path.index, place))
         return changed
 
     # Steps -----------------------------------------------------------------

@@ -109,6 +109,21 @@ def same_as_result(tree: Tree) -> None:
     assert tree.counts.rewritten == result.num_rewrites
 
 
+@pytest.mark.parametrize("when", range(4, 40, 3))
+@pytest.mark.parametrize("command", [Cancel(), DropPath(0)], ids=["cancel", "drop"])
+def test_a_stopped_run_has_all_of_its_steps_without_deltas(command: AnyCommand, when: int) -> None:
+    """As the history keeps it: what a path was in the middle of stands in the result alone."""
+    events = log({when: command})
+    tree = grown([event for event in events if not isinstance(event, StepDelta)])
+    same_as_result(tree)
+    whole = grown(events)
+    for index, path in tree.paths.items():
+        shown = [(step.text, step.author, step.state, step.rejected) for step in path.steps]
+        assert shown == [
+            (step.text, step.author, step.state, step.rejected) for step in whole.paths[index].steps
+        ]
+
+
 @pytest.mark.parametrize("method", ["ssr", "specreason", "parallel", "target", "draft"])
 def test_a_whole_run(method: str) -> None:
     tree = grown(log(method=method))
