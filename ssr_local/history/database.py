@@ -74,34 +74,22 @@ def open_database(file: Path) -> tuple[sqlite3.Connection, str]:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return _opened(file), ""
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-        return _replaced(file)
+        # A file must not be moved while another program is just opening it.
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=WAIT_S):
+            try:
+                return _opened(file), ""
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+            aside = _moved_aside(file)
+            kept = f"It was kept as {aside.name}, and a new one begun."
+            return _opened(file), f"The history {file} is damaged. {kept}"
     except Timeout as error:
-        raise _unusable(file, "another program is replacing it") from error
+        raise _unusable(file, "another program is opening it") from error
     except sqlite3.Error as error:
         raise _unusable(file, str(error)) from error
     except OSError as error:
         raise _unusable(file, error.strerror or str(error)) from error
-
-
-def _replaced(file: Path) -> tuple[sqlite3.Connection, str]:
-    """A connection to what is in the damaged file's place, and a notice of where that went.
-
-    Of several programs that find it damaged at once, one moves it.
-    """
-    with FileLock(file.with_name(f".{file.name}.lock"), timeout=WAIT_S):
-        try:
-            return _opened(file), ""  # another program was faster
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-        aside = _moved_aside(file)
-        notice = f"The history {file} is damaged. It was kept as {aside.name}, and a new one begun."
-        return _opened(file), notice
 
 
 def _opened(file: Path) -> sqlite3.Connection:

@@ -275,15 +275,21 @@ def test_two_programs_write_at_once(file: Path) -> None:
 
 @needs_fork
 def test_two_programs_find_the_file_damaged_at_once(file: Path) -> None:
-    for number in range(10):
+    with History(file) as history:
+        for one in range(200):
+            history.begin("run", f"problem {one}" * 50)
+    header_alone = bytearray(file.read_bytes())
+    header_alone[100:8192] = b"\xff" * 8092
+    for number in range(20):
+        contents = bytes(header_alone) if number % 2 else b"no database " * 1000
         damaged = file.with_name(f"{number}.sqlite3")
         damaged.parent.mkdir(exist_ok=True)
-        damaged.write_bytes(b"no database " * 1000)
+        damaged.write_bytes(contents)
         assert in_processes(4, lambda: write_hints(damaged, 3)) == [0] * 4  # noqa: B023
         with History(damaged) as history:
             assert history.statistics().by_status == {"given": 12}
         (aside,) = damaged.parent.glob(f"{number}-damaged-*.sqlite3")
-        assert aside.read_bytes() == b"no database " * 1000
+        assert aside.read_bytes() == contents
 
 
 def test_a_locked_file_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
