@@ -72,14 +72,14 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("moment", ["at once", "while loading", "in the middle", "paused"])
+@pytest.mark.parametrize("moment", ["at once", "at the first event", "in the middle", "paused"])
 def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) -> None:
     before = children()
 
     async def script(at: Sitting) -> None:
         await at.ask()
-        if moment == "while loading":
-            await at.until(lambda: at.tree.phase == "loading")
+        if moment == "at the first event":
+            await at.until(lambda: at.tree.phase != "idle")
         elif moment == "in the middle":
             await at.until(lambda: at.tree.counts.drafted >= 1)
         elif moment == "paused":

@@ -50,8 +50,15 @@ def test_a_run_is_kept_found_and_opened_again(folders: Path) -> None:
         assert at.tree.problem == "Another farm."
         await at.until_shows("Answer: 18")
         await at.until_shows("[replay, at once]")
+        feed = at.app.runs.feed
+        assert feed is not None
+        assert feed.recorded is not None
+        logs.append(feed.recorded)
 
+    logs: list[Path] = []
     sit(script)
+    assert not logs[0].exists()  # it was there for the app alone
+    assert len(list((folders / "cache").rglob("*.jsonl"))) == 3  # of the three runs
     problems = [PROBLEM, "Another farm.", PROBLEM]
     assert kept(folders) == [(problem, "answered") for problem in problems]
 
@@ -197,6 +204,42 @@ def test_what_is_found_waits_while_the_palette_lies_above(
         await at.until_shows("Another farm.")
         await at.press("f5")
         await at.until_on("MainScreen")
+
+    sit(script)
+
+
+def test_nothing_is_opened_while_the_palette_lies_above(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        slowed(monkeypatch, "events", 0.5)
+        await at.press("h")
+        await at.until_on("HistoryScreen")
+        await at.until_shows("answered")
+        await at.press("enter")
+        await at.until_shows("Looking ...")
+        await at.press("ctrl+p")
+        await at.until_on("CommandPalette")
+        await asyncio.sleep(1)
+        assert at.dialog == "CommandPalette"
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        await at.until_shows("[replay, at once]")
+
+    sit(script)
+
+
+def test_why_a_run_came_to_nothing_is_said_when_it_is_opened(folders: Path) -> None:
+    with History() as history:
+        history.begin("run", PROBLEM).fail(ValueError("The model is missing."))
+
+    async def script(at: Sitting) -> None:
+        await at.press("escape", "h")
+        await at.until_on("HistoryScreen")
+        await at.until_shows("failed")
+        await at.press("enter")
+        await at.until_shows("The model is missing.")
 
     sit(script)
 

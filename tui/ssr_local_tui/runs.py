@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ssr_local import Solver
 from ssr_local.commands import AnyCommand
 from ssr_local.download import Progress, ToFetch
-from ssr_local.errors import EventLogError, HistoryError
+from ssr_local.errors import EventLogError
 from ssr_local.events import (
     AnyEvent,
     PathEnded,
@@ -131,7 +131,9 @@ class Runs:
         """A name for an event log that goes away with the app."""
         with self._making:  # dialogs ask for one from their threads
             if self._passing is None:
-                self._passing = tempfile.TemporaryDirectory(prefix="ssr-local-")
+                self._passing = tempfile.TemporaryDirectory(
+                    prefix="ssr-local-", ignore_cleanup_errors=True
+                )
         return Path(self._passing.name) / f"run-{uuid.uuid4().hex}.jsonl"
 
     def leave_replay(self) -> None:
@@ -173,8 +175,6 @@ class Runs:
     def log_of(self, events: Iterable[AnyEvent]) -> Path:
         """A file with these events, there while the app is open. Raises ``SSRError``."""
         data = b"".join(encode_event(event) + b"\n" for event in events)
-        if not data:
-            raise HistoryError("Nothing happened in this run before it was interrupted.")
         file = self._passing_file()
         try:
             file.write_bytes(data)

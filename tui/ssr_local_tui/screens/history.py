@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from ssr_local.display import one_line
+from ssr_local.errors import HistoryError
 from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED, Entry, History
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
@@ -121,6 +122,7 @@ class HistoryScreen(KeptDialog[Wish]):
     def _leave(self, what: What) -> None:
         if self._searching:
             self._wanted = what  # with the first of what will be found
+        if self.is_waiting:
             return
         place = self.query_one(OptionList).highlighted
         if place is None:
@@ -143,7 +145,9 @@ class HistoryScreen(KeptDialog[Wish]):
             return Wish(entry, what)
         if entry.kind == "check":
             return Wish(entry, what, steps=steps_of(history.entry(entry.id)))
-        events = history.events(entry.id)
+        events = list(history.events(entry.id))
+        if not events:
+            raise HistoryError(entry.error or "Nothing has happened in this run.")
         if what == "continue":
             return Wish(entry, what, steps=steps_to_continue(events))
         return Wish(entry, what, log=host_of(self).runs.log_of(events))

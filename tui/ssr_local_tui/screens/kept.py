@@ -52,6 +52,7 @@ class KeptDialog(Dialog[_R]):
         """
         self._request += 1
         self.is_waiting = True
+        self.say("Looking ...")
         request = self._request
 
         def run() -> Callable[[], None]:
@@ -77,7 +78,7 @@ class KeptDialog(Dialog[_R]):
             self.app.notify(clean(notice), severity="warning", timeout=30, markup=False)
         if request != self._request or not self.is_attached:
             return
-        if not self.is_current:  # something lies above it, like the palette
+        if self.app.screen is not self:  # the palette lies above: what is dismissed is on top
             self.set_timer(_RETRY_S, partial(self._answered, request, "", outcome))
             return
         self.is_waiting = False

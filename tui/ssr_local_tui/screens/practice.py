@@ -63,7 +63,7 @@ class PracticeScreen(KeptDialog[str]):
     @on(OptionList.OptionSelected)
     @on(Button.Pressed, "#try")
     def _try(self) -> None:
-        if (chosen := self._chosen()) is not None:
+        if (chosen := self._chosen()) is not None and not self.is_waiting:
             self.dismiss(chosen.problem)
 
     @on(Button.Pressed, "#drop")
@@ -74,7 +74,8 @@ class PracticeScreen(KeptDialog[str]):
             return
 
         def drop(history: History) -> list[Due]:
-            Practice(history).drop(chosen.number)
+            if any(one.number == chosen.number for one in _problems(history)):
+                Practice(history).drop(chosen.number)
             return _problems(history)
 
         self.ask(drop, self._show)

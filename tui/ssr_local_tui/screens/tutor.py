@@ -347,9 +347,9 @@ class TutorScreen(Screen[str]):
     def _leave(self, problem: str | None) -> None:
         """Leave once the models are free again: the next one to ask must not find them busy."""
         self._call_off()
-        if self._working:
+        if self._working or self.app.screen is not self:  # what is dismissed is on top
             self.set_timer(_RETRY_S, partial(self._leave, problem))
-        elif self.is_current:
+        else:
             self.dismiss(problem)
 
     # Drawing -------------------------------------------------------------------------
