@@ -2,8 +2,8 @@
 
 It stays as it was written, formulas and Markdown included. It stands in block quotes, which
 nothing in it can get out of, and a space goes into whatever could begin a tag, load a picture
-or link to anything but the web: a formula reads the same with it, and nothing is left to run
-in whatever shows the report.
+or link to another scheme than the web's: a formula reads the same with it, and nothing is
+left to run in whatever shows the report.
 """
 
 from __future__ import annotations

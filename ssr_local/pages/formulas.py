@@ -38,10 +38,13 @@ _ATTRIBUTES = frozenset(("display", "notation", "mathvariant", "stretchy", "line
 _MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
-def formatted(text: str) -> str:
-    """A text's Markdown and formulas as HTML; of its own HTML, links and pictures nothing."""
+def formatted(text: str, *, formulas: bool = True) -> str:
+    """A text's Markdown and formulas as HTML; of its own HTML, links and pictures nothing.
+
+    Without ``formulas`` what looks like one stays as it was written.
+    """
     marks = _Marks()
-    marked = _BOXED_FORMULA.sub(marks.put, clean(text))
+    marked = _BOXED_FORMULA.sub(marks.put, clean(text)) if formulas else clean(text)
     tokens = _markdown().parse(marked)
     for token in tokens:
         for part in (token, *(token.children or ())):

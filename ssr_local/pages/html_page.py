@@ -14,7 +14,7 @@ from ssr_local.events import AnyEvent
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml, plain
 from ssr_local.pages.results import agreement, circumstances, result_of, tree_of
-from ssr_local.pages.run_report import figures, standing, step_words
+from ssr_local.pages.run_report import figures, standing, step_words, strategies
 from ssr_local.tree import PathView, StepState, StepView, Tree
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
@@ -90,9 +90,12 @@ def _problem(text: str) -> str:
 
 def _run(tree: Tree, status: str = "") -> Iterator[str]:
     yield _problem(tree.problem)
-    yield formatted(standing(tree, status))
-    if tree.result is not None and tree.result.answer is not None:
-        yield f'<p class="answer">Answer: {_answer(tree.result.answer)}</p>'
+    yield formatted(standing(tree, status), formulas=False)
+    result = tree.result
+    if result is not None and result.answer is not None:
+        yield f'<p class="answer">Answer: {_answer(result.answer)}</p>'
+    elif result is not None and result.best_path is not None:
+        yield f"<p>Path {result.best_path + 1} got furthest.</p>"
     yield from _votes(tree)
     if tree.given:
         yield "<details open><summary>Given steps, written by neither model</summary>"
@@ -100,7 +103,8 @@ def _run(tree: Tree, status: str = "") -> Iterator[str]:
         yield "</details>"
     for path in tree.paths.values():
         yield from _path(path)
-    yield f"<details><summary>Figures</summary>{formatted(figures(tree))}</details>"
+    more = formatted("\n\n".join((*strategies(tree), figures(tree))), formulas=False)
+    yield f"<details><summary>Strategies and figures</summary>{more}</details>"
 
 
 def _votes(tree: Tree) -> Iterator[str]:

@@ -17,7 +17,7 @@ from ssr_local.tutoring.wording import in_words
 
 def markdown_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     """The entry as Markdown; a run's from its ``events``. Raises ``HistoryError``."""
-    title, said = f"{entry.kind} {entry.id}", [circumstances(entry)]
+    title, said = f"{entry.kind} {entry.id}", [harmless(circumstances(entry))]
     if entry.error:
         said.append(harmless(one_line(entry.error)))
     if entry.kind == "run":

@@ -8,7 +8,7 @@ import msgspec
 
 from ssr_local.display import one_line
 from ssr_local.events import AnyEvent
-from ssr_local.history.store import Entry, unreadable
+from ssr_local.history.store import GOING, Entry, unreadable
 from ssr_local.records import RunResult
 from ssr_local.tree import Tree
 from ssr_local.tutoring.checking import CheckResult
@@ -34,7 +34,8 @@ def tree_of(entry: Entry, events: Iterable[AnyEvent]) -> Tree:
     """A run's tree, as far as its ``events`` came."""
     tree = Tree(entry.problem)
     tree.apply_all(events)
-    tree.cut_off()
+    if entry.status != GOING:
+        tree.cut_off()
     return tree
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from ssr_local.display import END_WORDS, clean, one_line
-from ssr_local.history.store import CANCELLED, FAILED, INTERRUPTED
+from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED
 from ssr_local.pages.foreign import code, name, quote, struck
 from ssr_local.records import ModelUsage, RunResult, VoteGroup
 from ssr_local.tree import ModelView, PathView, StepView, Tree
@@ -40,7 +40,7 @@ def as_markdown(
         *_given(tree),
         *_answer(tree),
         *_votes(tree),
-        *_strategies(tree),
+        *strategies(tree),
         *(part for path in tree.paths.values() for part in _path(path)),
         figures(tree),
     ]
@@ -60,11 +60,12 @@ def standing(tree: Tree, status: str = "") -> str:
     if tree.result is None:
         how = {
             FAILED: "**This run failed.**",
+            GOING: "**This run has not ended.** It still goes on.",
             INTERRUPTED: "**This run was interrupted:** its program was killed.",
             CANCELLED: "**This run was stopped before its end.**",
         }
         words = how.get(status, "**This run has not ended.** It still goes on, or it was cut off.")
-        return f"{words} This is what there was of it after {tree.at_s:.1f} s ({tree.phase})."
+        return f"{words} This is what there was of it after {tree.at_s:.1f} s."
     return {
         "answered": "The run ended with an answer.",
         "no_answer": "The run ended, and no path came to an answer.",
@@ -99,7 +100,8 @@ def _answer(tree: Tree) -> Iterator[str]:
     result = tree.result
     if result is None:
         leader = tree.winner
-        yield "None yet." if leader is None else f"None yet; {code(leader.answer)} is ahead."
+        none = "None" if tree.phase in ("idle", "cut off") else "None yet"
+        yield f"{none}." if leader is None else f"{none}; {code(leader.answer)} is ahead."
     elif result.answer is None:
         yield "None."
         if result.best_path is not None:
@@ -124,7 +126,8 @@ def _vote(group: VoteGroup) -> str:
     return f"- {code(group.answer)}{won}: path{'s' if len(group.paths) > 1 else ''} {paths}{score}"
 
 
-def _strategies(tree: Tree) -> Iterator[str]:
+def strategies(tree: Tree) -> Iterator[str]:
+    """How promising the target found each strategy, as Markdown."""
     scores = tree.scores or (tree.result.strategies if tree.result else ())
     if not scores:
         return

@@ -20,7 +20,7 @@ from ssr_local.records import Models
 from ssr_local.tutoring.checking import CheckedStep, CheckResult
 from ssr_local.tutoring.hints import Hint
 from tests.unit.test_run_report import HOSTILE as OF_REPORTS
-from tests.unit.test_run_report import poisoned
+from tests.unit.test_run_report import check_page, poisoned
 from tests.unit.test_tree import grown
 
 FORBIDDEN = ("script", "img", "iframe", "object", "embed", "link", "a", "form", "svg", "base")
@@ -81,6 +81,7 @@ def test_a_run_is_on_its_page_with_its_tree(run: list[AnyEvent]) -> None:
     assert "<math" in page
     assert 'class="step new"' in page
     assert 'class="step bad"' not in page  # each has been rewritten
+    assert "<th>strategy</th>" in page
     assert "drafted steps accepted" in page  # what it cost
     assert "<td>target</td>" in page
     assert "default-src 'none'" in page
@@ -219,6 +220,28 @@ HOSTILE = [
 def test_nothing_hostile_is_obeyed(text: str) -> None:
     made = entry("hint", Hint(problem=text, level=1, text=text), problem=text, error=text)
     assert is_harmless(page_of(made))
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *OF_REPORTS], ids=range(len(HOSTILE + OF_REPORTS)))
+def test_nothing_hostile_of_a_check_is_obeyed(text: str) -> None:
+    step = CheckedStep(text=text, accepted=False, score=1.0, algebra="undecided", reason=text)
+    result = CheckResult(
+        problem=text,
+        steps=(step,),
+        first_bad=0,
+        correction=text,
+        answer=text,
+        answer_accepted=None,
+        vote=text,
+        verifier=text,
+        threshold=7.0,
+        notices=(text,),
+    )
+    hint = Hint(problem=text, level=1, text=text)
+    for kind, one in (("check", result), ("hint", hint)):
+        made = entry(kind, one, problem=text, error=text, pair=text, method=text)
+        assert is_harmless(page_of(made))
+        check_page(markdown_of(made))
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, *OF_REPORTS], ids=range(len(HOSTILE + OF_REPORTS)))
