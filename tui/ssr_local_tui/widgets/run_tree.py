@@ -165,6 +165,10 @@ class RunTree(TreeWidget[Item]):
         self.move_cursor(line)
         return True
 
+    def on_resize(self) -> None:
+        """What takes room from the tree, as the answer's line does, hides no cursor."""
+        self.call_after_refresh(self.show_cursor)
+
     def show_cursor(self) -> None:
         """Scroll to the cursor's line, where it has left the view."""
         if self.cursor_line >= 0:
