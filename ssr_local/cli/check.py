@@ -27,7 +27,7 @@ from ssr_local.tutoring.checking import (
     check,
     steps_of,
 )
-from ssr_local.tutoring.keeping import keep_check, keep_steps
+from ssr_local.tutoring.keeping import keep_check, kept_check
 from ssr_local.tutoring.school_class import (
     REPORT,
     REPORT_TABLE,
@@ -162,7 +162,8 @@ def check_and_keep(
     on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
 ) -> CheckResult:
     """Check a solution, saved as it goes on."""
-    result = check(
+    checking = partial(
+        check,
         problem,
         steps,
         solver=work.solver,
@@ -171,10 +172,8 @@ def check_and_keep(
         verifier=work.verifier,
         should_stop=work.stopped,
         on_step=on_step,
-        on_judged=partial(keep_steps, saver),
     )
-    keep_check(saver, result)
-    return result
+    return kept_check(saver, checking)
 
 
 def _check_class(solutions: list[Solution], folder: Path, work: Work, *, no_save: bool) -> int:

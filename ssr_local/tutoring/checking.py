@@ -161,8 +161,9 @@ def check(
             solver.expect(options)
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
         work = _Check(problem, steps, solver, options, helper, should_stop)
-        on_judged(work.unjudged(judge))
-        judged = work.judged(judge)
+        unjudged = work.unjudged(judge)
+        on_judged(unjudged)
+        judged = work.judged(unjudged, judge)
         on_judged(judged)
         judged = work.told(judged, on_step, explain=explain)
         if explain and judged.first_bad is not None:
@@ -225,7 +226,7 @@ class _Check:
             notices=(judge.notice,) if judge.notice else (),
         )
 
-    def judged(self, judge: StudentJudge) -> CheckResult:
+    def judged(self, unjudged: CheckResult, judge: StudentJudge) -> CheckResult:
         """The same with their verdicts."""
         verdicts = self._verdicts(judge)
         algebra = Algebra(self._problem, self._helper, self._should_stop)
@@ -238,7 +239,7 @@ class _Check:
             for text, verdict, finding in zip(self._steps, verdicts, findings, strict=True)
         )
         first_bad = next((n for n, step in enumerate(judged) if not step.accepted), None)
-        return msgspec.structs.replace(self.unjudged(judge), steps=judged, first_bad=first_bad)
+        return msgspec.structs.replace(unjudged, steps=judged, first_bad=first_bad)
 
     def told(
         self, judged: CheckResult, on_step: Callable[[int, CheckedStep], None], *, explain: bool

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from ssr_local.history.saving import Saver
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
 
-def keep_steps(saver: Saver, result: CheckResult) -> None:
-    """Save a check whose steps are judged, before its vote."""
+def kept_check(saver: Saver, work: Callable[..., CheckResult]) -> CheckResult:
+    """The check that ``work(on_judged=...)`` makes, saved as it grows and at its end."""
+    result = work(on_judged=partial(_keep_so_far, saver))
+    keep_check(saver, result)
+    return result
+
+
+def _keep_so_far(saver: Saver, result: CheckResult) -> None:
     saver.so_far(result, body=_text_of(result))
 
 

@@ -33,15 +33,20 @@ def kept(folders: Path) -> list[tuple[str, str]]:
         return [(entry.problem, entry.status) for entry in history.entries()]
 
 
+async def open_history(at: Sitting, words: str) -> None:
+    """Open the dialog, and wait until it shows the words."""
+    await at.press("escape", "h")
+    await at.until_on("HistoryScreen")
+    await at.until_shows(words)
+
+
 @covers("history")
 def test_a_run_is_kept_found_and_opened_again(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.solve()
         await at.solve("Another farm.")
         await at.solve()
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows("Another farm.")
+        await open_history(at, "Another farm.")
         at.app.screen.query_one("#words", Input).value = "anoth"
         await at.until(lambda: len(at.app.screen.query_one(OptionList).options) == 1)
         await at.press("enter")
@@ -67,9 +72,7 @@ def test_a_run_is_kept_found_and_opened_again(folders: Path) -> None:
 def test_a_problem_is_taken_up_again(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.solve()
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows(PROBLEM)
+        await open_history(at, PROBLEM)
         await at.press("f5")
         await at.until_on("MainScreen")
         assert at.input.text == PROBLEM
@@ -92,9 +95,7 @@ def test_a_stopped_run_goes_on_behind_its_longest_path(
         await at.press("x")
         await at.ended()
         stood = [step.text for step in at.tree.settled(at.tree.paths[0])]
-        await at.press("h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows(PROBLEM)
+        await open_history(at, PROBLEM)
         await at.press("f6")
         await at.until_on("MainScreen")
         await at.ended()
@@ -102,9 +103,7 @@ def test_a_stopped_run_goes_on_behind_its_longest_path(
         assert list(at.tree.given) == stood
         assert at.tree.result is not None
         assert at.tree.result.answer == "18"
-        await at.press("h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows("answered")
+        await open_history(at, "answered")
         await at.press("f6")  # this one has ended
         await at.until_shows("This run came to its end.")
 
@@ -118,9 +117,7 @@ def test_a_check_is_opened_in_the_tutor_with_its_steps(folders: Path) -> None:
         recording.end(result, status="good", answer=None, body="")
 
     async def script(at: Sitting) -> None:
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows(PROBLEM)
+        await open_history(at, PROBLEM)
         await at.press("enter")
         await at.until_on("TutorScreen")
         assert at.app.screen.query_one("#problem-text", TextArea).text == PROBLEM
@@ -153,9 +150,7 @@ def test_enter_takes_what_the_words_find_and_not_what_is_still_listed(
     slowed(monkeypatch, "search", 0.4)
 
     async def script(at: Sitting) -> None:
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows("Another farm.")
+        await open_history(at, "Another farm.")
         await at.type("anoth")
         await at.press("f5")  # before anything can have been found
         await at.until_on("MainScreen")
@@ -175,9 +170,7 @@ def test_a_search_that_fails_is_said_and_leaves_nothing_to_open(
     monkeypatch.setattr(History, "search", fail)
 
     async def script(at: Sitting) -> None:
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows("Another farm.")
+        await open_history(at, "Another farm.")
         await at.type("x")
         await at.until_shows("The history cannot be read.")
         assert not at.shows("Another farm.")
@@ -214,9 +207,7 @@ def test_nothing_is_opened_while_the_palette_lies_above(
     async def script(at: Sitting) -> None:
         await at.solve()
         slowed(monkeypatch, "events", 0.5)
-        await at.press("h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows("answered")
+        await open_history(at, "answered")
         await at.press("enter")
         await at.until_shows("Looking ...")
         await at.press("ctrl+p")
@@ -235,9 +226,7 @@ def test_why_a_run_came_to_nothing_is_said_when_it_is_opened(folders: Path) -> N
         history.begin("run", PROBLEM).fail(ValueError("The model is missing."))
 
     async def script(at: Sitting) -> None:
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.until_shows("failed")
+        await open_history(at, "failed")
         await at.press("enter")
         await at.until_shows("The model is missing.")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 
 _R = TypeVar("_R")
+_RETRY_S = 0.1
 
 
 class Dialog(ModalScreen[_R]):
@@ -43,3 +46,11 @@ class Dialog(ModalScreen[_R]):
     def action_leave(self) -> None:
         """Close without a result."""
         self.dismiss(None)
+
+
+def when_on_top(screen: Screen[Any], then: Callable[[], object]) -> None:
+    """Do something once nothing lies above a screen: what is dismissed is what is on top."""
+    if screen.app.screen is screen:
+        then()
+    else:
+        screen.set_timer(_RETRY_S, partial(when_on_top, screen, then))

@@ -18,7 +18,7 @@ from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
 from ssr_local_tui.host import Host
 from ssr_local_tui.looks import clock_text
-from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.screens.dialog import Dialog, when_on_top
 
 _REDRAW_S = 0.25
 
@@ -89,15 +89,12 @@ class DownloadScreen(Dialog[bool]):
         try:
             self._runs.fetch(self._options)
         except SSRError as failure:
-            return partial(self._ended, failure)
+            return partial(when_on_top, self, partial(self._ended, failure))
         except Exception as failure:  # noqa: BLE001 - it would end the thread unseen
-            return partial(self._ended, unexpected(failure))
-        return partial(self._ended, None)
+            return partial(when_on_top, self, partial(self._ended, unexpected(failure)))
+        return partial(when_on_top, self, partial(self._ended, None))
 
     def _ended(self, error: SSRError | None) -> None:
-        if self.app.screen is not self:  # the palette lies above: what is dismissed is on top
-            self.set_timer(_REDRAW_S, partial(self._ended, error))
-            return
         self._going = False
         if error is None:
             self.dismiss(True)

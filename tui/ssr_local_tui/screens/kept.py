@@ -14,9 +14,8 @@ from ssr_local.display import clean
 from ssr_local.history.store import History
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
-from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.screens.dialog import Dialog, when_on_top
 
-_RETRY_S = 0.1
 _R = TypeVar("_R")
 _T = TypeVar("_T")
 
@@ -76,13 +75,13 @@ class KeptDialog(Dialog[_R]):
     def _answered(self, request: int, notice: str, outcome: Callable[[], None]) -> None:
         if notice:  # whoever has gone on meanwhile must hear of it, too
             self.app.notify(clean(notice), severity="warning", timeout=30, markup=False)
-        if request != self._request or not self.is_attached:
-            return
-        if self.app.screen is not self:  # the palette lies above: what is dismissed is on top
-            self.set_timer(_RETRY_S, partial(self._answered, request, "", outcome))
-            return
-        self.is_waiting = False
-        outcome()
+        if self.is_attached:
+            when_on_top(self, partial(self._show_answer, request, outcome))
+
+    def _show_answer(self, request: int, outcome: Callable[[], None]) -> None:
+        if request == self._request:
+            self.is_waiting = False
+            outcome()
 
     def say(self, text: str) -> None:
         """Put something into the line below the list."""

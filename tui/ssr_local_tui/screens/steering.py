@@ -188,7 +188,6 @@ class Steering(Screen[None]):
             best = next((n for n, group in enumerate(groups) if group.winner), 0)
             self.run_tree.reveal(Item("vote", best))
         self.draw_all()
-        self.call_after_refresh(self.run_tree.show_cursor)  # the answer's line takes room
 
     def error_hint(self) -> str:
         """What can be done about the error that is shown."""

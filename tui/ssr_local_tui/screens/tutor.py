@@ -23,12 +23,13 @@ from ssr_local.history.store import Kind
 from ssr_local.isolation import Helper
 from ssr_local.tutoring.checking import CheckResult, check, steps_of
 from ssr_local.tutoring.hints import LEVELS, Hint, hint
-from ssr_local.tutoring.keeping import keep_check, keep_hint, keep_steps
+from ssr_local.tutoring.keeping import keep_hint, kept_check
 from ssr_local.tutoring.wording import in_words
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
 from ssr_local_tui.host import Host, host_of
 from ssr_local_tui.latex import readable
+from ssr_local_tui.screens.dialog import when_on_top
 from ssr_local_tui.widgets.key_footer import KeyFooter
 
 DEBOUNCE_S = 0.8
@@ -256,8 +257,7 @@ class TutorScreen(Screen[str]):
         if not explain:
             return partial(self._marked, work())
         with self._saving("check", problem) as saver:
-            result = work(on_judged=partial(keep_steps, saver))
-            keep_check(saver, result)
+            result = kept_check(saver, work)
             saver.solved(problem, good=result.is_solved)
         return partial(self._marked, result)
 
@@ -347,10 +347,10 @@ class TutorScreen(Screen[str]):
     def _leave(self, problem: str | None) -> None:
         """Leave once the models are free again: the next one to ask must not find them busy."""
         self._call_off()
-        if self._working or self.app.screen is not self:  # what is dismissed is on top
+        if self._working:
             self.set_timer(_RETRY_S, partial(self._leave, problem))
         else:
-            self.dismiss(problem)
+            when_on_top(self, partial(self.dismiss, problem))
 
     # Drawing -------------------------------------------------------------------------
 
