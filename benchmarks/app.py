@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from ssr_local import Solver
-from ssr_local.config import load_settings
-from ssr_local.events import (
+from ssr_local.core.config import load_settings
+from ssr_local.core.events import (
     AnyEvent,
     ModelLoaded,
     PathEnded,
@@ -43,8 +43,8 @@ from ssr_local.events import (
     decode_event,
     encode_event,
 )
-from ssr_local.options import SolveOptions
-from ssr_local.records import Author, ModelInfo, Models, Strategy, Verdict
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import Author, ModelInfo, Models, Strategy, Verdict
 
 PROBLEM = (
     "A bakery sells 24 loaves in the morning and twice as many in the afternoon. Each loaf"

@@ -21,16 +21,16 @@ from typing import Any, cast
 
 import llama_cpp
 
-from ssr_local.download import ensure_model
+from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.engine.base import ExtendJob, Sampling, StepJob
 from ssr_local.engine.binding import GGUFBinding
 from ssr_local.engine.choice import Pick, Wish, load
 from ssr_local.engine.libraries import EngineName
 from ssr_local.engine.native import BatchRow, NativeEngine
-from ssr_local.isolation import Helper
-from ssr_local.prompter import Prompter, shared_prefix
-from ssr_local.registry import load_registry
-from ssr_local.strategies import load_pool
+from ssr_local.method.pools import load_pool
+from ssr_local.models.download import ensure_model
+from ssr_local.models.registry import load_registry
+from ssr_local.process.helper import Helper
 
 Table = dict[str, dict[str, float]]
 """Engine -> what was timed -> tokens per second."""

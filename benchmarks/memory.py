@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from ssr_local import Solver
-from ssr_local.records import ModelInfo
+from ssr_local.core.records import ModelInfo
 
 PROBLEM = "A shop sells pens at 3 dollars each. How much do 14 pens cost, in dollars?"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ssr_local import Solver
-from ssr_local.isolation import Helper
+from ssr_local.method.verification import VERIFIERS
+from ssr_local.process.helper import Helper
 from ssr_local.tutoring.algebra import Algebra, Says
 from ssr_local.tutoring.checking import StudentJudge
-from ssr_local.verification import VERIFIERS
 
 SOLUTIONS = Path(__file__).with_name("worked-solutions.jsonl")
 ALONE = "algebra alone"

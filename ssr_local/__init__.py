@@ -14,8 +14,8 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from ssr_local.api import Solver
-    from ssr_local.commands import AddPath, Cancel, DropPath, OverrideVerdict, Pause, Resume
-    from ssr_local.errors import (
+    from ssr_local.core.commands import AddPath, Cancel, DropPath, OverrideVerdict, Pause, Resume
+    from ssr_local.core.errors import (
         ConfigError,
         EngineCrashed,
         EngineError,
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
         SSRError,
         UsageError,
     )
-    from ssr_local.events import AnyEvent, read_events
-    from ssr_local.options import EngineOptions, SolveOptions
-    from ssr_local.records import ReasoningPath, RunResult, Step, Strategy, Verdict, VoteGroup
+    from ssr_local.core.events import AnyEvent, read_events
+    from ssr_local.core.options import EngineOptions, SolveOptions
+    from ssr_local.core.records import ReasoningPath, RunResult, Step, Strategy, Verdict, VoteGroup
     from ssr_local.tutoring.checking import CheckedStep, CheckResult, check
     from ssr_local.tutoring.hints import Hint, hint
 
@@ -67,8 +67,15 @@ __all__ = [
 
 _HOMES = {
     "ssr_local.api": ("Solver",),
-    "ssr_local.commands": ("AddPath", "Cancel", "DropPath", "OverrideVerdict", "Pause", "Resume"),
-    "ssr_local.errors": (
+    "ssr_local.core.commands": (
+        "AddPath",
+        "Cancel",
+        "DropPath",
+        "OverrideVerdict",
+        "Pause",
+        "Resume",
+    ),
+    "ssr_local.core.errors": (
         "ConfigError",
         "EngineCrashed",
         "EngineError",
@@ -78,9 +85,9 @@ _HOMES = {
         "SSRError",
         "UsageError",
     ),
-    "ssr_local.events": ("AnyEvent", "read_events"),
-    "ssr_local.options": ("EngineOptions", "SolveOptions"),
-    "ssr_local.records": (
+    "ssr_local.core.events": ("AnyEvent", "read_events"),
+    "ssr_local.core.options": ("EngineOptions", "SolveOptions"),
+    "ssr_local.core.records": (
         "ReasoningPath",
         "RunResult",
         "Step",

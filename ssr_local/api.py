@@ -15,22 +15,29 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ssr_local.commands import AnyCommand, Cancel
 from ssr_local.coordinator.plan import plan_for
+from ssr_local.core.commands import AnyCommand, Cancel
+from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageError
+from ssr_local.core.events import AnyEvent, Replied, RunEnded, StepRead
+from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes
+from ssr_local.core.records import Author, Calibration, RunResult, StepReading
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES, Cancelled
 from ssr_local.engine.demo import demo_pair
-from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
-from ssr_local.events import AnyEvent, Replied, RunEnded, StepRead
-from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
-from ssr_local.prompts import QUESTIONS
-from ssr_local.records import Author, Calibration, RunResult, StepReading
-from ssr_local.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
-from ssr_local.session import Asked, ModelFile, Session, Setup, check_problem, check_room_for
-from ssr_local.strategies import load_pool
-from ssr_local.worker import Ask, Mailbox, Read, Solve, Worker, events_of, settled
+from ssr_local.method.pools import load_pool
+from ssr_local.method.prompts import QUESTIONS
+from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.transport.session import (
+    Asked,
+    ModelFile,
+    Session,
+    Setup,
+    check_problem,
+    check_room_for,
+)
+from ssr_local.transport.worker import Ask, Mailbox, Read, Solve, Worker, events_of, settled
 
 if TYPE_CHECKING:
-    from ssr_local.download import Progress, ToFetch
+    from ssr_local.models.download import Progress, ToFetch
 
 
 class Solver:
@@ -223,7 +230,7 @@ class Solver:
 
         The hub is asked for sizes that are not known here.
         """
-        from ssr_local.download import ToFetch, to_fetch
+        from ssr_local.models.download import ToFetch, to_fetch
 
         if self._is_demo:
             return ToFetch(num_bytes=0)
@@ -237,7 +244,7 @@ class Solver:
         """
         with self._claimed():
             if not self._is_demo:
-                from ssr_local.download import check_room
+                from ssr_local.models.download import check_room
 
                 roles = plan_for(options or SolveOptions()).roles
                 check_room(self._specs(roles))
@@ -314,7 +321,7 @@ class Solver:
             return
         needed = self._roles | set(roles)
         if not self._is_demo:
-            from ssr_local.download import check_room
+            from ssr_local.models.download import check_room
 
             check_room(self._specs(needed))
         setup = Setup(
@@ -334,7 +341,7 @@ class Solver:
     def _model_file(self, role: Author) -> ModelFile:
         if self._is_demo:
             return ModelFile(name=getattr(self._pair, role), path="")
-        from ssr_local.download import ensure_model, file_sha256, known_sha256
+        from ssr_local.models.download import ensure_model, file_sha256, known_sha256
 
         (spec,) = self._specs([role])
         path = ensure_model(spec, on_progress=self._progress, on_notice=self._on_notice)

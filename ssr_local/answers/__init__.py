@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from ssr_local.answers.forms import Reduced, normalise, reduce_answer
-from ssr_local.answers.text import AnswerKind, extract_answer
-from ssr_local.answers.values import exact_value
-from ssr_local.isolation import Helper, HelperDied, HelperRaised, HelperTimeout
-from ssr_local.records import Comparison
+from ssr_local.core.records import Comparison
+from ssr_local.mathtext.forms import Reduced, normalise, reduce_answer
+from ssr_local.mathtext.text import AnswerKind, extract_answer
+from ssr_local.mathtext.values import exact_value
+from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 
 __all__ = [
     "EQUIVALENT",

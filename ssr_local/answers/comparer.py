@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ssr_local.answers import compare
-from ssr_local.isolation import Helper
-from ssr_local.records import Comparison
+from ssr_local.core.records import Comparison
+from ssr_local.process.helper import Helper
 
 
 class Comparer:

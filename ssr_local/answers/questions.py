@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ssr_local.records import Comparison
+from ssr_local.core.records import Comparison
 
 
 class Equation(Struct, frozen=True):

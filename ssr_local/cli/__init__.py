@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from ssr_local.cli.groups import LazyGroup
-from ssr_local.display import clean
-from ssr_local.errors import SSRError
+from ssr_local.core.display import clean
+from ssr_local.core.errors import SSRError
 from ssr_local.version import VERSION
 
 EXIT_INTERRUPTED = 130

@@ -12,10 +12,10 @@ import click
 from ssr_local.api import Solver
 from ssr_local.cli.progress import progress_shown
 from ssr_local.cli.signals import stopping
-from ssr_local.config import Settings, load_settings
-from ssr_local.display import one_line
-from ssr_local.errors import SSRError
-from ssr_local.options import SolveOptions
+from ssr_local.core.config import Settings, load_settings
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import SSRError
+from ssr_local.core.options import SolveOptions
 
 
 def settings_in_force(overrides: Mapping[str, Any]) -> Settings:

@@ -15,11 +15,12 @@ from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
-from ssr_local.config import Settings
-from ssr_local.display import clean, one_line
-from ssr_local.errors import UsageError
+from ssr_local.core.config import Settings
+from ssr_local.core.display import clean, one_line
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.history.saving import Saver
-from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.method.verification import VERIFIERS
 from ssr_local.tutoring.checking import (
     STUDENT_VERIFIER,
     CheckedStep,
@@ -37,7 +38,6 @@ from ssr_local.tutoring.school_class import (
     read_class,
 )
 from ssr_local.tutoring.wording import in_words
-from ssr_local.verification import VERIFIERS
 
 _EXIT_NOT_ACCEPTED = 1
 

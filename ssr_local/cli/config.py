@@ -7,7 +7,7 @@ import os
 
 import click
 
-from ssr_local.config import (
+from ssr_local.core.config import (
     Setting,
     Settings,
     config_file,
@@ -15,7 +15,7 @@ from ssr_local.config import (
     save_setting,
     variable_name,
 )
-from ssr_local.toml_file import printable
+from ssr_local.core.toml_file import printable
 
 _HEADINGS = ("NAME", "VALUE", "ORIGIN", "DETAIL")
 

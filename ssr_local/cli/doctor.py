@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from ssr_local.cli.parameters import options_of
-from ssr_local.display import one_line
-from ssr_local.errors import ConfigError, EngineError, ModelError
-from ssr_local.options import EngineOptions
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import ConfigError, EngineError, ModelError
+from ssr_local.core.options import EngineOptions
 
 if TYPE_CHECKING:
     from ssr_local.diagnosis import Report

@@ -11,9 +11,9 @@ from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
-from ssr_local.display import clean
-from ssr_local.errors import UsageError
-from ssr_local.options import EngineOptions, SolveOptions
+from ssr_local.core.display import clean
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import steps_of
 from ssr_local.tutoring.hints import LEVELS, hint
 from ssr_local.tutoring.keeping import keep_hint

@@ -15,10 +15,10 @@ from ssr_local.cli.at_work import remark
 from ssr_local.cli.check import show_check
 from ssr_local.cli.status import Screen
 from ssr_local.cli.view import LineView
-from ssr_local.display import clean, human_bytes, one_line
-from ssr_local.errors import UsageError
-from ssr_local.events import encode_event
-from ssr_local.folders import write_atomically
+from ssr_local.core.display import clean, human_bytes, one_line
+from ssr_local.core.errors import UsageError
+from ssr_local.core.events import encode_event
+from ssr_local.core.folders import write_atomically
 from ssr_local.history.store import Entry, History
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult

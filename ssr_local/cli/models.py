@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from ssr_local.cli.progress import progress_shown
-from ssr_local.display import human_bytes
-from ssr_local.errors import (
+from ssr_local.core.display import human_bytes
+from ssr_local.core.errors import (
     Interrupted,
     ModelDamagedError,
     ModelError,
@@ -24,8 +24,8 @@ from ssr_local.errors import (
 )
 
 if TYPE_CHECKING:
-    from ssr_local.download import LocalModel
-    from ssr_local.registry import ModelSpec, PairSpec, Registry
+    from ssr_local.models.download import LocalModel
+    from ssr_local.models.registry import ModelSpec, PairSpec, Registry
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
     """Show all models and pairs, and what of them is on this machine."""
-    from ssr_local.registry import load_registry
+    from ssr_local.models.registry import load_registry
 
     registry = load_registry()
     if as_json:
@@ -90,8 +90,8 @@ def pull(names: tuple[str, ...]) -> None:
 
     An interrupted download goes on where it stopped. A damaged file is fetched again.
     """
-    from ssr_local.download import check_room, ensure_model, to_fetch
-    from ssr_local.registry import load_registry
+    from ssr_local.models.download import check_room, ensure_model, to_fetch
+    from ssr_local.models.registry import load_registry
 
     specs = _specs(load_registry(), names or ("default",))
     if missing := to_fetch(specs, ask_hub=True):
@@ -114,8 +114,8 @@ def pull(names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def verify(names: tuple[str, ...]) -> None:
     """Hash model files again and compare; all that are here when no NAME is given."""
-    from ssr_local.download import check_again, known_sha256, local_path
-    from ssr_local.registry import load_registry
+    from ssr_local.models.download import check_again, known_sha256, local_path
+    from ssr_local.models.registry import load_registry
 
     registry = load_registry()
     specs = _specs(registry, names or tuple(registry.models))
@@ -143,8 +143,8 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Remove the files of models, finished or not."""
-    from ssr_local.download import local_path, local_state, remove_model
-    from ssr_local.registry import load_registry
+    from ssr_local.models.download import local_path, local_state, remove_model
+    from ssr_local.models.registry import load_registry
 
     for spec in _specs(load_registry(), names):
         here = local_state(spec)
@@ -161,8 +161,8 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 @click.argument("name")
 def path(name: str) -> None:
     """Print the path of a model's file."""
-    from ssr_local.download import verified_path
-    from ssr_local.registry import load_registry
+    from ssr_local.models.download import verified_path
+    from ssr_local.models.registry import load_registry
 
     click.echo(str(verified_path(load_registry().model(name))))
 
@@ -207,7 +207,7 @@ def _model_or_close(registry: Registry, name: str) -> ModelSpec:
 
 
 def _listing(registry: Registry) -> Listing:
-    from ssr_local.download import known_sha256, local_state
+    from ssr_local.models.download import known_sha256, local_state
 
     models = tuple(
         _model_row(spec, local_state(spec), known_sha256(spec)) for spec in registry.models.values()
@@ -228,7 +228,7 @@ def _listing(registry: Registry) -> Listing:
 
 def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
     """How much of a pair is still to be fetched; None when that is not known here."""
-    from ssr_local.download import to_fetch
+    from ssr_local.models.download import to_fetch
 
     names = [name for name in (pair.draft, pair.target) if name in registry.models]
     missing = to_fetch(registry.models[name] for name in names)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
-from ssr_local.options import SYNONYMS, EngineOptions, SolveOptions, choices, describe
+from ssr_local.core.options import SYNONYMS, EngineOptions, SolveOptions, choices, describe
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -32,13 +32,13 @@ from ssr_local.cli.plain_run import (
 from ssr_local.cli.plain_settings import changed, lines_of, value_of
 from ssr_local.cli.typed import TypedLines
 from ssr_local.cli.view import LineView, in_time
-from ssr_local.config import Settings, config_file, save_setting
-from ssr_local.display import END_WORDS, clean, one_line, quoted
-from ssr_local.errors import EngineCrashed, Interrupted, SSRError, UsageError
-from ssr_local.events import AnyEvent, RunEnded, encode_event, read_events
+from ssr_local.core.config import Settings, config_file, save_setting
+from ssr_local.core.display import END_WORDS, clean, one_line, quoted
+from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageError
+from ssr_local.core.events import AnyEvent, RunEnded, encode_event, read_events
+from ssr_local.core.records import ReasoningPath, RunResult, Step
 from ssr_local.history.saving import saving
-from ssr_local.records import ReasoningPath, RunResult, Step
-from ssr_local.strategies import load_pool
+from ssr_local.method.pools import load_pool
 
 _FENCE = '"""'
 

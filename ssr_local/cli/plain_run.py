@@ -17,9 +17,17 @@ import click
 
 from ssr_local.api import Solver
 from ssr_local.cli import EXIT_TERMINATED
-from ssr_local.commands import AddPath, AnyCommand, Cancel, DropPath, OverrideVerdict, Pause, Resume
-from ssr_local.display import human_bytes, one_line, quoted
-from ssr_local.events import (
+from ssr_local.core.commands import (
+    AddPath,
+    AnyCommand,
+    Cancel,
+    DropPath,
+    OverrideVerdict,
+    Pause,
+    Resume,
+)
+from ssr_local.core.display import human_bytes, one_line, quoted
+from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
     PathOpened,
@@ -30,7 +38,7 @@ from ssr_local.events import (
 )
 
 if TYPE_CHECKING:
-    from ssr_local.download import Progress
+    from ssr_local.models.download import Progress
 
 SILENCE_S = 10.0
 _TWICE_WITHIN_S = 2.0

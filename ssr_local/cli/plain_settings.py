@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ssr_local.config import OPTION_NAMES, Setting, Settings, suggestion
-from ssr_local.display import one_line, quoted
-from ssr_local.errors import UsageError
-from ssr_local.options import EngineOptions, SolveOptions, validate, with_changes
+from ssr_local.core.config import OPTION_NAMES, Setting, Settings, suggestion
+from ssr_local.core.display import one_line, quoted
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes
 
 _NOTHING = "none"
 """What is typed, and said, for an option that has no value."""

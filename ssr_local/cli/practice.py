@@ -19,11 +19,11 @@ from ssr_local.cli.check import (
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.reading import read_input
 from ssr_local.cli.saving import no_save_option, saved
-from ssr_local.display import clean, one_line
-from ssr_local.errors import UsageError
+from ssr_local.core.display import clean, one_line
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
-from ssr_local.options import EngineOptions, SolveOptions
 from ssr_local.tutoring.checking import CheckResult, steps_of
 
 _EXIT_WRONG = 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from ssr_local.download import Progress
+    from ssr_local.models.download import Progress
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ssr_local.errors import ProblemError, UsageError
+from ssr_local.core.errors import ProblemError, UsageError
 
 _MAX_INPUT_BYTES = 1_000_000
 STANDARD_INPUT = "-"

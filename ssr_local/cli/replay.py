@@ -8,9 +8,9 @@ import click
 
 from ssr_local.cli.status import Screen
 from ssr_local.cli.view import LineView, in_time
-from ssr_local.display import one_line
-from ssr_local.errors import UsageError
-from ssr_local.events import RunEnded, read_events
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import UsageError
+from ssr_local.core.events import RunEnded, read_events
 
 _EXIT_CUT_OFF = 1
 

@@ -19,13 +19,13 @@ from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.cli.signals import stopping
 from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
-from ssr_local.config import Settings
-from ssr_local.display import clean, one_line
-from ssr_local.errors import EngineCrashed, SSRError, UsageError
-from ssr_local.events import AnyEvent, RunEnded, write_events
+from ssr_local.core.config import Settings
+from ssr_local.core.display import clean, one_line
+from ssr_local.core.errors import EngineCrashed, SSRError, UsageError
+from ssr_local.core.events import AnyEvent, RunEnded, write_events
+from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.core.records import RunResult
 from ssr_local.history.saving import Saver
-from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.records import RunResult
 
 _EXIT_NO_ANSWER = 1
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssr_local.display import one_line
-from ssr_local.events import (
+from ssr_local.core.display import one_line
+from ssr_local.core.events import (
     AnyEvent,
     ModelLoaded,
     ModelLoading,

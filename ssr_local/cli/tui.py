@@ -12,11 +12,11 @@ from ssr_local.api import Solver
 from ssr_local.cli.at_work import settings_in_force
 from ssr_local.cli.parameters import options_of
 from ssr_local.cli.saving import no_save_option
+from ssr_local.core.errors import EventLogError, UsageError
+from ssr_local.core.folders import cache_dir
+from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.engine.demo import PROBLEM
-from ssr_local.errors import EventLogError, UsageError
-from ssr_local.folders import cache_dir
-from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.registry import DEMO_PAIR
+from ssr_local.models.registry import DEMO_PAIR
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import click
 
-from ssr_local.display import END_WORDS, clean, one_line
-from ssr_local.events import (
+from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.events import (
     AnyEvent,
     ModelLoaded,
     ModelLoading,
@@ -25,8 +25,8 @@ from ssr_local.events import (
     StepVerified,
     VotesCounted,
 )
-from ssr_local.options import VERIFIED_METHODS
-from ssr_local.records import Author, ModelInfo, RunResult, VoteGroup
+from ssr_local.core.options import VERIFIED_METHODS
+from ssr_local.core.records import Author, ModelInfo, RunResult, VoteGroup
 
 _STRATEGIES_SHOWN = 5
 _LONGEST_PAUSE_S = 2.0

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ssr_local.commands import AnyCommand, Resume
 from ssr_local.coordinator.ending import count_votes, end_all, stop_early
 from ssr_local.coordinator.run import Run
 from ssr_local.coordinator.spm import make_room, open_paths, prepare, select
 from ssr_local.coordinator.ssd import rewrite, verify, write
 from ssr_local.coordinator.steering import obey
+from ssr_local.core.commands import AnyCommand, Resume
+from ssr_local.core.events import AnyEvent
 from ssr_local.engine.base import Cancelled
-from ssr_local.events import AnyEvent
 
 __all__ = ["CommandSource", "NoCommands", "Run", "make_room", "solve"]
 

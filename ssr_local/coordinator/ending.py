@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ssr_local import voting
 from ssr_local.answers import extract_answer
 from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
-from ssr_local.events import AnyEvent, PathEnded, VotesCounted
-from ssr_local.records import EndReason, Step
-from ssr_local.steps import THINK_CLOSE, is_thinking, path_end
+from ssr_local.core.events import AnyEvent, PathEnded, VotesCounted
+from ssr_local.core.records import EndReason, Step
+from ssr_local.method import voting
+from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 
 _FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
 

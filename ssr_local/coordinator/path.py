@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ssr_local.core.records import Author, EndReason, ReasoningPath, Step, Strategy, Verdict
 from ssr_local.engine.base import StepEnd
-from ssr_local.records import Author, EndReason, ReasoningPath, Step, Strategy, Verdict
 
 State = Literal["ready", "writing", "drafted", "rewriting", "ended"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ssr_local.options import SolveOptions
-from ssr_local.records import Author
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import Author
 
 # Room behind a path for the probe that scores a step, or for the letters of a selection.
 _TOKENS_BESIDE_PATH = 128

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from ssr_local.coordinator.prompter import Prompter
+from ssr_local.core.errors import DecodeError, ProblemError
+from ssr_local.core.records import UNKNOWN_LETTER, StepReading
 from ssr_local.engine.base import Engine, Extended, ExtendJob
-from ssr_local.errors import DecodeError, ProblemError
-from ssr_local.prompter import Prompter
-from ssr_local.prompts import QUESTIONS
-from ssr_local.records import UNKNOWN_LETTER, StepReading
-from ssr_local.steps import THINK_OPEN, is_thinking
-from ssr_local.strategies import Pool
-from ssr_local.verification import places_of_digits
+from ssr_local.method.pools import Pool
+from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.steps import THINK_OPEN, is_thinking
+from ssr_local.method.verification import places_of_digits
 
 _NO_PROBABILITY = -1000.0  # JSON has no infinities
 _TOKENS_FOR_PROBES = 128

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import reserve
+from ssr_local.core.records import UNKNOWN_LETTER
 from ssr_local.engine.base import Engine, Sampling, StepJob, decode_steps
-from ssr_local.prompter import Prompter
-from ssr_local.records import UNKNOWN_LETTER
-from ssr_local.steps import THINK_OPEN, is_thinking
-from ssr_local.strategies import Pool
+from ssr_local.method.pools import Pool
+from ssr_local.method.steps import THINK_OPEN, is_thinking
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
 

@@ -13,11 +13,10 @@ import msgspec
 
 from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
 from ssr_local.coordinator.plan import Plan
-from ssr_local.engine.base import Engine, Sampling, StepJob
-from ssr_local.events import Event, RunMeasured
-from ssr_local.options import SolveOptions
-from ssr_local.prompter import Prompter
-from ssr_local.records import (
+from ssr_local.coordinator.prompter import Prompter
+from ssr_local.core.events import Event, RunMeasured
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import (
     Author,
     Comparison,
     Status,
@@ -26,8 +25,9 @@ from ssr_local.records import (
     Usage,
     VoteGroup,
 )
-from ssr_local.strategies import Pool
-from ssr_local.verification import Judge
+from ssr_local.engine.base import Engine, Sampling, StepJob
+from ssr_local.method.pools import Pool
+from ssr_local.method.verification import Judge
 
 PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
 

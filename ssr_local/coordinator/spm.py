@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
-from ssr_local import selection
 from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import PathState
 from ssr_local.coordinator.plan import num_cells
+from ssr_local.coordinator.prompter import shared_prefix
 from ssr_local.coordinator.run import Run
+from ssr_local.core.errors import ProblemError
+from ssr_local.core.events import AnyEvent, Notice, PathOpened, SelectionScored
+from ssr_local.core.records import Author
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
-from ssr_local.errors import ProblemError
-from ssr_local.events import AnyEvent, Notice, PathOpened, SelectionScored
-from ssr_local.prompter import shared_prefix
-from ssr_local.records import Author
+from ssr_local.method import selection
 
 _TOKENS_PER_LETTER = 4
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ssr_local.coordinator.ending import end, settle
 from ssr_local.coordinator.path import Judged, PathState, current_step, last_judged
 from ssr_local.coordinator.run import Run
+from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
+from ssr_local.core.records import REWRITE_SCORE, Author, Step, Verdict
 from ssr_local.engine.base import Delta, ExtendJob
-from ssr_local.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
-from ssr_local.records import REWRITE_SCORE, Author, Step, Verdict
-from ssr_local.steps import is_thinking
-from ssr_local.verification import Reading, places_of_digits
+from ssr_local.method.steps import is_thinking
+from ssr_local.method.verification import Reading, places_of_digits
 
 
 def write(run: Run) -> Iterator[AnyEvent]:

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from ssr_local.commands import (
+from ssr_local.coordinator.ending import end
+from ssr_local.coordinator.path import Judged, PathState
+from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.spm import open_paths
+from ssr_local.coordinator.ssd import accept, reject
+from ssr_local.core.commands import (
     AddPath,
     AnyCommand,
     Cancel,
@@ -15,13 +20,8 @@ from ssr_local.commands import (
     Pause,
     Resume,
 )
-from ssr_local.coordinator.ending import end
-from ssr_local.coordinator.path import Judged, PathState
-from ssr_local.coordinator.run import Run
-from ssr_local.coordinator.spm import open_paths
-from ssr_local.coordinator.ssd import accept, reject
+from ssr_local.core.events import AnyEvent, Notice, RunPaused, RunResumed, StepVerified
 from ssr_local.engine.base import Cancelled, ExtendJob
-from ssr_local.events import AnyEvent, Notice, RunPaused, RunResumed, StepVerified
 
 Wait = Callable[[], Sequence[AnyCommand]]
 

@@ -13,8 +13,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from ssr_local import folders
-from ssr_local.config import Settings, config_file, load_settings
+from ssr_local.core import folders
+from ssr_local.core.config import Settings, config_file, load_settings
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import ConfigError, SSRError
+from ssr_local.core.options import EngineOptions, SolveOptions, validate
+from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks, speculation
 from ssr_local.diagnosis.engines import look_at_choice, measured_other, model_file
 from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State
@@ -26,15 +30,11 @@ from ssr_local.diagnosis.pair_facts import (
     needed_bytes,
 )
 from ssr_local.diagnosis.speculation import Speculation
-from ssr_local.display import one_line
+from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.engine import hardware
 from ssr_local.engine.choice import Pick
-from ssr_local.errors import ConfigError, SSRError
-from ssr_local.options import EngineOptions, SolveOptions, validate
-from ssr_local.records import Author
-from ssr_local.session import Setup
-from ssr_local.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
-from ssr_local.verification import Judge
+from ssr_local.method.verification import Judge
+from ssr_local.transport.session import Setup
 from ssr_local.version import VERSION
 
 _NAME_CHARS = 60

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ssr_local.core.display import human_bytes, one_line
 from ssr_local.diagnosis.findings import Finding, State
-from ssr_local.display import human_bytes, one_line
-from ssr_local.download import LocalModel
+from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
-from ssr_local.registry import ModelSpec
-from ssr_local.speed import EngineFacts, ModelSpeed
-from ssr_local.verification import VERIFIERS, Judge
+from ssr_local.method.verification import VERIFIERS, Judge
+from ssr_local.models.download import LocalModel
+from ssr_local.models.registry import ModelSpec
 
 _README = "see 'GPUs' in the README"
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 
-from ssr_local.config import Settings
+from ssr_local.core.config import Settings
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import SSRError
+from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
 from ssr_local.diagnosis.pair_facts import PairModel
-from ssr_local.display import one_line
-from ssr_local.download import file_sha256, verified_path
+from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, measure_model
 from ssr_local.engine import choice
 from ssr_local.engine.choice import Pick
 from ssr_local.engine.libraries import TITLES, EngineName
-from ssr_local.errors import SSRError
-from ssr_local.records import Author
-from ssr_local.session import ModelFile, Setup, wish_of
-from ssr_local.speed import EngineFacts, ModelSpeed, measure_model
+from ssr_local.models.download import file_sha256, verified_path
+from ssr_local.transport.session import ModelFile, Setup, wish_of
 
 _NAME_CHARS = 60
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.display import one_line
-from ssr_local.errors import ConfigError, ModelError, SSRError
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import ConfigError, ModelError, SSRError
 
 State = Literal["ok", "warning", "problem"]
 SectionName = Literal["machine", "configuration", "engine", "models", "speed"]

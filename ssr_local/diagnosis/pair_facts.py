@@ -10,18 +10,18 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from ssr_local import folders
-from ssr_local.config import Settings
 from ssr_local.coordinator.plan import num_cells, plan_for
+from ssr_local.core import folders
+from ssr_local.core.config import Settings
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import ModelError, SSRError
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
-from ssr_local.display import one_line
-from ssr_local.download import LocalModel, known_sha256, local_state, to_fetch
-from ssr_local.errors import ModelError, SSRError
-from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
-from ssr_local.options import SolveOptions
-from ssr_local.records import Author
-from ssr_local.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.models.download import LocalModel, known_sha256, local_state, to_fetch
+from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
+from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
 
 ROLES: tuple[Author, ...] = ("draft", "target")
 

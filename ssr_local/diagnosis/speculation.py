@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ssr_local.diagnosis.findings import Finding
-from ssr_local.speed import ModelSpeed
-from ssr_local.verification import VERIFIERS
+from ssr_local.diagnosis.speed import ModelSpeed
+from ssr_local.method.verification import VERIFIERS
 
 # What the verifiers' questions and a typical step come to, in tokens of the default pair.
 _PROBE_TOKENS = {"yes-no": 21, "digit": 46}

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from ssr_local.records import ModelInfo, ModelUsage
+from ssr_local.core.records import ModelInfo, ModelUsage
 
 SEQUENCES = 14
 """How many sequences a model holds at once unless asked for more: the most paths there can

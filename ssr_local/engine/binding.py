@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ssr_local.core.errors import DecodeError, ModelUnusableError
+from ssr_local.core.records import ModelInfo
 from ssr_local.engine.base import SEQUENCES, Sampling, Vocabulary
 from ssr_local.engine.devices import memory, physical_cores
 from ssr_local.engine.library_log import last_complaint
 from ssr_local.engine.native import BatchRow, DecodeResult
 from ssr_local.engine.readings import Floats
-from ssr_local.errors import DecodeError, ModelUnusableError
-from ssr_local.gguf.header import estimate_kv_bytes, read_header
-from ssr_local.records import ModelInfo
+from ssr_local.models.gguf.header import estimate_kv_bytes, read_header
 
 # Rows of logits read from one call. Each costs 4 bytes x vocabulary twice (the graph's and
 # the context's buffer), 1.2 MB for a vocabulary of 150,000.

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ssr_local import folders
+from ssr_local.core import folders
+from ssr_local.core.errors import EngineUnavailable, HelperError
 from ssr_local.engine.hardware import memory, processor_features, processor_name
 from ssr_local.engine.libraries import PACKAGES, TITLES, EngineName, load_with
 from ssr_local.engine.selfcheck import CheckRequest, CheckResult
-from ssr_local.errors import EngineUnavailable, HelperError
-from ssr_local.gguf.header import GGUFHeader
-from ssr_local.isolation import Helper, HelperDied
+from ssr_local.models.gguf.header import GGUFHeader
+from ssr_local.process.helper import Helper, HelperDied
 
 if TYPE_CHECKING:
     from ssr_local.engine.native import NativeEngine

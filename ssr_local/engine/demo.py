@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from ssr_local.core.errors import UsageError
+from ssr_local.core.records import Author, Calibration
 from ssr_local.engine.base import SEQUENCES
 from ssr_local.engine.fake import FakeEngine, Script
-from ssr_local.errors import UsageError
-from ssr_local.models_file import PairSpec
-from ssr_local.records import Author, Calibration
-from ssr_local.registry import DEMO_PAIR
+from ssr_local.models.models_file import PairSpec
+from ssr_local.models.registry import DEMO_PAIR
 
 SPEED_VARIABLE = "SSR_LOCAL_DEMO_SPEED"
 

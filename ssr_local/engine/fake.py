@@ -15,6 +15,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ssr_local.core.errors import DecodeError
+from ssr_local.core.records import Author, ModelInfo, ModelUsage
 from ssr_local.engine.base import (
     SEQUENCES,
     Cancelled,
@@ -26,9 +28,7 @@ from ssr_local.engine.base import (
     Vocabulary,
 )
 from ssr_local.engine.sequences import SequenceBook
-from ssr_local.errors import DecodeError
-from ssr_local.records import Author, ModelInfo, ModelUsage
-from ssr_local.steps import StepSplitter
+from ssr_local.method.steps import StepSplitter
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

@@ -16,13 +16,13 @@ from typing import IO, Any, ClassVar
 
 from ik_llama_cpp import _ctypes_api as api
 
+from ssr_local.core.errors import EngineUnavailable
 from ssr_local.engine.base import Cancelled, Sampling
 from ssr_local.engine.binding import ABORT_CALLBACK, GGUFBinding
 from ssr_local.engine.choice import FLASH_ATTENTION, KNOWN_IK_VERSIONS
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.engine.native import DecodeResult, NativeEngine
 from ssr_local.engine.sampler import Sampler
-from ssr_local.errors import EngineUnavailable
 
 PACKAGE = "ik-llama-cpp-python"
 # One defragmentation moves about 1300 / layers groups of cells at most, llama.cpp's of that

@@ -6,7 +6,7 @@ import ctypes
 from collections import deque
 from typing import IO
 
-from ssr_local.display import one_line
+from ssr_local.core.display import one_line
 
 _INFO = 2
 _CONTINUED = 5

@@ -13,13 +13,13 @@ from typing import IO, Any
 import llama_cpp
 from llama_cpp._ggml import libggml
 
-from ssr_local.display import one_line
+from ssr_local.core.display import one_line
 from ssr_local.engine.base import Cancelled, Sampling
 from ssr_local.engine.binding import CPU_CHUNK, NUM_BATCH, NUM_OUTPUTS, GGUFBinding
 from ssr_local.engine.devices import Device, DeviceKind, place_layers, step_down
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.engine.native import NativeEngine
-from ssr_local.gguf.header import GGUFHeader, estimate_kv_bytes
+from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes
 
 # The nucleus is looked for among so many tokens: sorting a whole vocabulary for every
 # token of every path would cost ten times as much and change nothing that is drawn.

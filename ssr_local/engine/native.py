@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+from ssr_local.core.errors import DecodeError
+from ssr_local.core.records import ModelInfo, ModelUsage
 from ssr_local.engine.base import (
     Cancelled,
     Delta,
@@ -29,9 +31,7 @@ from ssr_local.engine.base import (
 )
 from ssr_local.engine.readings import Floats, Readings
 from ssr_local.engine.sequences import SequenceBook
-from ssr_local.errors import DecodeError
-from ssr_local.records import ModelInfo, ModelUsage
-from ssr_local.steps import StepSplitter
+from ssr_local.method.steps import StepSplitter
 
 DecodeResult = Literal["ok", "no_slot", "aborted", "failed"]
 

@@ -10,9 +10,9 @@ import random
 
 import numpy as np
 
+from ssr_local.core.errors import DecodeError
 from ssr_local.engine.base import Sampling
 from ssr_local.engine.readings import Floats
-from ssr_local.errors import DecodeError
 
 _TOP_K = 256
 # Tokens this many temperatures below the best have less than a 10^-13th of its probability.

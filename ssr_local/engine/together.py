@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from ssr_local.core.records import Author, ModelInfo, ModelUsage
 from ssr_local.engine.base import Cancelled, Delta, Engine, Extended, ExtendJob, StepJob, Vocabulary
-from ssr_local.records import Author, ModelInfo, ModelUsage
 
 _T = TypeVar("_T")
 _Kind = Literal["extend", "decode", "reserve"]

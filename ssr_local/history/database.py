@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ssr_local.errors import HistoryError
-from ssr_local.folders import data_dir
+from ssr_local.core.errors import HistoryError
+from ssr_local.core.folders import data_dir
 
 FILE_NAME = "history.sqlite3"
 WAIT_S = 15.0

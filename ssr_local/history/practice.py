@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from msgspec import Struct
 
-from ssr_local.errors import HistoryError
+from ssr_local.core.errors import HistoryError
 from ssr_local.history.store import History
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssr_local.config import config_file, existing_text, suggestion
-from ssr_local.errors import ConfigError
-from ssr_local.toml_file import parse_toml, printable, quoted
+from ssr_local.core.config import config_file, existing_text, suggestion
+from ssr_local.core.errors import ConfigError
+from ssr_local.core.toml_file import parse_toml, printable, quoted
 
 TABLE, SAVE = "history", "save"
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from ssr_local.errors import HistoryError
-from ssr_local.events import AnyEvent
+from ssr_local.core.errors import HistoryError
+from ssr_local.core.events import AnyEvent
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Kind, Recording

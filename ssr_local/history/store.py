@@ -22,8 +22,8 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec import Struct
 
-from ssr_local.errors import HistoryError, Interrupted
-from ssr_local.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
+from ssr_local.core.errors import HistoryError, Interrupted
+from ssr_local.core.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
 from ssr_local.history.database import history_file, open_database
 
 Kind = Literal["run", "check", "hint"]

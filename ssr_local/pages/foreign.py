@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ssr_local.display import clean, one_line
+from ssr_local.core.display import clean, one_line
 
 MAX_CELL_CHARS = 200
 """Names and the answers in lists are cut there; the final answer never is."""

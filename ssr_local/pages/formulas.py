@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from ssr_local.display import clean
+from ssr_local.core.display import clean
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

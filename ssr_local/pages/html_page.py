@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ssr_local.display import END_WORDS, one_line
-from ssr_local.events import AnyEvent
+from ssr_local.core.display import END_WORDS, one_line
+from ssr_local.core.events import AnyEvent
+from ssr_local.core.tree import PathView, StepState, StepView, Tree
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml, plain
 from ssr_local.pages.results import agreement, circumstances, result_of, tree_of
 from ssr_local.pages.run_report import figures, standing, step_words, strategies
-from ssr_local.tree import PathView, StepState, StepView, Tree
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 from ssr_local.tutoring.wording import in_words

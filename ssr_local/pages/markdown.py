@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ssr_local.display import one_line
-from ssr_local.events import AnyEvent
+from ssr_local.core.display import one_line
+from ssr_local.core.events import AnyEvent
 from ssr_local.history.store import Entry
 from ssr_local.pages.foreign import code, harmless, quote
 from ssr_local.pages.results import agreement, circumstances, result_of, tree_of

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ssr_local.display import one_line
-from ssr_local.events import AnyEvent
+from ssr_local.core.display import one_line
+from ssr_local.core.events import AnyEvent
+from ssr_local.core.records import RunResult
+from ssr_local.core.tree import Tree
 from ssr_local.history.store import GOING, Entry, unreadable
-from ssr_local.records import RunResult
-from ssr_local.tree import Tree
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 

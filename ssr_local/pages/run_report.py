@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from ssr_local.display import END_WORDS, clean, one_line
+from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.records import ModelUsage, RunResult, VoteGroup
+from ssr_local.core.tree import ModelView, PathView, StepView, Tree
 from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED
 from ssr_local.pages.foreign import code, name, quote, struck
-from ssr_local.records import ModelUsage, RunResult, VoteGroup
-from ssr_local.tree import ModelView, PathView, StepView, Tree
 
 _STATE_WORDS = {
     "writing": "being written",

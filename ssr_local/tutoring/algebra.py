@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from ssr_local.answers import normalise
 from ssr_local.answers.questions import Equation, Finding, Question
-from ssr_local.answers.values import exact_value
-from ssr_local.isolation import Helper, HelperDied, HelperRaised, HelperTimeout
-from ssr_local.tutoring.claims import Claim, Member, claims_in
-from ssr_local.tutoring.tokens import OTHER_NUMBERS, lone_letters
+from ssr_local.mathtext.claims import Claim, Member, claims_in
+from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
+from ssr_local.mathtext.values import exact_value
+from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 
 HOLDS = "ssr_local.answers.relations:holds"
 """The helper's function; ``helper.warm(HOLDS)`` imports the algebra ahead of time."""

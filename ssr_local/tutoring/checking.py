@@ -18,16 +18,16 @@ from msgspec import Struct
 
 from ssr_local.answers import compare, extract_answer
 from ssr_local.api import Solver
-from ssr_local.display import one_line
-from ssr_local.errors import EngineCrashed, Interrupted, ProblemError, UsageError
-from ssr_local.events import RunEnded
-from ssr_local.isolation import Helper
-from ssr_local.options import SolveOptions, with_changes
-from ssr_local.records import Calibration, Comparison, RunResult, StepReading, Verdict
-from ssr_local.steps import split_steps
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import EngineCrashed, Interrupted, ProblemError, UsageError
+from ssr_local.core.events import RunEnded
+from ssr_local.core.options import SolveOptions, with_changes
+from ssr_local.core.records import Calibration, Comparison, RunResult, StepReading, Verdict
+from ssr_local.mathtext.claims import Claim, claims_in
+from ssr_local.method.steps import split_steps
+from ssr_local.method.verification import Judge
+from ssr_local.process.helper import Helper
 from ssr_local.tutoring.algebra import HOLDS, Algebra, Says, StepFinding
-from ssr_local.tutoring.claims import Claim, claims_in
-from ssr_local.verification import Judge
 
 WHY_WRONG = (
     "The last step is wrong. Say in one short sentence what is wrong with it."

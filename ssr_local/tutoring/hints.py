@@ -18,16 +18,16 @@ from typing import Literal
 from msgspec import Struct
 
 from ssr_local.answers import extract_answer, normalise
-from ssr_local.answers.values import exact_value
 from ssr_local.api import Solver
-from ssr_local.display import one_line
-from ssr_local.errors import Interrupted, UsageError
-from ssr_local.isolation import Helper
-from ssr_local.options import SolveOptions, with_changes
-from ssr_local.records import ReasoningPath, RunResult
-from ssr_local.strategies import load_pool
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import Interrupted, UsageError
+from ssr_local.core.options import SolveOptions, with_changes
+from ssr_local.core.records import ReasoningPath, RunResult
+from ssr_local.mathtext.claims import claims_in
+from ssr_local.mathtext.values import exact_value
+from ssr_local.method.pools import load_pool
+from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import STOPPED, CheckResult, check, whole_run
-from ssr_local.tutoring.claims import claims_in
 
 Level = Literal[1, 2, 3, 4]
 LEVELS = (1, 2, 3, 4)

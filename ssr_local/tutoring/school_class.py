@@ -20,11 +20,11 @@ from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from ssr_local.api import Solver
-from ssr_local.display import one_line
-from ssr_local.errors import DecodeError, ProblemError, SSRError, UsageError
-from ssr_local.folders import write_atomically
-from ssr_local.isolation import Helper
-from ssr_local.options import SolveOptions
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import DecodeError, ProblemError, SSRError, UsageError
+from ssr_local.core.folders import write_atomically
+from ssr_local.core.options import SolveOptions
+from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckResult, check, steps_of
 
 COLUMNS = ("student", "problem", "solution")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssr_local.display import one_line
+from ssr_local.core.display import one_line
 from ssr_local.tutoring.checking import CheckedStep
 
 _SURE, _DOUBTFUL = 8.0, 4.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ssr_local.engine.native import NativeEngine
-from ssr_local.gguf.header import read_header
+from ssr_local.models.gguf.header import read_header
 from tests.engine.harness import Watch, watched
 from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
 

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ssr_local.core.records import Author
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
-from ssr_local.records import Author
 from tests.engine.harness import HAS_IK, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
 

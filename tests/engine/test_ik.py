@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ssr_local.core.errors import EngineUnavailable
 from ssr_local.engine.base import Cancelled, ExtendJob, Sampling, StepJob
-from ssr_local.errors import EngineUnavailable
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import HAS_IK, Countdown, check_books, write
 from tests.tiny_gguf import ids

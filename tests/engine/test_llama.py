@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssr_local.coordinator.prompter import Prompter
 from ssr_local.engine import binding
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.llama import LlamaBinding, load_engine
 from ssr_local.engine.readings import log_probabilities
-from ssr_local.isolation import Helper
-from ssr_local.prompter import Prompter
-from ssr_local.strategies import load_pool
+from ssr_local.method.pools import load_pool
+from ssr_local.process.helper import Helper
 from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (

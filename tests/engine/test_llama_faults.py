@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssr_local.core.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
 from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
 from ssr_local.engine.llama import load_engine
 from ssr_local.engine.native import NativeEngine
 from ssr_local.engine.readings import Floats
-from ssr_local.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import GREEDY, Countdown, Watch, check_books, write
 from tests.engine.kits import PROMPT
@@ -318,7 +318,7 @@ from pathlib import Path
 from ssr_local.engine.base import Sampling, StepJob, decode_steps
 from ssr_local.engine.library_log import log_lines
 from ssr_local.engine.llama import load_engine
-from ssr_local.errors import ModelError
+from ssr_local.core.errors import ModelError
 
 engine = load_engine(Path(sys.argv[1]), name="quiet", num_cells=512)
 seq_id = engine.open(engine.tokenize("What is the sum? " * 10))

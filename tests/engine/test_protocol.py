@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from ssr_local.core.errors import DecodeError
 from ssr_local.engine.base import (
     Cancelled,
     Engine,
@@ -18,7 +19,6 @@ from ssr_local.engine.base import (
 )
 from ssr_local.engine.fake import FakeEngine
 from ssr_local.engine.native import NativeEngine
-from ssr_local.errors import DecodeError
 from tests.engine.conftest import Tiny
 from tests.engine.harness import GREEDY, check_books, write, write_together
 from tests.engine.kits import BEFORE_BLANK, BEFORE_END, KITS, PROMPT

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from ssr_local.core.errors import DecodeError
 from ssr_local.engine.base import Sampling
 from ssr_local.engine.sampler import Sampler
-from ssr_local.errors import DecodeError
 
 ROW = np.full(1000, -50.0, dtype=np.float32)
 ROW[[7, 300, 999, 4]] = [2.0, 1.0, 0.0, -1.0]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from ssr_local.core.errors import EngineUnavailable
 from ssr_local.engine import choice, selfcheck
 from ssr_local.engine.base import Delta, Engine
 from ssr_local.engine.choice import Pick, Wish
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.libraries import EngineName
 from ssr_local.engine.selfcheck import CheckRequest, CheckResult
-from ssr_local.errors import EngineUnavailable
-from ssr_local.gguf.header import GGUFHeader, read_header
-from ssr_local.isolation import HelperDied, HelperRaised, HelperTimeout
+from ssr_local.models.gguf.header import GGUFHeader, read_header
+from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import HAS_IK, LIBRARIES
 from tests.tiny_gguf import write_tiny_mamba

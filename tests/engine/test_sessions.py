@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ssr_local import templates
-from ssr_local.engine.native import NativeEngine
-from ssr_local.errors import ProblemError
-from ssr_local.events import (
+from ssr_local.coordinator import templates
+from ssr_local.coordinator.prompter import Prompter, shared_prefix
+from ssr_local.core.errors import ProblemError
+from ssr_local.core.events import (
     AnyEvent,
     Notice,
     PathEnded,
@@ -23,12 +23,12 @@ from ssr_local.events import (
     StepRewritten,
     StepVerified,
 )
-from ssr_local.gguf.header import read_header
-from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.prompter import Prompter, shared_prefix
-from ssr_local.records import Author, RunResult
-from ssr_local.session import ModelFile, Session, Setup
-from ssr_local.strategies import load_pool
+from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.core.records import Author, RunResult
+from ssr_local.engine.native import NativeEngine
+from ssr_local.method.pools import load_pool
+from ssr_local.models.gguf.header import read_header
+from ssr_local.transport.session import ModelFile, Session, Setup
 from tests.engine.conftest import Tiny
 from tests.engine.harness import LIBRARIES, Watch, check_books, exact_attention, watched
 from tests.tiny_gguf import TURN_END, ids, token_id

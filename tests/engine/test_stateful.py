@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ssr_local.core.errors import DecodeError
 from ssr_local.engine.base import ExtendJob, Sampling, StepJob
 from ssr_local.engine.native import NativeEngine
-from ssr_local.errors import DecodeError
 from tests.engine.harness import (
     GREEDY,
     HAS_IK,

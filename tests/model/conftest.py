@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from ssr_local import Solver
-from ssr_local.download import ensure_model
-from ssr_local.registry import load_registry
+from ssr_local.models.download import ensure_model
+from ssr_local.models.registry import load_registry
 
 
 @pytest.fixture(scope="session")

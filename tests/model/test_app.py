@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.events import ModelLoaded, RunEnded, StepDelta, read_events
+from ssr_local.core.events import ModelLoaded, RunEnded, StepDelta, read_events
 from tests.tui.terminal import in_terminal
 
 pytestmark = [pytest.mark.model, pytest.mark.usefixtures("default_pair")]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.evaluation.records import Row, Walk
-from ssr_local.evaluation.store import ROWS, WALKS, read_lines
-from ssr_local.prompts import QUESTIONS
+from ssr_local.bench.records import Row, Walk
+from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.method.prompts import QUESTIONS
 
 pytestmark = [pytest.mark.model, pytest.mark.usefixtures("default_pair")]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ssr_local import EngineCrashed, RunResult, Solver
-from ssr_local.events import (
+from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
     PathOpened,

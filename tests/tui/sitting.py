@@ -15,9 +15,9 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from ssr_local import Solver
-from ssr_local.config import load_settings
-from ssr_local.events import AnyEvent, encode_event, read_events
-from ssr_local.tree import Tree
+from ssr_local.core.config import load_settings
+from ssr_local.core.events import AnyEvent, encode_event, read_events
+from ssr_local.core.tree import Tree
 from ssr_local_tui.app import SSRApp
 from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.screens.main import MainScreen

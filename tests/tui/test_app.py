@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ssr_local.download import ToFetch
-from ssr_local.events import RunStarted, read_events
-from ssr_local.options import SolveOptions
-from ssr_local.tree import Tree
+from ssr_local.core.events import RunStarted, read_events
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.tree import Tree
+from ssr_local.models.download import ToFetch
 from ssr_local_tui.runs import Runs
 from tests.tui.pilot import TIMEOUT_S, paste
 from tests.tui.sitting import PROBLEM, Sitting, covers, keys_of, sit

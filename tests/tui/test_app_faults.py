@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from textual.widgets import Button
 
-from ssr_local.download import Progress
+from ssr_local.core.options import SolveOptions
 from ssr_local.engine.base import Cancelled
-from ssr_local.options import SolveOptions
+from ssr_local.models.download import Progress
 from ssr_local_tui import feed
 from ssr_local_tui.runs import Runs
 from tests.tui.pilot import TIMEOUT_S
@@ -62,7 +62,9 @@ def children() -> set[int]:
     listed = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
     ).stdout
-    return {int(line.split()[0]) for line in listed.splitlines() if "ssr_local.worker" in line}
+    return {
+        int(line.split()[0]) for line in listed.splitlines() if "ssr_local.transport.worker" in line
+    }
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from ssr_local.events import read_events
+from ssr_local.core.events import read_events
 from tests.tui.sitting import Sitting, covers, demo_log, sit, watch, write_log
 
 pytestmark = pytest.mark.usefixtures("folders")

@@ -12,7 +12,7 @@ import pytest
 from textual.widgets import Input, OptionList, TextArea
 
 from ssr_local import Solver
-from ssr_local.errors import HistoryError
+from ssr_local.core.errors import HistoryError
 from ssr_local.history.practice import Practice
 from ssr_local.history.store import History
 from ssr_local.tutoring.checking import check

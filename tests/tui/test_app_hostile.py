@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from textual.color import Color
 
-from ssr_local.errors import UsageError
-from ssr_local.events import AnyEvent, StepDelta, decode_event, encode_event
+from ssr_local.core.errors import UsageError
+from ssr_local.core.events import AnyEvent, StepDelta, decode_event, encode_event
 from ssr_local_tui.screens.strategies import StrategyScreen
 from ssr_local_tui.widgets.run_tree import Item
 from tests.tui.pilot import paste, screen_lines

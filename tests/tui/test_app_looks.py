@@ -8,7 +8,7 @@ import pytest
 from rich.segment import Segment
 from textual.color import Color
 
-from ssr_local.config import config_file
+from ssr_local.core.config import config_file
 from ssr_local_tui.preferences import Preferences, load_preferences
 from ssr_local_tui.screens.main import MainScreen
 from tests.tui.sitting import Sitting, covers, demo_log, keys_of, sit, watch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.config import config_file
+from ssr_local.core.config import config_file
 from ssr_local_tui.screens.field_row import FieldRow
 from tests.tui.sitting import Sitting, covers, sit
 

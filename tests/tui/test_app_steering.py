@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import OptionList
 
-from ssr_local.tree import Node, PathView
+from ssr_local.core.tree import Node, PathView
 from ssr_local_tui.widgets.run_tree import Item
 from tests.tui.sitting import Sitting, covers, sit
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from textual.widgets import Select
 
-from ssr_local.events import PathOpened
+from ssr_local.core.events import PathOpened
 from ssr_local_tui.widgets.detail import DetailPane, formatted
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.run_tree import Item, RunTree

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_local.records import Strategy
-from ssr_local.tree import PathView, StepView
+from ssr_local.core.records import Strategy
+from ssr_local.core.tree import PathView, StepView
+from ssr_local.mathtext.numbers import numbers_in
 from ssr_local_tui.compare import aligned, disagreement, summary
-from ssr_local_tui.numbers import numbers_in
 
 
 def path(*steps: str, answer: str | None = None, index: int = 0) -> PathView:

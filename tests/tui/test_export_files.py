@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_local.errors import UsageError
-from ssr_local.events import (
+from ssr_local.core.errors import UsageError
+from ssr_local.core.events import (
     AnyEvent,
     encode_event,
 )
-from ssr_local.records import (
+from ssr_local.core.records import (
     RunResult,
 )
 from ssr_local_tui.export import (
@@ -28,8 +28,8 @@ from ssr_local_tui.export import (
     save,
     suggested_name,
 )
+from tests.unit.core.test_tree import grown, log
 from tests.unit.test_run_report import started
-from tests.unit.test_tree import grown, log
 
 
 def test_json_is_the_result_and_nothing_else() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.errors import ModelError, SSRError
-from ssr_local.events import AnyEvent, Notice, read_events
+from ssr_local.core.errors import ModelError, SSRError
+from ssr_local.core.events import AnyEvent, Notice, read_events
 from ssr_local_tui.feed import KEPT_LOGS, Feed, Pace, new_log
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ def drained(feed: Feed) -> list[AnyEvent]:
 ENDLESS = """
 import sys, time
 from pathlib import Path
-from ssr_local.events import Notice
+from ssr_local.core.events import Notice
 from ssr_local_tui.feed import Feed
 def source():
     for n in range(10**9):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from textual.widgets.tree import TreeNode
 
-from ssr_local.tree import Tree
+from ssr_local.core.tree import Tree
 from ssr_local_tui.feed import KEPT_LOGS, Feed
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui.sitting import Sitting, sit

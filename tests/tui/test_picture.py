@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_local.commands import AnyCommand, Cancel
-from ssr_local.display import END_WORDS
-from ssr_local.events import (
+from ssr_local.core.commands import AnyCommand, Cancel
+from ssr_local.core.display import END_WORDS
+from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
 )
-from ssr_local.records import (
+from ssr_local.core.records import (
     EndReason,
 )
 from ssr_local_tui.picture import as_svg
 from tests.unit.coordinator.scripted import Paths
+from tests.unit.core.test_tree import OTHER, TURNS, grown, log
 from tests.unit.test_run_report import HOSTILE, LOGS, REASONS, opened, poisoned, started
-from tests.unit.test_tree import OTHER, TURNS, grown, log
 
 
 def check_svg(svg: str) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.config import config_file, load_settings, save_setting
-from ssr_local.errors import ConfigError, UsageError
-from ssr_local.toml_file import parse_toml
+from ssr_local.core.config import config_file, load_settings, save_setting
+from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.toml_file import parse_toml
 from ssr_local_tui.key_names import is_key, nearest_key
 from ssr_local_tui.preferences import Preferences, load_preferences, save_preference
 

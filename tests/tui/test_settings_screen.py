@@ -9,8 +9,8 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Label, Select
 
-from ssr_local.config import OPTION_NAMES, Settings, config_file, load_settings
-from ssr_local.errors import UsageError
+from ssr_local.core.config import OPTION_NAMES, Settings, config_file, load_settings
+from ssr_local.core.errors import UsageError
 from ssr_local_tui.fields import COMMON, Field, Value, fields_of
 from ssr_local_tui.screens.field_row import FieldRow
 from ssr_local_tui.screens.settings import SettingsScreen

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from ssr_local.errors import EngineCrashed
-from ssr_local.events import (
+from ssr_local.core.errors import EngineCrashed
+from ssr_local.core.events import (
     AnyEvent,
     Event,
     ModelLoaded,
@@ -30,7 +30,7 @@ from ssr_local.events import (
     StepRewritten,
     StepVerified,
 )
-from ssr_local.records import Timing
+from ssr_local.core.records import Timing
 from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.widgets.run_tree import Item
 from tests.tui.sitting import WELCOMED, Sitting, demo_log, sit, watch

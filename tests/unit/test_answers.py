@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ssr_local.answers import EQUIVALENT, Comparison, compare, extract_answer, normalise
-from ssr_local.answers.values import exact_value
-from ssr_local.errors import HelperError
-from ssr_local.isolation import Helper
+from ssr_local.core.errors import HelperError
+from ssr_local.mathtext.values import exact_value
+from ssr_local.process.helper import Helper
 
 HOSTILE = [
     "9^{9^{9^9}}",

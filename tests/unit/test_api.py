@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from ssr_local import Solver
-from ssr_local.commands import Cancel, DropPath
-from ssr_local.engine.base import Cancelled
-from ssr_local.errors import (
+from ssr_local.core.commands import Cancel, DropPath
+from ssr_local.core.errors import (
     ConfigError,
     EngineCrashed,
     Interrupted,
@@ -19,9 +18,10 @@ from ssr_local.errors import (
     ProblemError,
     UsageError,
 )
-from ssr_local.events import RunEnded, StepDelta, StepVerified
-from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.records import RunResult
+from ssr_local.core.events import RunEnded, StepDelta, StepVerified
+from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.core.records import RunResult
+from ssr_local.engine.base import Cancelled
 
 
 @pytest.fixture(autouse=True)
@@ -275,7 +275,7 @@ def test_a_wrong_pool_is_found_before_models_are_fetched(monkeypatch: pytest.Mon
     def fetched(*_: object, **__: object) -> None:
         raise AssertionError("a model was to be fetched")
 
-    monkeypatch.setattr("ssr_local.download.ensure_model", fetched)
+    monkeypatch.setattr("ssr_local.models.download.ensure_model", fetched)
     with pytest.raises(UsageError, match="mahts"):
         Solver().stream("x", strategies="mahts")
 

@@ -6,8 +6,8 @@ import pytest
 
 from ssr_local.answers import comparer
 from ssr_local.answers.comparer import Comparer
-from ssr_local.isolation import Helper
-from ssr_local.records import Comparison
+from ssr_local.core.records import Comparison
+from ssr_local.process.helper import Helper
 
 SLOW = (r"\int_0^1 \frac{\ln(1+x)}{1+x^2}dx", r"\frac{\pi}{8}\ln 2")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import UsageError
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.diagnosis.findings import Finding
-from ssr_local.display import one_line
 from ssr_local.engine import hardware
 from ssr_local.engine.hardware import Memory
-from ssr_local.errors import UsageError
 from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
 
 Put = Callable[..., Path]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ssr_local import Solver
-from ssr_local.errors import ConfigError, HistoryError, Interrupted
-from ssr_local.events import AnyEvent, Notice, StepDelta
+from ssr_local.core.errors import ConfigError, HistoryError, Interrupted
+from ssr_local.core.events import AnyEvent, Notice, StepDelta
 from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Recording
 from ssr_local.tutoring.hints import Hint

@@ -35,9 +35,9 @@ def test_wheel_holds_our_packages_and_nothing_else(wheel_names: list[str]) -> No
     [
         "ssr_local/models.toml",
         "ssr_local/py.typed",
-        "ssr_local/strategies/maths.toml",
-        "ssr_local/strategies/logic.toml",
-        "ssr_local/strategies/code.toml",
+        "ssr_local/method/pools/maths.toml",
+        "ssr_local/method/pools/logic.toml",
+        "ssr_local/method/pools/code.toml",
         "ssr_local/answers/equivalence.py",
         "ssr_local_tui/__init__.py",
     ],

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local import Solver
-from ssr_local.events import AnyEvent, RunStarted, StepDelta, StepDrafted, StepVerified
+from ssr_local.core.events import AnyEvent, RunStarted, StepDelta, StepDrafted, StepVerified
+from ssr_local.core.records import Models
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml
 from ssr_local.pages.html_page import page_of, page_of_run
 from ssr_local.pages.markdown import markdown_of
-from ssr_local.records import Models
 from ssr_local.tutoring.checking import CheckedStep, CheckResult
 from ssr_local.tutoring.hints import Hint
+from tests.unit.core.test_tree import grown
 from tests.unit.test_run_report import HOSTILE as OF_REPORTS
 from tests.unit.test_run_report import check_page, poisoned
-from tests.unit.test_tree import grown
 
 FORBIDDEN = ("script", "img", "iframe", "object", "embed", "link", "a", "form", "svg", "base")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.errors import HistoryError
+from ssr_local.core.errors import HistoryError
 from ssr_local.history.database import open_database
 from ssr_local.history.practice import Practice
 from ssr_local.history.store import History

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ssr_local.commands import AnyCommand, Cancel
-from ssr_local.display import END_WORDS
-from ssr_local.events import (
+from ssr_local.core.commands import AnyCommand, Cancel
+from ssr_local.core.display import END_WORDS
+from ssr_local.core.events import (
     AnyEvent,
     Notice,
     PathEnded,
@@ -27,8 +27,7 @@ from ssr_local.events import (
     StepVerified,
     VotesCounted,
 )
-from ssr_local.pages.run_report import as_markdown
-from ssr_local.records import (
+from ssr_local.core.records import (
     EndReason,
     Flops,
     ModelInfo,
@@ -41,9 +40,10 @@ from ssr_local.records import (
     Verdict,
     VoteGroup,
 )
-from ssr_local.tree import Tree
+from ssr_local.core.tree import Tree
+from ssr_local.pages.run_report import as_markdown
 from tests.unit.coordinator.scripted import Paths
-from tests.unit.test_tree import ENDS_EMPTY, TURNS, grown, log
+from tests.unit.core.test_tree import ENDS_EMPTY, TURNS, grown, log
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 REASONS = sorted(END_WORDS)

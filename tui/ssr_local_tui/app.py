@@ -16,11 +16,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ssr_local import SSRError
-from ssr_local.config import Settings, load_settings
-from ssr_local.display import one_line
-from ssr_local.download import Progress
-from ssr_local.options import with_changes
-from ssr_local.registry import load_registry
+from ssr_local.core.config import Settings, load_settings
+from ssr_local.core.display import one_line
+from ssr_local.core.options import with_changes
+from ssr_local.models.download import Progress
+from ssr_local.models.registry import load_registry
 from ssr_local_tui.preferences import Preferences, save_preference
 from ssr_local_tui.runs import Runs
 from ssr_local_tui.screens.main import MainScreen

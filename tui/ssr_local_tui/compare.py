@@ -30,10 +30,10 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ssr_local.answers import compare
-from ssr_local.display import one_line
-from ssr_local.tree import PathView
+from ssr_local.core.display import one_line
+from ssr_local.core.tree import PathView
+from ssr_local.mathtext.numbers import Number, numbers_in
 from ssr_local_tui.latex import formula
-from ssr_local_tui.numbers import Number, numbers_in
 
 _PLACES = range(2, 5)
 _SHOWN_CHARS = 40

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from ssr_local.display import clean, printable, quoted
-from ssr_local.errors import UsageError
+from ssr_local.core.display import clean, printable, quoted
+from ssr_local.core.errors import UsageError
+from ssr_local.core.toml_file import reason_of
+from ssr_local.core.tree import Tree
 from ssr_local.pages.run_report import as_markdown
-from ssr_local.toml_file import reason_of
-from ssr_local.tree import Tree
 from ssr_local_tui.picture import as_svg
 
 __all__ = ["FORMATS", "as_html", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from ssr_local.display import one_line
-from ssr_local.errors import SSRError
-from ssr_local.events import AnyEvent, StepDelta, encode_event
-from ssr_local.folders import cache_dir
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import SSRError
+from ssr_local.core.events import AnyEvent, StepDelta, encode_event
+from ssr_local.core.folders import cache_dir
 
 KEPT_LOGS = 20
 """Logs of runs that are kept in the cache folder."""

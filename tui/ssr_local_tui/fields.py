@@ -7,11 +7,18 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from ssr_local.config import Setting, Settings
-from ssr_local.errors import UsageError
-from ssr_local.options import SYNONYMS, EngineOptions, SolveOptions, choices, describe, validate
-from ssr_local.registry import DEMO_PAIR
-from ssr_local.toml_file import printable
+from ssr_local.core.config import Setting, Settings
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import (
+    SYNONYMS,
+    EngineOptions,
+    SolveOptions,
+    choices,
+    describe,
+    validate,
+)
+from ssr_local.core.toml_file import printable
+from ssr_local.models.registry import DEMO_PAIR
 
 Value: TypeAlias = str | int | float | bool | None
 

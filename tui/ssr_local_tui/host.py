@@ -6,8 +6,8 @@ from typing import Any, Protocol, cast
 
 from textual.screen import Screen
 
-from ssr_local.config import Settings
-from ssr_local.download import Progress
+from ssr_local.core.config import Settings
+from ssr_local.models.download import Progress
 from ssr_local_tui.runs import Runs
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from ssr_local.display import one_line
-from ssr_local.records import Author, ModelInfo, Timing, Usage
-from ssr_local.tree import StepState, StepView, Tree
-from ssr_local.verification import MAX_SCORE
+from ssr_local.core.display import one_line
+from ssr_local.core.records import Author, ModelInfo, Timing, Usage
+from ssr_local.core.tree import StepState, StepView, Tree
+from ssr_local.method.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
 
 BAR_CELLS = 5

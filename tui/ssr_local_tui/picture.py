@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree as Branch
 
-from ssr_local.display import END_WORDS, clean, one_line
-from ssr_local.tree import PathView, StepView, Tree
+from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui.latex import readable
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")

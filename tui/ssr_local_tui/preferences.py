@@ -20,9 +20,9 @@ import msgspec
 from msgspec import Meta, Struct
 from textual.theme import BUILTIN_THEMES
 
-from ssr_local.config import config_file, existing_text, suggestion, write_atomically
-from ssr_local.errors import ConfigError, UsageError
-from ssr_local.toml_file import parse_toml, printable, quoted, reason_of
+from ssr_local.core.config import config_file, existing_text, suggestion, write_atomically
+from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.toml_file import parse_toml, printable, quoted, reason_of
 from ssr_local_tui.key_names import is_key, nearest_key
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssr_local import Solver
-from ssr_local.commands import AnyCommand
-from ssr_local.download import Progress, ToFetch
-from ssr_local.errors import EventLogError
-from ssr_local.events import (
+from ssr_local.core.commands import AnyCommand
+from ssr_local.core.errors import EventLogError
+from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
     RunEnded,
@@ -24,10 +23,11 @@ from ssr_local.events import (
     encode_event,
     read_events,
 )
+from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.core.tree import Tree
 from ssr_local.history.preference import is_kept
 from ssr_local.history.saving import saving
-from ssr_local.options import EngineOptions, SolveOptions
-from ssr_local.tree import Tree
+from ssr_local.models.download import Progress, ToFetch
 from ssr_local_tui.feed import Feed, Pace, new_log
 
 _STEPS = (SelectionScored, StepDrafted, StepVerified, StepRewritten, PathEnded, RunEnded)

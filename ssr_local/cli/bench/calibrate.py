@@ -8,6 +8,10 @@ from typing import Any
 import click
 import msgspec
 
+from ssr_local.bench.labels.calibration import fit_pair
+from ssr_local.bench.labels.fits import PairFit, calibration_toml, noise_text
+from ssr_local.bench.labels.judging import MARGIN
+from ssr_local.bench.provenance import now
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import (
     data_options,
@@ -17,15 +21,11 @@ from ssr_local.cli.bench.parameters import (
 )
 from ssr_local.cli.bench.results import read_walks, write_or_say
 from ssr_local.cli.bench.steps import collect_into, walk_options
-from ssr_local.errors import UsageError
-from ssr_local.evaluation.labels.calibration import fit_pair
-from ssr_local.evaluation.labels.fits import PairFit, calibration_toml, noise_text
-from ssr_local.evaluation.labels.judging import MARGIN
-from ssr_local.evaluation.provenance import now
-from ssr_local.folders import write_atomically
-from ssr_local.models_file import parse_models_toml
-from ssr_local.options import EngineOptions
-from ssr_local.registry import load_registry, save_calibrations
+from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_atomically
+from ssr_local.core.options import EngineOptions
+from ssr_local.models.models_file import parse_models_toml
+from ssr_local.models.registry import load_registry, save_calibrations
 
 _AS_IN_THE_PAPER = "digit"
 

@@ -7,7 +7,7 @@ import json
 import click
 import msgspec
 
-from ssr_local.evaluation.methods import BASES, EXITS, MODIFIERS
+from ssr_local.bench.methods import BASES, EXITS, MODIFIERS
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,14 +12,14 @@ import click
 import msgspec
 
 from ssr_local.api import Solver
+from ssr_local.bench.provenance import calibration_hash
+from ssr_local.bench.records import Problem
+from ssr_local.bench.tasks import TASKS, load_problems
 from ssr_local.cli.at_work import remark, settings_in_force
 from ssr_local.cli.parameters import options_of
-from ssr_local.config import Settings
-from ssr_local.errors import UsageError
-from ssr_local.evaluation.provenance import calibration_hash
-from ssr_local.evaluation.records import Problem
-from ssr_local.evaluation.tasks import TASKS, load_problems
-from ssr_local.options import EngineOptions, SolveOptions, with_changes
+from ssr_local.core.config import Settings
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions, SolveOptions, with_changes
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

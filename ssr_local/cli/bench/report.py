@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
+from ssr_local.bench.report.compare import compare_markdown
+from ssr_local.bench.report.document import report_markdown
+from ssr_local.bench.report.figures import Report, build_report, report_json
+from ssr_local.bench.report.plots import write_plots
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, write_or_say
-from ssr_local.errors import UsageError
-from ssr_local.evaluation.report.compare import compare_markdown
-from ssr_local.evaluation.report.document import report_markdown
-from ssr_local.evaluation.report.figures import Report, build_report, report_json
-from ssr_local.evaluation.report.plots import write_plots
-from ssr_local.folders import write_atomically
+from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_atomically
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

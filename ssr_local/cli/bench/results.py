@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
+from ssr_local.bench.labels.calibration import check_one_pair
+from ssr_local.bench.records import Row, Walk
+from ssr_local.bench.runner import latest
+from ssr_local.bench.store import ROWS, WALKS, read_lines
 from ssr_local.cli.at_work import remark
-from ssr_local.display import clean, printable
-from ssr_local.errors import UsageError
-from ssr_local.evaluation.labels.calibration import check_one_pair
-from ssr_local.evaluation.records import Row, Walk
-from ssr_local.evaluation.runner import latest
-from ssr_local.evaluation.store import ROWS, WALKS, read_lines
-from ssr_local.records import Calibration
-from ssr_local.registry import load_registry
+from ssr_local.core.display import clean, printable
+from ssr_local.core.errors import UsageError
+from ssr_local.core.records import Calibration
+from ssr_local.models.registry import load_registry
 
 
 def read_rows(directories: Sequence[Path]) -> list[Row]:

@@ -8,6 +8,11 @@ from typing import Any
 
 import click
 
+from ssr_local.bench.methods import parse_methods
+from ssr_local.bench.records import Row
+from ssr_local.bench.runner import Bench, latest, run_bench
+from ssr_local.bench.scoring import Scorer
+from ssr_local.bench.store import ROWS, open_for_writing
 from ssr_local.cli.at_work import remark, solver_for
 from ssr_local.cli.bench.parameters import (
     Countdown,
@@ -20,12 +25,7 @@ from ssr_local.cli.bench.parameters import (
     settings_for,
 )
 from ssr_local.engine.base import MOST_SEQUENCES
-from ssr_local.evaluation.methods import parse_methods
-from ssr_local.evaluation.records import Row
-from ssr_local.evaluation.runner import Bench, latest, run_bench
-from ssr_local.evaluation.scoring import Scorer
-from ssr_local.evaluation.store import ROWS, open_for_writing
-from ssr_local.session import check_room_for
+from ssr_local.transport.session import check_room_for
 
 _EXIT_ROWS_MISSING = 1
 

@@ -9,6 +9,11 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from ssr_local.bench.labels.collecting import collect, num_drafted, num_labelled
+from ssr_local.bench.labels.walks import Walker, WalkOptions
+from ssr_local.bench.records import Walk
+from ssr_local.bench.scoring import Scorer
+from ssr_local.bench.store import WALKS, open_for_writing
 from ssr_local.cli.at_work import remark, solver_for
 from ssr_local.cli.bench.parameters import (
     Countdown,
@@ -20,11 +25,6 @@ from ssr_local.cli.bench.parameters import (
     problems_of,
     settings_for,
 )
-from ssr_local.evaluation.labels.collecting import collect, num_drafted, num_labelled
-from ssr_local.evaluation.labels.walks import Walker, WalkOptions
-from ssr_local.evaluation.records import Walk
-from ssr_local.evaluation.scoring import Scorer
-from ssr_local.evaluation.store import WALKS, open_for_writing
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _EXIT_TOO_FEW = 1

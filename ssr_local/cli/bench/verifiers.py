@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from ssr_local.bench.labels.verifiers import MARGIN, score_verifiers
+from ssr_local.bench.report.steps_section import steps_section
 from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_say
-from ssr_local.evaluation.labels.verifiers import MARGIN, score_verifiers
-from ssr_local.evaluation.report.steps_section import steps_section
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

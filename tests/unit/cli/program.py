@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from ssr_local.config import OPTION_NAMES
+from ssr_local.core.config import OPTION_NAMES
 
 ROOT = Path(__file__).parents[3]
 LIMIT_S = 60.0

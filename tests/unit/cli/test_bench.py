@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ssr_local.evaluation.records import Row
-from ssr_local.evaluation.store import ROWS, WALKS, read_lines
-from tests.unit.evaluation.labels.made_walks import planted
+from ssr_local.bench.records import Row
+from ssr_local.bench.store import ROWS, WALKS, read_lines
+from tests.unit.bench.labels.made_walks import planted
 
 from .program import Program
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ssr_local.bench.records import Walk
+from ssr_local.bench.store import WALKS
 from ssr_local.cli.bench.results import read_walks
-from ssr_local.errors import UsageError
-from ssr_local.evaluation.records import Walk
-from ssr_local.evaluation.store import WALKS
-from ssr_local.records import ModelInfo, Models
-from tests.unit.evaluation.labels.made_walks import step, walk
+from ssr_local.core.errors import UsageError
+from ssr_local.core.records import ModelInfo, Models
+from tests.unit.bench.labels.made_walks import step, walk
 
 
 def _folder(path: Path, *walks: Walk) -> Path:

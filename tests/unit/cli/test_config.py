@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssr_local.cli.config import command
-from ssr_local.config import OPTION_NAMES
-from ssr_local.errors import ConfigError, SSRError, UsageError
+from ssr_local.core.config import OPTION_NAMES
+from ssr_local.core.errors import ConfigError, SSRError, UsageError
 
 ROOT = Path(__file__).parents[3]
 
@@ -142,7 +142,7 @@ def test_a_wrong_file_can_be_put_right(folder: Path) -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, ssr_local.cli.config, ssr_local.strategies\n"
+        "import sys, ssr_local.cli.config, ssr_local.method.pools\n"
         "heavy = {'llama_cpp', 'textual', 'sympy', 'tomlkit', 'rich', 'huggingface_hub'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or None)"
     )

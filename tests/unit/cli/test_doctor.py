@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssr_local.cli.doctor import command
-from ssr_local.errors import UsageError
+from ssr_local.core.errors import UsageError
 from tests.tiny_gguf import write_tiny_model
 
 ROOT = Path(__file__).parents[3]

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
-from ssr_local.display import human_bytes
-from ssr_local.errors import ModelDamagedError, ModelNotFoundError, SSRError
+from ssr_local.core.display import human_bytes
+from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, SSRError
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 40
 SHA = hashlib.sha256(PAYLOAD).hexdigest()
@@ -194,7 +194,7 @@ def test_interrupted_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object, **__: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssr_local.download.ensure_model", interrupted)
+    monkeypatch.setattr("ssr_local.models.download.ensure_model", interrupted)
     error = error_of(run("pull", "one"))
     assert error.exit_code == 130
     assert "ssr-local models pull one" in str(error)
@@ -223,7 +223,7 @@ def test_progress_is_never_on_standard_output(stick: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, ssr_local.cli.models, ssr_local.registry, ssr_local.download;"
+        "import sys, ssr_local.cli.models, ssr_local.models.registry, ssr_local.models.download;"
         "heavy = {'llama_cpp', 'textual', 'sympy', 'huggingface_hub', 'rich.progress'};"
         "sys.exit(bool(heavy & set(sys.modules)))"
     )

@@ -22,10 +22,9 @@ from ssr_local.api import Solver
 from ssr_local.cli import plain
 from ssr_local.cli.plain_run import DURING_RUNS, Figures, Presses, Speaker, Stopping
 from ssr_local.cli.typed import TypedLines
-from ssr_local.config import OPTION_NAMES, load_settings, variable_name
-from ssr_local.download import Progress
-from ssr_local.errors import Interrupted
-from ssr_local.events import (
+from ssr_local.core.config import OPTION_NAMES, load_settings, variable_name
+from ssr_local.core.errors import Interrupted
+from ssr_local.core.events import (
     AnyEvent,
     RunMeasured,
     RunPaused,
@@ -34,7 +33,8 @@ from ssr_local.events import (
     StepVerified,
     read_events,
 )
-from ssr_local.records import ModelUsage, Usage
+from ssr_local.core.records import ModelUsage, Usage
+from ssr_local.models.download import Progress
 from tests.unit.cli.program import Program, child_of
 
 TUI = ("tui", "--plain")

@@ -11,7 +11,7 @@ from tests.unit.cli.program import Program
 SCRIPT = """
 import sys
 from ssr_local.cli.progress import progress_shown
-from ssr_local.download import Progress
+from ssr_local.models.download import Progress
 with progress_shown() as show:
     same = dict(name="some-model", phase="fetching", source="s", total_bytes=10)
     for done in range({times}):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.events import (
+from ssr_local.core.events import (
     AnyEvent,
     Notice,
     PathEnded,
@@ -19,7 +19,7 @@ from ssr_local.events import (
     StepVerified,
     encode_event,
 )
-from ssr_local.records import (
+from ssr_local.core.records import (
     Flops,
     Models,
     ReasoningPath,

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from ssr_local.cli.status import Status, tail
-from ssr_local.events import (
+from ssr_local.core.events import (
     ModelLoading,
     PathEnded,
     PathOpened,
@@ -16,7 +16,7 @@ from ssr_local.events import (
     StepRewritten,
     StepVerified,
 )
-from ssr_local.records import Strategy, Verdict
+from ssr_local.core.records import Strategy, Verdict
 
 REJECTED = Verdict(verifier="combined", raw=0.1, score=2.0, accepted=False)
 WIDE = "数学の問題を解く"

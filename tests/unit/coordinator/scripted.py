@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ssr_local.commands import AnyCommand, Resume
 from ssr_local.coordinator import Run, solve
 from ssr_local.coordinator.plan import plan_for
+from ssr_local.coordinator.prompter import Prompter
+from ssr_local.coordinator.templates import RenderRequest, render_with_jinja
+from ssr_local.core.commands import AnyCommand, Resume
+from ssr_local.core.events import AnyEvent
+from ssr_local.core.options import SolveOptions, validate
+from ssr_local.core.records import Author, Calibration, Strategy
 from ssr_local.engine.fake import FakeEngine, Script
-from ssr_local.events import AnyEvent
-from ssr_local.options import SolveOptions, validate
-from ssr_local.prompter import Prompter
-from ssr_local.records import Author, Calibration, Strategy
-from ssr_local.strategies import Pool
-from ssr_local.templates import RenderRequest, render_with_jinja
-from ssr_local.verification import Judge
+from ssr_local.method.pools import Pool
+from ssr_local.method.verification import Judge
 
 POOL = Pool(
     name="test",

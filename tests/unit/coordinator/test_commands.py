@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ssr_local.commands import (
+from ssr_local.core.commands import (
     AddPath,
     AnyCommand,
     Cancel,
@@ -13,7 +13,7 @@ from ssr_local.commands import (
     Pause,
     Resume,
 )
-from ssr_local.events import (
+from ssr_local.core.events import (
     AnyEvent,
     Notice,
     PathEnded,

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from ssr_local.coordinator import solve
-from ssr_local.errors import ProblemError
-from ssr_local.events import AnyEvent, PathEnded, StepDelta, StepDrafted, StepRewritten
-from ssr_local.strategies import UNKNOWN
+from ssr_local.core.errors import ProblemError
+from ssr_local.core.events import AnyEvent, PathEnded, StepDelta, StepDrafted, StepRewritten
+from ssr_local.method.pools import UNKNOWN
 from tests.unit.coordinator.scripted import (
     Paths,
     Ticks,

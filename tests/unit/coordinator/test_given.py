@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import read_steps
+from ssr_local.core.errors import DecodeError, ProblemError
 from ssr_local.engine.base import Extended, ExtendJob
 from ssr_local.engine.fake import FakeEngine, Script
-from ssr_local.errors import DecodeError, ProblemError
-from ssr_local.prompter import Prompter
-from ssr_local.prompts import QUESTIONS
+from ssr_local.method.prompts import QUESTIONS
 
 from .scripted import POOL, InThisProcess, Paths, Turn, engine_of, make_run, played
 

@@ -11,9 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_local.commands import AddPath, AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
-from ssr_local.engine.fake import Script
-from ssr_local.events import (
+from ssr_local.core.commands import AddPath, AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
+from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
     PathOpened,
@@ -25,8 +24,9 @@ from ssr_local.events import (
     decode_event,
     encode_event,
 )
-from ssr_local.records import Author
-from ssr_local.steps import split_steps
+from ssr_local.core.records import Author
+from ssr_local.engine.fake import Script
+from ssr_local.method.steps import split_steps
 from tests.unit.coordinator.scripted import (
     ASSISTANT,
     QUESTION,

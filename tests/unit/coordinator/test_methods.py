@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from ssr_local.errors import ProblemError
-from ssr_local.events import (
+from ssr_local.coordinator.result import build_result
+from ssr_local.core.errors import ProblemError
+from ssr_local.core.events import (
     Notice,
     PathEnded,
     PathOpened,
@@ -17,8 +18,7 @@ from ssr_local.events import (
     StepVerified,
     VotesCounted,
 )
-from ssr_local.records import REWRITE_SCORE, Models
-from ssr_local.result import build_result
+from ssr_local.core.records import REWRITE_SCORE, Models
 from tests.unit.coordinator.scripted import (
     ASSISTANT,
     Paths,

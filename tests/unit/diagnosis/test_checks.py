@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ssr_local.core.records import Calibration
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Finding
-from ssr_local.download import LocalModel
+from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, Memory
-from ssr_local.models_file import FileSource, HubSource, ModelSpec
-from ssr_local.records import Calibration
-from ssr_local.speed import EngineFacts, ModelSpeed
-from ssr_local.verification import Judge
+from ssr_local.method.verification import Judge
+from ssr_local.models.download import LocalModel
+from ssr_local.models.models_file import FileSource, HubSource, ModelSpec
 
 GB = 10**9
 HUB = ModelSpec(name="m", file="m.gguf", sources=(HubSource(repo="a/b", file="m.gguf"),))

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.diagnosis.speculation import Speculation, estimate, judge
-from ssr_local.speed import ModelSpeed
-from ssr_local.verification import VERIFIERS
+from ssr_local.diagnosis.speed import ModelSpeed
+from ssr_local.method.verification import VERIFIERS
 
 
 def speed(prefill: float, decode_one: float, decode_three: float | None = None) -> ModelSpeed:

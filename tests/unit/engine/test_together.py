@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.coordinator import Run, solve
+from ssr_local.coordinator.prompter import Prompter
+from ssr_local.core.errors import DecodeError
+from ssr_local.core.records import Author, ReasoningPath
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.engine.together import Together
-from ssr_local.errors import DecodeError
-from ssr_local.prompter import Prompter
-from ssr_local.records import Author, ReasoningPath
 
 from ..coordinator.scripted import InThisProcess, Paths, Turn, make_run
 

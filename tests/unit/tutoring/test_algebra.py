@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ssr_local.isolation import Helper
+from ssr_local.process.helper import Helper
 from ssr_local.tutoring.algebra import Algebra
 
 WORKED = Path(__file__).parents[3] / "benchmarks" / "worked-solutions.jsonl"

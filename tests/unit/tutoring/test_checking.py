@@ -10,6 +10,7 @@ import pytest
 
 import ssr_local
 from ssr_local import Interrupted, ProblemError, SolveOptions, Solver, SSRError, UsageError
+from ssr_local.method.verification import VERIFIERS
 from ssr_local.tutoring.checking import (
     STUDENT_VERIFIER,
     CheckedStep,
@@ -19,7 +20,6 @@ from ssr_local.tutoring.checking import (
     steps_of,
 )
 from ssr_local.tutoring.wording import in_words
-from ssr_local.verification import VERIFIERS
 
 PROBLEM = "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens?"
 GOOD = [

@@ -10,8 +10,8 @@ import pytest
 
 import ssr_local
 from ssr_local import Interrupted, Solver, UsageError
-from ssr_local.events import RunEnded
-from ssr_local.records import Step
+from ssr_local.core.events import RunEnded
+from ssr_local.core.records import Step
 from ssr_local.tutoring.hints import Hint, hint
 
 PROBLEM = "On a hill live hens and cows. Together they have 30 heads and 84 legs. How many hens?"

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from ssr_local import SolveOptions, Solver, UsageError
-from ssr_local.errors import SSRError
+from ssr_local.core.errors import SSRError
 from ssr_local.tutoring.checking import STUDENT_VERIFIER
 from ssr_local.tutoring.school_class import (
     CHECKED,

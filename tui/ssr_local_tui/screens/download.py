@@ -11,9 +11,9 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, ProgressBar, Static
 
 from ssr_local import Interrupted, SSRError
-from ssr_local.display import clean, human_bytes, one_line
-from ssr_local.download import Progress, ToFetch
-from ssr_local.options import SolveOptions
+from ssr_local.core.display import clean, human_bytes, one_line
+from ssr_local.core.options import SolveOptions
+from ssr_local.models.download import Progress, ToFetch
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected
 from ssr_local_tui.host import Host

@@ -11,9 +11,9 @@ from textual.widgets import Button, Input, OptionList, RadioButton, RadioSet, St
 from textual.widgets.option_list import Option
 
 from ssr_local import SSRError, UsageError
-from ssr_local.display import clean, one_line, printable
-from ssr_local.folders import cache_dir
-from ssr_local.tree import Tree
+from ssr_local.core.display import clean, one_line, printable
+from ssr_local.core.folders import cache_dir
+from ssr_local.core.tree import Tree
 from ssr_local_tui.export import FORMATS, save, suggested_name
 from ssr_local_tui.screens.dialog import Dialog
 
@@ -180,7 +180,7 @@ def _recent() -> list[Path]:
 
 def _title(path: Path) -> str:
     """When a run began and what it was about, as far as its log tells."""
-    from ssr_local.events import RunStarted, read_events
+    from ssr_local.core.events import RunStarted, read_events
 
     problem = "no problem in it"
     try:

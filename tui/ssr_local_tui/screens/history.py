@@ -14,8 +14,8 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ssr_local.display import one_line
-from ssr_local.errors import HistoryError
+from ssr_local.core.display import one_line
+from ssr_local.core.errors import HistoryError
 from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED, Entry, History
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult

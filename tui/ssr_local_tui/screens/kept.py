@@ -10,7 +10,7 @@ from textual import on
 from textual.widgets import Button, Static
 
 from ssr_local import SSRError
-from ssr_local.display import clean
+from ssr_local.core.display import clean
 from ssr_local.history.store import History
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import unexpected

@@ -14,8 +14,8 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Tree as TreeWidget
 
-from ssr_local.errors import SSRError
-from ssr_local.tree import Node, Tree
+from ssr_local.core.errors import SSRError
+from ssr_local.core.tree import Node, Tree
 from ssr_local_tui.feed import Feed
 from ssr_local_tui.screens.steering import STARTING, Steering
 from ssr_local_tui.widgets.answer import AnswerBar

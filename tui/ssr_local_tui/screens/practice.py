@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ssr_local.display import one_line
+from ssr_local.core.display import one_line
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
 from ssr_local_tui.screens.kept import KeptDialog

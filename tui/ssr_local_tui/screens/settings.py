@@ -14,10 +14,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
-from ssr_local.config import Settings, config_file, save_setting
-from ssr_local.errors import UsageError
-from ssr_local.options import SolveOptions
-from ssr_local.toml_file import printable
+from ssr_local.core.config import Settings, config_file, save_setting
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.toml_file import printable
 from ssr_local_tui.fields import COMMON, Field, Value, fields_of
 from ssr_local_tui.screens.field_row import FieldRow, row_of
 

@@ -12,10 +12,10 @@ from textual import on
 from textual.screen import Screen
 
 from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Resume, SSRError
-from ssr_local.display import clean, one_line
-from ssr_local.download import ToFetch
-from ssr_local.options import SolveOptions
-from ssr_local.tree import Node, PathView, StepView, Tree
+from ssr_local.core.display import clean, one_line
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.tree import Node, PathView, StepView, Tree
+from ssr_local.models.download import ToFetch
 from ssr_local_tui.background import in_background
 from ssr_local_tui.feed import Feed, unexpected
 from ssr_local_tui.host import Host, host_of

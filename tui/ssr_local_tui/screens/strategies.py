@@ -9,8 +9,8 @@ from textual.containers import Vertical
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from ssr_local.display import one_line
-from ssr_local.tree import Tree
+from ssr_local.core.display import one_line
+from ssr_local.core.tree import Tree
 from ssr_local_tui.screens.dialog import Dialog
 
 _NO_ADVICE = "M"

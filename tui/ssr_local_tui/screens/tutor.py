@@ -17,10 +17,10 @@ from textual.timer import Timer
 from textual.widgets import Button, Static, TextArea
 
 from ssr_local import Interrupted, SSRError
-from ssr_local.display import clean, one_line
+from ssr_local.core.display import clean, one_line
 from ssr_local.history.saving import Saver, saving
 from ssr_local.history.store import Kind
-from ssr_local.isolation import Helper
+from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import CheckResult, check, steps_of
 from ssr_local.tutoring.hints import LEVELS, Hint, hint
 from ssr_local.tutoring.keeping import keep_hint, kept_check

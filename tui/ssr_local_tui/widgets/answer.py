@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widgets import Static
 
-from ssr_local.display import clean
-from ssr_local.errors import SSRError
-from ssr_local.tree import Tree
+from ssr_local.core.display import clean
+from ssr_local.core.errors import SSRError
+from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
 

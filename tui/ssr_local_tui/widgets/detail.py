@@ -15,8 +15,8 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
 
-from ssr_local.display import END_WORDS, clean, one_line
-from ssr_local.tree import PathView, StepView, Tree
+from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
 from ssr_local_tui.widgets.run_tree import Item

@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widgets import Static
 
-from ssr_local.display import one_line
-from ssr_local.options import SolveOptions
-from ssr_local.records import Author
-from ssr_local.tree import Tree
+from ssr_local.core.display import one_line
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import Author
+from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
 _WIDE = 110

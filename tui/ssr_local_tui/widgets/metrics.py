@@ -10,9 +10,9 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from ssr_local.display import human_bytes
-from ssr_local.records import Author, Timing
-from ssr_local.tree import Tree
+from ssr_local.core.display import human_bytes
+from ssr_local.core.records import Author, Timing
+from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
 _PHASES = (

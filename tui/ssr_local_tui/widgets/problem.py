@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from ssr_local.display import clean
+from ssr_local.core.display import clean
 
 
 class ProblemInput(TextArea):

@@ -17,8 +17,8 @@ from textual.message import Message
 from textual.widgets import Tree as TreeWidget
 from textual.widgets.tree import TreeNode
 
-from ssr_local.display import END_WORDS, one_line
-from ssr_local.tree import Node, PathView, StepView, Tree
+from ssr_local.core.display import END_WORDS, one_line
+from ssr_local.core.tree import Node, PathView, StepView, Tree
 from ssr_local_tui import looks
 
 ItemKind = Literal[

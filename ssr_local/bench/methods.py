@@ -1,0 +1,191 @@
+"""The names of methods, one grammar for all of them: ``ssr-m3-fast2+random+tau=5``.
+
+A base (ssr.md, section 5), where it has several paths an early exit, and modifiers for
+ablations. A name means the same options everywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from ssr_local.core.display import quoted
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import MAX_PATHS, VERIFIED_METHODS, Method, SolveOptions, with_changes
+from ssr_local.method.verification import VERIFIERS
+
+_NAME = re.compile(
+    r"(?:(?P<single>target|draft|specreason)"
+    r"|(?P<many>parallel-spm-|parallel-|ssr-m)(?P<paths>[1-9]\d?))"
+    r"(?:-(?P<mode>fast1|fast2))?(?P<modifiers>(?:\+[a-z0-9=.-]+)*)"
+)
+_MANY: dict[str, Method] = {
+    "parallel-spm-": "parallel-spm",
+    "parallel-": "parallel",
+    "ssr-m": "ssr",
+}
+_SELECTING = frozenset(("ssr", "parallel-spm"))
+_SELECTIONS = ("random", "none", "first", "generate")
+# What a name does not say is the default, whatever the user's own settings are.
+_USUAL = {
+    name: getattr(SolveOptions(), name)
+    for name in ("paths", "mode", "selection", "selection_permutations")
+}
+_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,3})?")
+
+
+class MethodSpec(Struct, frozen=True):
+    """A method as the evaluation runs it: its name in one spelling, and what it changes."""
+
+    name: str
+    changes: dict[str, Any]
+
+    def options(self, base: SolveOptions) -> SolveOptions:
+        """``base`` with this method's own options in force."""
+        return with_changes(base, **self.changes)
+
+
+class Form(Struct, frozen=True):
+    """One line of ``ssr-local bench methods``."""
+
+    name: str
+    meaning: str
+
+
+BASES: tuple[Form, ...] = (
+    Form("target", "one path by the target alone: what all others are compared with"),
+    Form("draft", "one path by the draft alone"),
+    Form("parallel-N", "N target paths without strategies, put to the vote"),
+    Form("parallel-spm-N", "N target paths, each on a selected strategy"),
+    Form("specreason", "one path: the draft writes, the target verifies and rewrites"),
+    Form("ssr-mN", "N paths on selected strategies: the draft writes, the target verifies"),
+)
+"""N is 1 to 12."""
+
+EXITS: tuple[Form, ...] = (
+    Form("-fast1", "stop at the first answer"),
+    Form("-fast2", "stop when two answers agree"),
+)
+"""Behind parallel-N, parallel-spm-N and ssr-mN."""
+
+MODIFIERS: tuple[Form, ...] = (
+    Form("+random", "strategies drawn at random from the pool"),
+    Form("+first", "the pool's first strategies"),
+    Form("+none", "no strategies: paths without advice"),
+    Form("+generate", "the target writes the strategies' letters instead of scoring them"),
+    Form("+perm=K", "letter orders averaged by the selection, 1 to 12"),
+    Form("+tau=X", "the lowest score at which a step is kept, 0 to 9"),
+    *(Form(f"+{name}", f"steps verified by {name!r}") for name in VERIFIERS),
+)
+"""The first five where strategies are selected, the others where steps are verified."""
+
+EXAMPLES = ("target", "draft", "parallel-3", "parallel-spm-3", "specreason", "ssr-m3")
+
+
+def parse_method(name: str) -> MethodSpec:
+    """What a method's name means. Raises ``UsageError`` naming what is wrong and accepted."""
+    text = name.strip().lower()
+    match = _NAME.fullmatch(text)
+    if match is None:
+        close = difflib.get_close_matches(text, EXAMPLES, n=1, cutoff=0.5)
+        raise UsageError(
+            f"There is no method {quoted(name)}." + (f" Did you mean {close[0]}?" if close else ""),
+            "",
+            "See them all: ssr-local bench methods",
+        )
+    changes = _base(match, name)
+    method = str(changes["method"])
+    for modifier in filter(None, match["modifiers"].split("+")):
+        for key, value in _modifier(modifier, method, name).items():
+            if key in changes and key != "method":
+                raise _refused(name, f"it says twice what {key!r} is")
+            changes[key] = value
+    # The values a modifier may have are those of the options.
+    with_changes(SolveOptions(), **changes)
+    return MethodSpec(_canonical(match), _USUAL | changes)
+
+
+def parse_methods(names: str | Iterable[str]) -> tuple[MethodSpec, ...]:
+    """Methods from a comma-separated list, each once, in the order given."""
+    listed = names.split(",") if isinstance(names, str) else names
+    methods = [parse_method(name) for name in listed if name.strip()]
+    if not methods:
+        raise UsageError(
+            "No method was named.", "", "Give --methods target,specreason,ssr-m3, for example."
+        )
+    seen: set[str] = set()
+    for method in methods:
+        if method.name in seen:
+            raise UsageError(f"The method {method.name} is named twice.")
+        seen.add(method.name)
+    return tuple(methods)
+
+
+def _base(match: re.Match[str], name: str) -> dict[str, Any]:
+    if match["single"]:
+        if match["mode"]:
+            raise _refused(name, f"{match['single']} has one path, so nothing can end early")
+        return {"method": match["single"]}
+    paths = int(match["paths"])
+    if paths > MAX_PATHS:
+        raise _refused(name, f"at most {MAX_PATHS} paths are possible")
+    changes: dict[str, Any] = {"method": _MANY[match["many"]], "paths": paths}
+    if match["mode"]:
+        changes["mode"] = match["mode"]
+    return changes
+
+
+def _modifier(text: str, method: str, name: str) -> dict[str, Any]:
+    word, _, value = text.partition("=")
+    if word in _SELECTIONS and not value:
+        return _allowed(method in _SELECTING, name, "selects no strategies", selection=word)
+    if word == "perm":
+        return _allowed(
+            method in _SELECTING,
+            name,
+            "selects no strategies",
+            selection_permutations=_number(value, name, word, int),
+        )
+    if word == "tau":
+        return _allowed(
+            method in VERIFIED_METHODS,
+            name,
+            "verifies no steps",
+            threshold=_number(value, name, word, float),
+        )
+    if word in VERIFIERS and not value:
+        return _allowed(method in VERIFIED_METHODS, name, "verifies no steps", verifier=word)
+    raise _refused(name, f"there is no modifier {quoted('+' + text)}")
+
+
+def _allowed(applies: bool, name: str, why_not: str, **changes: Any) -> dict[str, Any]:
+    if not applies:
+        raise _refused(name, f"its method {why_not}")
+    return changes
+
+
+def _number(text: str, name: str, word: str, kind: Callable[[str], float]) -> float:
+    if not _NUMBER.fullmatch(text) or (kind is int and "." in text):
+        raise _refused(name, f"+{word}= needs a number")
+    return kind(text)
+
+
+def _canonical(match: re.Match[str]) -> str:
+    """Modifiers in alphabetical order, numbers in their shortest form."""
+    base, *modifiers = match.group().split("+")
+    return "+".join([base, *sorted(_shortest(modifier) for modifier in modifiers)])
+
+
+def _shortest(modifier: str) -> str:
+    word, sign, value = modifier.partition("=")
+    return f"{word}={float(value):g}" if sign else word
+
+
+def _refused(name: str, why: str) -> UsageError:
+    return UsageError(
+        f"The method {quoted(name)} cannot be: {why}.", "", "See them all: ssr-local bench methods"
+    )

@@ -1,0 +1,140 @@
+"""The values of the evaluation: problems, rows, labelled steps. Lines of its JSONL files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ssr_local.core.records import Author, Models, RunResult
+
+Outcome = Literal["right", "wrong", "undecided", "missing", "failed"]
+"""What an answer is worth. "undecided": nobody could tell whether it equals the reference;
+"missing": the run ended without an answer; "failed": the run ended with an error. Only
+"right" counts for accuracy."""
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One problem with its reference answer. Code problems have ``test`` and ``entry_point``.
+
+    ``level`` is the data's own difficulty, 1 the easiest.
+    """
+
+    id: str
+    problem: str
+    answer: str
+    subject: str | None = None
+    level: int | None = None
+    entry_point: str | None = None
+    test: str | None = None
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One problem solved once by one method: a line of ``rows.jsonl``.
+
+    ``seed`` is the same for all methods on one (problem, repeat). ``path_outcomes`` judges
+    each path's own answer, in the order of ``result.paths``. ``elapsed_s`` is wall-clock
+    seconds with the models loaded already; with ``concurrency`` problems at once it is an
+    equal share of the time they all took. ``prompt_hash`` changes when any text changes
+    that models are sent, ``calibration_hash`` when what verifiers' values mean does;
+    ``machine`` names processor, cores and memory. ``result`` is None only when the run
+    failed, and ``error`` says why.
+    """
+
+    task: str
+    problem: str
+    method: str
+    repeat: int
+    seed: int
+    reference: str
+    outcome: Outcome
+    path_outcomes: tuple[Outcome, ...]
+    result: RunResult | None
+    elapsed_s: float
+    concurrency: int
+    version: str
+    prompt_hash: str
+    machine: str
+    started_at: str
+    subject: str | None = None
+    level: int | None = None
+    error: str = ""
+    calibration_hash: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What a row is about; one directory holds at most one row of each."""
+        return (self.task, self.problem, self.method, self.repeat)
+
+
+class Rate(Struct, frozen=True):
+    """How often the target came to the right answer from one place in a path.
+
+    ``num`` continuations, of which ``right`` were right; those whose answer nobody could
+    judge are left out. Where the place already states an answer there is nothing to
+    continue, and ``num`` is 1.
+    """
+
+    right: int
+    num: int
+
+    @property
+    def share(self) -> float:
+        """Right continuations among all, 0 to 1."""
+        return self.right / self.num if self.num else 0.0
+
+
+class LabelledStep(Struct, frozen=True, kw_only=True):
+    """One step with what it did to the rate of right answers, and what verifiers can read.
+
+    ``given`` are the steps in front of it. ``log_probs`` are the target's log-probabilities
+    (nats) of the step's tokens, ``digits`` the places of those that hold a digit, None where
+    nobody looked; ``probes`` maps "question/wording" to the log-probabilities of that question's
+    words, in the question's order.
+    """
+
+    author: Author
+    given: tuple[str, ...]
+    text: str
+    before: Rate
+    after: Rate
+    states_answer: bool
+    log_probs: tuple[float, ...]
+    digits: tuple[int, ...] | None = None
+    probes: dict[str, tuple[float, ...]]
+
+    @property
+    def effect(self) -> float:
+        """The change of the rate of right answers, -1 to 1."""
+        return self.after.share - self.before.share
+
+
+class Walk(Struct, frozen=True, kw_only=True):
+    """The labelled steps of one problem: a line of ``steps.jsonl``.
+
+    ``samples`` continuations were asked for at every place. No steps: the target came to the
+    right answer too seldom from the problem alone to tell what a step does to that, or, when
+    there is an ``error``, the models could not be run on it.
+    """
+
+    task: str
+    problem: str
+    reference: str
+    samples: int
+    seed: int
+    start: Rate
+    steps: tuple[LabelledStep, ...]
+    models: Models
+    elapsed_s: float
+    version: str
+    prompt_hash: str
+    machine: str
+    started_at: str
+    subject: str | None = None
+    level: int | None = None
+    error: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a walk is about; one directory holds at most one of each."""
+        return (self.task, self.problem)

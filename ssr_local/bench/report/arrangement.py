@@ -1,0 +1,170 @@
+"""Rows arranged for comparison: by task and concurrency, then method, problem, repeat. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from ssr_local.bench.records import Row
+from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
+from ssr_local.method.verification import VERIFIERS
+
+TARGET = "target"
+"""The method everything is compared with."""
+
+_KINDS = ("target", "draft", "parallel", "parallel-spm", "specreason", "ssr")
+_NAME = re.compile(
+    r"(?P<kind>target|draft|parallel-spm|parallel|specreason|ssr)"
+    r"(?:-m?(?P<paths>\d{1,3}))?(?P<mode>-fast[12])?(?P<changes>(?:\+.*)?)",
+    re.DOTALL,
+)
+
+Option = str | int | float | bool | None
+Unit = tuple[str, int]
+"""One thing to solve: a problem and a repeat."""
+
+
+class Runs(Struct, frozen=True, kw_only=True):
+    """The rows of one task at one concurrency: method -> problem -> repeat -> row."""
+
+    task: str
+    concurrency: int
+    rows: dict[str, dict[str, dict[int, Row]]]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods' names in the order of the tables."""
+        return tuple(sorted(self.rows, key=method_order))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Every problem that some method has tried, sorted."""
+        return tuple(sorted({problem for by_id in self.rows.values() for problem in by_id}))
+
+    @property
+    def timed_alone(self) -> bool:
+        """Whether every run has a time of its own: those of one batch share the batch's."""
+        return self.concurrency == 1
+
+    def of(self, method: str) -> tuple[Row, ...]:
+        """A method's rows, by problem and repeat."""
+        by_problem = self.rows.get(method, {})
+        return tuple(
+            row for problem in sorted(by_problem) for _, row in sorted(by_problem[problem].items())
+        )
+
+    def shared(self, methods: Iterable[str]) -> tuple[Unit, ...]:
+        """What all these methods have tried, sorted; nothing without methods."""
+        tried = [
+            {(problem, repeat) for problem, rows in self.rows[method].items() for repeat in rows}
+            for method in methods
+        ]
+        return tuple(sorted(set.intersection(*tried))) if tried else ()
+
+    def at(self, method: str, units: Iterable[Unit]) -> tuple[Row, ...]:
+        """A method's rows for these, in their order."""
+        return tuple(self.rows[method][problem][repeat] for problem, repeat in units)
+
+
+def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
+    """The rows by task and concurrency, and how many stand there twice (the first is kept).
+
+    A method's name says which verifier and threshold it ran with, where they are not the usual.
+    """
+    rows = _in_full(rows)
+    groups: dict[tuple[str, int], dict[str, dict[str, dict[int, Row]]]] = {}
+    num_twice = 0
+    for row in rows:
+        methods = groups.setdefault((row.task, row.concurrency), {})
+        repeats = methods.setdefault(row.method, {}).setdefault(row.problem, {})
+        num_twice += row.repeat in repeats
+        repeats.setdefault(row.repeat, row)
+    return (
+        tuple(
+            Runs(task=task, concurrency=concurrency, rows=methods)
+            for (task, concurrency), methods in sorted(groups.items(), key=lambda item: item[0])
+        ),
+        num_twice,
+    )
+
+
+def _in_full(rows: Sequence[Row]) -> list[Row]:
+    """The rows, methods named as the grammar names verifier and threshold where they are not
+    the usual: what is usual, and what a bench was told, changes."""
+    names: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.result is not None:
+            names.setdefault((row.task, row.method), _full_name(row.method, row.result.options))
+    named = []
+    for row in rows:
+        if row.result is not None:
+            name = _full_name(row.method, row.result.options)
+        else:  # nobody knows its options: those of the others under its name
+            name = names.get((row.task, row.method), row.method)
+        named.append(row if name == row.method else msgspec.structs.replace(row, method=name))
+    return named
+
+
+def _full_name(method: str, options: Mapping[str, Option]) -> str:
+    if options.get("method") not in VERIFIED_METHODS:
+        return method
+    usual = SolveOptions()
+    verifier = str(options.get("verifier", usual.verifier))
+    threshold = options.get("threshold")
+    base, *said = method.split("+")
+    changes = {one for one in said if one not in VERIFIERS and not one.startswith("tau=")}
+    if verifier != usual.verifier:
+        changes.add(verifier)
+    if isinstance(threshold, float) and threshold != usual.threshold:
+        changes.add(f"tau={threshold:g}")
+    return "+".join([base, *sorted(changes)])
+
+
+def method_order(name: str) -> tuple[int, int, str, str, str]:
+    """The key that puts single models first and changes behind what they change."""
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        return (len(_KINDS), 0, "", "", name)
+    return (
+        _KINDS.index(parts["kind"]),
+        int(parts["paths"] or 0),
+        parts["mode"] or "",
+        parts["changes"],
+        name,
+    )
+
+
+def is_plain_ssr(name: str) -> bool:
+    """Whether a method is SSR itself, early exits included, and no ablation of it."""
+    parts = _NAME.fullmatch(name)
+    return parts is not None and parts["kind"] == "ssr" and not parts["changes"]
+
+
+def exits_early(name: str) -> bool:
+    """Whether a method stops its other paths when it has an answer."""
+    parts = _NAME.fullmatch(name)
+    return parts is not None and bool(parts["mode"])
+
+
+def by_problem(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of each problem."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.problem, []).append(row)
+    return found
+
+
+def first_of_each(units: Iterable[Unit]) -> tuple[Unit, ...]:
+    """Each problem with its lowest repeat: what tests that need independent trials look at."""
+    first: dict[str, int] = {}
+    for problem, repeat in units:
+        first[problem] = min(repeat, first.get(problem, repeat))
+    return tuple(sorted(first.items()))
+
+
+def is_right(row: Row) -> bool:
+    """Whether the run's answer counts; undecided and missing ones do not."""
+    return row.outcome == "right"

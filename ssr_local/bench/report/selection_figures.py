@@ -1,0 +1,322 @@
+"""What choosing strategies is worth: section 4 of the report. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.arrangement import (
+    Runs,
+    Unit,
+    exits_early,
+    first_of_each,
+    is_right,
+    method_order,
+)
+from ssr_local.bench.report.shares import Share, clustered, mean, share
+from ssr_local.bench.statistics import Ratio, mcnemar
+from ssr_local.core.records import UNKNOWN_LETTER, RunResult
+
+CHOSEN = "chosen by the target"
+_WRITTEN = "written by the target"
+_WAYS = {
+    "random": "at random",
+    "none": "none",
+    "first": "the pool's first",
+    "generate": _WRITTEN,
+}
+_STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
+
+
+class SelectionRow(Struct, frozen=True, kw_only=True):
+    """How one way of choosing did on the problems that all ways of its family have tried.
+
+    ``any_right``: at least one path came to the right answer; ``vote_right``: the run did.
+    ``p`` is the exact McNemar p of ``any_right`` against the target's choice.
+    """
+
+    family: str
+    method: str
+    selection: str
+    num_runs: int
+    any_right: Share | None
+    vote_right: Share | None
+    p: float | None
+
+
+class SelectionPart(Struct, frozen=True, kw_only=True):
+    """The same on one subject or level; right runs counted, no interval."""
+
+    method: str
+    by: str
+    value: str
+    num_runs: int
+    num_any_right: int
+    num_vote_right: int
+
+
+class StrategyRow(Struct, frozen=True, kw_only=True):
+    """One strategy: how often it was chosen, and how many paths on it were right.
+
+    The scored choice is the same for every method and repeat that asks the same of a problem,
+    and counts once a problem then. ``num_ended`` are all runs' paths that came to their own end,
+    without those of methods with an early exit, whose ended paths are the ones that came first.
+    ``selection`` says whether target or chance chose: under its own choice the target gives a
+    strategy the problems that suit it, at random every strategy gets the same ones.
+    """
+
+    letter: str
+    name: str
+    selection: str
+    num_chosen: int
+    num_ended: int
+    num_right: int
+    right: Ratio | None
+
+
+class OrderRow(Struct, frozen=True, kw_only=True):
+    """How far letter orders agree, over pairs of orders, and what chance would give.
+
+    ``overlap`` is shared letters over letters chosen, ``same_top`` how often the first
+    letter is the same; means over problems.
+    """
+
+    num_letters: int
+    num_pool: int
+    num_problems: int
+    overlap: Ratio | None
+    chance_overlap: float
+    same_top: Ratio | None
+    chance_top: float
+
+
+class SelectionFigures(Struct, frozen=True, kw_only=True):
+    """Everything section 4 says of one task."""
+
+    rows: tuple[SelectionRow, ...]
+    parts: tuple[SelectionPart, ...]
+    strategies: tuple[StrategyRow, ...]
+    orders: tuple[OrderRow, ...]
+
+
+class Choice(NamedTuple):
+    """A method's name, taken apart: what is compared with what, and who chooses."""
+
+    family: str
+    selection: str
+
+
+def choice(method: str) -> Choice | None:
+    """What a method is an ablation of; None for one without parallel paths.
+
+    ``parallel-3`` is ``parallel-spm-3`` without strategies.
+    """
+    base, *changes = method.split("+")
+    if not re.fullmatch(r"(?:ssr-m|parallel-|parallel-spm-)\d+(?:-fast[12])?", base):
+        return None
+    ways = [name for change in changes if (name := _way(change))]
+    rest = [change for change in changes if not _way(change)]
+    if base.startswith("parallel-") and not base.startswith("parallel-spm-"):
+        base, ways = base.replace("parallel-", "parallel-spm-"), [_WAYS["none"]]
+    return Choice("+".join((base, *rest)), ", ".join(ways) or CHOSEN)
+
+
+def _way(change: str) -> str | None:
+    """What a modifier says of choosing strategies; None when it says nothing of that."""
+    name, _, value = change.partition("=")
+    return f"over {value} letter orders" if name == "perm" else _WAYS.get(change)
+
+
+def selection_figures(runs: Runs) -> SelectionFigures:
+    """What the task's rows say of selection; every part may be empty."""
+    families: dict[str, list[str]] = {}
+    for method in runs.methods:
+        if found := choice(method):
+            families.setdefault(found.family, []).append(method)
+    rows: list[SelectionRow] = []
+    parts: list[SelectionPart] = []
+    for family in sorted(families, key=method_order):
+        members = families[family]
+        units = runs.shared(members)
+        rows.extend(_row(runs, family, method, members, units) for method in members)
+        for method in members:
+            parts.extend(_parts(method, runs.at(method, units)))
+    return SelectionFigures(
+        rows=tuple(rows),
+        parts=tuple(parts),
+        strategies=_strategies(runs),
+        orders=_orders(row for method in runs.methods for row in runs.of(method)),
+    )
+
+
+def any_right(row: Row) -> bool:
+    """Whether at least one path came to the right answer."""
+    return "right" in row.path_outcomes
+
+
+def _row(
+    runs: Runs, family: str, method: str, members: Sequence[str], units: Sequence[Unit]
+) -> SelectionRow:
+    rows = runs.at(method, units)
+    chosen = next((name for name in members if _selection(name) == CHOSEN), None)
+    return SelectionRow(
+        family=family,
+        method=method,
+        selection=_selection(method),
+        num_runs=len(rows),
+        any_right=_over_problems(rows, any_right),
+        vote_right=_over_problems(rows, is_right),
+        p=None if chosen in (None, method) or not units else _p(runs, str(chosen), method, units),
+    )
+
+
+def _selection(method: str) -> str:
+    found = choice(method)
+    return found.selection if found else ""
+
+
+def _over_problems(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Share | None:
+    problems: dict[str, list[float]] = {}
+    for row in rows:
+        problems.setdefault(row.problem, []).append(float(holds(row)))
+    value = mean(mean(found) or 0.0 for found in problems.values())
+    return None if value is None else share(value, len(problems))
+
+
+def _p(runs: Runs, one: str, two: str, units: Sequence[Unit]) -> float:
+    once = first_of_each(units)
+    pairs = [
+        (any_right(a), any_right(b))
+        for a, b in zip(runs.at(one, once), runs.at(two, once), strict=True)
+    ]
+    return mcnemar(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
+
+
+def _parts(method: str, rows: Sequence[Row]) -> Iterable[SelectionPart]:
+    fields: tuple[tuple[str, Callable[[Row], object]], ...] = (
+        ("subject", lambda row: row.subject),
+        ("level", lambda row: row.level),
+    )
+    for by, field in fields:
+        values = {value for row in rows if (value := field(row)) is not None}
+        for value in sorted(
+            values, key=lambda v: (not isinstance(v, int), v if isinstance(v, int) else 0, str(v))
+        ):
+            found = [row for row in rows if field(row) == value]
+            yield SelectionPart(
+                method=method,
+                by=by,
+                value=str(value),
+                num_runs=len(found),
+                num_any_right=sum(map(any_right, found)),
+                num_vote_right=sum(map(is_right, found)),
+            )
+
+
+def chosen_by(result: RunResult) -> str | None:
+    """Who chose this run's strategies; None where no path follows one."""
+    if all(path.strategy == UNKNOWN_LETTER for path in result.paths):
+        return None
+    way = _WAYS.get(str(result.options.get("selection", "logprob")), CHOSEN)
+    return CHOSEN if way == _WRITTEN else way
+
+
+def _strategies(runs: Runs) -> tuple[StrategyRow, ...]:
+    names: dict[tuple[str, str], str] = {}
+    chosen: dict[tuple[str, str], int] = {}
+    ended: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    scored: set[tuple[str, tuple[str, ...]]] = set()
+    for row in (row for method in runs.methods for row in runs.of(method)):
+        selection = chosen_by(row.result) if row.result else None
+        if row.result is None or selection is None:
+            continue
+        asked = (row.problem, tuple(sorted(path.strategy for path in row.result.paths)))
+        again = _is_scored(row.result) and asked in scored
+        if _is_scored(row.result):
+            scored.add(asked)
+        for path, outcome in zip(row.result.paths, row.path_outcomes, strict=False):
+            key = (path.strategy, selection)
+            names.setdefault(key, path.strategy_name)
+            chosen[key] = chosen.get(key, 0) + (not again)
+            if path.end_reason not in _STOPPED and not exits_early(row.method):
+                by_id = ended.setdefault(key, {})
+                by_id.setdefault(row.problem, []).append((float(outcome == "right"), 1.0))
+    return tuple(
+        _strategy(key, names[key], chosen[key], ended.get(key, {}))
+        for key in sorted(chosen, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
+    )
+
+
+def _is_scored(result: RunResult) -> bool:
+    """Whether the letters' log-probabilities chose: nothing is drawn there."""
+    return result.options.get("selection", "logprob") == "logprob"
+
+
+def _strategy(
+    key: tuple[str, str],
+    name: str,
+    num_chosen: int,
+    ended: dict[str, list[tuple[float, float]]],
+) -> StrategyRow:
+    pairs = [pair for found in ended.values() for pair in found]
+    return StrategyRow(
+        letter=key[0],
+        name=name,
+        selection=key[1],
+        num_chosen=num_chosen,
+        num_ended=len(pairs),
+        num_right=sum(int(right) for right, _ in pairs),
+        right=clustered(ended),
+    )
+
+
+class _Agreement(NamedTuple):
+    num_letters: int
+    num_pool: int
+    overlap: float
+    same_top: float
+
+
+def _orders(rows: Iterable[Row]) -> tuple[OrderRow, ...]:
+    """Problem by problem: methods and repeats ask the target the same, and count once."""
+    found: dict[tuple[int, int], dict[str, _Agreement]] = {}
+    for row in rows:
+        agreement = _agreement(row.result) if row.result else None
+        if agreement:
+            key = (agreement.num_letters, agreement.num_pool)
+            found.setdefault(key, {}).setdefault(row.problem, agreement)
+    return tuple(
+        OrderRow(
+            num_letters=letters,
+            num_pool=pool,
+            num_problems=len(problems),
+            overlap=clustered({p: [(a.overlap, 1.0)] for p, a in problems.items()}),
+            chance_overlap=min(1.0, letters / pool),
+            same_top=clustered({p: [(a.same_top, 1.0)] for p, a in problems.items()}),
+            chance_top=1 / pool,
+        )
+        for (letters, pool), problems in sorted(found.items())
+    )
+
+
+def _agreement(result: RunResult) -> _Agreement | None:
+    orders = [
+        [letter for letter in order if letter != UNKNOWN_LETTER]
+        for order in result.selection_orders
+    ]
+    pool = sum(score.letter != UNKNOWN_LETTER for score in result.strategies)
+    num_letters = max(map(len, orders), default=0)
+    if len(orders) < 2 or not all(orders) or pool == 0:
+        return None
+    pairs = list(combinations(orders, 2))
+    return _Agreement(
+        num_letters=num_letters,
+        num_pool=pool,
+        overlap=mean(len({*one} & {*two}) / num_letters for one, two in pairs) or 0.0,
+        same_top=mean(float(one[0] == two[0]) for one, two in pairs) or 0.0,
+    )

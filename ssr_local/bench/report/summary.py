@@ -1,0 +1,275 @@
+"""The main table: what each method of one task came to, alone and against the target. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+from msgspec import Struct
+
+from ssr_local.bench.records import Outcome, Row
+from ssr_local.bench.report.arrangement import (
+    TARGET,
+    Runs,
+    by_problem,
+    first_of_each,
+    is_right,
+)
+from ssr_local.bench.report.paired import paired_difference
+from ssr_local.bench.report.shares import Share, accuracy, clustered, mean, without_interval
+from ssr_local.bench.scoring import majority_outcome
+from ssr_local.bench.statistics import Interval, Ratio, mcnemar, pass_at_k
+from ssr_local.core.records import Comparison, RunResult
+
+
+class Unanswered(Struct, frozen=True):
+    """The runs of one method that ended without a verdict on an answer, by problem.
+
+    ``reasons`` are the errors of failed ones, each once.
+    """
+
+    outcome: Outcome
+    num_runs: int
+    problems: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+
+class AgainstTarget(Struct, frozen=True, kw_only=True):
+    """A method beside the target, over what both have tried.
+
+    The ratios leave out failed runs; repeats are averaged in a problem before problems are
+    drawn anew for ``time``'s interval, which is missing (both ends at the value) unless
+    ``timed_alone``: problems solved at once share one time. ``num_right``,
+    ``num_target_right``, the exact McNemar ``p`` and ``difference`` (Newcombe's paired 95 %
+    interval of the shares of right answers, method less target) look at the first repeat both
+    have, one trial a problem. ``accuracy`` and ``target_accuracy`` are pass@1 over all shared
+    repeats; ``same_runs`` says that neither has tried anything else.
+    """
+
+    num_problems: int
+    num_right: int
+    num_target_right: int
+    p: float | None
+    difference: Interval | None
+    accuracy: float | None
+    target_accuracy: float | None
+    same_runs: bool
+    decode_flops: float | None
+    total_flops: float | None
+    time: Ratio | None
+    timed_alone: bool = True
+
+    @property
+    def gain(self) -> int:
+        """How many more problems than the target it solved."""
+        return self.num_right - self.num_target_right
+
+
+class PassAt(Struct, frozen=True):
+    """The chance that one of ``k`` runs is right, 0 to 1."""
+
+    k: int
+    value: float
+
+
+class MethodSummary(Struct, frozen=True, kw_only=True):
+    """One line of the main table.
+
+    ``accuracy`` is pass@1. ``pass_at`` and ``majority`` (the share of problems whose most
+    frequent answer over the repeats is right) are over the ``num_pass_at`` problems with all
+    ``num_repeats``, and there for several repeats only. Token counts are means a run;
+    ``acceptance`` is accepted over drafted steps, ``rewrites`` rewrites over all steps of
+    methods that draft.
+    """
+
+    method: str
+    num_problems: int
+    num_runs: int
+    num_repeats: int
+    num_right: int
+    num_wrong: int
+    unanswered: tuple[Unanswered, ...]
+    accuracy: Share | None
+    pass_at: tuple[PassAt, ...]
+    num_pass_at: int
+    majority: float | None
+    acceptance: float | None
+    rewrites: float | None
+    draft_tokens: float | None
+    target_tokens: float | None
+    prefill_tokens: float | None
+    median_s: float | None
+    mean_s: float | None
+    target: AgainstTarget | None
+
+
+def summarise(runs: Runs) -> tuple[MethodSummary, ...]:
+    """Every method of the task, in the order of the tables."""
+    return tuple(_summary(runs, method) for method in runs.methods)
+
+
+def against(runs: Runs, method: str, other: str) -> AgainstTarget | None:
+    """``method`` beside ``other``; None when they have tried nothing in common."""
+    units = runs.shared([method, other])
+    if not units:
+        return None
+    once = first_of_each(units)
+    pairs = [
+        (is_right(one), is_right(two))
+        for one, two in zip(runs.at(method, once), runs.at(other, once), strict=True)
+    ]
+    shared = [accuracy(runs.at(name, units)) for name in (method, other)]
+    both = [
+        (one, two)
+        for one, two in zip(runs.at(method, units), runs.at(other, units), strict=True)
+        if one.result is not None and two.result is not None
+    ]
+    return AgainstTarget(
+        num_problems=len(once),
+        num_right=sum(one for one, _ in pairs),
+        num_target_right=sum(two for _, two in pairs),
+        p=mcnemar(pairs.count((True, False)), pairs.count((False, True))),
+        difference=paired_difference(
+            pairs.count((True, True)),
+            pairs.count((True, False)),
+            pairs.count((False, True)),
+            pairs.count((False, False)),
+        ),
+        accuracy=shared[0].value if shared[0] else None,
+        target_accuracy=shared[1].value if shared[1] else None,
+        same_runs=len(units) == len(runs.of(method)) == len(runs.of(other)),
+        decode_flops=_quotient(both, lambda result: result.flops.decode),
+        total_flops=_quotient(both, lambda result: result.flops.total),
+        time=_time_ratio(both) if runs.timed_alone else without_interval(_time_ratio(both)),
+        timed_alone=runs.timed_alone,
+    )
+
+
+def results(rows: Iterable[Row]) -> list[RunResult]:
+    """The results of the runs that have one."""
+    return [row.result for row in rows if row.result is not None]
+
+
+def _summary(runs: Runs, method: str) -> MethodSummary:
+    rows = runs.of(method)
+    found = results(rows)
+    repeats = {problem: len(group) for problem, group in by_problem(rows).items()}
+    seconds = [row.elapsed_s for row in rows if row.result is not None]
+    full = _fully_repeated(rows, max(repeats.values()))
+    return MethodSummary(
+        method=method,
+        num_problems=len(repeats),
+        num_runs=len(rows),
+        num_repeats=max(repeats.values()),
+        num_right=sum(map(is_right, rows)),
+        num_wrong=sum(row.outcome == "wrong" for row in rows),
+        unanswered=_unanswered(rows),
+        accuracy=accuracy(rows),
+        pass_at=_pass_at(full, max(repeats.values())),
+        num_pass_at=len(full),
+        majority=_majority(full),
+        acceptance=_share_of(
+            sum(result.num_accepted for result in found),
+            sum(result.num_drafted for result in found),
+        ),
+        rewrites=_share_of(
+            sum(result.num_rewrites for result in found),
+            sum(result.num_steps for result in found if result.num_drafted),
+        ),
+        draft_tokens=mean(result.usage.draft.decode_tokens for result in found),
+        target_tokens=mean(result.usage.target.decode_tokens for result in found),
+        prefill_tokens=mean(
+            result.usage.draft.prefill_tokens + result.usage.target.prefill_tokens
+            for result in found
+        ),
+        median_s=median(seconds) if seconds else None,
+        mean_s=mean(seconds),
+        target=_against_target(runs, method),
+    )
+
+
+def _against_target(runs: Runs, method: str) -> AgainstTarget | None:
+    return against(runs, method, TARGET) if method != TARGET and TARGET in runs.rows else None
+
+
+def _unanswered(rows: Sequence[Row]) -> tuple[Unanswered, ...]:
+    kinds: tuple[Outcome, ...] = ("missing", "undecided", "failed")
+    found = [(kind, [row for row in rows if row.outcome == kind]) for kind in kinds]
+    return tuple(
+        Unanswered(
+            kind,
+            len(group),
+            tuple(dict.fromkeys(row.problem for row in group)),
+            tuple(dict.fromkeys(row.error for row in group if row.error)),
+        )
+        for kind, group in found
+        if group
+    )
+
+
+def _fully_repeated(rows: Sequence[Row], num_repeats: int) -> tuple[list[Row], ...]:
+    """The runs of each problem with all repeats; none where nothing was repeated."""
+    groups = by_problem(rows).values() if num_repeats > 1 else ()
+    return tuple(group for group in groups if len(group) == num_repeats)
+
+
+def _pass_at(groups: Sequence[Sequence[Row]], num_repeats: int) -> tuple[PassAt, ...]:
+    """pass@k for a handful of k, up to all the repeats, where it is "any of them right"."""
+    found = []
+    for k in sorted({1, 2, 4, num_repeats} if groups else ()):
+        if k <= num_repeats:
+            value = mean(pass_at_k(num_repeats, sum(map(is_right, group)), k) for group in groups)
+            found.append(PassAt(k, value or 0.0))
+    return tuple(found)
+
+
+def _majority(groups: Sequence[Sequence[Row]]) -> float | None:
+    return mean(
+        float(majority_outcome(group, _same_by_outcome(group)) == "right") for group in groups
+    )
+
+
+def _same_by_outcome(rows: Sequence[Row]) -> Callable[[str, str], Comparison]:
+    """How answers to one problem compare, as far as their outcomes tell.
+
+    Right ones are equal, being equal to the reference, and no wrong one is equal to a right
+    one. Two wrong ones are compared as text, so other spellings of one wrong answer count
+    as others.
+    """
+    outcomes = {row.result.answer: row.outcome for row in rows if row.result}
+
+    def compare(a: str, b: str) -> Comparison:
+        pair = {outcomes.get(a), outcomes.get(b)}
+        if pair == {"right"} or a.split() == b.split():
+            return "equal"
+        return "undecided" if "undecided" in pair else "different"
+
+    return compare
+
+
+def _quotient(
+    both: Sequence[tuple[Row, Row]], amount: Callable[[RunResult], float]
+) -> float | None:
+    mine, theirs = (
+        math.fsum(amount(result) for result in results(pair[side] for pair in both))
+        for side in (0, 1)
+    )
+    return mine / theirs if theirs > 0 else None
+
+
+def _time_ratio(both: Sequence[tuple[Row, Row]]) -> Ratio | None:
+    problems: dict[str, list[tuple[Row, Row]]] = {}
+    for one, two in both:
+        problems.setdefault(one.problem, []).append((one, two))
+    return clustered(
+        {problem: [(_mean_s(pairs, 0), _mean_s(pairs, 1))] for problem, pairs in problems.items()}
+    )
+
+
+def _mean_s(pairs: Sequence[tuple[Row, Row]], side: int) -> float:
+    return math.fsum(pair[side].elapsed_s for pair in pairs) / len(pairs)
+
+
+def _share_of(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

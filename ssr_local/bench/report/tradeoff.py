@@ -1,0 +1,210 @@
+"""Accuracy against cost, and FLOPs against the clock: sections 2 and 3 of the report. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.arrangement import Runs, by_problem, first_of_each, is_right
+from ssr_local.bench.report.shares import Share, accuracy, clustered, mean, without_interval
+from ssr_local.bench.report.summary import results
+from ssr_local.bench.statistics import Ratio, mcnemar, spearman
+
+Cost = Literal["seconds", "decode_flops", "total_flops"]
+COSTS: tuple[Cost, ...] = ("seconds", "decode_flops", "total_flops")
+
+FEWEST_RANKED = 5
+"""A rank correlation of fewer says next to nothing: of four, one order in 24 gives a 1."""
+
+_GIGA = 1e9
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """One method on the problems all compared ones have tried.
+
+    ``seconds`` is the mean of a problem with its interval over problems, which is missing (both
+    ends at the mean) where several were solved at once; FLOPs are means of a problem too.
+    ``p_best`` is the exact McNemar p against the most accurate method, None for that one.
+    ``fronts`` names the costs at which no other method is both as accurate and as cheap, and
+    better in one of the two.
+    """
+
+    method: str
+    accuracy: Share
+    seconds: Ratio | None
+    decode_flops: float | None
+    total_flops: float | None
+    p_best: float | None = None
+    fronts: tuple[Cost, ...] = ()
+
+    def cost(self, cost: Cost) -> float | None:
+        """The mean of one problem; None where it was not measured, or is nothing."""
+        value = getattr(self, cost)
+        number: float | None = value.value if isinstance(value, Ratio) else value
+        return number if number else None
+
+
+class Rates(Struct, frozen=True, kw_only=True):
+    """What one method's FLOPs were to the clock, over all its runs.
+
+    ``gflops_per_s`` counts prefill too. The correlations (Spearman) are between a run's
+    FLOPs and its seconds, run by run; none where runs of one batch share its time.
+    """
+
+    method: str
+    num_runs: int
+    decode_gflops_per_s: float | None
+    gflops_per_s: float | None
+    decode_correlation: float | None
+    total_correlation: float | None
+
+
+class Tradeoff(Struct, frozen=True, kw_only=True):
+    """The compared methods: ``num_problems`` that all of them tried, ``num_timed`` without
+    a failed run. ``left_out`` did fewer than half as many as the fullest. The correlations
+    are between the methods' mean FLOPs and their mean seconds, from five methods on.
+    """
+
+    num_problems: int
+    num_timed: int
+    left_out: tuple[str, ...]
+    best: str | None
+    points: tuple[Point, ...]
+    rates: tuple[Rates, ...]
+    decode_correlation: float | None
+    total_correlation: float | None
+
+
+def trade(runs: Runs) -> Tradeoff:
+    """Accuracy and costs of the methods that have done enough of the task to be compared."""
+    most = max((len(problems) for problems in runs.rows.values()), default=0)
+    compared = [name for name in runs.methods if 2 * len(runs.rows[name]) >= most]
+    units = runs.shared(compared)
+    rows = {name: runs.at(name, units) for name in compared} if units else {}
+    timed = [
+        place
+        for place in range(len(units))
+        if all(found[place].result is not None for found in rows.values())
+    ]
+    points = [
+        _point(name, found, [found[place] for place in timed], runs.timed_alone)
+        for name, found in rows.items()
+    ]
+    known = [point for point in points if point is not None]
+    best = min(known, key=_by_accuracy, default=None)
+    return Tradeoff(
+        num_problems=len({problem for problem, _ in units}),
+        num_timed=len({units[place][0] for place in timed}),
+        left_out=tuple(name for name in runs.methods if name not in compared),
+        best=best.method if best else None,
+        points=tuple(_placed(runs, point, known, best.method if best else "") for point in known),
+        rates=tuple(_rates(runs, name) for name in runs.methods),
+        decode_correlation=_correlation(known, "decode_flops"),
+        total_correlation=_correlation(known, "total_flops"),
+    )
+
+
+def front(points: Sequence[Point], cost: Cost) -> tuple[Point, ...]:
+    """The Pareto front, cheapest first."""
+    priced = [(point, price) for point in points if (price := point.cost(cost)) is not None]
+    kept = [
+        (point, price)
+        for point, price in priced
+        if not any(
+            other.accuracy.value >= point.accuracy.value
+            and less <= price
+            and (other.accuracy.value > point.accuracy.value or less < price)
+            for other, less in priced
+        )
+    ]
+    return tuple(point for point, _ in sorted(kept, key=lambda item: item[1]))
+
+
+def _by_accuracy(point: Point) -> tuple[float, float]:
+    return (-point.accuracy.value, point.cost("seconds") or math.inf)
+
+
+def _point(
+    method: str, rows: Sequence[Row], timed: Sequence[Row], timed_alone: bool
+) -> Point | None:
+    right = accuracy(rows)
+    if right is None:
+        return None
+    found = results(timed)
+    seconds = clustered(
+        {
+            problem: [(mean(row.elapsed_s for row in group) or 0.0, 1.0)]
+            for problem, group in by_problem(timed).items()
+        }
+    )
+    return Point(
+        method=method,
+        accuracy=right,
+        seconds=seconds if timed_alone else without_interval(seconds),
+        decode_flops=mean(result.flops.decode for result in found),
+        total_flops=mean(result.flops.total for result in found),
+    )
+
+
+def _placed(runs: Runs, point: Point, points: Sequence[Point], best: str) -> Point:
+    """The point with its place among the others."""
+    return Point(
+        method=point.method,
+        accuracy=point.accuracy,
+        seconds=point.seconds,
+        decode_flops=point.decode_flops,
+        total_flops=point.total_flops,
+        p_best=None if point.method == best else _p(runs, best, point.method, points),
+        fronts=tuple(cost for cost in COSTS if point in front(points, cost)),
+    )
+
+
+def _p(runs: Runs, one: str, two: str, points: Sequence[Point]) -> float:
+    units = first_of_each(runs.shared(point.method for point in points))
+    pairs = [
+        (is_right(a), is_right(b))
+        for a, b in zip(runs.at(one, units), runs.at(two, units), strict=True)
+    ]
+    return mcnemar(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
+
+
+def _correlation(points: Sequence[Point], cost: Cost) -> float | None:
+    pairs = [
+        (amount, seconds)
+        for point in points
+        if (amount := point.cost(cost)) is not None
+        and (seconds := point.cost("seconds")) is not None
+    ]
+    return _spearman(pairs)
+
+
+def _rates(runs: Runs, method: str) -> Rates:
+    timed = [
+        (row.elapsed_s, row.result.flops.decode, row.result.flops.total)
+        for row in runs.of(method)
+        if row.result is not None
+    ]
+    seconds = math.fsum(second for second, _, _ in timed)
+    ranked = timed if runs.timed_alone else []
+    return Rates(
+        method=method,
+        num_runs=len(timed),
+        decode_gflops_per_s=_rate(math.fsum(decode for _, decode, _ in timed), seconds),
+        gflops_per_s=_rate(math.fsum(total for _, _, total in timed), seconds),
+        decode_correlation=_spearman([(decode, second) for second, decode, _ in ranked]),
+        total_correlation=_spearman([(total, second) for second, _, total in ranked]),
+    )
+
+
+def _rate(flops: float, seconds: float) -> float | None:
+    return flops / _GIGA / seconds if seconds > 0 and flops > 0 else None
+
+
+def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
+    if len(pairs) < FEWEST_RANKED:
+        return None
+    return spearman([one for one, _ in pairs], [two for _, two in pairs])

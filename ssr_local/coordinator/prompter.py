@@ -1,0 +1,211 @@
+"""Turns requests into one model's token ids: chat template, think blocks, candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssr_local.coordinator.templates import (
+    Dialogue,
+    Message,
+    RemoteCaller,
+    RenderRequest,
+    family_of,
+    render,
+    render_builtin,
+)
+from ssr_local.core.errors import SSRError
+from ssr_local.core.records import Strategy
+from ssr_local.engine.base import Engine
+from ssr_local.method import prompts
+from ssr_local.method.pools import Pool
+from ssr_local.method.steps import THINK_CLOSE, THINK_OPEN, is_thinking
+from ssr_local.process.helper import HelperDied, HelperTimeout
+
+# Stand for a user's and an assistant's turn while a template is rendered around them.
+_USER_MARK = "SSRLOCALUSER5C1D"
+_MARK = "SSRLOCALTURN7F3A"
+
+
+class Prompter:
+    """The prompts of one model for one pool of strategies.
+
+    Making one tries the model's chat template on every kind of dialogue, so that all the
+    prompts of a run have one form; ``notices`` says when the built-in one is used.
+    """
+
+    def __init__(self, engine: Engine, pool: Pool, helper: RemoteCaller) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._helper = helper
+        self._template = engine.chat_template
+        self._family = family_of(engine.vocabulary.special_texts)
+        self.notices: list[str] = []
+        if not self._template:
+            self._use_builtin("its file has none")
+        asked = Dialogue((Message("system", prompts.SYSTEM), Message("user", _USER_MARK)))
+        questions = {
+            (kind, wording): question.text
+            for kind, wordings in prompts.QUESTIONS.items()
+            for wording, question in wordings.items()
+        }
+        opened, *probes = self._render([asked, *map(_probe, questions.values())])
+        self.opens_thinking = is_thinking(opened)
+        """Whether the template itself opens a think block for the assistant."""
+        self._probes = dict(zip(questions, probes, strict=True))
+
+    def paths(
+        self, problem: str, strategies: Sequence[Strategy], given: Sequence[str] = ()
+    ) -> list[list[int]]:
+        """Token ids of each strategy's whole prompt, the assistant's turn opened.
+
+        ``given`` are steps the assistant is made to have written already.
+        """
+        problem = self._safe(problem)
+        written = [token for step in given for token in self.step(step)]
+        return [
+            prompt + written
+            for prompt in self._encode(
+                [
+                    prompts.path_request(problem, strategy.advice, self._pool.instruction)
+                    for strategy in strategies
+                ]
+            )
+        ]
+
+    def step(self, text: str) -> list[int]:
+        """Token ids of a step somebody else wrote; nothing in it reads as a control token."""
+        return self._engine.tokenize(text)
+
+    def selections(
+        self, problem: str, orders: Sequence[Sequence[Strategy]], count: int
+    ) -> list[list[int]]:
+        """Token ids of the selection prompt, once for each order the pool is shown in."""
+        problem = self._safe(problem)
+        letters = [strategy.letter for strategy in self._pool.strategies]
+        return [
+            tokens + self._engine.tokenize(self._skip_thinking(), special=True)
+            for tokens in self._encode(
+                [prompts.selection_request(problem, letters, order, count) for order in orders]
+            )
+        ]
+
+    def probe(self, question: str, wording: str, thinking: bool) -> list[int]:
+        """Token ids that ask a verifier's question behind an unfinished assistant's turn.
+
+        ``question`` and ``wording`` name it in ``prompts.QUESTIONS``; ``thinking`` says that
+        the turn is inside an open think block, closed first.
+        """
+        close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
+        suffix = self._probes[question, wording].rpartition(_MARK)[2]
+        return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
+
+    def question(self, text: str, thinking: bool) -> list[int]:
+        """Token ids that ask anything behind an unfinished assistant's turn, like a probe."""
+        close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
+        (rendered,) = self._render([_probe(self._safe(text))])
+        suffix = rendered.rpartition(_MARK)[2]
+        return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
+
+    def candidates(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        """For each word the token ids it can begin with, those of several words left out."""
+        first = [
+            {tokens[0] for form in (word, f" {word}") if (tokens := self._engine.tokenize(form))}
+            for word in words
+        ]
+        return [
+            tuple(sorted(ids - set().union(*(other for other in first if other is not ids))))
+            for ids in first
+        ]
+
+    def _skip_thinking(self) -> str:
+        """What makes the next token the answer itself, for models that think first."""
+        if self.opens_thinking:
+            return f"\n{THINK_CLOSE}\n\n"
+        if self._template and THINK_CLOSE in self._template:
+            return f"{THINK_OPEN}\n\n{THINK_CLOSE}\n\n"
+        return ""
+
+    def _encode(self, requests: Sequence[str]) -> list[list[int]]:
+        dialogues = [
+            Dialogue((Message("system", prompts.SYSTEM), Message("user", request)))
+            for request in requests
+        ]
+        return [self._tokenize(text) for text in self._render(dialogues)]
+
+    def _tokenize(self, text: str) -> list[int]:
+        vocabulary = self._engine.vocabulary
+        if vocabulary.add_bos and not text.startswith(vocabulary.bos_text):
+            text = vocabulary.bos_text + text
+        return self._engine.tokenize(text, special=True)
+
+    def _render(self, dialogues: Sequence[Dialogue]) -> list[str]:
+        reason = ""
+        # Some templates refuse a system turn: its text then goes before the user's.
+        for attempt in (dialogues, [_without_system_turn(d) for d in dialogues]):
+            if self._template:
+                try:
+                    return self._render_own(attempt)
+                except Exception as error:  # noqa: BLE001 - a hostile template can raise anything
+                    reason = reason or _reason(error)
+                    if isinstance(error, HelperTimeout | HelperDied):
+                        break  # it would only take as long once more
+        if self._template:
+            self._use_builtin(reason)
+        return render_builtin(self._family, dialogues, self._engine.vocabulary.bos_text)
+
+    def _render_own(self, dialogues: Sequence[Dialogue]) -> list[str]:
+        vocabulary = self._engine.vocabulary
+        request = RenderRequest(
+            self._template or "", vocabulary.bos_text, vocabulary.eos_text, tuple(dialogues)
+        )
+        texts = render(request, self._helper)
+        for text, dialogue in zip(texts, dialogues, strict=True):
+            # Some templates trim what they are given, but all must contain it.
+            said = [m.content.strip() for m in dialogue.messages if m.role != "system"]
+            if not all(content in text for content in said):
+                raise ValueError("it leaves out what it is given")
+        return texts
+
+    def _use_builtin(self, reason: str) -> None:
+        self._template = None
+        self.notices.append(
+            f"{self._engine.info.name}: the {self._family} chat template built into ssr-local is"
+            f" used instead of the model's own ({reason[:200]})."
+        )
+
+    def _safe(self, problem: str) -> str:
+        return prompts.defuse(problem.strip(), self._engine.vocabulary.special_texts)
+
+
+def _probe(question: str) -> Dialogue:
+    """A question behind an assistant's turn that a mark stands for."""
+    return Dialogue(
+        (
+            Message("system", prompts.SYSTEM),
+            Message("user", _USER_MARK),
+            Message("assistant", _MARK),
+            Message("user", question),
+        )
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why a template could not be used, in one line; the helper says it in its second."""
+    text = (error.why or error.what) if isinstance(error, SSRError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _without_system_turn(dialogue: Dialogue) -> Dialogue:
+    system = "".join(f"{m.content}\n\n" for m in dialogue.messages if m.role == "system")
+    turns = [m for m in dialogue.messages if m.role != "system"]
+    turns[0] = Message(turns[0].role, system + turns[0].content)
+    return Dialogue(tuple(turns), dialogue.generate)
+
+
+def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all sequences begin with."""
+    shortest = min(sequences, key=len)
+    for position, token in enumerate(shortest):
+        if any(sequence[position] != token for sequence in sequences):
+            return position
+    return len(shortest)

@@ -1,0 +1,176 @@
+"""Chat templates: a model file's own, rendered in a sandbox, or a built-in one.
+
+A template comes out of a downloaded file and is a program. It runs in Jinja's sandbox,
+inside the killable helper process, under a time and a length limit; when it fails, the
+built-in template of the model's family takes its place and a notice says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+MAX_RENDERED_CHARS = 4_000_000
+RENDER_TIMEOUT_S = 5.0
+
+
+class Message(Struct, frozen=True):
+    """One turn: ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class Dialogue(Struct, frozen=True):
+    """Messages to render; with ``generate`` the assistant's turn is opened behind them."""
+
+    messages: tuple[Message, ...]
+    generate: bool = True
+
+
+class RenderRequest(Struct, frozen=True):
+    """What the helper process is sent."""
+
+    template: str
+    bos_text: str
+    eos_text: str
+    dialogues: tuple[Dialogue, ...]
+
+
+class RemoteCaller(Protocol):
+    """The part of ``isolation.Helper`` used here."""
+
+    def call(
+        self, name: str, argument: object, *, timeout_s: float, type: object = ...
+    ) -> object: ...
+
+
+def render_with_jinja(request: RenderRequest) -> list[str]:
+    """Render each dialogue; runs in the helper process, never in ours."""
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+
+    def refuse(message: str) -> str:
+        raise TemplateError(message)
+
+    def today(pattern: str) -> str:
+        from datetime import datetime, timezone
+
+        return datetime.now(timezone.utc).strftime(pattern)
+
+    environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = today
+    template = environment.from_string(request.template)
+    texts: list[str] = []
+    for dialogue in request.dialogues:
+        messages = [{"role": m.role, "content": m.content} for m in dialogue.messages]
+        texts.append(
+            _bounded(
+                template.generate(
+                    messages=messages,
+                    add_generation_prompt=dialogue.generate,
+                    bos_token=request.bos_text,
+                    eos_token=request.eos_text,
+                    tools=None,
+                )
+            )
+        )
+    return texts
+
+
+def _bounded(pieces: object) -> str:
+    text = ""
+    for piece in pieces:  # type: ignore[attr-defined]
+        text += piece
+        if len(text) > MAX_RENDERED_CHARS:
+            raise ValueError("the rendered text is too long")
+    return text
+
+
+def render(request: RenderRequest, helper: RemoteCaller) -> list[str]:
+    """The dialogues as text; raises whatever the helper or the template raises."""
+    result = helper.call(
+        "ssr_local.coordinator.templates:render_with_jinja",
+        request,
+        timeout_s=RENDER_TIMEOUT_S,
+        type=list[str],
+    )
+    if not isinstance(result, list) or len(result) != len(request.dialogues):
+        raise ValueError("the template did not render every dialogue")
+    return [str(text) for text in result]
+
+
+# Built-in families -----------------------------------------------------------
+
+
+def _chatml(dialogue: Dialogue, bos: str) -> str:
+    turns = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in dialogue.messages)
+    return turns + ("<|im_start|>assistant\n" if dialogue.generate else "")
+
+
+def _llama3(dialogue: Dialogue, bos: str) -> str:
+    head = "<|start_header_id|>{}<|end_header_id|>\n\n"
+    turns = "".join(
+        f"{head.format(m.role)}{m.content.strip()}<|eot_id|>" for m in dialogue.messages
+    )
+    return bos + turns + (head.format("assistant") if dialogue.generate else "")
+
+
+def _gemma(dialogue: Dialogue, bos: str) -> str:
+    # Gemma has no system role: its text goes in front of the first user turn.
+    system, messages = _without_system(dialogue.messages)
+    turns = ""
+    for number, message in enumerate(messages):
+        role = "model" if message.role == "assistant" else "user"
+        text = f"{system}\n\n{message.content}" if system and number == 0 else message.content
+        turns += f"<start_of_turn>{role}\n{text.strip()}<end_of_turn>\n"
+    return bos + turns + ("<start_of_turn>model\n" if dialogue.generate else "")
+
+
+def _deepseek_r1(dialogue: Dialogue, bos: str) -> str:
+    system, messages = _without_system(dialogue.messages)
+    turns = "".join(
+        f"<｜Assistant｜>{m.content}<｜end▁of▁sentence｜>"
+        if m.role == "assistant"
+        else f"<｜User｜>{m.content}"
+        for m in messages
+    )
+    return bos + system + turns + ("<｜Assistant｜><think>\n" if dialogue.generate else "")
+
+
+def _plain(dialogue: Dialogue, bos: str) -> str:
+    turns = "".join(f"{m.role.capitalize()}: {m.content}\n\n" for m in dialogue.messages)
+    return bos + turns + ("Assistant:" if dialogue.generate else "")
+
+
+def _without_system(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
+    if messages and messages[0].role == "system":
+        return messages[0].content, messages[1:]
+    return "", messages
+
+
+_FAMILIES: tuple[tuple[str, str, Callable[[Dialogue, str], str]], ...] = (
+    # (name, a control token only this family has, renderer)
+    ("DeepSeek-R1", "<｜User｜>", _deepseek_r1),
+    ("Llama 3", "<|start_header_id|>", _llama3),
+    ("Gemma", "<start_of_turn>", _gemma),
+    ("ChatML", "<|im_start|>", _chatml),
+)
+
+
+def family_of(special_texts: Sequence[str]) -> str:
+    """The built-in family whose control token the vocabulary has; "plain" for none."""
+    known = set(special_texts)
+    return next((name for name, token, _ in _FAMILIES if token in known), "plain")
+
+
+def render_builtin(family: str, dialogues: Sequence[Dialogue], bos_text: str) -> list[str]:
+    """The dialogues in a built-in family's form."""
+    renderer = next((r for name, _, r in _FAMILIES if name == family), _plain)
+    return [renderer(dialogue, bos_text) for dialogue in dialogues]

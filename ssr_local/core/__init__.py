@@ -1,0 +1,1 @@
+"""What everything in the package speaks: records, events, options, errors."""

@@ -1,0 +1,330 @@
+"""Settings: command line over environment over configuration file over default.
+
+The options are the fields of ``SolveOptions`` and ``EngineOptions``, flat at the top level
+of ``config.toml`` under the same names (``max-tokens`` is read as ``max_tokens``), and in the
+environment as ``SSR_LOCAL_`` and the name in capitals. Each value remembers its origin.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.folders import config_dir
+from ssr_local.core.options import EngineOptions, SolveOptions, accepted_values, validate
+from ssr_local.core.toml_file import (
+    decode_text,
+    parse_toml,
+    printable,
+    quoted,
+    read_bounded,
+    reason_of,
+)
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+Origin = Literal["option", "environment", "config", "default"]
+
+PREFIX = "SSR_LOCAL_"
+MAX_CONFIG_BYTES = 1024 * 1024
+RESERVED_TABLES = ("tui", "history")
+"""Tables of the configuration file that belong to other parts of the program."""
+RESERVED_VARIABLES = (
+    "SSR_LOCAL_DATA_DIR",
+    "SSR_LOCAL_CACHE_DIR",
+    "SSR_LOCAL_CONFIG_DIR",
+    "SSR_LOCAL_DEMO_SPEED",
+)
+"""Environment variables with our prefix that are no options."""
+
+OPTION_NAMES = (*SolveOptions.__struct_fields__, *EngineOptions.__struct_fields__)
+
+_MAX_SHOWN_CHARS = 60
+
+
+class Setting(Struct, frozen=True):
+    """One option's value in force; ``detail`` names the variable or the file it came from."""
+
+    name: str
+    value: str | int | float | bool | None
+    origin: Origin
+    detail: str = ""
+
+
+class Settings(Struct, frozen=True):
+    """Everything in force. ``origins`` has one entry per option, in ``OPTION_NAMES``' order.
+
+    ``warnings`` are sentences for the user, about variables that look like ours but are not.
+    """
+
+    solve: SolveOptions
+    engine: EngineOptions
+    origins: tuple[Setting, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def config_file() -> Path:
+    """Where the settings file is, whether or not it exists."""
+    return config_dir() / "config.toml"
+
+
+def variable_name(name: str) -> str:
+    """The environment variable that sets an option."""
+    return PREFIX + name.upper()
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """The settings in force; an override of None, like an empty variable, is not given.
+
+    ``env`` and ``file`` stand in for ``os.environ`` and ``config_file()``; a file that does
+    not exist sets nothing. Every layer is checked, also where a stronger one wins. Raises
+    ``UsageError`` for a bad override and ``ConfigError``, which names the variable or the
+    file and the key, for the rest.
+    """
+    env = os.environ if env is None else env
+    defaults = {
+        name: Setting(name, getattr(options, name), "default")
+        for options in (SolveOptions(), EngineOptions())
+        for name in options.__struct_fields__
+    }
+    in_force = (
+        defaults
+        | _from_file(config_file() if file is None else file)
+        | _from_environment(env)
+        | _from_overrides(overrides or {})
+    )
+    values = {name: setting.value for name, setting in in_force.items()}
+    return Settings(
+        solve=validate(SolveOptions, {n: values[n] for n in SolveOptions.__struct_fields__}),
+        engine=validate(EngineOptions, {n: values[n] for n in EngineOptions.__struct_fields__}),
+        origins=tuple(in_force[name] for name in OPTION_NAMES),
+        warnings=_mistyped_variables(env),
+    )
+
+
+def save_setting(
+    name: str, value: str | int | float | bool | None, *, file: Path | None = None
+) -> None:
+    """Write one option into the settings file, its comments and order kept; None removes it.
+
+    Text is read as the option's type. Removing works for any key that is not a table, so
+    that a mistyped one can be got rid of. The file is replaced as a whole or not at all.
+    Raises ``UsageError`` for a name or value that is not accepted, ``ConfigError`` for a
+    file that cannot be read or written.
+    """
+    file = config_file() if file is None else file
+    key = name.replace("-", "_")
+    text = existing_text(file)
+    present = [k for k in parse_toml(text, printable(str(file))) if _same_key(k, key)]
+    if key not in OPTION_NAMES and not (value is None and present):
+        raise _unknown_option(name)
+    if value is not None:
+        strict = not isinstance(value, str)
+        value = _checked(key, value, f"Option {key!r}", UsageError, strict=strict)
+    if value is not None or present:
+        write_atomically(file, _edited(text, present, key, value, printable(str(file))))
+
+
+def existing_text(file: Path) -> str:
+    """A settings file's text, empty when there is none.
+
+    Raises ``ConfigError`` when it cannot be read.
+    """
+    try:
+        return decode_text(read_bounded(file, MAX_CONFIG_BYTES), printable(str(file)))
+    except FileNotFoundError:
+        return ""
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replace ``file``, or what it links to, as a whole, keeping its permissions.
+
+    Raises ``ConfigError`` when it cannot be written; then nothing was changed.
+    """
+    shown = printable(str(file))
+    try:
+        data = text.encode()
+        target = file.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if target.exists():
+                shutil.copymode(target, temporary)
+            Path(temporary).replace(target)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except (OSError, UnicodeEncodeError) as error:
+        raise ConfigError(
+            f"{shown}: cannot be written.", f"{reason_of(error)}.", "Nothing was changed."
+        ) from error
+
+
+def suggestion(word: str, known: tuple[str, ...]) -> str:
+    """What was perhaps meant, as a sentence; empty when nothing is near."""
+    near = get_close_matches(word[:_MAX_SHOWN_CHARS], known, n=1)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def _from_overrides(overrides: Mapping[str, Any]) -> dict[str, Setting]:
+    layer: dict[str, Setting] = {}
+    for name, value in overrides.items():
+        if name not in OPTION_NAMES:
+            raise _unknown_option(name)
+        if value is not None:
+            checked = _checked(name, value, f"Option {name!r}", UsageError)
+            layer[name] = Setting(name, checked, "option")
+    return layer
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Setting]:
+    layer: dict[str, Setting] = {}
+    for name in OPTION_NAMES:
+        variable = variable_name(name)
+        text = env.get(variable, "")
+        if text.strip():
+            value = _checked(name, text, variable, ConfigError, strict=False)
+            layer[name] = Setting(name, value, "environment", variable)
+    return layer
+
+
+def _from_file(file: Path) -> dict[str, Setting]:
+    shown = printable(str(file))
+    layer: dict[str, Setting] = {}
+    for key, value in parse_toml(existing_text(file), shown).items():
+        if key in RESERVED_TABLES and isinstance(value, dict):
+            continue
+        name = key.replace("-", "_")
+        if name not in OPTION_NAMES:
+            raise _unknown_key(key, shown)
+        if name in layer:
+            raise ConfigError(
+                f"{shown}: key {name!r} is given twice.",
+                f"{name.replace('_', '-')!r} is the same key.",
+                "Keep one of the two lines.",
+            )
+        checked = _checked(name, value, f"{shown}: key {key!r}", ConfigError)
+        layer[name] = Setting(name, checked, "config", str(file))
+    return layer
+
+
+def _checked(
+    name: str, value: Any, subject: str, error_class: type[UsageError], *, strict: bool = True
+) -> str | int | float | bool | None:
+    """The value as the option takes it; the error begins with ``subject``."""
+    kind = SolveOptions if name in SolveOptions.__struct_fields__ else EngineOptions
+    refusal = error_class(f"{subject} cannot be {quoted(value)}.", accepted_values(kind, name))
+    try:
+        one = (
+            validate(SolveOptions, {name: value}, strict=strict)
+            if kind is SolveOptions
+            else validate(EngineOptions, {name: value}, strict=strict)
+        )
+    except UsageError as error:
+        raise refusal from error
+    checked: str | int | float | bool | None = getattr(one, name)
+    return checked
+
+
+def _unknown_option(name: str) -> UsageError:
+    return UsageError(
+        f"There is no option {quoted(name)}.",
+        f"Options are: {', '.join(OPTION_NAMES)}.",
+        suggestion(name.replace("-", "_"), OPTION_NAMES),
+    )
+
+
+def _unknown_key(key: str, shown_file: str) -> ConfigError:
+    tables = ", ".join(f"[{table}]" for table in RESERVED_TABLES)
+    return ConfigError(
+        f"{shown_file}: unknown key {quoted(key)}.",
+        f"Accepted: {', '.join(OPTION_NAMES)}; tables: {tables}.",
+        suggestion(key.replace("-", "_"), (*OPTION_NAMES, *RESERVED_TABLES)),
+    )
+
+
+def _mistyped_variables(env: Mapping[str, str]) -> tuple[str, ...]:
+    known = tuple(variable_name(name) for name in OPTION_NAMES) + RESERVED_VARIABLES
+    return tuple(
+        f"{printable(variable[:_MAX_SHOWN_CHARS])} is not a setting of ssr-local and was ignored."
+        f" {suggestion(variable.upper(), known)}".rstrip()
+        for variable in sorted(env)
+        if variable.upper().startswith(PREFIX) and variable not in known and env[variable].strip()
+    )
+
+
+def _same_key(key: str, name: str) -> bool:
+    return key.replace("-", "_") == name
+
+
+def _edited(
+    text: str, present: list[str], name: str, value: str | int | float | bool | None, shown: str
+) -> str:
+    """``text`` with the option set, or removed for None; ``present`` are its spellings there."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+    from tomlkit.items import AoT
+
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if text and not text.endswith("\n"):
+        text += newline
+    try:
+        document = tomlkit.parse(text)
+        if any(isinstance(document[key], dict | AoT) for key in present):
+            raise ConfigError(
+                f"{shown}: key {quoted(name)} is a table.", "", "Edit the file by hand."
+            )
+        for key in present if value is None else present[1:]:
+            document.remove(key)
+        if value is not None and present:
+            document[present[0]] = value
+        elif value is not None:
+            _add_key(document, name, value, newline)
+        return document.as_string()
+    except (TOMLKitError, RecursionError) as error:
+        raise ConfigError(
+            f"{shown}: cannot be edited safely.", f"{reason_of(error)}.", "Edit the file by hand."
+        ) from error
+
+
+def _add_key(
+    document: TOMLDocument, name: str, value: str | int | float | bool, newline: str
+) -> None:
+    """Put a new key after the last one at the top level, above a table and its comment.
+
+    tomlkit's own insertion puts it between the first table and the comment that
+    introduces the table. Afterwards the document is only good for writing.
+    """
+    import tomlkit
+    from tomlkit.items import AoT, Table, Whitespace
+
+    item = tomlkit.item(value)
+    item.trivia.trail = newline
+    body = document.body
+    top = next((i for i, (_, it) in enumerate(body) if isinstance(it, Table | AoT)), len(body))
+    keys = [i for i, (key, _) in enumerate(body[:top]) if key is not None]
+    gaps = [i for i, (_, it) in enumerate(body[:top]) if isinstance(it, Whitespace)]
+    if top == len(body):
+        position = top
+    else:
+        position = max(keys or gaps, default=-1) + 1
+        if not keys:
+            body.insert(position, (None, Whitespace(newline)))
+    body.insert(position, (tomlkit.key(name), item))

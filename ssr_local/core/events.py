@@ -1,0 +1,249 @@
+"""Everything that happens in a run, as frozen events, and their JSONL form.
+
+The coordinator yields them; the command line, the app, the evaluation and the history
+read them. An event log is one JSON object a line: the loading of models that were not
+loaded yet, then a ``RunStarted``, last a ``RunEnded`` unless the run was cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import msgspec
+
+from ssr_local.core.errors import EventLogError
+from ssr_local.core.records import (
+    Author,
+    EndReason,
+    ModelInfo,
+    Models,
+    RunResult,
+    StepReading,
+    Strategy,
+    StrategyScore,
+    Timing,
+    Usage,
+    Verdict,
+    VoteGroup,
+)
+
+MAX_LOG_LINE_BYTES = 16 * 1024 * 1024
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of all events; ``at_s`` is seconds since the run began."""
+
+    at_s: float = 0.0
+
+
+class ModelLoading(Event, frozen=True, kw_only=True, tag=True):
+    """A model is being loaded into memory."""
+
+    role: Author
+    name: str
+
+
+class ModelLoaded(Event, frozen=True, kw_only=True, tag=True):
+    """A model is ready."""
+
+    role: Author
+    info: ModelInfo
+    elapsed_s: float
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A run begins: the problem, everything in force, and the models."""
+
+    problem: str
+    options: dict[str, str | int | float | bool | None]
+    models: Models
+    pool: tuple[Strategy, ...]
+    version: str
+    given: tuple[str, ...] = ()
+
+
+class Notice(Event, frozen=True, kw_only=True, tag=True):
+    """Something the user should know: a fallback taken, a limit met."""
+
+    message: str
+
+
+class SelectionScored(Event, frozen=True, kw_only=True, tag=True):
+    """The target has judged the pool (ssr.md, section 1)."""
+
+    mode: str
+    scores: tuple[StrategyScore, ...]
+    chosen: tuple[str, ...]
+
+
+class PathOpened(Event, frozen=True, kw_only=True, tag=True):
+    """A path begins to follow a strategy."""
+
+    path: int
+    strategy: Strategy
+    selection_score: float | None
+
+
+class StepDelta(Event, frozen=True, kw_only=True, tag=True):
+    """New text of the step being written on a path."""
+
+    path: int
+    step: int
+    author: Author
+    text: str
+
+
+class StepDrafted(Event, frozen=True, kw_only=True, tag=True):
+    """A step is complete; in SSD methods it now waits for its verdict."""
+
+    path: int
+    step: int
+    author: Author
+    text: str
+    num_tokens: int
+    elapsed_s: float = 0.0
+
+
+class StepVerified(Event, frozen=True, kw_only=True, tag=True):
+    """The target has judged a drafted step."""
+
+    path: int
+    step: int
+    verdict: Verdict
+    overridden: bool = False
+
+
+class StepRewritten(Event, frozen=True, kw_only=True, tag=True):
+    """The target's own step has taken the place of a rejected one."""
+
+    path: int
+    step: int
+    text: str
+    num_tokens: int
+    elapsed_s: float = 0.0
+
+
+class PathEnded(Event, frozen=True, kw_only=True, tag=True):
+    """A path has ended, with or without an answer."""
+
+    path: int
+    reason: EndReason
+    answer: str | None
+    mean_score: float | None
+
+
+class VotesCounted(Event, frozen=True, kw_only=True, tag=True):
+    """The answers so far, grouped by equivalence."""
+
+    groups: tuple[VoteGroup, ...]
+
+
+class RunMeasured(Event, frozen=True, kw_only=True, tag=True):
+    """What the run has cost so far, about once a second; ``RunEnded`` has the whole.
+
+    ``kv_cells`` is how many cells of each model's KV cache are taken, shared ones counted once.
+    """
+
+    usage: Usage
+    timing_s: Timing
+    kv_cells: dict[Author, int]
+
+
+class StepRead(Event, frozen=True, kw_only=True, tag=True):
+    """The target has read one of somebody's steps; ``step`` counts from 0."""
+
+    step: int
+    reading: StepReading
+
+
+class Replied(Event, frozen=True, kw_only=True, tag=True):
+    """The target has answered a question about steps; ``text`` is all it said."""
+
+    text: str
+
+
+class RunPaused(Event, frozen=True, kw_only=True, tag=True):
+    """The run stands still between two rounds."""
+
+
+class RunResumed(Event, frozen=True, kw_only=True, tag=True):
+    """The run goes on."""
+
+
+class RunEnded(Event, frozen=True, kw_only=True, tag=True):
+    """The run is over; the result holds all of it."""
+
+    result: RunResult
+
+
+AnyEvent = (
+    ModelLoading
+    | ModelLoaded
+    | RunStarted
+    | Notice
+    | SelectionScored
+    | PathOpened
+    | StepDelta
+    | StepDrafted
+    | StepVerified
+    | StepRewritten
+    | PathEnded
+    | VotesCounted
+    | RunMeasured
+    | StepRead
+    | Replied
+    | RunPaused
+    | RunResumed
+    | RunEnded
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def encode_event(event: AnyEvent) -> bytes:
+    """One event as one line of JSON, without the newline."""
+    return _encoder.encode(event)
+
+
+def decode_event(line: bytes | str) -> AnyEvent:
+    """The event a line of JSON stands for; raises ``msgspec.DecodeError``."""
+    return _decoder.decode(line)
+
+
+def write_events(events: Iterable[AnyEvent], file: IO[bytes]) -> Iterator[AnyEvent]:
+    """Pass events on, each written and flushed to ``file`` first: a killed run keeps them."""
+    for event in events:
+        file.write(encode_event(event) + b"\n")
+        file.flush()
+        yield event
+
+
+def read_events(file: IO[bytes], name: str) -> Iterator[AnyEvent]:
+    """The events of a log, in order.
+
+    A half-written last line, as a killed run leaves it, ends the log quietly; any other
+    line that is not an event raises ``EventLogError`` naming ``name`` and the line.
+    """
+    number = 0
+    while line := file.readline(MAX_LOG_LINE_BYTES):
+        number += 1
+        if not line.strip():
+            continue
+        try:
+            yield decode_event(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if number > 1 and not line.endswith(b"\n") and len(line) < MAX_LOG_LINE_BYTES:
+                return
+            raise EventLogError(
+                f"{name}, line {number}: not an event.",
+                f"{error}.",
+                "Give a file that 'ssr-local solve --events FILE' wrote.",
+            ) from error
+    if number == 0:
+        raise EventLogError(
+            f"{name}: the event log is empty.",
+            "",
+            "Give a file that 'ssr-local solve --events FILE' wrote.",
+        )

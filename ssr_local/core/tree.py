@@ -1,0 +1,389 @@
+"""From events to the tree of a run, for whoever shows one. Pure: no clock, no input or output.
+
+``Tree.apply`` takes one event in and says which nodes have changed, so that whoever draws
+can gather the changes of many events and redraw each node once. Any prefix of a run's
+events gives a valid tree, also one cut off in the middle of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Literal, NamedTuple
+
+from ssr_local.core.events import (
+    AnyEvent,
+    ModelLoaded,
+    ModelLoading,
+    Notice,
+    PathEnded,
+    PathOpened,
+    Replied,
+    RunEnded,
+    RunMeasured,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    SelectionScored,
+    StepDelta,
+    StepDrafted,
+    StepRead,
+    StepRewritten,
+    StepVerified,
+    VotesCounted,
+)
+from ssr_local.core.options import VERIFIED_METHODS
+from ssr_local.core.records import (
+    Author,
+    EndReason,
+    ModelInfo,
+    ReasoningPath,
+    RunResult,
+    Strategy,
+    StrategyScore,
+    Verdict,
+    VoteGroup,
+)
+
+Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended", "cut off"]
+StepState = Literal["writing", "waiting", "accepted", "rewriting", "rewritten", "unverified"]
+"""How far a step is: its author writes; it waits for its verdict; it was kept; the target
+writes its own; that stands in its place; nobody judges steps, or it was cut off before."""
+
+Kind = Literal["run", "strategies", "path", "step", "votes", "notices"]
+
+
+class Node(NamedTuple):
+    """A part of the tree that can be redrawn alone; -1 where path or step do not apply."""
+
+    kind: Kind
+    path: int = -1
+    step: int = -1
+
+
+@dataclass(slots=True)
+class StepView:
+    """One step as it is shown.
+
+    ``text`` is what stands in the path; ``rejected`` the draft's version that does not any
+    more, None when nothing was rejected.
+    """
+
+    author: Author
+    text: str = ""
+    state: StepState = "writing"
+    rejected: str | None = None
+    verdict: Verdict | None = None
+    overridden: bool = False
+    num_tokens: int = 0
+    draft_tokens: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to come for it."""
+        return self.state in ("writing", "waiting", "rewriting")
+
+
+@dataclass(slots=True)
+class PathView:
+    """One path as it is shown; ``end_reason`` is None while it lives."""
+
+    index: int
+    strategy: Strategy
+    selection_score: float | None
+    steps: list[StepView] = field(default_factory=list)
+    end_reason: EndReason | None = None
+    answer: str | None = None
+    mean_score: float | None = None
+
+
+@dataclass(slots=True)
+class ModelView:
+    """One model: ``info`` is None until it is loaded."""
+
+    name: str
+    info: ModelInfo | None = None
+    elapsed_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the run has come to so far, counted from its events."""
+
+    drafted: int = 0
+    accepted: int = 0
+    rewritten: int = 0
+    draft_tokens: int = 0
+    target_tokens: int = 0
+
+    @property
+    def acceptance_rate(self) -> float | None:
+        """Accepted among judged steps, 0 to 1; None when none was judged."""
+        return self.accepted / self.drafted if self.drafted else None
+
+
+class Tree:
+    """Everything there is to show of one run.
+
+    ``problem`` is shown until the run itself says what it is about; ``revision`` grows with
+    every event that changed something.
+    """
+
+    def __init__(self, problem: str = "") -> None:
+        self.revision = 0
+        self.phase: Phase = "idle"
+        self.problem = problem
+        self.options: dict[str, str | int | float | bool | None] = {}
+        self.given: tuple[str, ...] = ()
+        self.models: dict[Author, ModelView] = {}
+        self.pool: tuple[Strategy, ...] = ()
+        self.scores: tuple[StrategyScore, ...] = ()
+        self.chosen: tuple[str, ...] = ()
+        self.paths: dict[int, PathView] = {}
+        self.groups: tuple[VoteGroup, ...] = ()
+        self.notices: list[str] = []
+        self.counts = Counts()
+        self.at_s = 0.0
+        self.measured: RunMeasured | None = None
+        self.result: RunResult | None = None
+
+    def apply(self, event: AnyEvent) -> frozenset[Node]:
+        """Take one event in; the nodes that have to be drawn again.
+
+        An event about a path or step that was never opened, as a log cut at its beginning
+        has them, changes nothing.
+        """
+        self.at_s = max(self.at_s, event.at_s)
+        changed = frozenset(self._apply(event))
+        self.revision += bool(changed)
+        return changed
+
+    def apply_all(self, events: Iterable[AnyEvent]) -> frozenset[Node]:
+        """Take many events in; all the nodes that have to be drawn again, each once."""
+        changed: frozenset[Node] = frozenset()
+        for event in events:
+            changed |= self.apply(event)
+        return changed
+
+    @property
+    def live_paths(self) -> list[PathView]:
+        """The paths that have not ended, in order."""
+        return [path for path in self.paths.values() if path.end_reason is None]
+
+    @property
+    def winner(self) -> VoteGroup | None:
+        """The group that leads, or has won once the run has ended."""
+        return next((group for group in self.groups if group.winner), None)
+
+    def settled(self, path: PathView) -> list[StepView]:
+        """A path's steps in front of the first that is not whole, or not judged yet."""
+        verified = self.options.get("method") in VERIFIED_METHODS
+
+        def stands(step: StepView) -> bool:
+            is_whole = step.state == "unverified" and step.num_tokens > 0
+            return step.state in ("accepted", "rewritten") or (is_whole and not verified)
+
+        return list(takewhile(stands, path.steps))
+
+    def cut_off(self) -> None:
+        """No more events come, and the run has not ended: a crash, a stopped replay."""
+        if self.phase not in ("idle", "ended"):
+            self.phase = "cut off"
+            self.revision += 1
+
+    def _apply(self, event: AnyEvent) -> Iterable[Node]:
+        if isinstance(event, StepDelta):  # by far the most frequent
+            return self._wrote(event)
+        if isinstance(event, StepDrafted | StepVerified | StepRewritten):
+            return self._step_event(event)
+        if isinstance(event, PathOpened | PathEnded):
+            return self._path_event(event)
+        if isinstance(event, StepRead | Replied):  # no part of a run
+            return ()
+        if isinstance(event, RunMeasured):
+            self.measured = event
+            return (Node("run"),)
+        return self._run_event(event)
+
+    # The run as a whole ----------------------------------------------------
+
+    def _run_event(
+        self,
+        event: ModelLoading
+        | ModelLoaded
+        | RunStarted
+        | Notice
+        | SelectionScored
+        | VotesCounted
+        | RunPaused
+        | RunResumed
+        | RunEnded,
+    ) -> Iterable[Node]:
+        if isinstance(event, Notice):
+            if event.message in self.notices:
+                return ()
+            self.notices.append(event.message)
+            return (Node("notices"),)
+        if isinstance(event, SelectionScored):
+            self.scores, self.chosen = event.scores, event.chosen
+            self.phase = "running"
+            return (Node("strategies"), Node("run"))
+        if isinstance(event, VotesCounted):
+            self.groups = event.groups
+            return (Node("votes"),)
+        if isinstance(event, RunEnded):
+            return self._ended(event)
+        if isinstance(event, RunStarted):
+            self._started(event)
+        elif isinstance(event, ModelLoading):
+            self.phase = "loading"
+            self.models[event.role] = ModelView(event.name)
+        elif isinstance(event, ModelLoaded):
+            self.models[event.role] = ModelView(event.info.name, event.info, event.elapsed_s)
+        else:
+            self.phase = "paused" if isinstance(event, RunPaused) else "running"
+        return (Node("run"),)
+
+    def _started(self, event: RunStarted) -> None:
+        self.phase = "selecting"
+        self.problem, self.options, self.given = event.problem, event.options, event.given
+        self.pool = event.pool
+        loaded: dict[Author, ModelInfo | None] = {
+            "draft": event.models.draft,
+            "target": event.models.target,
+        }
+        for role, info in loaded.items():
+            if info is not None:
+                known = self.models.get(role)
+                self.models[role] = ModelView(info.name, info, known.elapsed_s if known else 0.0)
+
+    def _ended(self, event: RunEnded) -> Iterable[Node]:
+        self.phase = "ended"
+        self.result = event.result
+        self.groups = event.result.votes
+        changed = [Node("run"), Node("votes"), Node("strategies")]
+        for path in self.paths.values():
+            changed += self._close_steps(path)
+        for whole in event.result.paths:
+            if whole.index in self.paths:
+                changed += self._completed(self.paths[whole.index], whole)
+        return changed
+
+    # Paths -----------------------------------------------------------------
+
+    def _path_event(self, event: PathOpened | PathEnded) -> Iterable[Node]:
+        if isinstance(event, PathOpened):
+            if self.phase != "paused":  # paths can be added meanwhile
+                self.phase = "running"
+            view = PathView(event.path, event.strategy, event.selection_score)
+            self.paths[event.path] = view
+            return (Node("path", event.path), Node("strategies"))
+        path = self.paths.get(event.path)
+        if path is None:
+            return ()
+        path.end_reason, path.answer = event.reason, event.answer
+        path.mean_score = event.mean_score
+        return [Node("path", event.path), *self._close_steps(path)]
+
+    def _close_steps(self, path: PathView) -> list[Node]:
+        """What a path was in the middle of when it ended stays, unverified."""
+        changed = []
+        if path.steps and path.steps[-1].is_open:
+            last = path.steps[-1]
+            last.state = "unverified"
+            changed.append(Node("step", path.index, len(path.steps) - 1))
+            if not last.text.strip() and last.rejected is None:
+                path.steps.pop()  # nothing of it was written
+                changed.append(Node("path", path.index))
+        return changed
+
+    @staticmethod
+    def _completed(path: PathView, whole: ReasoningPath) -> list[Node]:
+        """What a step had come to when its path was stopped: without deltas nothing else says."""
+        changed = []
+        for place, step in enumerate(whole.steps):
+            if place == len(path.steps):
+                path.steps.append(StepView(step.author))
+            shown = path.steps[place]
+            if not shown.text.strip():
+                shown.text, shown.author, shown.state = step.text, step.author, "unverified"
+                shown.num_tokens = step.num_tokens
+                changed.append(Node("step", path.index, place))
+        return changed
+
+    # Steps -----------------------------------------------------------------
+
+    def _wrote(self, event: StepDelta) -> Iterable[Node]:
+        path = self.paths.get(event.path)
+        if path is None:
+            return ()
+        step = self._step_at(path, event.step, event.author)
+        if step is None:
+            return ()
+        if not step.is_open:  # the same place is written anew, after a verdict was changed
+            step.text, step.state = "", "writing"
+        step.text += event.text
+        return (Node("step", event.path, event.step),)
+
+    def _step_event(self, event: StepDrafted | StepVerified | StepRewritten) -> Iterable[Node]:
+        path = self.paths.get(event.path)
+        if path is None or not 0 <= event.step <= len(path.steps):
+            return ()
+        if isinstance(event, StepVerified):
+            return self._verified(path, event)
+        author: Author = "target" if isinstance(event, StepRewritten) else event.author
+        step = self._step_at(path, event.step, author)
+        if step is None:
+            return ()
+        step.text, step.num_tokens, step.elapsed_s = event.text, event.num_tokens, event.elapsed_s
+        if isinstance(event, StepRewritten):
+            step.state, step.author = "rewritten", "target"
+            self.counts.rewritten += 1
+        else:
+            step.state = "waiting" if self._is_verified else "unverified"
+            step.draft_tokens = event.num_tokens
+        if author == "draft":
+            self.counts.draft_tokens += event.num_tokens
+        else:
+            self.counts.target_tokens += event.num_tokens
+        return (Node("step", event.path, event.step), Node("run"))
+
+    def _verified(self, path: PathView, event: StepVerified) -> Iterable[Node]:
+        if event.step >= len(path.steps):
+            return ()
+        # Whoever changes a verdict goes back to that step: what came after is gone.
+        dropped = len(path.steps) - event.step - 1
+        del path.steps[event.step + 1 :]
+        step = path.steps[event.step]
+        drafted = step.rejected if step.rejected is not None else step.text
+        if event.overridden:
+            self._uncount(step)
+        else:
+            self.counts.drafted += 1
+        step.verdict, step.overridden = event.verdict, event.overridden
+        if event.verdict.accepted:
+            step.text, step.rejected, step.state, step.author = drafted, None, "accepted", "draft"
+            self.counts.accepted += 1
+        else:
+            step.text, step.rejected, step.state, step.author = "", drafted, "rewriting", "target"
+        changed = [Node("step", path.index, event.step), Node("run")]
+        return [*changed, Node("path", path.index)] if dropped else changed
+
+    def _uncount(self, step: StepView) -> None:
+        if step.verdict is not None and step.verdict.accepted:
+            self.counts.accepted -= 1
+        if step.state == "rewritten":
+            self.counts.rewritten -= 1
+
+    @property
+    def _is_verified(self) -> bool:
+        return self.options.get("method") in VERIFIED_METHODS
+
+    @staticmethod
+    def _step_at(path: PathView, index: int, author: Author) -> StepView | None:
+        """The step at that place, new if it is the next one; None where there is a gap."""
+        if index == len(path.steps):
+            path.steps.append(StepView(author))
+        return path.steps[index] if 0 <= index < len(path.steps) else None

@@ -1,0 +1,1 @@
+"""Mathematics read out of text."""

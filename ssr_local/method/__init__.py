@@ -1,0 +1,1 @@
+"""The method's decisions: pure functions that do no input or output."""

@@ -1,0 +1,190 @@
+"""Strategy pools: data that says how a problem may be attacked (ssr.md, section 1).
+
+A pool is a TOML file with the keys ``name``, ``description``, ``answer``, ``instruction``
+and one to twelve ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. Three
+pools ship with the package; a user's own file is given by its path.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from msgspec import Struct
+
+from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.records import UNKNOWN_LETTER, Strategy
+from ssr_local.core.toml_file import parse_toml, printable, quoted, read_bounded
+
+AnswerForm = Literal["boxed", "code"]
+"""How a pool's instruction asks for the answer: in a box, or as a block of code."""
+
+LETTERS = "ABCDEFGHIJKL"
+MAX_POOL_BYTES = 256 * 1024
+
+UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
+"""The strategy without advice; it belongs to every pool and stands in no file."""
+
+_PACKAGED = ("maths", "logic", "code")
+_MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
+_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies")
+_STRATEGY_KEYS = ("letter", "name", "advice")
+# Marks that turn text around on a terminal without being seen themselves.
+_BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Pool(Struct, frozen=True):
+    """The strategies of one domain, and how its problems are to be answered.
+
+    ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them.
+    """
+
+    name: str
+    description: str
+    answer: AnswerForm
+    instruction: str
+    strategies: tuple[Strategy, ...]
+
+    def by_letter(self, letter: str) -> Strategy:
+        """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
+        for strategy in (*self.strategies, UNKNOWN):
+            if strategy.letter == letter:
+                return strategy
+        known = ", ".join(strategy.letter for strategy in (*self.strategies, UNKNOWN))
+        raise UsageError(
+            f"Pool {self.name!r} has no strategy {quoted(letter)}.", f"Accepted: {known}."
+        )
+
+
+def available_pools() -> tuple[str, ...]:
+    """The names of the pools that ship with the package."""
+    return _PACKAGED
+
+
+def load_pool(name_or_path: str) -> Pool:
+    """A packaged pool by its name, else the pool in the TOML file of that path.
+
+    A packaged name comes first; write ``./maths`` for a file of such a name. Raises
+    ``ConfigError`` naming the file, the key and what is accepted.
+    """
+    if name_or_path in _PACKAGED:
+        packaged = resources.files(__name__) / f"{name_or_path}.toml"
+        source = f"{name_or_path}.toml"
+        return _pool(parse_toml(packaged.read_bytes(), source), source)
+    source = printable(name_or_path)
+    try:
+        data = read_bounded(Path(name_or_path).expanduser(), MAX_POOL_BYTES)
+    except (FileNotFoundError, RuntimeError) as error:  # RuntimeError: ~name of nobody
+        raise _no_such_pool(name_or_path) from error
+    return _pool(parse_toml(data, source), source)
+
+
+def _no_such_pool(name: str) -> ConfigError:
+    near = get_close_matches(name[:80], _PACKAGED, n=1)
+    return ConfigError(
+        f"There is no strategy pool {quoted(name)}, and no file of that name.",
+        f"Pools: {', '.join(_PACKAGED)}, or the path of a TOML file.",
+        f"Did you mean {near[0]!r}?" if near else "",
+    )
+
+
+def _pool(table: Mapping[str, Any], source: str) -> Pool:
+    """The pool a parsed file describes; ``source`` is the file's name in errors."""
+    _check_keys(table, _POOL_KEYS, source)
+    answer = table["answer"]
+    forms = get_args(AnswerForm)
+    if answer not in forms:
+        raise ConfigError(
+            f"{source}: key 'answer' cannot be {quoted(answer)}.", f"Accepted: {_listed(forms)}."
+        )
+    return Pool(
+        name=_text(table, "name", source),
+        description=_text(table, "description", source),
+        answer=cast(AnswerForm, answer),
+        instruction=_text(table, "instruction", source),
+        strategies=_strategies(table["strategies"], source),
+    )
+
+
+def _strategies(entries: object, source: str) -> tuple[Strategy, ...]:
+    if not isinstance(entries, list) or not 1 <= len(entries) <= len(LETTERS):
+        given = f"has {len(entries)} entries" if isinstance(entries, list) else "is not a list"
+        raise ConfigError(
+            f"{source}: key 'strategies' {given}.",
+            f"Accepted: 1 to {len(LETTERS)} tables [[strategies]].",
+        )
+    return tuple(
+        _strategy(entry, letter, f"{source}, strategy {number}")
+        for number, (entry, letter) in enumerate(zip(entries, LETTERS, strict=False), start=1)
+    )
+
+
+def _strategy(entry: object, letter: str, source: str) -> Strategy:
+    """One ``[[strategies]]`` table, which must carry the letter that is next in order."""
+    if not isinstance(entry, dict):
+        raise ConfigError(
+            f"{source}: {quoted(entry)} is not a table.",
+            f"Accepted: a table with the keys {_listed(_STRATEGY_KEYS)}.",
+        )
+    _check_keys(entry, _STRATEGY_KEYS, source)
+    given = entry["letter"]
+    if given != letter:
+        reserved = (
+            f"; {UNKNOWN_LETTER} is reserved for no advice" if given == UNKNOWN_LETTER else ""
+        )
+        raise ConfigError(
+            f"{source}: key 'letter' cannot be {quoted(given)}.",
+            f"Accepted: {letter!r}{reserved}.",
+            "Letter the strategies A, B, C and so on, in order.",
+        )
+    return Strategy(letter, _text(entry, "name", source), _text(entry, "advice", source))
+
+
+def _check_keys(table: Mapping[str, Any], accepted: tuple[str, ...], source: str) -> None:
+    for key in table:
+        if key not in accepted:
+            near = get_close_matches(key[:80], accepted, n=1)
+            raise ConfigError(
+                f"{source}: unknown key {quoted(key)}.",
+                f"Accepted: {_listed(accepted)}.",
+                f"Did you mean {near[0]!r}?" if near else "",
+            )
+    for key in accepted:
+        if key not in table:
+            raise ConfigError(
+                f"{source}: key {key!r} is missing.", f"Required: {_listed(accepted)}."
+            )
+
+
+def _text(table: Mapping[str, Any], key: str, source: str) -> str:
+    """The text under ``key``, checked for what a model or a terminal must not be sent."""
+    value = table[key]
+    # An instruction may run over several lines, what stands in lists and trees may not.
+    allowed = "\n" if key == "instruction" else ""
+    if not isinstance(value, str):
+        wrong = f"cannot be {quoted(value)}"
+    elif not value.strip():
+        wrong = "is empty"
+    elif len(value) > _MAX_CHARS[key]:
+        wrong = f"has {len(value)} characters"
+    elif bad := next((c for c in value if c not in allowed and _is_control(c)), ""):
+        wrong = f"holds the control character U+{ord(bad):04X}"
+    else:
+        return value.strip()
+    raise ConfigError(
+        f"{source}: key {key!r} {wrong}.",
+        f"Accepted: text of 1 to {_MAX_CHARS[key]} characters without control characters"
+        f"{' other than newlines' if allowed else ''}.",
+    )
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI_MARKS
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(words)

@@ -1,0 +1,98 @@
+"""Every text a model is sent, apart from the strategies' own sentences. Pure.
+
+The problem always comes first, so that everything before the advice is one shared prefix
+for all paths, for selection and for verification. ``QUESTIONS`` keeps the candidates for
+the verifier's wording side by side; a pair's calibration decides between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from ssr_local.core.records import Strategy
+
+SYSTEM = "You are a careful problem solver. You think step by step and check your work."
+
+
+class Question(Struct, frozen=True):
+    """What the target is asked behind a drafted step, and the words it may reply with.
+
+    For two words, the first says that the step is good.
+    """
+
+    text: str
+    words: tuple[str, ...]
+
+
+_DIGITS = tuple(str(digit) for digit in range(10))
+
+QUESTIONS: dict[str, dict[str, Question]] = {
+    "yes-no": {
+        "correct": Question("Is the last step correct? Reply Yes or No.", ("Yes", "No")),
+        "mistake": Question(
+            "Does the last step contain a mistake? Reply Yes or No.", ("No", "Yes")
+        ),
+        "follows": Question(
+            "Check the last step again: does it follow from what stands before it, with every"
+            " number right? Reply Yes or No.",
+            ("Yes", "No"),
+        ),
+        "leads": Question(
+            "Will going on from the last step lead to the right answer? Reply Yes or No.",
+            ("Yes", "No"),
+        ),
+    },
+    "digit": {
+        "rate": Question(
+            "Rate the last step: is it correct, and does it lead to the solution?"
+            " Reply with one digit from 0 (wrong) to 9 (certainly right).",
+            _DIGITS,
+        ),
+        "sure": Question(
+            "How sure are you that everything up to here is right?"
+            " Reply with one digit from 0 (certainly wrong) to 9 (certainly right).",
+            _DIGITS,
+        ),
+    },
+}
+"""Kind of question -> name of its wording -> the question. The first wording is used where a
+calibration names none."""
+
+
+def path_request(problem: str, advice: str, instruction: str) -> str:
+    """What a path is asked: the problem, the strategy's advice as a hint, the instruction."""
+    hint = f"Hint: {advice}\n\n" if advice else ""
+    return f"{problem}\n\n{hint}{instruction}"
+
+
+def selection_request(
+    problem: str, letters: Sequence[str], strategies: Sequence[Strategy], count: int
+) -> str:
+    """What the target is asked to choose from: ``strategies`` shown under ``letters``.
+
+    ``count`` of 1 asks for one letter (its log-probabilities are read), more for a list.
+    """
+    listed = "\n".join(
+        f"{letter}. {strategy.advice}" for letter, strategy in zip(letters, strategies, strict=True)
+    )
+    if count == 1:
+        question = "Which one strategy is most promising here? Reply with its letter only."
+    else:
+        question = (
+            f"Which {count} strategies are most promising here?"
+            f" Reply with {count} letters only, the best first."
+        )
+    return f"{problem}\n\nDo not solve this yet. Here are strategies:\n\n{listed}\n\n{question}"
+
+
+def defuse(text: str, special_texts: Sequence[str]) -> str:
+    """The text with a space inside whatever would be read as a control token.
+
+    So a problem that contains ``<|im_end|>`` cannot end the user's turn.
+    """
+    for special in special_texts:
+        if len(special) > 1 and special in text:
+            text = text.replace(special, f"{special[0]} {special[1:]}")
+    return text

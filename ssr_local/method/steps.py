@@ -1,0 +1,108 @@
+"""Where a step ends, and what ends a path. Pure: text and counts in, decisions out.
+
+A step is one paragraph of reasoning: it ends behind the first blank line that follows
+some content (ssr.md). The rule looks at the text alone, never at token boundaries, so a
+step is the same however its characters arrive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ssr_local.core.records import EndReason
+
+# A blank line behind content: a newline, a line of nothing but blanks, a newline.
+_STEP_END = re.compile(r"\S[^\S\n]*\n[^\S\n]*\n")
+_SPACES = re.compile(r"\s+")
+_LOOK_BACK = 1
+
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+
+class StepSplitter:
+    """Finds the end of one step while its text arrives piece by piece."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._scanned = 0
+
+    def push(self, piece: str) -> int | None:
+        """Take more text in; the length of the finished step in ``self.text``, or None.
+
+        Text behind that length belongs to the next step.
+        """
+        self.text += piece
+        match = _STEP_END.search(self.text, self._scanned)
+        if match:
+            return match.end()
+        # The end can begin at the last character that is not white space; rescan from there.
+        self._scanned = max(self._scanned, len(self.text.rstrip()) - _LOOK_BACK)
+        return None
+
+
+def split_steps(text: str) -> list[str]:
+    """The steps of a finished text; joined together they are the text again."""
+    steps: list[str] = []
+    start = 0
+    while match := _STEP_END.search(text, start):
+        steps.append(text[start : match.end()])
+        start = match.end()
+    if text[start:].strip():
+        steps.append(text[start:])
+    elif steps:
+        steps[-1] += text[start:]
+    return steps
+
+
+def is_thinking(text: str) -> bool:
+    """Whether a path's text (with its generation prompt) is inside an open think block."""
+    return text.rfind(THINK_OPEN) > text.rfind(THINK_CLOSE)
+
+
+def is_repeated(step: str, earlier: Sequence[str]) -> bool:
+    """Whether a step says, up to white space, exactly what an earlier one of its path said."""
+    squeezed = _squeeze(step)
+    return any(_squeeze(other) == squeezed for other in earlier)
+
+
+def path_end(
+    *,
+    step: str,
+    earlier: Sequence[str],
+    given: Sequence[str] = (),
+    step_end: str,
+    answered: bool,
+    num_tokens: int,
+    max_tokens: int,
+    max_steps: int,
+) -> EndReason | None:
+    """Why a path ends behind a finished step, or None when it goes on.
+
+    ``step_end`` is the engine's reason for the step's end; ``answered`` says whether the
+    path has now stated a final answer; ``num_tokens`` counts the path's tokens so far.
+    ``given`` stood there before the path's own ``earlier`` steps. The first reason that holds
+    is the one recorded, an answer before all others.
+    """
+    if answered:
+        return "answered"
+    if step_end == "end_of_generation":
+        return "end_of_generation"
+    if step_end == "context_full":  # before what a step cut short may look like
+        return "context_full"
+    if step_end == "kv_cache_full":
+        return "kv_cache_full"
+    if not step.strip():
+        return "empty_step"
+    if is_repeated(step, (*given, *earlier)):
+        return "repetition"
+    if num_tokens >= max_tokens:
+        return "token_budget"
+    if len(earlier) + 1 >= max_steps:
+        return "step_budget"
+    return None
+
+
+def _squeeze(text: str) -> str:
+    return _SPACES.sub(" ", text.strip())

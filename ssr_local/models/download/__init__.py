@@ -1,0 +1,37 @@
+"""Models on this machine, and how they get there: the hub, package wheels, local files."""
+
+from __future__ import annotations
+
+from ssr_local.models.download.models import (
+    LocalModel,
+    ToFetch,
+    check_again,
+    check_room,
+    ensure_model,
+    file_sha256,
+    is_present,
+    known_sha256,
+    local_path,
+    local_state,
+    remove_model,
+    to_fetch,
+    verified_path,
+)
+from ssr_local.models.download.sources import Progress
+
+__all__ = [
+    "LocalModel",
+    "Progress",
+    "ToFetch",
+    "check_again",
+    "check_room",
+    "ensure_model",
+    "file_sha256",
+    "is_present",
+    "known_sha256",
+    "local_path",
+    "local_state",
+    "remove_model",
+    "to_fetch",
+    "verified_path",
+]

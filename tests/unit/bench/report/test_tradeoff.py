@@ -1,0 +1,133 @@
+"""The Pareto front, the compared methods, and FLOPs against the clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.arrangement import arrange
+from ssr_local.bench.report.shares import Share
+from ssr_local.bench.report.tradeoff import Point, Tradeoff, front, trade
+from ssr_local.bench.statistics import Ratio
+from tests.unit.bench.report.made_rows import outcomes, result, row
+
+
+def _trade(rows: list[Row]) -> Tradeoff:
+    (runs,), _ = arrange(rows)
+    return trade(runs)
+
+
+def _point(method: str, accuracy: float, seconds: float | None) -> Point:
+    return Point(
+        method=method,
+        accuracy=Share(accuracy, 0.0, 1.0, 10),
+        seconds=None if seconds is None else Ratio(seconds, seconds, seconds, 10),
+        decode_flops=None,
+        total_flops=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "kept"),
+    [
+        ([], []),
+        ([("a", 0.5, 1.0)], ["a"]),
+        ([("a", 0.5, 2.0), ("b", 0.4, 3.0)], ["a"]),
+        ([("a", 0.5, 2.0), ("b", 0.6, 3.0), ("c", 0.4, 1.0)], ["c", "a", "b"]),
+        ([("a", 0.5, 2.0), ("b", 0.5, 1.0)], ["b"]),  # as good, and cheaper
+        ([("a", 0.5, 2.0), ("b", 0.6, 2.0)], ["b"]),  # as cheap, and better
+        ([("a", 0.5, 2.0), ("b", 0.5, 2.0)], ["a", "b"]),  # neither beats its equal
+        ([("a", 0.5, None), ("b", 0.4, 2.0)], ["b"]),  # not timed
+        ([("a", 0.0, 0.0)], []),  # nothing done
+    ],
+)
+def test_front(points: list[tuple[str, float, float | None]], kept: list[str]) -> None:
+    found = front([_point(*point) for point in points], "seconds")
+    assert [point.method for point in found] == kept
+
+
+def test_methods_are_compared_on_the_problems_all_have() -> None:
+    rows = outcomes("target", "++--++", seconds=10.0) + outcomes("draft", "+---  ", seconds=2.0)
+    rows += outcomes("ssr-m3", "++    ", seconds=50.0)
+    found = _trade(rows)
+    assert found.left_out == ("ssr-m3",)
+    assert (found.num_problems, found.num_timed, found.best) == (4, 4, "target")
+    assert [(p.method, p.accuracy.value, p.cost("seconds")) for p in found.points] == [
+        ("target", 0.5, 10.0),
+        ("draft", 0.25, 2.0),
+    ]
+    assert [p.p_best for p in found.points] == [None, 1.0]
+
+
+def test_a_failed_run_counts_against_accuracy_and_takes_the_problem_out_of_time() -> None:
+    rows = outcomes("target", "+++", seconds=10.0) + outcomes("draft", "++!", seconds=2.0)
+    found = _trade(rows)
+    assert (found.num_problems, found.num_timed) == (3, 2)
+    assert [p.accuracy.value for p in found.points] == [1.0, pytest.approx(2 / 3)]
+    assert [p.seconds.num for p in found.points if p.seconds] == [2, 2]
+
+
+def test_of_equally_accurate_methods_the_fastest_is_the_best() -> None:
+    rows = outcomes("target", "+-", seconds=10.0) + outcomes("draft", "-+", seconds=2.0)
+    assert _trade(rows).best == "draft"
+
+
+def test_correlations_over_methods_follow_the_ranks() -> None:
+    seconds_and_tokens = {
+        "target": (10.0, 400),
+        "draft": (2.0, 500),
+        "specreason": (20.0, 300),
+        "parallel-3": (30.0, 200),
+        "ssr-m3": (50.0, 100),
+    }
+    rows = [
+        row(
+            method,
+            problem,
+            found=result(target_tokens=tokens, prefill=int(100 * second)),
+            seconds=second,
+        )
+        for method, (second, tokens) in seconds_and_tokens.items()
+        for problem in ("p1", "p2")
+    ]
+    found = _trade(rows)
+    assert found.decode_correlation == pytest.approx(-1.0)
+    assert found.total_correlation == pytest.approx(1.0)
+    four = _trade([one for one in rows if one.method != "draft"])
+    assert (four.decode_correlation, four.total_correlation) == (None, None)
+
+
+def test_rates_within_a_method() -> None:
+    rows = [
+        row("target", f"p{n}", found=result(target_tokens=100 * n, prefill=0), seconds=float(n))
+        for n in range(1, 6)
+    ]
+    assert _trade(rows[:4]).rates[0].decode_correlation is None
+    (rates,) = _trade(rows).rates
+    assert rates.decode_gflops_per_s == pytest.approx(2 * 1.5e9 * 100 / 1e9)
+    assert rates.gflops_per_s == rates.decode_gflops_per_s
+    assert rates.decode_correlation == pytest.approx(1.0)
+
+
+def test_runs_of_one_batch_have_no_interval_and_no_correlation() -> None:
+    rows = [
+        row(
+            "target",
+            f"p{n}",
+            found=result(target_tokens=100 * n),
+            seconds=float(n),
+            concurrency=4,
+        )
+        for n in range(1, 13)
+    ]
+    found = _trade(rows)
+    assert found.rates[0].decode_gflops_per_s is not None
+    assert (found.rates[0].decode_correlation, found.rates[0].total_correlation) == (None, None)
+    (point,) = found.points
+    assert point.seconds == Ratio(6.5, 6.5, 6.5, 12)
+
+
+def test_methods_without_a_common_problem_make_no_points() -> None:
+    found = _trade(outcomes("target", "++  ") + outcomes("draft", "  ++"))
+    assert (found.num_problems, found.points, found.best) == (0, (), None)
+    assert [rate.num_runs for rate in found.rates] == [2, 2]

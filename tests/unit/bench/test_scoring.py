@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.answers.comparer import Comparer
+from ssr_local.bench.records import Outcome, Problem, Row
+from ssr_local.bench.sandbox import obstacle
+from ssr_local.bench.scoring import (
+    Scorer,
+    choice_of,
+    is_choice,
+    majority_outcome,
+    option_of,
+)
+from ssr_local.bench.tasks import load_problems
+from ssr_local.core.errors import UsageError
+from ssr_local.core.records import Flops, Models, ReasoningPath, RunResult, Timing, Usage
+
+BENCH = Path("/work/shared/bench")
+SHARED = [
+    *(("gsm8k", "gsm8k"), ("math500", "math500"), ("aime24", "aime24"), ("amc23", "amc23")),
+    *(("logic", "logical_deduction_three_objects"), ("logic", "web_of_lies")),
+]
+OPTIONS = "Who won?\nOptions:\n(A) Amy finished second\n(B) Dan finished second\n(C) The red car"
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Iterator[Scorer]:
+    with Scorer() as scorer:
+        yield scorer
+
+
+def value(answer: str) -> Problem:
+    return Problem(id="p/1", problem="What is it?", answer=answer)
+
+
+def choice(answer: str) -> Problem:
+    return Problem(id="p/1", problem=OPTIONS, answer=answer)
+
+
+def result_of(answer: str | None, *paths: str | None) -> RunResult:
+    return RunResult(
+        problem="p",
+        answer=answer,
+        status="no_answer" if answer is None else "answered",
+        paths=tuple(
+            ReasoningPath(
+                index=index, strategy="M", strategy_name="", selection_score=None, answer=own
+            )
+            for index, own in enumerate(paths)
+        ),
+        votes=(),
+        usage=Usage(),
+        timing_s=Timing(),
+        acceptance_rate=None,
+        flops=Flops(),
+        options={},
+        models=Models(),
+        version="0",
+    )
+
+
+def row(repeat: int, outcome: Outcome, answer: str | None) -> Row:
+    return Row(
+        task="t",
+        problem="p/1",
+        method="target",
+        repeat=repeat,
+        seed=repeat,
+        reference="1/2",
+        outcome=outcome,
+        path_outcomes=(),
+        result=None if outcome == "failed" else result_of(answer),
+        elapsed_s=1.0,
+        concurrency=1,
+        version="0",
+        prompt_hash="",
+        machine="",
+        started_at="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "outcome"),
+    [
+        ("42", "42", "right"),
+        ("42", "42.0", "right"),
+        ("42", r"\$42", "right"),
+        ("42", "41", "wrong"),
+        ("025", "25", "right"),
+        (r"\frac{11}{12}", "11/12", "right"),
+        (r"\frac{1}{3}", "0.3333", "wrong"),
+        (r"15\%", "0.15", "right"),
+        ("x = 4", "4", "right"),
+        ("3x + 13", "13+3x", "right"),
+        (r"2\sqrt{29}", r"\sqrt{116}", "right"),
+        (r"2\sqrt{29}", "10.77", "wrong"),
+        ("(3, 5)", "(5, 3)", "wrong"),
+        ("[-1, 6]", "(-1, 6)", "wrong"),
+        (r"\frac{1}{2}, 3", r"3, \frac{1}{2}", "right"),
+        ("3 hours", "3 minutes", "undecided"),
+        ("7", "9^{9^{9^9}}", "undecided"),
+        ("7", "__import__('os').getcwd()", "undecided"),
+        ("7", None, "missing"),
+    ],
+)
+def test_outcomes_of_values(
+    reference: str, answer: str | None, outcome: Outcome, scorer: Scorer
+) -> None:
+    assert scorer.outcome(value(reference), answer) == outcome
+
+
+NAMES_ONE = [
+    *(("A", "A"), ("(A)", "A"), ("A.", "A"), ("a", "A"), ("(b)", "B"), ("c)", "C"), ("[H]", "H")),
+    *(("Option A", "A"), ("option (C)", "C"), ("Choice B.", "B"), ("The letter is D", "D")),
+    *((r"\text{A}", "A"), (r"\textbf{(B)}", "B"), (r"\mathrm{C}", "C"), (r"\boxed{D}", "D")),
+    *(("$A$", "A"), ("**A**", "A"), ("`B`", "B"), (r"\text{(A) }", "A"), ("“C”", "C")),
+    ("A) Amy finished second", "A"),
+    ("(A) Amy finished second", "A"),
+    (r"\text{(A) Amy finished second}", "A"),
+    ("A: Amy finished second", "A"),
+    ("B - Dan finished second", "B"),
+    ("Amy finished second (A)", "A"),
+    ("Answer: B", "B"),
+    ("The answer is (C).", "C"),
+    ("The correct answer is option A", "A"),
+    ("So the final answer is: B", "B"),
+    ("C is correct", "C"),
+    ("A is the correct option", "A"),
+    *(("yes", "yes"), ("Yes.", "yes"), ("YES!", "yes"), ("**No**", "no"), (r"\text{No}", "no")),
+    ("No, he does not lie", "no"),
+    ("No he does not lie", "no"),
+    ("no — Crista lies", "no"),
+    ("No - Crista lies", "no"),
+    ("Yes—she does", "yes"),
+    ("Yes Crista tells the truth", "yes"),
+    ("The answer is no", "no"),
+    ("No, no one lies", "no"),
+    ("Yes, yes", "yes"),
+]
+NAMES_NONE = [
+    *("A or B", "(A) and (C)", "A, B", "A/B", "A B", "AB", "(A)(B)", "A) or (b)", "both (A) and B"),
+    *("A. B. C.", "(A) is wrong, so (B)", "(B), not (A)", "A) B is first", "Option A or option B"),
+    *("not A", "Not (A)", "neither (A)", "Everything except (A)", "A is not the answer"),
+    *("It isn't (C)", "A cat", "A cat is first", "A-frame", "I", "J", "(K)", "K)", "1", "", "  "),
+    *("Yes and no", "Yes or No", "Yes/No", "No, yes", "yes, no", "Yes - no", "No doubt, yes"),
+    *(
+        "No one lies",
+        "Not yes",
+        "None",
+        "Notable",
+        "Yesterday",
+        "yes-man",
+        "no-one",
+        "maybe",
+        "true",
+        "False",
+    ),
+    *("Amy finished second", "The", "answer", "Answer is", "A " * 600),
+]
+
+
+@pytest.mark.parametrize(("text", "named"), NAMES_ONE)
+def test_one_option_is_named(text: str, named: str) -> None:
+    assert choice_of(text) == named
+
+
+@pytest.mark.parametrize("text", NAMES_NONE, ids=lambda text: text[:30])
+def test_two_options_or_none_are_no_choice(text: str) -> None:
+    assert choice_of(text) is None
+
+
+@given(
+    one=st.sampled_from("ABCDEFGH"),
+    other=st.sampled_from("ABCDEFGH"),
+    form=st.sampled_from(["{}", "({})", "{}.", "{})", "option {}", "**{}**", r"\text{{{}}}"]),
+    between=st.sampled_from([" or ", " and ", ", ", "/", " ", "; maybe ", " (not ", "\n"]),
+    lead=st.sampled_from(["", "The answer is ", "Answer: ", "Either "]),
+)
+def test_whoever_names_two_options_has_chosen_none(
+    one: str, other: str, form: str, between: str, lead: str
+) -> None:
+    named = choice_of(lead + form.format(one) + between + form.format(other))
+    assert named is None or one == other == named
+
+
+@given(st.text(max_size=80))
+def test_any_text_names_an_option_or_none(text: str) -> None:
+    assert choice_of(text) in (None, "yes", "no", *"ABCDEFGH")
+
+
+@pytest.mark.parametrize("text", ["(" * 100_000, "the answer is " * 9000, "A " * 500, "\\" * 999])
+def test_long_texts_take_no_time(text: str) -> None:
+    started = time.monotonic()
+    choice_of(text)
+    choice_of(text[:1000])
+    option_of(text, OPTIONS)
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("Amy finished second", "A"),
+        (r"\text{Dan finished second.}", "B"),
+        ("red car", "C"),
+        ("finished second", None),
+        ("Amy finished second, Dan finished second", None),
+        ("", None),
+    ],
+)
+def test_an_options_own_words_name_it(text: str, letter: str | None) -> None:
+    assert option_of(text, OPTIONS) == letter
+
+
+def test_words_that_two_options_share_name_neither() -> None:
+    assert option_of("Amy finished second", OPTIONS + "\n(D) Amy finished second") is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_one"),
+    [("A", True), ("(H)", True), ("Yes", True), ("no", True)]
+    + [(text, False) for text in ("a", "e", "I", "AB", "12", "x", "true", "Yes and no", "")],
+)
+def test_what_counts_as_a_reference_to_an_option(reference: str, is_one: bool) -> None:
+    assert is_choice(reference) is is_one
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "outcome"),
+    [
+        ("A", "(A) Amy finished second", "right"),
+        ("(A)", "A", "right"),
+        ("A", "Amy finished second", "right"),
+        ("A", "B", "wrong"),
+        ("A", "B) Dan finished second", "wrong"),
+        ("A", "Dan finished second", "wrong"),
+        ("A", "A or B", "undecided"),
+        ("A", "Amy", "undecided"),
+        ("A", "7", "undecided"),
+        ("No", "No, he does not lie", "right"),
+        ("No", "Yes.", "wrong"),
+        ("Yes", "**No**", "wrong"),
+        ("Yes", "A", "undecided"),
+        ("Yes", "Yes or no", "undecided"),
+        ("Yes", "Crista lies", "undecided"),
+        ("Yes", None, "missing"),
+    ],
+)
+def test_outcomes_of_choices(
+    reference: str, answer: str | None, outcome: Outcome, scorer: Scorer
+) -> None:
+    assert scorer.outcome(choice(reference), answer) == outcome
+
+
+def test_a_letter_is_an_option_only_where_the_reference_is_one(scorer: Scorer) -> None:
+    assert scorer.outcome(value("a"), "(A) b") != "right"
+    assert scorer.outcome(value("2"), "(B) 2") != "right"
+
+
+@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
+@pytest.mark.parametrize(("task", "file"), SHARED)
+def test_every_reference_is_right_for_itself(task: str, file: str, scorer: Scorer) -> None:
+    problems = load_problems(task, data=BENCH / f"{file}.jsonl")
+    assert all(is_choice(problem.answer) for problem in problems) is (task == "logic")
+    wrong = [one.answer for one in problems if scorer.outcome(one, one.answer) != "right"]
+    # Set apart by blanks it is another text, which has to be understood.
+    spaced = [
+        one.answer for one in problems if scorer.outcome(one, f" ${one.answer}$. ") == "wrong"
+    ]
+    assert (wrong, spaced) == ([], [])
+
+
+@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
+def test_every_option_of_the_shared_problems_is_told_by_its_words(scorer: Scorer) -> None:
+    for problem in load_problems("logic", data=BENCH / "logical_deduction_three_objects.jsonl"):
+        lines = problem.problem.partition("Options:\n")[2].splitlines()
+        for option in lines:
+            expected = "right" if option.startswith(f"({problem.answer})") else "wrong"
+            for answer in (option, option[1:], option[4:], rf"\text{{{option[4:]}}}"):
+                assert scorer.outcome(problem, answer) == expected, (problem.id, answer)
+
+
+def test_a_run_and_its_paths_are_judged(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    outcome = Scorer.outcome
+
+    def counted(self: Scorer, problem: Problem, answer: str | None) -> Outcome:
+        asked.append(answer)
+        return outcome(self, problem, answer)
+
+    monkeypatch.setattr(Scorer, "outcome", counted)
+    result = result_of("1/2", "0.5", "1/2", None, "2", "1/2", None)
+    assert scorer.judge(value("0.50"), result) == (
+        "right",
+        ("right", "right", "missing", "wrong", "right", "missing"),
+    )
+    assert sorted(map(str, asked)) == ["0.5", "1/2", "2", "None"]
+    assert scorer.judge(value("7"), result_of(None)) == ("missing", ())
+
+
+CODE = Problem(
+    id="HumanEval/x",
+    problem='def double(n):\n    """Twice n."""\n',
+    answer="",
+    entry_point="double",
+    test="def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-1) == -2\n",
+)
+
+
+def test_code_runs_only_where_that_is_allowed(scorer: Scorer) -> None:
+    for call in (
+        lambda: scorer.outcome(CODE, "    return 2 * n"),
+        lambda: scorer.outcome(CODE, None),
+        lambda: scorer.check([value("1"), CODE]),
+    ):
+        with pytest.raises(UsageError) as caught:
+            call()
+        assert "running code that a model wrote" in caught.value.what
+        assert "without network" in caught.value.why
+        assert "--allow-code" in caught.value.next_step
+    scorer.check([value("1")])
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        ("def double(n):\n    return 2 * n", "right"),
+        ("    return 2 * n", "right"),
+        ("def double(n):\n    return n ** 2", "wrong"),
+        ("def double(n):", "wrong"),
+        (None, "missing"),
+    ],
+)
+def test_code_is_judged_by_its_test(code: str | None, outcome: Outcome) -> None:
+    if reason := obstacle():
+        pytest.skip(reason)
+    with Scorer(allow_code=True) as scorer:
+        scorer.check([CODE])
+        assert scorer.outcome(CODE, code) == outcome
+
+
+def test_a_closed_scorer_leaves_no_process() -> None:
+    with Scorer() as scorer:
+        assert scorer.outcome(value("x+1"), "1+x") == "right"
+        pid = scorer._helper.pid
+        assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome"),
+    [
+        ([(0, "right", "1/2")], "right"),
+        ([(0, "wrong", "2"), (1, "right", "1/2"), (2, "right", "0.5")], "right"),
+        ([(0, "right", "1/2"), (1, "wrong", "2"), (2, "wrong", "2.0")], "wrong"),
+        ([(0, "wrong", "2"), (1, "right", "1/2")], "wrong"),
+        ([(1, "right", "1/2"), (0, "wrong", "2")], "wrong"),
+        ([(0, "wrong", "9"), (1, "right", "0.5"), (2, "wrong", "9"), (3, "right", "1/2")], "wrong"),
+        ([(0, "missing", None), (1, "missing", None), (2, "right", "1/2")], "right"),
+        ([(0, "failed", None), (1, "wrong", "2")], "wrong"),
+        ([(0, "missing", None), (1, "failed", None)], "missing"),
+        ([(0, "failed", None), (1, "failed", None)], "failed"),
+        ([(0, "undecided", "3 h"), (1, "undecided", "3 h"), (2, "right", "1/2")], "undecided"),
+        ([(0, "undecided", "0.5"), (1, "right", "1/2"), (2, "undecided", "0.5")], "right"),
+    ],
+)
+def test_the_majority_of_repeats(
+    rows: list[tuple[int, Outcome, str | None]], outcome: Outcome
+) -> None:
+    assert majority_outcome([row(*each) for each in rows], Comparer(None)) == outcome
+
+
+def test_repeats_are_grouped_by_the_option_they_name(scorer: Scorer) -> None:
+    rows = [
+        row(0, "wrong", "B"),
+        row(1, "right", "(A) Amy finished second"),
+        row(2, "wrong", "C"),
+        row(3, "right", "A"),
+    ]
+    assert majority_outcome(rows, scorer.equivalence(choice("A"))) == "right"
+    assert majority_outcome(rows, Comparer(None)) == "right"  # a vote sees it, too
+
+
+def test_no_rows_have_no_majority() -> None:
+    with pytest.raises(ValueError, match="no rows"):
+        majority_outcome([], Comparer(None))

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import math
+import random
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.bench.statistics import (
+    bootstrap_ratio,
+    drop_probabilities,
+    grouped_folds,
+    grouped_mean,
+    log_losses,
+    mcnemar,
+    pass_at_k,
+    posterior,
+    proportion,
+    share_behind,
+    spearman,
+    wilson,
+)
+from ssr_local.core.errors import UsageError
+
+
+# Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
+@pytest.mark.parametrize(
+    ("right", "num", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_as_published(right: int, num: int, low: float, high: float) -> None:
+    found = wilson(right, num)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_wilson_of_nothing_and_of_more_confidence() -> None:
+    assert wilson(0, 0) is None
+    usual, wide = wilson(5, 10), wilson(5, 10, confidence=0.99)
+    assert usual is not None
+    assert wide is not None
+    assert wide.low < usual.low < usual.high < wide.high
+
+
+def test_a_proportion_of_nothing_has_no_share() -> None:
+    assert proportion(0, 0).share is None
+    assert proportion(1, 4).share == 0.25
+    assert proportion(1, 4).interval == wilson(1, 4)
+
+
+# Exact binomial p: 2 * (1 + 10) / 2^10; 2 / 2^5; even splits; nothing to tell apart.
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [(9, 1, 22 / 1024), (1, 9, 22 / 1024), (0, 5, 1 / 16), (4, 4, 1.0), (0, 0, 1.0), (0, 1, 1.0)],
+)
+def test_mcnemar(first: int, second: int, p: float) -> None:
+    assert mcnemar(first, second) == pytest.approx(p)
+
+
+def test_a_ratio_of_sums_is_paired() -> None:
+    found = bootstrap_ratio([2, 4, 60, 8], [1, 2, 30, 4])
+    assert found is not None
+    assert (found.value, found.low, found.high, found.num) == pytest.approx((2, 2, 2, 4))
+
+
+def test_the_bootstrap_covers_what_the_theory_says() -> None:
+    rng = random.Random(1)
+    tops = [rng.gauss(10, 2) for _ in range(400)]
+    found = bootstrap_ratio(tops, [1.0] * 400)
+    assert found is not None
+    deviation = math.sqrt(sum((x - found.value) ** 2 for x in tops) / 400)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * deviation / 20, rel=0.1)
+
+
+def test_the_bootstrap_is_the_same_from_the_same_seed() -> None:
+    tops, bottoms = [1, 5, 2, 9, 3, 7, 8, 2.5], [2, 3, 4, 5, 1, 2, 7, 9]
+    first = bootstrap_ratio(tops, bottoms, seed=3)
+    assert first == bootstrap_ratio(tops, bottoms, seed=3)
+    assert first != bootstrap_ratio(tops, bottoms, seed=4)
+
+
+@pytest.mark.parametrize(("tops", "bottoms"), [([], []), ([1.0, 2.0], [0.0, 0.0])])
+def test_no_ratio_without_a_denominator(tops: list[float], bottoms: list[float]) -> None:
+    assert bootstrap_ratio(tops, bottoms) is None
+
+
+def test_resamples_without_a_denominator_are_left_out() -> None:
+    found = bootstrap_ratio([1.0, 0.0], [1.0, 0.0])
+    assert found is not None
+    assert (found.low, found.high) == (1.0, 1.0)
+
+
+def test_unpaired_sums_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 numerators and 1 denominators"):
+        bootstrap_ratio([1, 2], [1])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=8),
+    st.integers(1, 9),
+)
+def test_scaling_the_numerators_scales_the_ratio(pairs: list[tuple[int, int]], factor: int) -> None:
+    tops, bottoms = zip(*pairs, strict=True)
+    plain = bootstrap_ratio(tops, bottoms, resamples=50)
+    scaled = bootstrap_ratio([top * factor for top in tops], bottoms, resamples=50)
+    assert plain is not None
+    assert scaled is not None
+    assert plain.low <= plain.high
+    assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
+        (plain.value * factor, plain.low * factor, plain.high * factor)
+    )
+
+
+def test_a_mean_over_groups_knows_that_steps_of_one_stand_together() -> None:
+    values = [1.0, 0.0] * 50
+    together = grouped_mean(values, [str(place % 4) for place in range(100)])
+    apart = grouped_mean(values, [str(place) for place in range(100)])
+    assert together is not None
+    assert apart is not None
+    assert together.value == apart.value == 0.5
+    assert (together.num, apart.num) == (4, 100)
+    assert together.high - together.low > 2 * (apart.high - apart.low)
+
+
+def test_a_mean_over_groups_leaves_out_what_is_unknown() -> None:
+    found = grouped_mean([math.nan, 2.0, 4.0], ["a", "a", "b"])
+    assert found is not None
+    assert found.value == 3.0
+    assert grouped_mean([math.nan], ["a"]) is None
+
+
+_STEPS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.booleans()), max_size=40)
+
+
+@given(_STEPS, st.integers(2, 6), st.integers(0, 5))
+def test_no_group_is_split_between_folds(
+    steps: list[tuple[str, bool]], folds: int, seed: int
+) -> None:
+    groups = [group for group, _ in steps]
+    found = grouped_folds(groups, [label for _, label in steps], folds, seed)
+    assert len(set(zip(groups, found, strict=True))) == len(set(groups))
+    assert len(set(found)) == min(folds, len(set(groups)))
+
+
+def test_folds_share_the_groups_with_false_labels() -> None:
+    groups = [str(number) for number in range(20)]
+    labels = [number >= 5 for number in range(20)]
+    for seed in range(5):
+        found = grouped_folds(groups, labels, 5, seed)
+        assert len(set(found[:5])) == 5
+
+
+def test_log_losses() -> None:
+    found = log_losses([0.5, 0.25, 0.25, math.nan], [True, True, False, True])
+    assert found[:3] == pytest.approx([math.log(2), math.log(4), math.log(4 / 3)])
+    assert math.isnan(found[3])
+    assert all(map(math.isfinite, log_losses([0.0, 1.0], [True, False])))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_the_loss_of_noisy_labels_is_least_at_the_true_share(share: float) -> None:
+    # In expectation over labels that are wrong a quarter of the time.
+    def loss(chance: float) -> float:
+        on_true, on_false = log_losses([chance, chance], [0.75, 0.25])
+        seen = 0.75 * share + 0.25 * (1 - share)
+        return seen * on_true + (1 - seen) * on_false
+
+    assert loss(share) < min(loss(share - 0.05), loss(share + 0.05))
+
+
+def test_the_share_behind_noisy_labels() -> None:
+    evidence = [0.75] * 6 + [0.25] * 4  # 0.6 = 0.75 s + 0.25 (1 - s)
+    assert share_behind(evidence, 0.5) == pytest.approx(0.7, abs=1e-3)
+    assert share_behind([0.5] * 4, 0.3) == pytest.approx(0.3)
+    assert share_behind([1.0, 1.0, 0.0], 0.5) == pytest.approx(2 / 3)
+    assert share_behind([], 0.5) is None
+
+
+def test_posterior_is_bayes_rule() -> None:
+    assert posterior(0.5, 0.8) == pytest.approx(0.8)
+    assert posterior(0.9, 0.2) == pytest.approx(0.18 / 0.26)
+    assert posterior(0.0, 0.7) == 0.0
+    assert posterior(1.0, 0.0) == 1.0
+
+
+# Chen et al. 2021: 1 - C(n - c, k) / C(n, k).
+@pytest.mark.parametrize(
+    ("num", "right", "k", "expected"),
+    [
+        (10, 3, 1, 0.3),
+        (10, 3, 2, 1 - 21 / 45),
+        (5, 1, 5, 1.0),
+        (5, 0, 3, 0.0),
+        (4, 4, 1, 1.0),
+    ],
+)
+def test_pass_at_k(num: int, right: int, k: int, expected: float) -> None:
+    assert pass_at_k(num, right, k) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("num", "right", "k"), [(3, 1, 4), (3, 1, 0), (3, 4, 1), (3, -1, 1)])
+def test_pass_at_k_refuses_the_impossible(num: int, right: int, k: int) -> None:
+    with pytest.raises(ValueError, match=r"k must be|cannot be right"):
+        pass_at_k(num, right, k)
+
+
+# The last is 1 - 6 * sum(d^2) / (n (n^2 - 1)) with sum(d^2) = 194 and n = 10, a textbook's example.
+@pytest.mark.parametrize(
+    ("xs", "ys", "expected"),
+    [
+        ([1, 2, 3], [10, 200, 3000], 1.0),
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        ([1, 2, math.nan, 3], [1, 2, 0, 3], 1.0),
+        (
+            [106, 100, 86, 101, 99, 103, 97, 113, 112, 110],
+            [7, 27, 2, 50, 28, 29, 20, 12, 6, 17],
+            -29 / 165,
+        ),
+    ],
+)
+def test_spearman(xs: list[float], ys: list[float], expected: float) -> None:
+    assert spearman(xs, ys) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("xs", "ys"),
+    [
+        ([], []),
+        ([1, 2], [1, 2]),
+        ([1, 1, 1], [1, 2, 3]),
+        ([1, 2, 3], [5, 5, 5]),
+        ([1, 2, math.nan], [1, 2, 3]),
+    ],
+)
+def test_no_rank_correlation_of_too_little(xs: list[float], ys: list[float]) -> None:
+    assert spearman(xs, ys) is None
+
+
+def _sampled(
+    neutral: float, num: int, least: int, seed: int
+) -> tuple[list[bool], list[float], list[bool]]:
+    """Labels by samples, estimated chances of a drop, and the truth, of steps above 0.35.
+
+    Only places with ``least`` right samples are seen at all.
+    """
+    rng = random.Random(seed)
+    found = []
+    while len(found) < 400:
+        rate = rng.betavariate(1, 1)
+        later = rate if rng.random() < neutral else 0.02
+        counts = [sum(rng.random() < p for _ in range(num)) for p in (rate, later)]
+        if counts[0] >= least:
+            found.append((counts[0], counts[1], rate - later > 0.35))
+    before, after = [(a, num) for a, _, _ in found], [(b, num) for _, b, _ in found]
+    chances = drop_probabilities(before, after, [False] * 400, 0.35, least=least / num)
+    kept = [place for place in range(400) if found[place][0] / num > 0.35]
+    labels = [(found[place][0] - found[place][1]) / num > 0.35 for place in kept]
+    return labels, [chances[place] for place in kept], [found[place][2] for place in kept]
+
+
+@pytest.mark.parametrize("num", [6, 8])
+@pytest.mark.parametrize("least", [0, 3])
+@pytest.mark.parametrize("neutral", [1.0, 0.75, 0.4])
+def test_the_noise_of_labels_is_what_it_is_estimated_to_be(
+    neutral: float, least: int, num: int
+) -> None:
+    labels, chances, truth = _sampled(neutral, num, least, seed=num)
+    wrong = sum(label != real for label, real in zip(labels, truth, strict=True)) / len(labels)
+    expected = sum(1 - c if label else c for label, c in zip(labels, chances, strict=True))
+    assert expected / len(labels) == pytest.approx(wrong, abs=0.035)
+
+
+def test_places_chosen_by_their_samples_are_not_taken_at_their_word() -> None:
+    # Harmless steps at a rate of 0.3, seen only where 3 of 6 or more happened to be right.
+    rng = random.Random(7)
+    counts: list[tuple[int, int]] = []
+    while len(counts) < 300:
+        right, later = (sum(rng.random() < 0.3 for _ in range(6)) for _ in range(2))
+        if right >= 3:
+            counts.append((right, later))
+    chosen, blind = (
+        sum(
+            drop_probabilities(
+                [(a, 6) for a, _ in counts],
+                [(b, 6) for _, b in counts],
+                [False] * 300,
+                0.35,
+                least=least,
+            )
+        )
+        / 300
+        for least in (0.5, 0.0)
+    )
+    assert chosen < 0.02 < 0.05 < blind
+
+
+def test_a_rate_known_without_sampling_is_believed() -> None:
+    mixed = [(6, 6)] * 10, [(6, 6)] * 5 + [(3, 6)] * 5
+    *_, sampled = drop_probabilities([*mixed[0], (4, 6)], [*mixed[1], (0, 1)], [False] * 11, 0.35)
+    *_, known = drop_probabilities(
+        [*mixed[0], (4, 6)], [*mixed[1], (0, 1)], [False] * 10 + [True], 0.35
+    )
+    assert known > 0.9
+    assert known > sampled
+
+
+def test_no_steps_have_no_chances() -> None:
+    assert drop_probabilities([], [], [], 0.35) == []
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(UsageError, match=r"needs scipy") as caught:
+        wilson(1, 2)
+    assert "pip install 'ssr-local[bench]'" in caught.value.next_step

@@ -1,0 +1,165 @@
+"""Results that survive kills, damaged lines and second writers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.store import ROWS, open_for_writing, read_lines
+from ssr_local.core.errors import SSRError, UsageError
+
+COMMON = {"seed": 0, "max_tokens": 100}
+
+
+def row(problem: str, method: str = "target", repeat: int = 0) -> Row:
+    return Row(
+        task="t",
+        problem=problem,
+        method=method,
+        repeat=repeat,
+        seed=1,
+        reference="1",
+        outcome="right",
+        path_outcomes=("right",),
+        result=None,
+        elapsed_s=1.0,
+        concurrency=1,
+        version="0",
+        prompt_hash="p",
+        machine="m \U0001f600",
+        started_at="now",
+    )
+
+
+def write(folder: Path, *rows: Row) -> None:
+    with open_for_writing(folder, ROWS, Row, COMMON) as file:
+        for one in rows:
+            file.append(one)
+
+
+def problems(folder: Path) -> list[str]:
+    return [one.problem for one in read_lines(folder / ROWS, Row)]
+
+
+def test_rows_come_back_and_more_are_added(tmp_path: Path) -> None:
+    write(tmp_path / "new" / "er", row("a"), row("b"))
+    with open_for_writing(tmp_path / "new" / "er", ROWS, Row, COMMON) as file:
+        assert file.lines == [row("a"), row("b")]
+        file.append(row("c"))
+        assert file.lines[-1] == row("c")
+    assert problems(tmp_path / "new" / "er") == ["a", "b", "c"]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_file_cut_anywhere_goes_on_behind_its_last_whole_line(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    write(folder, row("a"), row("b"), row("c"))
+    whole = (folder / ROWS).read_bytes()
+    cut = data.draw(st.integers(0, len(whole)))
+    (folder / ROWS).write_bytes(whole[:cut])
+    left = whole[:cut].count(b"\n")
+    assert problems(folder) == ["a", "b", "c"][:left]
+    write(folder, row("d"))
+    assert problems(folder) == [*["a", "b", "c"][:left], "d"]
+
+
+def test_a_long_unfinished_line_is_cut_off_whole(tmp_path: Path) -> None:
+    write(tmp_path, row("a"))
+    with (tmp_path / ROWS).open("ab") as file:
+        file.write(b"x" * 200_000)
+    write(tmp_path, row("b"))
+    assert problems(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"task": 1}\n', b"\xff\n"])
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
+    write(tmp_path, row("a"))
+    with (tmp_path / ROWS).open("ab") as file:
+        file.write(line)
+    with pytest.raises(UsageError, match=r"rows\.jsonl, line 2"):
+        problems(tmp_path)
+
+
+def test_a_second_writer_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path;"
+        "from ssr_local.bench.records import Row;"
+        "from ssr_local.bench.store import *;"
+        f"held = open_for_writing(Path({str(tmp_path)!r}), ROWS, Row, {COMMON!r});"
+        "held.__enter__();"
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(UsageError, match="in use"):
+            write(tmp_path, row("a"))
+        holder.kill()  # a lock dies with its process
+        holder.wait()
+        write(tmp_path, row("a"))
+        assert problems(tmp_path) == ["a"]
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"max_tokens": None}])
+def test_one_file_is_one_experiment(tmp_path: Path, other: dict[str, object]) -> None:
+    write(tmp_path, row("a"))
+    with (
+        pytest.raises(UsageError, match=f"begun with {next(iter(other))} = "),
+        open_for_writing(tmp_path, ROWS, Row, COMMON | other),
+    ):
+        pass
+    write(tmp_path, row("b"))
+    assert problems(tmp_path) == ["a", "b"]
+
+
+def test_an_option_of_a_later_version_locks_nobody_out(tmp_path: Path) -> None:
+    write(tmp_path, row("a"))
+    with open_for_writing(tmp_path, ROWS, Row, COMMON | {"more": 1}) as file:
+        file.append(row("b"))
+    assert problems(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_full_disk_is_said_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_for_writing(tmp_path, ROWS, Row, COMMON) as file:
+        file.append(row("a"))
+        with Path("/dev/full").open("ab", buffering=0) as full:
+            monkeypatch.setattr(file, "_file", full)
+            with pytest.raises(SSRError, match="run the same command again"):
+                file.append(row("b"))
+    write(tmp_path, row("c"))
+    assert problems(tmp_path) == ["a", "c"]
+
+
+def test_settings_are_kept_as_json(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert msgspec.json.decode((tmp_path / "rows.settings.json").read_bytes()) == COMMON
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be used"):
+        write(tmp_path / "file", row("a"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_file_has_no_lines(tmp_path: Path) -> None:
+    assert list(read_lines(tmp_path / ROWS, Row)) == []

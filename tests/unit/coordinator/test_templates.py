@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ssr_local.coordinator.templates import (
+    MAX_RENDERED_CHARS,
+    Dialogue,
+    Message,
+    RenderRequest,
+    family_of,
+    render,
+    render_builtin,
+)
+from ssr_local.core.errors import SSRError
+from ssr_local.process.helper import Helper
+
+ASK = Dialogue((Message("system", "Be careful."), Message("user", " What? ")))
+TALK = Dialogue(
+    (
+        Message("system", "S"),
+        Message("user", "U"),
+        Message("assistant", "A"),
+        Message("user", "V"),
+    ),
+    generate=False,
+)
+
+
+@pytest.fixture(scope="module")
+def helper() -> Iterator[Helper]:
+    with Helper() as one:
+        yield one
+
+
+def rendered(template: str, helper: Helper, *dialogues: Dialogue) -> list[str]:
+    return render(RenderRequest(template, "<s>", "</s>", dialogues or (ASK,)), helper)
+
+
+# Each family's own published form, written out.
+@pytest.mark.parametrize(
+    ("family", "token", "asked", "talked"),
+    [
+        (
+            "ChatML",
+            "<|im_start|>",
+            "<|im_start|>system\nBe careful.<|im_end|>\n<|im_start|>user\n What? <|im_end|>\n"
+            "<|im_start|>assistant\n",
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+            "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n",
+        ),
+        (
+            "Llama 3",
+            "<|start_header_id|>",
+            "<s><|start_header_id|>system<|end_header_id|>\n\nBe careful.<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nWhat?<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
+            "<s><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>",
+        ),
+        (
+            "Gemma",
+            "<start_of_turn>",
+            "<s><start_of_turn>user\nBe careful.\n\n What?<end_of_turn>\n<start_of_turn>model\n",
+            "<s><start_of_turn>user\nS\n\nU<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"
+            "<start_of_turn>user\nV<end_of_turn>\n",
+        ),
+        (
+            "DeepSeek-R1",
+            "<｜User｜>",
+            "<s>Be careful.<｜User｜> What? <｜Assistant｜><think>\n",
+            "<s>S<｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V",
+        ),
+        (
+            "plain",
+            "<other>",
+            "<s>System: Be careful.\n\nUser:  What? \n\nAssistant:",
+            "<s>System: S\n\nUser: U\n\nAssistant: A\n\nUser: V\n\n",
+        ),
+    ],
+)
+def test_builtin_families(family: str, token: str, asked: str, talked: str) -> None:
+    assert family_of(["<unk>", token]) == family
+    assert render_builtin(family, [ASK, TALK], "<s>") == [asked, talked]
+
+
+def test_deepseeks_distils_carry_other_families_tokens_too() -> None:
+    assert family_of(["<|im_start|>", "<｜User｜>"]) == "DeepSeek-R1"
+
+
+def test_a_template_is_given_what_templates_expect(helper: Helper) -> None:
+    template = (
+        "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{% continue %}"
+        "{% endif %}[{{ m.role }}|{{ m.content | trim }}]{% endfor %}"
+        "{% if add_generation_prompt %}GO{% endif %}{{ eos_token }}"
+        "{% if tools %}TOOLS{% endif %}{% if enable_thinking is defined %}THINK{% endif %}"
+    )
+    assert rendered(template, helper, ASK, TALK) == [
+        "<s>[user|What?]GO</s>",
+        "<s>[user|U][assistant|A][user|V]</s>",
+    ]
+
+
+def test_blocks_leave_no_white_space_behind(helper: Helper) -> None:
+    template = "{% for m in messages %}\n    {% if m %}\n{{ m.content }}{% endif %}\n{% endfor %}\n"
+    assert rendered(template, helper) == ["Be careful. What? "]
+
+
+def test_the_date_is_a_date(helper: Helper) -> None:
+    assert rendered("{{ strftime_now('%Y') }}", helper) == [time.strftime("%Y", time.gmtime())]
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ raise_exception('no system turn') }}", "no system turn"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
+        ("{{ messages.append(1) }}", ""),
+        ("{% if %}", ""),
+        ("{{ nothing.at.all }}", "undefined"),
+        ("{% include '/etc/passwd' %}", ""),
+        ("{{ range(10**9) | list }}", "too big"),
+        (f"{{{{ 'x' * {MAX_RENDERED_CHARS + 1} }}}}", "too long"),
+        ("{% for i in range(99999) %}{{ 'x' * 99 }}{% endfor %}", "too long"),
+    ],
+)
+def test_a_template_that_fails_says_why_and_harms_nothing(
+    helper: Helper, template: str, words: str
+) -> None:
+    before = helper.call(
+        "ssr_local.coordinator.templates:render_with_jinja",
+        RenderRequest("ok", "", "", (ASK,)),
+        timeout_s=5,
+        type=list[str],
+    )
+    pid = helper.pid
+    with pytest.raises(SSRError) as caught:
+        rendered(template, helper)
+    assert words in str(caught.value)
+    assert before == rendered("ok", helper) == ["ok"]
+    assert helper.pid == pid
+
+
+def test_nothing_of_the_machine_can_be_reached(helper: Helper) -> None:
+    """What the sandbox hides renders as nothing at all."""
+    assert rendered("[{{ ''.__class__ }}{{ self.__init__ }}{{ cycler.__init__ }}]", helper)[0] == (
+        "[]"
+    )
+
+
+class FixedReply:
+    """Answers every call with the same value."""
+
+    def __init__(self, reply: object) -> None:
+        self.reply = reply
+
+    def call(self, name: str, argument: object, *, timeout_s: float, type: object = None) -> object:
+        return self.reply
+
+
+@pytest.mark.parametrize("reply", [[], ["a", "b"], "a", None])
+def test_a_reply_of_another_shape_is_refused(reply: object) -> None:
+    with pytest.raises(ValueError, match="every dialogue"):
+        render(RenderRequest("", "", "", (ASK,)), FixedReply(reply))

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import (
+    EngineOptions,
+    SolveOptions,
+    accepted_values,
+    choices,
+    describe,
+    validate,
+    with_changes,
+)
+from ssr_local.method.verification import VERIFIERS
+
+Kind = type[SolveOptions] | type[EngineOptions]
+FIELDS: list[tuple[Kind, str]] = [
+    *((SolveOptions, name) for name in SolveOptions.__struct_fields__),
+    *((EngineOptions, name) for name in EngineOptions.__struct_fields__),
+]
+
+
+def checked(kind: Kind, values: dict[str, Any]) -> SolveOptions | EngineOptions:
+    if kind is SolveOptions:
+        return validate(SolveOptions, values)
+    return validate(EngineOptions, values)
+
+
+WRONG: list[tuple[Kind, str, Any]] = [
+    (SolveOptions, "method", "magic"),
+    (SolveOptions, "method", None),
+    (SolveOptions, "paths", 0),
+    (SolveOptions, "paths", 13),
+    (SolveOptions, "paths", "3"),
+    (SolveOptions, "paths", 2.5),
+    (SolveOptions, "paths", True),
+    (SolveOptions, "mode", "fast3"),
+    (SolveOptions, "strategies", ""),
+    (SolveOptions, "selection", ""),
+    (SolveOptions, "selection_permutations", 13),
+    (SolveOptions, "verifier", "oracle"),
+    (SolveOptions, "threshold", 9.1),
+    (SolveOptions, "threshold", -1),
+    (SolveOptions, "threshold", math.nan),
+    (SolveOptions, "max_tokens", 0),
+    (SolveOptions, "max_steps", 10**6),
+    (SolveOptions, "max_step_tokens", 0),
+    (SolveOptions, "time_limit", -1.0),
+    (SolveOptions, "time_limit", math.inf),
+    (SolveOptions, "temperature", -0.1),
+    (SolveOptions, "top_p", 0.0),
+    (SolveOptions, "top_p", 1.1),
+    (SolveOptions, "seed", -1),
+    (SolveOptions, "seed", 2**32),
+    (EngineOptions, "pair", ""),
+    (EngineOptions, "draft", 3),
+    (EngineOptions, "threads", -1),
+    (EngineOptions, "engine", "vllm"),
+    (EngineOptions, "repack", "yes"),
+    (EngineOptions, "gpu_layers", -2),
+    (EngineOptions, "ctx", 2**40),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), WRONG)
+def test_wrong_values_are_refused_by_name(kind: Kind, name: str, value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        checked(kind, {name: value})
+    assert repr(name) in caught.value.what
+    assert "Accepted" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_a_number_too_long_to_print_is_refused() -> None:
+    with pytest.raises(UsageError, match="seed"):
+        validate(SolveOptions, {"seed": 10**5000})
+
+
+def test_every_option_has_a_wrong_value_in_the_table() -> None:
+    assert {name for _, name, _ in WRONG} | {"target"} == {name for _, name in FIELDS}
+
+
+def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="no option 'path'") as caught:
+        validate(SolveOptions, {"path": 3})
+    assert "paths" in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS)
+def test_defaults_are_accepted_and_described(kind: Kind, name: str) -> None:
+    default = getattr(kind(), name)
+    assert getattr(checked(kind, {name: default}), name) == default
+    assert describe(kind, name) not in ("", name)
+    assert accepted_values(kind, name).startswith("Accepted: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [("paths", "5", 5), ("threshold", "6.5", 6.5), ("mode", "fast1", "fast1"), ("seed", "1", 1)],
+)
+def test_environment_text_is_read_as_numbers_only_when_asked(
+    name: str, text: str, value: object
+) -> None:
+    assert getattr(validate(SolveOptions, {name: text}, strict=False), name) == value
+    if value != text:
+        with pytest.raises(UsageError):
+            validate(SolveOptions, {name: text})
+
+
+@pytest.mark.parametrize("seed", [None, 0, 2**32 - 2])
+def test_seeds(seed: int | None) -> None:
+    assert validate(SolveOptions, {"seed": seed}).seed == seed
+
+
+def test_an_integer_will_do_for_a_float() -> None:
+    assert validate(SolveOptions, {"threshold": 7}) == SolveOptions()
+
+
+def test_with_changes_keeps_the_rest_and_validates() -> None:
+    changed = with_changes(SolveOptions(seed=7), paths=5)
+    assert (changed.seed, changed.paths) == (7, 5)
+    with pytest.raises(UsageError):
+        with_changes(changed, paths=99)
+
+
+def test_options_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        SolveOptions().paths = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mode", ("full", "fast1", "fast2")),
+        ("selection", ("logprob", "generate", "random", "first", "none")),
+        ("verifier", tuple(VERIFIERS)),
+        ("paths", ()),
+        ("seed", ()),
+    ],
+)
+def test_choices(name: str, words: tuple[str, ...]) -> None:
+    assert choices(SolveOptions, name) == words
+
+
+def test_the_paper_s_defaults() -> None:
+    options = SolveOptions()
+    assert (options.threshold, options.temperature, options.top_p) == (7.0, 0.6, 0.95)
+    assert (options.method, options.paths, options.selection) == ("ssr", 3, "logprob")

@@ -1,0 +1,253 @@
+"""The tree made from events, from whole logs, from every prefix, and from nonsense."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssr_local.coordinator.result import build_result
+from ssr_local.core.commands import AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
+from ssr_local.core.events import (
+    AnyEvent,
+    Notice,
+    PathEnded,
+    PathOpened,
+    RunEnded,
+    RunStarted,
+    StepDelta,
+    StepVerified,
+)
+from ssr_local.core.records import Models, ReasoningPath
+from ssr_local.core.tree import Node, Tree
+from tests.unit.coordinator.scripted import Desk, Paths, Turn, make_run, steered
+
+TURNS = [
+    Turn("First we look.\n\n"),
+    Turn("A slip is made here.\n\n", 0.5, "The target says it right.\n\n"),
+    Turn("Then we count.\n\n"),
+    Turn("So it is \\boxed{7}."),
+]
+OTHER = [Turn("Another way.\n\n", 0.4, "Its own way.\n\n"), Turn("So \\boxed{8}.")]
+ENDS_EMPTY = [Turn("Bad start.\n\n", 0.2, " ")]
+
+
+def log(
+    commands: dict[int, AnyCommand] | None = None, paths: Paths | None = None, **options: object
+) -> list[AnyEvent]:
+    """A whole run's events as a worker sends them; ``commands`` by the place they come at."""
+    run = make_run(paths or Paths(TURNS, B=OTHER), **options)  # type: ignore[arg-type]
+    values: dict[str, str | int | float | bool | None] = {"method": run.options.method}
+    start = RunStarted(
+        problem=run.problem,
+        options=values,
+        models=Models(),
+        pool=run.pool.strategies,
+        version="0",
+    )
+    count = 0
+
+    def react(event: AnyEvent, desk: Desk) -> None:
+        nonlocal count
+        if commands and count in commands:
+            desk.put(commands[count])
+        count += 1
+
+    middle = list(steered(run, react))
+    result = build_result(
+        run, options=values, models=Models(), version="0", notices=(), total_s=1.0
+    )
+    return [start, *middle, RunEnded(at_s=1.0, result=result)]
+
+
+def grown(events: Sequence[AnyEvent]) -> Tree:
+    tree = Tree()
+    tree.apply_all(events)
+    return tree
+
+
+def check(tree: Tree) -> None:
+    """What holds of every tree, however its events came."""
+    for index, path in tree.paths.items():
+        assert path.index == index
+        for place, step in enumerate(path.steps):
+            last = place == len(path.steps) - 1
+            assert last or not step.is_open
+            assert path.end_reason is None or not step.is_open
+            assert step.state != "rewritten" or (step.rejected is not None)
+            assert step.state != "accepted" or step.rejected is None
+            assert step.rejected is None or step.verdict is not None
+    counts = tree.counts
+    assert 0 <= counts.accepted <= counts.drafted
+    assert 0 <= counts.rewritten <= counts.drafted
+    if tree.result is not None:
+        assert tree.phase == "ended"
+
+
+def same_as_result(tree: Tree) -> None:
+    """The tree of a whole run holds exactly the result's paths."""
+    result = tree.result
+    assert result is not None
+    assert list(tree.paths) == [path.index for path in result.paths]
+    for path in result.paths:
+        view = tree.paths[path.index]
+        assert (view.end_reason, view.answer) == (path.end_reason, path.answer)
+        assert [s.text for s in view.steps if s.text.strip()] == [s.text for s in path.steps]
+        kept = [s for s in view.steps if s.text.strip()]
+        for shown, step in zip(kept, path.steps, strict=True):
+            assert shown.author == step.author
+            rejected = step.draft_text if isinstance(step.draft_text, str) else None
+            if step.accepted is not None:
+                assert shown.rejected == rejected
+                assert shown.state == ("accepted" if step.accepted else "rewritten")
+    assert tree.groups == result.votes
+    assert tree.counts.drafted == result.num_drafted
+    assert tree.counts.accepted == result.num_accepted
+    assert tree.counts.rewritten == result.num_rewrites
+
+
+@pytest.mark.parametrize("when", range(4, 40, 3))
+@pytest.mark.parametrize("command", [Cancel(), DropPath(0)], ids=["cancel", "drop"])
+def test_a_stopped_run_has_all_of_its_steps_without_deltas(command: AnyCommand, when: int) -> None:
+    """As the history keeps it: what a path was in the middle of stands in the result alone."""
+    events = log({when: command})
+    tree = grown([event for event in events if not isinstance(event, StepDelta)])
+    same_as_result(tree)
+    whole = grown(events)
+    for index, path in tree.paths.items():
+        shown = [(step.text, step.author, step.state, step.rejected) for step in path.steps]
+        assert shown == [
+            (step.text, step.author, step.state, step.rejected) for step in whole.paths[index].steps
+        ]
+
+
+@pytest.mark.parametrize("method", ["ssr", "specreason", "parallel", "target", "draft"])
+def test_a_whole_run(method: str) -> None:
+    tree = grown(log(method=method))
+    check(tree)
+    same_as_result(tree)
+    assert tree.winner is not None
+    assert tree.winner.answer == "7"
+
+
+def test_a_rejected_draft_stays_beside_what_replaced_it() -> None:
+    step = grown(log(method="specreason")).paths[0].steps[1]
+    assert (step.state, step.author) == ("rewritten", "target")
+    assert (step.text, step.rejected) == (TURNS[1].target, TURNS[1].draft)
+    assert step.verdict is not None
+    assert step.verdict.score == pytest.approx(4.5)
+
+
+def test_a_rewrite_that_never_comes_leaves_the_rejected_draft() -> None:
+    tree = grown(log(method="specreason", paths=Paths(ENDS_EMPTY)))
+    check(tree)
+    (step,) = tree.paths[0].steps
+    assert (step.text.strip(), step.rejected, step.state) == ("", ENDS_EMPTY[0].draft, "unverified")
+    assert tree.paths[0].end_reason == "end_of_generation"
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_a_verdict_that_is_changed(accept: bool) -> None:
+    events = log(method="specreason")
+    verified = [i for i, e in enumerate(events) if isinstance(e, StepVerified)]
+    # The second step's draft was rejected, the first one's accepted.
+    place = verified[1] if accept else verified[0]
+    changed = log({place: OverrideVerdict(path=0, accept=accept)}, method="specreason")
+    assert any(isinstance(event, StepVerified) and event.overridden for event in changed)
+    tree = grown(changed)
+    check(tree)
+    same_as_result(tree)
+
+
+@pytest.mark.parametrize("place", range(3, 60, 4))
+@pytest.mark.parametrize("command", [Cancel(), DropPath(path=1), Pause()], ids=repr)
+def test_a_run_that_is_steered(command: AnyCommand, place: int) -> None:
+    tree = grown(log({place: command}))
+    check(tree)
+    same_as_result(tree)
+
+
+LOGS = [log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))]
+
+
+@given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))
+@settings(deadline=None)
+def test_any_prefix_of_a_log_gives_a_valid_tree(which: int, share: float) -> None:
+    events = LOGS[which]
+    tree = Tree()
+    for event in events[: int(share * len(events))]:
+        tree.apply(event)
+        check(tree)
+
+
+@given(st.integers(0, len(LOGS) - 1), st.integers(0, 2**16), st.floats(0, 1))
+@settings(deadline=None)
+def test_events_in_no_order_at_all_break_nothing(which: int, seed: int, share: float) -> None:
+    events = list(LOGS[which])
+    random.Random(seed).shuffle(events)
+    grown(events[: int(share * len(events))])
+
+
+def pieces(events: Sequence[AnyEvent], size: int) -> Iterator[Sequence[AnyEvent]]:
+    for start in range(0, len(events), size):
+        yield events[start : start + size]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_gathered_changes_name_every_node_that_differs(size: int) -> None:
+    """Drawing only what is named as changed shows the same as drawing everything."""
+    events = LOGS[0]
+    tree, drawn = Tree(), {}
+    for some in pieces(events, size):
+        for node in tree.apply_all(some):
+            if node.kind == "step":
+                drawn[node] = shown_step(tree, node)
+            elif node.kind == "path":
+                drawn[node] = tree.paths[node.path].end_reason
+    for index, path in tree.paths.items():
+        assert drawn[Node("path", index)] == path.end_reason
+        for place in range(len(path.steps)):
+            assert drawn[Node("step", index, place)] == shown_step(tree, Node("step", index, place))
+
+
+def shown_step(tree: Tree, node: Node) -> tuple[object, ...]:
+    steps = tree.paths[node.path].steps
+    if node.step >= len(steps):
+        return ()
+    step = steps[node.step]
+    return (step.text, step.state, step.rejected, step.author)
+
+
+def test_what_belongs_to_nothing_changes_nothing() -> None:
+    tree = Tree()
+    delta = StepDelta(path=0, step=0, author="draft", text="x")
+    ended = PathEnded(path=0, reason="answered", answer="1", mean_score=None)
+    assert tree.apply(delta) == tree.apply(ended) == frozenset()
+    assert tree.revision == 0
+    opened = next(event for event in LOGS[0] if isinstance(event, PathOpened))
+    tree.apply(opened)
+    gap = StepDelta(path=opened.path, step=5, author="draft", text="x")
+    assert tree.apply(gap) == frozenset()
+    assert tree.apply(Notice(message="once")) == {Node("notices")}
+    assert tree.apply(Notice(message="once")) == frozenset()
+
+
+def test_given_steps_and_a_paused_run_are_shown() -> None:
+    tree = grown(log({5: Pause()})[:9])
+    assert tree.phase in ("paused", "running")
+    paused = Tree()
+    seen = {paused.phase}
+    for event in log({5: Pause()}):
+        paused.apply(event)
+        seen.add(paused.phase)
+    assert seen == {"idle", "selecting", "running", "paused", "ended"}
+
+
+def test_paths_of_the_result_are_paths_of_the_tree() -> None:
+    tree = grown(LOGS[0])
+    assert tree.result is not None
+    assert all(isinstance(path, ReasoningPath) for path in tree.result.paths)
+    assert tree.live_paths == []

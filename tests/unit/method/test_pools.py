@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomlkit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.records import Strategy
+from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, UNKNOWN, available_pools, load_pool
+
+
+def pool_table(**changes: Any) -> dict[str, Any]:
+    """A valid pool of two strategies; a change to None takes the key away."""
+    table: dict[str, Any] = {
+        "name": "mine",
+        "description": "My own",
+        "answer": "boxed",
+        "instruction": "Think, then answer.",
+        "strategies": [entry("A"), entry("B")],
+    }
+    return {key: value for key, value in (table | changes).items() if value is not None}
+
+
+def entry(letter: str, **changes: Any) -> dict[str, Any]:
+    table = {"letter": letter, "name": f"way {letter}", "advice": f"Do {letter}."} | changes
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def write(tmp_path: Path, table: dict[str, Any]) -> str:
+    file = tmp_path / "pool.toml"
+    file.write_text(tomlkit.dumps(table), encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize("name", ["maths", "logic", "code"])
+def test_packaged_pools_are_complete(name: str) -> None:
+    pool = load_pool(name)
+    assert pool.name == name
+    assert "".join(strategy.letter for strategy in pool.strategies) == LETTERS
+    assert len({strategy.name for strategy in pool.strategies}) == 12
+    assert len({strategy.advice for strategy in pool.strategies}) == 12
+    for strategy in pool.strategies:
+        assert len(strategy.advice.split()) <= 30, strategy
+        assert strategy.advice.isascii()
+        assert strategy.advice.endswith(".")
+
+
+def test_available_pools_are_the_packaged_files() -> None:
+    import ssr_local.method.pools as package
+
+    files = {file.stem for file in Path(package.__file__).parent.glob("*.toml")}
+    assert set(available_pools()) == files
+    assert available_pools()[0] == "maths"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("maths", "boxed", [r"\boxed{}", "blank lines"]),
+        ("logic", "boxed", [r"\boxed{}", "letter", "Yes or No", "blank lines"]),
+        ("code", "code", ["python code block", "complete function"]),
+    ],
+)
+def test_instructions_name_the_form_of_the_answer(name: str, answer: str, words: list[str]) -> None:
+    pool = load_pool(name)
+    assert pool.answer == answer
+    for word in words:
+        assert word in pool.instruction
+
+
+def test_maths_pool_covers_the_areas_of_the_paper() -> None:
+    assert [strategy.name for strategy in load_pool("maths").strategies] == [
+        "algebraic simplification",
+        "clever substitution",
+        "coordinate geometry",
+        "complex numbers in geometry",
+        "number theory",
+        "combinatorics",
+        "probability",
+        "functional equations",
+        "recursion and invariants",
+        "classical geometry",
+        "casework and construction",
+        "calculus and inequalities",
+    ]
+
+
+def test_by_letter() -> None:
+    pool = load_pool("maths")
+    assert pool.by_letter("A") is pool.strategies[0]
+    assert pool.by_letter("L") is pool.strategies[11]
+    assert pool.by_letter("M") == UNKNOWN == Strategy("M", "unknown", "")
+
+
+@pytest.mark.parametrize("letter", ["C", "a", "", "N", "AB"])
+def test_by_letter_refuses_what_is_not_in_the_pool(tmp_path: Path, letter: str) -> None:
+    pool = load_pool(write(tmp_path, pool_table()))
+    with pytest.raises(UsageError, match="Accepted: A, B, M"):
+        pool.by_letter(letter)
+
+
+def test_a_users_pool_is_read(tmp_path: Path) -> None:
+    pool = load_pool(write(tmp_path, pool_table(answer="code", instruction="One.\nTwo.")))
+    assert (pool.name, pool.description, pool.answer) == ("mine", "My own", "code")
+    assert pool.instruction == "One.\nTwo."
+    assert pool.strategies == (
+        Strategy("A", "way A", "Do A."),
+        Strategy("B", "way B", "Do B."),
+    )
+
+
+def test_a_packaged_name_wins_over_a_file_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, pool_table())
+    (tmp_path / "pool.toml").rename(tmp_path / "maths")
+    monkeypatch.chdir(tmp_path)
+    assert load_pool("maths").name == "maths"
+    assert load_pool("./maths").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "accepted"),
+    [
+        ({"name": None}, "'name' is missing", "Required: name, description"),
+        ({"strategies": None}, "'strategies' is missing", "strategies"),
+        ({"nmae": "x"}, "unknown key 'nmae'", "Did you mean 'name'"),
+        ({"answer": "letter"}, "'answer' cannot be 'letter'", "Accepted: boxed, code"),
+        ({"answer": 3}, "'answer' cannot be 3", "Accepted: boxed, code"),
+        ({"answer": ["boxed"]}, "'answer'", "Accepted: boxed, code"),
+        ({"name": 3}, "'name' cannot be", "text of 1 to 80 characters"),
+        ({"name": "n" * 81}, "'name' has 81 characters", "1 to 80"),
+        ({"description": "two\nlines"}, "'description' holds", "without control characters"),
+        ({"instruction": " \n "}, "'instruction' is empty", "1 to 2000"),
+        ({"instruction": "i" * 2001}, "'instruction' has 2001", "1 to 2000"),
+        ({"instruction": "a\x1b[31mb"}, r"U\+001B", "other than newlines"),
+        ({"strategies": "A"}, "'strategies' is not a list", "1 to 12"),
+        ({"strategies": []}, "'strategies' has 0 entries", "1 to 12"),
+        ({"strategies": [entry(c) for c in "ABCDEFGHIJKLM"]}, "13 entries", "1 to 12"),
+        ({"strategies": ["A"]}, "strategy 1: 'A' is not a table", "letter, name, advice"),
+        ({"strategies": [entry("A"), entry("A")]}, "strategy 2.*cannot be 'A'", "Accepted: 'B'"),
+        ({"strategies": [entry("B")]}, "strategy 1.*cannot be 'B'", "Accepted: 'A'"),
+        ({"strategies": [entry("A"), entry("C")]}, "cannot be 'C'", "Accepted: 'B'"),
+        ({"strategies": [entry("a")]}, "cannot be 'a'", "Accepted: 'A'"),
+        ({"strategies": [entry("M")]}, "cannot be 'M'", "M is reserved"),
+        ({"strategies": [entry("A") | {"letter": 1}]}, "'letter' cannot be 1", "Accepted: 'A'"),
+        ({"strategies": [entry("A", advice=None)]}, "'advice' is missing", "Required"),
+        ({"strategies": [entry("A", advice="")]}, "'advice' is empty", "1 to 500"),
+        ({"strategies": [entry("A", advice="   ")]}, "'advice' is empty", "1 to 500"),
+        ({"strategies": [entry("A", advice="a" * 501)]}, "'advice' has 501", "1 to 500"),
+        ({"strategies": [entry("A", advice="a\nb")]}, r"U\+000A", "without control characters"),
+        ({"strategies": [entry("A", advice="a\x9b31m")]}, r"U\+009B", "without control"),
+        ({"strategies": [entry("A", advice="a\u202eb")]}, r"U\+202E", "without control"),
+        ({"strategies": [entry("A", advise="x")]}, "unknown key 'advise'", "mean 'advice'"),
+    ],
+)
+def test_what_is_wrong_in_a_pool_is_named(
+    tmp_path: Path, changes: dict[str, Any], key: str, accepted: str
+) -> None:
+    name = write(tmp_path, pool_table(**changes))
+    with pytest.raises(ConfigError, match=key) as caught:
+        load_pool(name)
+    message = str(caught.value)
+    assert name in message
+    assert accepted in message
+    assert len(message.splitlines()) <= 3
+    assert "\x1b" not in message
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"name = 'x'\nname = ", "line 2: not valid TOML"),
+        (b"name = '\xff'", "line 1: not UTF-8"),
+        (b"#" * (MAX_POOL_BYTES + 1), "too large"),
+        (b"a = " + b"[" * 100_000, "nested too deeply"),
+        (b"a = " + b"9" * 5_000, "not valid TOML"),
+        (b"ok = 1\na" + b".a" * 100_000 + b" = 1", "line 2: too many dots"),
+        (b"", "key 'name' is missing"),
+    ],
+    ids=["syntax", "utf-8", "size", "nesting", "digits", "dots", "empty"],
+)
+def test_damaged_files_are_refused(tmp_path: Path, data: bytes, reason: str) -> None:
+    file = tmp_path / "pool.toml"
+    file.write_bytes(data)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        load_pool(str(file))
+    assert str(file) in str(caught.value)
+
+
+def test_size_limit_itself_is_accepted(tmp_path: Path) -> None:
+    text = tomlkit.dumps(pool_table()).encode()
+    file = tmp_path / "pool.toml"
+    file.write_bytes(b"#" * (MAX_POOL_BYTES - len(text) - 1) + b"\n" + text)
+    assert load_pool(str(file)).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("math", "Did you mean 'maths'"),
+        ("none.toml", "Pools: maths, logic, code"),
+        ("~nobody-of-this-name/pool.toml", "no file of that name"),
+        ("x" * 5000, "cannot be read"),
+        ("a\0b", "cannot be read"),
+    ],
+)
+def test_a_pool_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_pool(name)
+    assert hint in str(caught.value)
+    assert "\0" not in str(caught.value)
+
+
+def test_folders_and_pipes_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ConfigError, match="not a regular file"):
+            load_pool(str(path))
+
+
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1).map(
+            lambda text: text[:500]
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_any_ordinary_text_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, advices: list[str]
+) -> None:
+    entries = [entry(c, advice=text) for c, text in zip(LETTERS, advices, strict=False)]
+    name = write(tmp_path_factory.mktemp("pool"), pool_table(strategies=entries))
+    assert [strategy.advice for strategy in load_pool(name).strategies] == advices

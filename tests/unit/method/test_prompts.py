@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.core.records import Strategy
+from ssr_local.method.prompts import QUESTIONS, defuse, path_request, selection_request
+from ssr_local.method.verification import VERIFIERS
+
+POOL = (Strategy("A", "one", "Do one."), Strategy("B", "two", "Do two."))
+SPECIAL = ("<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "<｜User｜>", "</think>")
+
+
+def test_a_path_is_asked_the_problem_first() -> None:
+    assert path_request("P?", "Do one.", "Box it.") == "P?\n\nHint: Do one.\n\nBox it."
+
+
+def test_without_advice_there_is_no_hint() -> None:
+    assert path_request("P?", "", "Box it.") == "P?\n\nBox it."
+
+
+def test_selection_shows_strategies_under_the_letters_of_the_list() -> None:
+    text = selection_request("P?", ["A", "B"], [POOL[1], POOL[0]], 1)
+    assert text.startswith("P?\n\n")
+    assert "A. Do two.\nB. Do one.\n" in text
+    assert "its letter only" in text
+
+
+def test_selection_of_several_says_how_many() -> None:
+    text = selection_request("P?", ["A", "B"], POOL, 3)
+    assert "Which 3 strategies" in text
+    assert "3 letters only" in text
+
+
+def test_the_problem_is_a_shared_prefix_of_every_request() -> None:
+    requests = [
+        path_request("P?", "Do one.", "Box it."),
+        path_request("P?", "", "Box it."),
+        selection_request("P?", ["A", "B"], POOL, 1),
+    ]
+    assert all(request.startswith("P?\n\n") for request in requests)
+
+
+def test_every_verifiers_question_has_a_wording() -> None:
+    asked = {verifier.question for verifier in VERIFIERS.values() if verifier.question}
+    assert asked == set(QUESTIONS)
+
+
+def test_questions_of_two_words_put_the_good_one_first() -> None:
+    assert QUESTIONS["yes-no"]["correct"].words == ("Yes", "No")
+    assert QUESTIONS["yes-no"]["mistake"].words == ("No", "Yes")
+    assert all(q.words == tuple("0123456789") for q in QUESTIONS["digit"].values())
+
+
+@pytest.mark.parametrize(
+    ("text", "defused"),
+    [
+        ("What is 1 < 2?", "What is 1 < 2?"),
+        ("a <|im_end|> b", "a < |im_end|> b"),
+        ("<s><s></s>", "< s>< s>< /s>"),
+        ("<<s>s>", "<< s>s>"),
+        ("a <｜User｜>", "a < ｜User｜>"),
+    ],
+)
+def test_defuse(text: str, defused: str) -> None:
+    assert defuse(text, SPECIAL) == defused
+
+
+@given(st.lists(st.sampled_from([*SPECIAL, "<", "|", "s>", "im_end|>", " ", "x"])).map("".join))
+def test_defused_text_holds_no_control_token(text: str) -> None:
+    defused = defuse(text, SPECIAL)
+    assert not any(special in defused for special in SPECIAL)
+    assert defused.replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_control_token_of_one_character_cannot_be_split_and_stays() -> None:
+    assert defuse("a|b", ("|",)) == "a|b"

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.core.records import Calibration
+from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.verification import VERIFIERS, Judge, Reading, interpolate, places_of_digits
+
+LOG = math.log
+CALIBRATIONS = {
+    "yes-no": Calibration(knots=((0.5, 0.0), (1.0, 9.0)), mean=0.8, deviation=0.1),
+    "likelihood": Calibration(knots=((-1.0, 0.0), (0.0, 9.0)), mean=-0.3, deviation=0.2),
+    "combined": Calibration(knots=((-2.0, 0.0), (2.0, 9.0))),
+}
+
+
+def digits(**shares: float) -> tuple[float, ...]:
+    """Log-probabilities of the ten digits, ``d7=0.2`` and so on."""
+    return tuple(LOG(shares[f"d{d}"]) if f"d{d}" in shares else -math.inf for d in range(10))
+
+
+# What each verifier reads from known numbers; the probe's shares need not add up to one.
+@pytest.mark.parametrize(
+    ("verifier", "reading", "raw"),
+    [
+        ("yes-no", Reading(probe=(LOG(0.6), LOG(0.2))), 0.75),
+        ("yes-no", Reading(probe=(-1000.0, -1001.0)), 1 / (1 + math.exp(-1))),
+        ("yes-no", Reading(probe=(-math.inf, LOG(0.1))), 0.0),
+        ("likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.2),
+        ("min-likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.3),
+        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=(-0.1, -0.2)), -0.2),
+        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=()), 0.0),
+        ("digit", Reading(probe=digits(d2=0.1, d7=0.3, d9=0.2)), 7.0),
+        ("digit", Reading(probe=digits(d3=0.4, d8=0.4)), 3.0),
+        ("expected-digit", Reading(probe=digits(d2=0.1, d8=0.3)), 6.5),
+        (
+            "combined",
+            Reading(probe=(LOG(0.9), LOG(0.1)), tokens=(-0.1, -0.5)),
+            (0.9 - 0.8) / 0.1 + (-0.3 + 0.3) / 0.2,
+        ),
+    ],
+)
+def test_raw_values(verifier: str, reading: Reading, raw: float) -> None:
+    assert VERIFIERS[verifier].raw(reading, CALIBRATIONS) == pytest.approx(raw)
+
+
+UNREADABLE = {
+    "no probe": Reading(),
+    "NaN": Reading(probe=(math.nan, LOG(0.5)), tokens=(math.nan, -0.1)),
+    "second NaN": Reading(probe=(LOG(0.5), math.nan), tokens=(-0.1, math.nan)),
+    "no mass": Reading(probe=(-math.inf, -math.inf), tokens=(-math.inf,)),
+    "infinite": Reading(probe=(math.inf, 0.0), tokens=(math.inf,)),
+    "no tokens": Reading(probe=(math.nan, math.nan), tokens=()),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+@pytest.mark.parametrize("verifier", VERIFIERS)
+def test_what_cannot_be_read_is_rejected_with_a_reason(verifier: str, case: str) -> None:
+    reading = UNREADABLE[case]
+    if reading.probe and VERIFIERS[verifier].question == "digit":
+        reading = Reading(probe=reading.probe * 5, tokens=reading.tokens)
+    if reading.tokens and VERIFIERS[verifier].needs_digits:
+        reading = Reading(tokens=reading.tokens, numbers=reading.tokens)
+    verdict = Judge(verifier, 0.0, CALIBRATIONS).verdict(reading)
+    assert (verdict.score, verdict.raw, verdict.accepted) == (None, None, False)
+    assert verdict.reason
+    assert all(math.isfinite(value) for _, value in verdict.log_probs)
+
+
+@pytest.mark.parametrize(
+    ("probe", "score", "accepted"),
+    [
+        ((LOG(0.95), LOG(0.05)), 8.1, True),
+        ((LOG(0.5 + 0.5 * 7 / 9), LOG(0.5 - 0.5 * 7 / 9)), 7.0, True),
+        ((LOG(0.8), LOG(0.2)), 5.4, False),
+        ((LOG(0.2), LOG(0.8)), 0.0, False),
+    ],
+)
+def test_a_calibrated_judge(probe: tuple[float, ...], score: float, accepted: bool) -> None:
+    judge = Judge("yes-no", 7.0 - 1e-9, CALIBRATIONS)
+    verdict = judge.verdict(Reading(probe=probe))
+    assert verdict.score == pytest.approx(score)
+    assert verdict.accepted is accepted
+    assert judge.notice == ""
+    assert verdict.verifier == "yes-no"
+    assert verdict.log_probs == (("Yes", probe[0]), ("No", probe[1]))
+
+
+def test_how_likely_numbers_are_needs_no_calibration() -> None:
+    judge = Judge("number-likelihood", 7.0, {})
+    assert judge.notice == ""
+    scores = [
+        judge.verdict(Reading.of(None, (-9.0, -0.7, lowest, -3.0), (1, 2))).score
+        for lowest in (-8.0, -1.4, -0.7)
+    ]
+    assert scores == [0.0, pytest.approx(7.0), pytest.approx(8.0)]
+    assert judge.verdict(Reading.of(None, (-9.0,), ())).score == 9.0
+
+
+@pytest.mark.parametrize(
+    ("pieces", "places"),
+    [
+        ([], ()),
+        ([b"So ", b"x", b" = ", b"1", b"7", b"."], (3, 4)),
+        ([b"17", b" x2", "²".encode(), "٣".encode()], (0, 1)),
+    ],
+)
+def test_the_tokens_that_hold_a_digit(pieces: list[bytes], places: tuple[int, ...]) -> None:
+    assert places_of_digits(pieces) == places
+
+
+def test_the_threshold_itself_is_enough() -> None:
+    reading = Reading(probe=digits(d7=1.0))
+    assert Judge("digit", 7.0, {}).verdict(reading).accepted
+    assert not Judge("digit", 7.1, {}).verdict(reading).accepted
+
+
+@given(
+    st.sampled_from(sorted(VERIFIERS)),
+    st.lists(st.floats(-50, 0), min_size=10, max_size=10),
+    st.lists(st.floats(-50, 0), min_size=1),
+    st.booleans(),
+)
+def test_threshold_zero_keeps_all_that_can_be_read(
+    verifier: str, probe: list[float], tokens: list[float], calibrated: bool
+) -> None:
+    judge = Judge(verifier, 0.0, CALIBRATIONS if calibrated else {})
+    count = len(judge.question.words) if judge.question else 0
+    reading = Reading.of(tuple(probe[:count]), tuple(tokens), range(0, len(tokens), 2))
+    verdict = judge.verdict(reading)
+    assert verdict.accepted
+    assert verdict.score is not None
+    assert 0 <= verdict.score <= 9
+
+
+@pytest.mark.parametrize("verifier", ["yes-no", "likelihood", "min-likelihood", "combined"])
+def test_without_a_calibration_steps_are_compared_with_each_other(verifier: str) -> None:
+    judge = Judge(verifier, 7.0, {})
+    assert verifier in judge.notice
+    assert judge.verifier.name == "likelihood"
+    for _ in range(30):
+        judge.verdict(Reading(tokens=(-0.3, -0.5)))
+    usual = judge.verdict(Reading(tokens=(-0.4,))).score
+    better = judge.verdict(Reading(tokens=(-0.1,))).score
+    worse = judge.verdict(Reading(tokens=(-2.0,)))
+    assert usual is not None
+    assert better is not None
+    assert worse.score is not None
+    assert usual == pytest.approx(7.0, abs=0.3)
+    assert worse.score < usual < better
+    assert not worse.accepted
+
+
+def test_the_first_step_without_calibration_is_not_rejected_for_being_first() -> None:
+    score = Judge("combined", 7.0, {}).verdict(Reading(tokens=(-0.2,))).score
+    assert score is not None
+    assert score > 7
+
+
+@pytest.mark.parametrize("missing", ["yes-no", "likelihood", "combined"])
+def test_combined_needs_three_calibrations(missing: str) -> None:
+    some = {name: one for name, one in CALIBRATIONS.items() if name != missing}
+    assert Judge("combined", 7.0, some).notice
+    assert not Judge("combined", 7.0, CALIBRATIONS).notice
+
+
+@pytest.mark.parametrize("verifier", ["digit", "expected-digit"])
+def test_digits_speak_the_scale_already(verifier: str) -> None:
+    judge = Judge(verifier, 7.0, {})
+    assert not judge.notice
+    assert judge.verdict(Reading(probe=digits(d6=1.0))).score == pytest.approx(6.0)
+
+
+def test_a_measured_calibration_replaces_the_digits_own() -> None:
+    own = {"digit": Calibration(knots=((0.0, 0.0), (9.0, 4.5)))}
+    assert Judge("digit", 7.0, own).verdict(Reading(probe=digits(d8=1.0))).score == 4.0
+
+
+@pytest.mark.parametrize("verifier", ["yes-no", "combined", "digit", "expected-digit"])
+def test_the_question_is_asked_in_the_words_of_the_calibration(verifier: str) -> None:
+    kind = VERIFIERS[verifier].question or ""
+    first, *others = QUESTIONS[kind]
+    assert others
+    assert Judge(verifier, 7.0, CALIBRATIONS).wording == first
+    for wording in QUESTIONS[kind]:
+        worded = Calibration(knots=((0.0, 0.0), (9.0, 9.0)), wording=wording)
+        judge = Judge(verifier, 7.0, CALIBRATIONS | {VERIFIERS[verifier].worded_by: worded})
+        assert (judge.wording, judge.question) == (wording, QUESTIONS[kind][wording])
+
+
+def test_a_verifier_that_asks_nothing_has_no_question() -> None:
+    judge = Judge("likelihood", 7.0, CALIBRATIONS)
+    assert (judge.wording, judge.question) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "score"),
+    [(-5.0, 1.0), (0.0, 1.0), (0.5, 2.0), (1.0, 3.0), (1.5, 6.0), (2.0, 9.0), (99.0, 9.0)],
+)
+def test_interpolate(raw: float, score: float) -> None:
+    assert interpolate(((0.0, 1.0), (1.0, 3.0), (2.0, 9.0)), raw) == pytest.approx(score)
+
+
+_KNOTS = st.lists(
+    st.tuples(st.floats(-100, 100), st.floats(0, 9)), min_size=1, unique_by=lambda knot: knot[0]
+).map(
+    lambda knots: list(
+        zip(sorted(raw for raw, _ in knots), sorted(score for _, score in knots), strict=True)
+    )
+)
+
+
+@given(_KNOTS, st.floats(-200, 200), st.floats(-200, 200))
+def test_interpolate_is_monotone_and_bounded(
+    knots: list[tuple[float, float]], a: float, b: float
+) -> None:
+    low, high = sorted((a, b))
+    assert interpolate(knots, low) <= interpolate(knots, high) + 1e-9
+    assert knots[0][1] - 1e-9 <= interpolate(knots, a) <= knots[-1][1] + 1e-9
+
+
+@given(_KNOTS)
+def test_interpolate_goes_through_its_knots(knots: list[tuple[float, float]]) -> None:
+    for raw, score in knots:
+        assert interpolate(knots, raw) == score

