@@ -22,11 +22,11 @@ from typing import Any, cast
 import llama_cpp
 
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
-from ssr_local.engine.base import ExtendJob, Sampling, StepJob
-from ssr_local.engine.binding import GGUFBinding
-from ssr_local.engine.choice import Pick, Wish, load
-from ssr_local.engine.libraries import EngineName
-from ssr_local.engine.native import BatchRow, NativeEngine
+from ssr_local.engine.base import EngineConfig, ExtendJob, Sampling, StepJob
+from ssr_local.engine.binding import BatchRow, GGUFBinding
+from ssr_local.engine.loading import load_engine
+from ssr_local.engine.native import NativeEngine
+from ssr_local.engine.packages import EngineName
 from ssr_local.method.pools import load_pool
 from ssr_local.models.download import ensure_model
 from ssr_local.models.registry import load_registry
@@ -56,7 +56,7 @@ def bare_decode(binding: GGUFBinding, rows: Sequence[BatchRow]) -> float:
     binding.set_interruptible(False)
 
     def call() -> None:
-        if binding.run_batch() != 0:
+        if binding._lib.llama_decode(binding._context, binding._batch) != 0:
             raise SystemExit("llama_decode failed")
         binding._lib.llama_synchronize(binding._context)
 
@@ -65,7 +65,7 @@ def bare_decode(binding: GGUFBinding, rows: Sequence[BatchRow]) -> float:
 
 def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int) -> float:
     """Bare seconds / our seconds for one decode round on ``count`` sequences (medians)."""
-    binding: GGUFBinding = engine._binding  # type: ignore[assignment]
+    binding = engine._binding
     root = engine.open(prompt)
     paths = [engine.fork(root) for _ in range(count)]
     ours, bare = [], []
@@ -84,7 +84,7 @@ def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds
         for row in rows:
             binding.remove_cells(row.seq_id, row.position)
         if first is not None:
-            # Put ours back so that its books are right again.
+            # Put ours back, so that the cells it counted are there again.
             bare_decode(binding, rows)
         else:
             first = timed(engine.decode_round)
@@ -97,7 +97,7 @@ def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds
 
 def prefill_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, repeats: int) -> float:
     """Bare seconds / our seconds for a prefill of 64 tokens on ``count`` sequences (medians)."""
-    binding: GGUFBinding = engine._binding  # type: ignore[assignment]
+    binding = engine._binding
     root = engine.open(prompt[:32])
     paths = [engine.fork(root) for _ in range(count)]
     tokens = list(prompt[32:96])
@@ -188,8 +188,8 @@ def sequential_speedup(
     llama = llama_cpp.Llama(
         str(path),
         n_ctx=1024,
-        n_threads=engine._binding._threads,
-        verbose=False,  # type: ignore[attr-defined]
+        n_threads=engine._binding.num_threads,
+        verbose=False,
     )
     ratios = []
     for _ in range(repeats):
@@ -291,11 +291,16 @@ def main() -> None:
 
     def opened(engine: str) -> NativeEngine:
         library, _, repack = engine.partition(":")
-        picked = Pick(
-            engine=cast(EngineName, library), why="", repack=(repack or arguments.repack) == "on"
+        config = EngineConfig(
+            engine=cast(EngineName, library),
+            path=str(path),
+            name=name,
+            threads=arguments.threads,
+            gpu_layers=0,
+            repack=(repack or arguments.repack) == "on",
+            num_cells=4096,
         )
-        wish = Wish(threads=arguments.threads, gpu_layers=0)
-        return load(picked, path, wish, name=name, num_cells=4096)
+        return load_engine(config)
 
     if arguments.compare:
         engines = {one: opened(one) for one in arguments.compare.split(",")}

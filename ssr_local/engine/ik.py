@@ -1,36 +1,29 @@
-"""ik_llama.cpp behind the engine protocol. The only module that imports ``ik_llama_cpp``.
+"""The binding of ik_llama.cpp. The only module that imports ``ik_llama_cpp``.
 
-A fork of llama.cpp with faster kernels for processors. Its Python package declares few of
-the C functions; ``FUNCTIONS`` declares the others. The library is an older relative: one
-unified KV cache that must not have gaps, no error after an abort, and draws that
-share one generator (``engine.sampler`` draws instead).
+Its Python package declares few of the C functions; ``FUNCTIONS`` declares the others. The
+library is an older relative: one unified KV cache that must not have gaps, no error after
+an abort, and draws that share one generator (``engine.sampler`` draws instead).
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import os
-from pathlib import Path
-from typing import IO, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 from ik_llama_cpp import _ctypes_api as api
 
 from ssr_local.core.errors import EngineUnavailable
-from ssr_local.engine.base import Cancelled, Sampling
-from ssr_local.engine.binding import ABORT_CALLBACK, GGUFBinding
-from ssr_local.engine.choice import FLASH_ATTENTION, KNOWN_IK_VERSIONS
+from ssr_local.engine.base import EngineConfig, Sampling
+from ssr_local.engine.binding import ABORT_CALLBACK, BatchRow, DecodeResult, GGUFBinding
 from ssr_local.engine.library_log import log_callback, write_log_to
-from ssr_local.engine.native import DecodeResult, NativeEngine
+from ssr_local.engine.packages import FLASH_ATTENTION, KNOWN_IK_VERSIONS, PACKAGES, version
 from ssr_local.engine.sampler import Sampler
 
-PACKAGE = "ik-llama-cpp-python"
 # One defragmentation moves about 1300 / layers groups of cells at most, llama.cpp's of that
 # time; this is less, and calls with nothing to move cost next to nothing.
 _MOVES_TIMES_LAYERS = 900
-
-_NO_SLOT = 1
-_ABORTED = 2
 
 _model, _vocab, _context = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 _text, _token, _position, _seq_id = (
@@ -125,12 +118,12 @@ class Library:
     """
 
     def __init__(self) -> None:
-        version = importlib.metadata.version(PACKAGE)
-        if version not in KNOWN_IK_VERSIONS:
+        package, found = PACKAGES["ik"], version("ik")
+        if found not in KNOWN_IK_VERSIONS:
             raise EngineUnavailable(
-                f"{PACKAGE} {version} is not a version this program knows.",
+                f"{package} {found} is not a version this program knows.",
                 f"Its structures may not be those of {', '.join(KNOWN_IK_VERSIONS)}.",
-                f"Run: pip install '{PACKAGE}=={KNOWN_IK_VERSIONS[-1]}', or use --engine llama.",
+                f"Run: pip install '{package}=={KNOWN_IK_VERSIONS[-1]}', or use --engine llama.",
             )
         # Function objects of our own: the package's declarations stay as they are.
         library = ctypes.CDLL(api._lib._name)
@@ -139,9 +132,9 @@ class Library:
                 function = getattr(library, symbol)
             except AttributeError as error:
                 raise EngineUnavailable(
-                    f"{PACKAGE} {version} lacks the function {symbol}.",
+                    f"{package} {found} lacks the function {symbol}.",
                     "",
-                    f"Run: pip install --force-reinstall '{PACKAGE}=={KNOWN_IK_VERSIONS[-1]}'.",
+                    f"Run: pip install --force-reinstall '{package}=={KNOWN_IK_VERSIONS[-1]}'.",
                 ) from error
             function.argtypes, function.restype = arguments, result
             setattr(self, name, function)
@@ -166,83 +159,55 @@ def start_backend(log_file: IO[str] | None = None) -> Library:
     return _library
 
 
-def version() -> str:
-    """The version of the ik-llama-cpp-python package."""
-    return importlib.metadata.version(PACKAGE)
-
-
 class IkBinding(GGUFBinding):
-    """One GGUF file loaded by ik_llama.cpp, on the processor.
+    """One GGUF file loaded by ik_llama.cpp, on the CPU."""
 
-    ``repack`` lays the weights out anew while they are loaded, for speed.
-    """
+    engine = "ik"
 
-    title = "ik_llama.cpp"
-    _decode_results: ClassVar[dict[int, DecodeResult]] = {
-        0: "ok",
-        _NO_SLOT: "no_slot",
-        _ABORTED: "aborted",
-    }
-
-    def __init__(self, path: Path, *, repack: bool = True, **options: Any) -> None:
+    def __init__(
+        self, config: EngineConfig, should_stop: Callable[[], bool] = lambda: False
+    ) -> None:
         self._lib = start_backend()
-        self._repack = repack
         self._num_removed = 0
-        super().__init__(path, **options)
+        super().__init__(config, should_stop)
 
     # Loading ---------------------------------------------------------------
 
     def _load(self, num_cells: int) -> None:
         parameters = self._lib.llama_model_default_params()
         parameters.n_gpu_layers = 0
-        parameters.repack_tensors = self._repack
-        parameters.use_mmap = not self._repack
+        parameters.repack_tensors = self.config.repack
+        parameters.use_mmap = not self.config.repack
         parameters.flash_attn = _flash_attention()
-        callback = api.llama_progress_callback(lambda _done, _data: not self._should_stop())
-        parameters.progress_callback = callback
-        self._model = self._lib.llama_model_load_from_file(
-            str(self.path).encode("utf-8"), parameters
-        )
-        if not self._model:
-            if self._should_stop():
-                raise Cancelled
-            raise self._refused()
-        self._look_at_memory()
-        if not self._open_context(num_cells):
+        if not (self._load_model(parameters) and self._open_context(num_cells)):
             raise self._refused()
 
-    def _new_context(self, num_cells: int) -> Any:
-        parameters = self._lib.llama_context_default_params()
-        parameters.n_ctx = num_cells
-        parameters.n_batch = parameters.n_ubatch = self.num_chunk
-        parameters.n_seq_max = self.max_sequences
-        parameters.n_threads = parameters.n_threads_batch = self._threads
+    def _set_context_parameters(self, parameters: Any) -> None:
         parameters.flash_attn = _flash_attention()
-        return self._lib.llama_init_from_model(self._model, parameters)
 
     def _attribute(self, token: int) -> int:
         return int(self._lib.llama_token_get_attr(self._model, token))
-
-    def _version(self) -> str:
-        return version()
 
     def _device(self) -> str:
         return "cpu"
 
     # Evaluation ------------------------------------------------------------
 
-    def run_batch(self) -> int:
-        self._close_gaps()
-        code = super().run_batch()
+    def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
+        result = super().decode(rows)
         if self._interruptible and self._should_stop():
-            return _ABORTED  # the library does not say so, and the rows are half done
-        return code
+            return "aborted"  # the library does not say so, and the rows are half done
+        return result
+
+    def fill(self, rows: Sequence[BatchRow]) -> None:
+        self._close_gaps()
+        super().fill(rows)
 
     def _close_gaps(self) -> None:
         """Move cells together before anything is written into a gap.
 
         A batch needs cells in a row. And in 0.1.5 a token that is put into a gap is
-        evaluated without the cells behind it, and comes out wrong without a word.
+        evaluated without the cells after it, and comes out wrong without a word.
         """
         if not self._num_removed:
             return
@@ -283,8 +248,3 @@ class IkBinding(GGUFBinding):
 def _flash_attention() -> bool:
     """Off, because with it forked sequences decode to garbage."""
     return os.environ.get(FLASH_ATTENTION) == "1"
-
-
-def load_engine(path: Path, **options: Any) -> NativeEngine:
-    """Load a GGUF file; the options are ``IkBinding``'s."""
-    return NativeEngine(IkBinding(path, **options), options.get("should_stop", lambda: False))

@@ -54,7 +54,7 @@ def load(library: str) -> Iterator[Load]:
     ) -> tuple[NativeEngine, Watch]:
         if library == "ik" and read_header(path).architecture == "mamba":
             pytest.skip("ik_llama.cpp crashes with recurrent models; its self-check says so")
-        engine, binding = watched(path, should_stop, library, threads=1, **options)
+        engine, binding = watched(path, should_stop, library, **options)
         engines.append(engine)
         return engine, binding
 

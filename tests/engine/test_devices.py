@@ -12,20 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.engine import hardware
-from ssr_local.engine.devices import (
-    Device,
-    Memory,
-    memory,
-    physical_cores,
-    place_layers,
-    processor_features,
-    processor_name,
-    step_down,
-)
+from ssr_local.engine.devices import Device, place_layers, step_down
+from ssr_local.engine.hardware import Memory, memory, physical_cores
 
 GIB = 2**30
 MIB = 2**20
-CPU = Device("CPU", "Some processor", "cpu", 16 * GIB, 16 * GIB)
+CPU = Device("CPU", "Some CPU", "cpu", 16 * GIB, 16 * GIB)
 
 
 def gpu(free: float, name: str = "GPU0", kind: str = "gpu") -> Device:
@@ -65,7 +57,7 @@ def place(devices: list[Device], requested: int, size: dict[str, int] = SIZE) ->
         ([CPU, gpu(180 / 1024)], -1, 1, "1 of 10"),
         ([CPU, gpu(179 / 1024)], -1, 0, "too little"),
         ([CPU, Device("G", "", "gpu", 0, 8 * GIB)], -1, 0, "0.0 GiB to spare on G"),
-        ([CPU, Device("G", "", "gpu", 512 * MIB, 8 * GIB)], -1, 0, "processor"),
+        ([CPU, Device("G", "", "gpu", 512 * MIB, 8 * GIB)], -1, 0, "CPU"),
         ([CPU, gpu(8)], 3, 3, "3 of 10 layers on Card GPU0, as asked."),
         ([CPU, gpu(8)], 500, 10, "10 of 10"),
         ([CPU, gpu(0.5)], 10, 10, "only 3 seem to fit"),
@@ -302,8 +294,8 @@ def test_this_machine_answers() -> None:
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
     found = memory()
     assert 0 < found.available_bytes <= found.total_bytes
-    assert processor_name().strip()
-    assert isinstance(processor_features(), tuple)
+    assert hardware.processor_name().strip()
+    assert isinstance(hardware.processor_features(), tuple)
     assert isinstance(hardware.graphics(), tuple)
 
 
@@ -312,7 +304,7 @@ def test_affinity_limits_the_cores() -> None:
     one = min(os.sched_getaffinity(0))
     code = (
         f"import os; os.sched_setaffinity(0, [{one}])\n"
-        "from ssr_local.engine.devices import physical_cores\n"
+        "from ssr_local.engine.hardware import physical_cores\n"
         "assert physical_cores() == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
@@ -320,7 +312,7 @@ def test_affinity_limits_the_cores() -> None:
 
 def test_nothing_here_needs_llama_cpp() -> None:
     code = (
-        "import sys; import ssr_local.engine.devices\n"
+        "import sys; import ssr_local.engine.choice, ssr_local.engine.devices\n"
         "assert 'llama_cpp' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

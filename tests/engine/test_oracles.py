@@ -15,7 +15,7 @@ from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
     GREEDY,
     LIBRARIES,
-    check_books,
+    check_cache,
     exact_attention,
     next_log_probs,
     write,
@@ -100,7 +100,7 @@ def test_batched_equals_sequential(
     paths = paths_of(together)
     judged = together.extend([judge_job(together, seq_id) for seq_id in paths])
     texts = write_together(together, paths, 40)
-    check_books(together)
+    check_cache(together)
     for seq_id, advice, result in zip(paths, ADVICE, judged, strict=True):
         alone, _ = load(path)
         single = alone.open(alone.tokenize(PROMPT) + alone.tokenize(advice))
@@ -123,7 +123,7 @@ def test_a_fork_equals_a_fresh_evaluation(
     fork = engine.fork(engine.fork(root))
     engine.release(root)
     engine.extend([ExtendJob(seq_id=fork, tokens=engine.tokenize(ADVICE[1]))])
-    check_books(engine)
+    check_cache(engine)
     fresh, _ = load(path)
     again = fresh.open(engine.tokens(fork))
     assert_same_numbers((engine, fork), (fresh, again))
@@ -143,11 +143,11 @@ def test_a_rejected_step_leaves_no_trace(
         mark = engine.num_tokens(seq_id)
         write(engine, seq_id, 20, Sampling(2.0, 1.0, seed))
         engine.truncate(seq_id, mark)
-        check_books(engine)
+        check_cache(engine)
         engine.extend([judge_job(engine, seq_id)])
-        check_books(engine)
+        check_cache(engine)
         engine.truncate(seq_id, mark)
-        check_books(engine)
+        check_cache(engine)
         texts.append(write_together(engine, [seq_id], 30)[seq_id])
     other = plain.open(plain.tokenize(PROMPT))
     assert [write_together(plain, [other], 30)[other] for _ in range(3)] == texts
@@ -164,13 +164,13 @@ def test_stopping_and_ending_leave_a_sequence_that_goes_on(
     assert [d.end for d in decode_steps(engine, [StepJob(seq_id, 9, GREEDY)])] == [
         "end_of_generation"
     ]
-    check_books(engine)
+    check_cache(engine)
     engine.extend([ExtendJob(seq_id=seq_id, tokens=engine.tokenize(STEP))])
     engine.start_steps([StepJob(seq_id, 30, GREEDY)])
     for _ in range(7):
         engine.decode_round()
     engine.stop_step(seq_id)
-    check_books(engine)
+    check_cache(engine)
     again = fresh.open(engine.tokens(seq_id))
     assert write(engine, seq_id, 30) == write(fresh, again, 30)
 
@@ -188,7 +188,7 @@ def test_a_recurrent_model_says_what_it_costs(tiny_mamba: Tiny, load: Load) -> N
     again = engine.usage().prefill_tokens - before
     step, question = (len(engine.tokenize(t)) for t in (STEP, "Is that right?"))
     assert again == (1 + step + question) + (length + step - 1), "the probe, then all of it"
-    check_books(engine)
+    check_cache(engine)
 
 
 def test_an_attention_model_prefills_nothing_twice(tiny: Tiny, load: Load) -> None:

@@ -30,7 +30,7 @@ from ssr_local.method.pools import load_pool
 from ssr_local.models.gguf.header import read_header
 from ssr_local.transport.session import ModelFile, Session, Setup
 from tests.engine.conftest import Tiny
-from tests.engine.harness import LIBRARIES, Watch, check_books, exact_attention, watched
+from tests.engine.harness import LIBRARIES, Watch, check_cache, exact_attention, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
 
 PROBLEM = "A farm has 30 heads and 84 legs. How many hens are there?"
@@ -65,7 +65,6 @@ class Pair:
             should_stop,
             self.library,
             name=file.name,
-            threads=1,
             num_cells=ctx or 1024,
             max_cells=ctx or None,
         )
@@ -75,14 +74,14 @@ class Pair:
         usual = {"paths": 3, "max_tokens": 60, "max_step_tokens": 20, "seed": 1}
         for event in self.session.solve(problem, SolveOptions(**(usual | options))):
             for engine in self.engines.values():
-                check_books(engine)
+                check_cache(engine)
             yield event
 
     def solve(self, **options: Any) -> tuple[RunResult, list[AnyEvent]]:
         events = list(self.events(**options))
         assert isinstance(events[-1], RunEnded)
         for engine in self.engines.values():
-            assert engine.used_cells == 0, "sequences are left behind"
+            assert engine.used_cells == 0, "sequences are left open"
         return events[-1].result, events
 
 
@@ -204,7 +203,7 @@ def test_equal_seeds_give_equal_runs(pair: Make) -> None:
     first = told(one.solve(seed=7, **usual)[0])
     assert told(one.solve(seed=7, **usual)[0]) == first, "in one session"
     other.solve(seed=2, paths=5, selection="first")
-    assert told(other.solve(seed=7, **usual)[0]) == first, "in another, behind another run"
+    assert told(other.solve(seed=7, **usual)[0]) == first, "in another, after another run"
     assert texts(one.solve(seed=8, **usual)[0]) != first[0]  # type: ignore[index]
 
 
@@ -219,7 +218,7 @@ def test_different_vocabularies_hand_text_over(tiny: Tiny, pair: Make, vocab: st
 
     def held(role: Author) -> list[bytes]:
         engine, binding = one.engines[role], one.bindings[role]
-        return [b"".join(map(binding.piece, engine.tokens(s))) for s in engine._book.seq_ids]
+        return [b"".join(map(binding.piece, engine.tokens(s))) for s in engine._cache.seq_ids]
 
     events = []
     for event in one.events(verifier="likelihood", threshold=5.0):
@@ -320,8 +319,8 @@ def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
     reasons = [path.end_reason for path in result.paths]
     assert "kv_cache_full" in reasons
     ends = [e for e in of_kind(events, PathEnded) if e.reason == "kv_cache_full"]
-    behind = events[events.index(ends[0]) :]
-    assert {e.path for e in of_kind(behind, StepDelta)} - {ends[0].path}
+    later = events[events.index(ends[0]) :]
+    assert {e.path for e in of_kind(later, StepDelta)} - {ends[0].path}
     assert "token_budget" in reasons, "the room of those that ended let another one finish"
     assert result.status == "no_answer"
 
@@ -381,7 +380,7 @@ def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> Non
     one.stop = lambda: num_calls() >= calls
     result, events = one.solve(**usual)
     assert result.status == "cancelled"
-    assert num_calls() == calls, "nothing is decoded behind the cancel"
+    assert num_calls() == calls, "nothing is decoded after the cancel"
     assert {path.end_reason for path in result.paths} <= {"cancelled", "answered"}
     assert len(of_kind(events, PathEnded)) == len(result.paths)
     one.stop = lambda: False

@@ -1,4 +1,4 @@
-"""Random calls on the real engine: the books stay right, and a fresh engine agrees."""
+"""Random calls on the real engine: the cells are counted right, and a fresh engine agrees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ssr_local.engine.native import NativeEngine
 from tests.engine.harness import (
     GREEDY,
     HAS_IK,
-    check_books,
+    check_cache,
     exact_attention,
     log_softmax,
     watched,
@@ -48,9 +48,7 @@ def engine_of(kind: str, copy: int, library: str) -> NativeEngine:
     if not path.exists():
         writer(path, chains=CHAINS)
     with exact_attention():
-        return watched(path, library=library, num_cells=NUM_CELLS, max_cells=NUM_CELLS, threads=1)[
-            0
-        ]
+        return watched(path, library=library, num_cells=NUM_CELLS, max_cells=NUM_CELLS)[0]
 
 
 class RandomCalls(RuleBasedStateMachine):
@@ -153,8 +151,8 @@ class RandomCalls(RuleBasedStateMachine):
         self.running.discard(seq_id)
 
     @invariant()
-    def books_are_right(self) -> None:
-        check_books(self.engine)
+    def cells_are_counted_right(self) -> None:
+        check_cache(self.engine)
         held = {seq_id: self.engine.tokens(seq_id) for seq_id in self.lists}
         assert held == self.lists
 
@@ -174,7 +172,7 @@ class RandomCalls(RuleBasedStateMachine):
                 continue
             fresh.clear()
             assert write(self.engine, seq_id, 8) == write(fresh, fresh.open(tokens), 8)
-            check_books(self.engine)
+            check_cache(self.engine)
 
     def pick(self, number: int) -> int:
         return sorted(self.lists)[number % len(self.lists)]

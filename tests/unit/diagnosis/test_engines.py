@@ -56,7 +56,7 @@ def test_a_self_check_decides_at_once(model: Path) -> None:
 def test_a_failed_check_is_said(model: Path) -> None:
     diagnose({"draft": str(model), "target": str(model)}, with_speed=False, self_check=True)
     (key,) = [key for key in choice._load() if "|ik|" in key]
-    choice._remember(key, choice.Verdict(difference="it lies", at=1.0))
+    choice._remember(key, choice.RememberedCheck(difference="it lies", at=1.0))
     report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
     value = engine_rows(report)["draft engine"]
     assert value.startswith("llama.cpp: ik_llama.cpp failed its self-check")
