@@ -25,89 +25,61 @@ from ssr_local.engine.sampler import Sampler
 # time; this is less, and calls with nothing to move cost next to nothing.
 _MOVES_TIMES_LAYERS = 900
 
-_model, _vocab, _context = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
-_text, _token, _position, _seq_id = (
-    ctypes.c_char_p,
-    ctypes.c_int32,
-    ctypes.c_int32,
-    ctypes.c_int32,
-)
-_tokenize = [
-    _vocab,
-    _text,
-    ctypes.c_int32,
-    ctypes.POINTER(_token),
-    ctypes.c_int32,
-    ctypes.c_bool,
-    ctypes.c_bool,
-]
-_piece = [_vocab, _token, _text, ctypes.c_int32, ctypes.c_int32, ctypes.c_bool]
+_model = _vocab = _context = ctypes.c_void_p
+_token = _position = _seq_id = _int = ctypes.c_int32
+_text, _bool = ctypes.c_char_p, ctypes.c_bool
+_floats, _tokens = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
+_model_params, _context_params = api.llama_model_params, api.llama_context_params
 
-FUNCTIONS: dict[str, tuple[str, list[Any], Any]] = {
-    "llama_backend_init": ("llama_backend_init", [], None),
-    "llama_log_set": ("llama_log_set", [type(log_callback), ctypes.c_void_p], None),
-    "llama_print_system_info": ("llama_print_system_info", [], _text),
-    "llama_model_default_params": ("llama_model_default_params", [], api.llama_model_params),
-    "llama_context_default_params": ("llama_context_default_params", [], api.llama_context_params),
-    "llama_model_load_from_file": (
-        "llama_model_load_from_file",
-        [_text, api.llama_model_params],
-        _model,
-    ),
-    "llama_model_free": ("llama_free_model", [_model], None),
-    "llama_model_is_recurrent": ("llama_model_is_recurrent", [_model], ctypes.c_bool),
-    "llama_model_is_hybrid": ("llama_model_is_hybrid", [_model], ctypes.c_bool),
-    "llama_model_n_params": ("llama_model_n_params", [_model], ctypes.c_uint64),
-    "llama_model_n_ctx_train": ("llama_n_ctx_train", [_model], ctypes.c_int32),
-    "llama_model_chat_template": ("llama_model_chat_template", [_model, _text], _text),
-    "llama_model_get_vocab": ("llama_model_get_vocab", [_model], _vocab),
-    "llama_vocab_n_tokens": ("llama_vocab_n_tokens", [_vocab], ctypes.c_int32),
-    "llama_vocab_get_text": ("llama_vocab_get_text", [_vocab, _token], _text),
-    "llama_vocab_bos": ("llama_vocab_bos", [_vocab], _token),
-    "llama_vocab_eos": ("llama_vocab_eos", [_vocab], _token),
-    "llama_vocab_get_add_bos": ("llama_vocab_get_add_bos", [_vocab], ctypes.c_bool),
-    "llama_vocab_is_eog": ("llama_vocab_is_eog", [_vocab, _token], ctypes.c_bool),
-    "llama_token_get_attr": ("llama_token_get_attr", [_model, _token], ctypes.c_int),
-    "llama_tokenize": ("llama_vocab_tokenize", _tokenize, ctypes.c_int32),
-    "llama_token_to_piece": ("llama_token_to_piece_vocab", _piece, ctypes.c_int32),
-    "llama_init_from_model": (
-        "llama_init_from_model",
-        [_model, api.llama_context_params],
-        _context,
-    ),
-    "llama_free": ("llama_free", [_context], None),
-    "llama_n_ctx": ("llama_n_ctx", [_context], ctypes.c_uint32),
-    "llama_batch_init": ("llama_batch_init", [ctypes.c_int32] * 3, api.llama_batch),
-    "llama_batch_free": ("llama_batch_free", [api.llama_batch], None),
-    "llama_decode": ("llama_decode", [_context, api.llama_batch], ctypes.c_int32),
-    "llama_synchronize": ("llama_synchronize", [_context], None),
-    "llama_get_logits_ith": (
-        "llama_get_logits_ith",
-        [_context, ctypes.c_int32],
-        ctypes.POINTER(ctypes.c_float),
-    ),
-    "llama_set_abort_callback": (
-        "llama_set_abort_callback",
-        [_context, ABORT_CALLBACK, ctypes.c_void_p],
-        None,
-    ),
-    "llama_kv_cache_clear": ("llama_kv_cache_clear", [_context], None),
-    "llama_kv_cache_defrag": ("llama_kv_cache_defrag", [_context], None),
-    "llama_kv_cache_update": ("llama_kv_cache_update", [_context], ctypes.c_int32),
-    "llama_kv_cache_seq_rm": (
-        "llama_kv_cache_seq_rm",
-        [_context, _seq_id, _position, _position],
-        ctypes.c_bool,
-    ),
-    "llama_kv_cache_seq_cp": (
-        "llama_kv_cache_seq_cp",
-        [_context, _seq_id, _seq_id, _position, _position],
-        None,
-    ),
-    "llama_kv_cache_seq_pos_max": ("llama_kv_cache_seq_pos_max", [_context, _seq_id], _position),
-    "llama_kv_cache_seq_pos_min": ("llama_kv_cache_seq_pos_min", [_context, _seq_id], _position),
+FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
+    "llama_backend_init": ([], None),
+    "llama_log_set": ([type(log_callback), ctypes.c_void_p], None),
+    "llama_print_system_info": ([], _text),
+    "llama_model_default_params": ([], _model_params),
+    "llama_context_default_params": ([], _context_params),
+    "llama_model_load_from_file": ([_text, _model_params], _model),
+    "llama_model_free": ([_model], None),
+    "llama_model_is_recurrent": ([_model], _bool),
+    "llama_model_is_hybrid": ([_model], _bool),
+    "llama_model_n_params": ([_model], ctypes.c_uint64),
+    "llama_model_n_ctx_train": ([_model], _int),
+    "llama_model_chat_template": ([_model, _text], _text),
+    "llama_model_get_vocab": ([_model], _vocab),
+    "llama_vocab_n_tokens": ([_vocab], _int),
+    "llama_vocab_get_text": ([_vocab, _token], _text),
+    "llama_vocab_bos": ([_vocab], _token),
+    "llama_vocab_eos": ([_vocab], _token),
+    "llama_vocab_get_add_bos": ([_vocab], _bool),
+    "llama_vocab_is_eog": ([_vocab, _token], _bool),
+    "llama_token_get_attr": ([_model, _token], ctypes.c_int),
+    "llama_tokenize": ([_vocab, _text, _int, _tokens, _int, _bool, _bool], _int),
+    "llama_token_to_piece": ([_vocab, _token, _text, _int, _int, _bool], _int),
+    "llama_init_from_model": ([_model, _context_params], _context),
+    "llama_free": ([_context], None),
+    "llama_n_ctx": ([_context], ctypes.c_uint32),
+    "llama_batch_init": ([_int, _int, _int], api.llama_batch),
+    "llama_batch_free": ([api.llama_batch], None),
+    "llama_decode": ([_context, api.llama_batch], _int),
+    "llama_synchronize": ([_context], None),
+    "llama_get_logits_ith": ([_context, _int], _floats),
+    "llama_set_abort_callback": ([_context, ABORT_CALLBACK, ctypes.c_void_p], None),
+    "llama_kv_cache_clear": ([_context], None),
+    "llama_kv_cache_defrag": ([_context], None),
+    "llama_kv_cache_update": ([_context], _int),
+    "llama_kv_cache_seq_rm": ([_context, _seq_id, _position, _position], _bool),
+    "llama_kv_cache_seq_cp": ([_context, _seq_id, _seq_id, _position, _position], None),
+    "llama_kv_cache_seq_pos_max": ([_context, _seq_id], _position),
+    "llama_kv_cache_seq_pos_min": ([_context, _seq_id], _position),
 }
-"""Our name (llama.cpp's, where that has the function) -> the library's, arguments, result."""
+"""Name (llama.cpp's, where that has the function) -> arguments, result."""
+
+OWN_NAMES = {
+    "llama_model_free": "llama_free_model",
+    "llama_model_n_ctx_train": "llama_n_ctx_train",
+    "llama_tokenize": "llama_vocab_tokenize",
+    "llama_token_to_piece": "llama_token_to_piece_vocab",
+}
+"""What the library calls some of them."""
 
 
 class Library:
@@ -127,7 +99,8 @@ class Library:
             )
         # Function objects of our own: the package's declarations stay as they are.
         library = ctypes.CDLL(api._lib._name)
-        for name, (symbol, arguments, result) in FUNCTIONS.items():
+        for name, (arguments, result) in FUNCTIONS.items():
+            symbol = OWN_NAMES.get(name, name)
             try:
                 function = getattr(library, symbol)
             except AttributeError as error:

@@ -12,7 +12,7 @@ yields them, after a fork, a truncation or a probe alike.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,7 +162,11 @@ class NativeEngine:
         return self._sequences[seq_id].tokens[start:]
 
     def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
-        granted, refused = self._grant(jobs)
+        new = {job.seq_id: len(job.tokens) + len(job.suffix) for job in jobs}
+        refused = self._without_room(
+            (job.seq_id, new[job.seq_id], new[job.seq_id] - (not job.suffix)) for job in jobs
+        )
+        granted = [job for job in jobs if job.seq_id not in refused]
         before = {job.seq_id: self.num_tokens(job.seq_id) for job in granted}
         results = LogProbs(granted)
         try:
@@ -175,8 +179,12 @@ class NativeEngine:
             self._sequences[job.seq_id].tokens.extend(job.tokens)
             if job.suffix:
                 self._drop_cells(job.seq_id, self.num_tokens(job.seq_id) - 1)
-        by_id = {job.seq_id: results.result(job) for job in granted} | refused
-        return [by_id[job.seq_id] for job in jobs]
+        return [
+            Extended(seq_id=job.seq_id, no_room=refused[job.seq_id])
+            if job.seq_id in refused
+            else results.result(job)
+            for job in jobs
+        ]
 
     def start_steps(self, jobs: Sequence[StepJob]) -> None:
         for job in jobs:
@@ -193,7 +201,8 @@ class NativeEngine:
 
     def decode_round(self) -> list[Delta]:
         self._check_cancelled()
-        fitting, full = self._fitting()
+        full = self._without_room((seq_id, 1, 0) for seq_id in self._running)
+        fitting = [seq_id for seq_id in self._running if seq_id not in full]
         deltas = [self._end_step(seq_id, "", reason) for seq_id, reason in full.items()]
         if not fitting:
             return deltas
@@ -230,46 +239,23 @@ class NativeEngine:
         self.clear()
         self._binding.close()
 
-    # Room ------------------------------------------------------------------
-
-    def _grant(self, jobs: Sequence[ExtendJob]) -> tuple[list[ExtendJob], dict[int, Extended]]:
-        """Which jobs fit, in order; the others with the reason why not."""
-        granted: list[ExtendJob] = []
-        refused: dict[int, Extended] = {}
-        free = self._cache.free_cells
-        for job in jobs:
-            new = len(job.tokens) + len(job.suffix)
-            needed = self._num_pending(job.seq_id) + new - (not job.suffix)
-            no_room = self._no_room(job.seq_id, new, needed, free)
-            if no_room:
-                refused[job.seq_id] = Extended(seq_id=job.seq_id, no_room=no_room)
-            else:
-                granted.append(job)
-                free -= needed
-        return granted, refused
-
-    def _fitting(self) -> tuple[list[int], dict[int, NoRoom]]:
-        """Which running sequences can take one more token, in order; the others with the reason."""
-        fitting: list[int] = []
+    def _without_room(self, wanted: Iterable[tuple[int, int, int]]) -> dict[int, NoRoom]:
+        """Of the sequences that want so many tokens more, and cells for so many of them, those
+        for which nothing is left once the ones before them have theirs."""
         full: dict[int, NoRoom] = {}
         free = self._cache.free_cells
-        for seq_id in self._running:
-            needed = self._num_pending(seq_id)
-            no_room = self._no_room(seq_id, 1, needed, free)
-            if no_room:
-                full[seq_id] = no_room
+        for seq_id, num_tokens, num_cells in wanted:
+            num_cells += self._num_pending(seq_id)
+            if self.num_tokens(seq_id) + num_tokens > self.max_tokens:
+                full[seq_id] = "context_full"
+            elif num_cells > free:
+                full[seq_id] = "kv_cache_full"
             else:
-                fitting.append(seq_id)
-                free -= needed
-        return fitting, full
+                free -= num_cells
+        return full
 
     def _num_pending(self, seq_id: int) -> int:
         return self.num_tokens(seq_id) - self._cache.length(seq_id)
-
-    def _no_room(self, seq_id: int, num_new: int, needed: int, free: int) -> NoRoom | None:
-        if self.num_tokens(seq_id) + num_new > self.max_tokens:
-            return "context_full"
-        return "kv_cache_full" if needed > free else None
 
     # Evaluation ------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
 from tests.engine.conftest import Tiny
 from tests.engine.harness import HAS_IK, load_plain
-from tests.tiny_gguf import write_tiny_mamba
 
 needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")
 SHA = "a" * 64
@@ -90,7 +89,7 @@ def test_without_the_package_llama_runs_and_ik_is_refused(header: GGUFHeader) ->
 
 
 def test_an_unknown_architecture_stays_with_llama(tiny: Tiny) -> None:
-    found = chosen(read_header(tiny(write_tiny_mamba)))
+    found = chosen(read_header(tiny(arch="mamba")))
     assert found.engine == "llama"
     assert "mamba" in found.why
 
@@ -149,7 +148,7 @@ def test_the_outcome_is_remembered(tiny: Tiny, header: GGUFHeader) -> None:
 
 @needs_ik
 def test_a_crash_is_a_failed_check(tiny: Tiny) -> None:
-    path = tiny(write_tiny_mamba)
+    path = tiny(arch="mamba")
     assert not checked(path).passed
     found = chosen(read_header(path), engine="ik")
     assert found.engine == "llama"

@@ -29,7 +29,7 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ik.FUNCTIONS, "llama_decode", ("llama_decode_fast", [], None))
+    monkeypatch.setitem(ik.OWN_NAMES, "llama_decode", "llama_decode_fast")
     with pytest.raises(EngineUnavailable, match="lacks the function llama_decode_fast"):
         ik.Library()
 

@@ -20,6 +20,7 @@ from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
     GREEDY,
+    LIBRARIES,
     check_cache,
     load_plain,
     log_softmax,
@@ -343,25 +344,6 @@ def test_every_cell_is_used_before_a_path_is_ended(tiny: Tiny, load: Load) -> No
     assert engine.used_cells == 256
 
 
-def test_released_and_truncated_cells_are_free(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny())
-    root = engine.open(ids("x" * 101))
-    assert engine.used_cells == 100
-    fork = engine.fork(root)
-    assert engine.used_cells == 100, "a fork takes no cells"
-    engine.extend([ExtendJob(seq_id=fork, tokens=ids("y" * 50))])
-    assert engine.used_cells == 150
-    engine.truncate(root, 11)
-    assert engine.used_cells == 150, "the fork still holds them"
-    engine.truncate(fork, 61)
-    assert engine.used_cells == 60
-    engine.release(fork)
-    assert engine.used_cells == 10
-    engine.clear()
-    assert engine.used_cells == 0
-    check_cache(engine)
-
-
 def test_the_cache_grows_as_far_as_memory_allows(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,10 +387,19 @@ def test_a_cache_that_does_not_fit_takes_layers_off_the_gpu(
         (4096, 512, 600, 512, 512),
     ],
 )
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_cache_grows_as_far_as_it_may(
-    tiny: Tiny, num_cells: int, max_cells: int | None, asked: int, before: int, after: int
+    tiny: Tiny,
+    library: str,
+    num_cells: int,
+    max_cells: int | None,
+    asked: int,
+    before: int,
+    after: int,
 ) -> None:
-    engine = load_plain(tiny(context=8192), num_cells=num_cells, max_cells=max_cells)
+    engine = load_plain(
+        tiny(context=8192), engine=library, num_cells=num_cells, max_cells=max_cells
+    )
     assert engine.max_tokens == engine.info.num_ctx == before
     kv_bytes = engine.info.kv_bytes
     expected = write(engine, engine.open(engine.tokenize(PROMPT)), 40)

@@ -19,12 +19,10 @@ from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import GREEDY, Countdown, Watch, check_cache, load_plain, write
 from tests.engine.kits import PROMPT
-from tests.tiny_gguf import ids, write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import ids
 
-WRITERS = [
-    pytest.param(write_tiny_model, id="attention"),
-    pytest.param(write_tiny_mamba, id="recurrent"),
-]
+both_memories = pytest.mark.parametrize("arch", ["qwen2", "mamba"])
+"""Attention, which can be truncated, and recurrent memory, which cannot."""
 
 
 # Decodes that fail ----------------------------------------------------------
@@ -66,7 +64,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+@both_memories
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("reported", ["failed", "aborted"])
 @pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
@@ -74,13 +72,13 @@ CALLS = [
 def test_a_failed_decode_leaves_the_cells_counted_right(
     tiny: Tiny,
     load: Load,
-    writer: Callable[..., Path],
+    arch: str,
     call: Callable[[NativeEngine], object],
     reported: str,
     done: bool,
     calls_before: int,
 ) -> None:
-    path = tiny(writer)
+    path = tiny(arch=arch)
     engine, binding = load(path, num_cells=4096)
     seq_ids = open_two(engine)
     tokens = [engine.tokens(seq_id) for seq_id in seq_ids]
@@ -153,14 +151,14 @@ class StopAfter:
         return self.binding is not None and len(self.binding.calls) >= self.limit
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+@both_memories
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 @pytest.mark.parametrize("call", ["open", "extend"])
 def test_cancel_ends_a_prefill_within_one_chunk(
-    tiny: Tiny, load: Load, writer: Callable[..., Path], chunks: int, call: str
+    tiny: Tiny, load: Load, arch: str, chunks: int, call: str
 ) -> None:
     stop = StopAfter()
-    engine, binding = load(tiny(writer, context=8192), stop, num_cells=8192)
+    engine, binding = load(tiny(arch=arch, context=8192), stop, num_cells=8192)
     first, second = open_two(engine)
     binding.calls.clear()
     stop.binding, stop.limit = binding, chunks
@@ -177,7 +175,7 @@ def test_cancel_ends_a_prefill_within_one_chunk(
     assert engine.usage().prefill_tokens - prefilled == binding.num_rows, "work done is counted"
     assert engine.tokens(first) == tokens
     check_cache(engine)
-    if writer is write_tiny_model:
+    if arch == "qwen2":
         assert engine.used_cells == used
     stop.limit = float("inf")
     assert len(engine.decode_round()) == 2

@@ -24,7 +24,7 @@ from tests.engine.harness import (
     write,
 )
 from tests.engine.kits import CHAINS
-from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import write_tiny_model
 
 NUM_CELLS = 256
 TEXTS = (
@@ -43,10 +43,9 @@ _CACHED = tempfile.TemporaryDirectory(prefix="tiny-")
 @cache
 def engine_of(kind: str, copy: int, library: str) -> NativeEngine:
     """Engines live as long as the module: an example begins with ``clear``."""
-    writer = write_tiny_mamba if kind == "recurrent" else write_tiny_model
     path = Path(_CACHED.name) / f"{kind}.gguf"
     if not path.exists():
-        writer(path, chains=CHAINS)
+        write_tiny_model(path, arch="mamba" if kind == "recurrent" else "qwen2", chains=CHAINS)
     with exact_attention():
         return watched(path, library=library, num_cells=NUM_CELLS, max_cells=NUM_CELLS)[0]
 

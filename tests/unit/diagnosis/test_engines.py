@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.engine import choice
+from ssr_local.models.download import verified_path
+from ssr_local.models.registry import load_registry
 from tests.tiny_gguf import write_tiny_model
 
 needs_ik = pytest.mark.skipif(
@@ -38,7 +41,9 @@ def test_before_the_first_run_the_engine_is_still_to_be_checked(model: Path) -> 
 @needs_ik
 def test_a_self_check_decides_at_once(model: Path) -> None:
     report = diagnose(
-        {"draft": str(model), "target": str(model)}, with_speed=False, self_check=True
+        {"draft": str(model), "target": str(model), "threads": 1},
+        with_speed=False,
+        self_check=True,
     )
     rows = engine_rows(report)
     assert "passed its self-check" in rows["target engine"]
@@ -54,9 +59,9 @@ def test_a_self_check_decides_at_once(model: Path) -> None:
 
 @needs_ik
 def test_a_failed_check_is_said(model: Path) -> None:
-    diagnose({"draft": str(model), "target": str(model)}, with_speed=False, self_check=True)
-    (key,) = [key for key in choice._load() if "|ik|" in key]
-    choice._remember(key, choice.RememberedCheck(difference="it lies", at=1.0))
+    verified_path(load_registry().model(str(model)))
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    choice.remember_check("ik", sha256, True, "it lies")
     report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
     value = engine_rows(report)["draft engine"]
     assert value.startswith("llama.cpp: ik_llama.cpp failed its self-check")
