@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from ssr_local.coordinator.ending import count_votes, end_all, stop_early
 from ssr_local.coordinator.result import build_result
@@ -49,9 +50,9 @@ def solve_together(runs: Sequence[Run]) -> Iterator[RunEvent]:
         live = list(runs)
         while live:
             yield from _each(live, _look_up)
-            yield from _shared(live, _draft)
+            yield from _shared(live, partial(decode, role="draft"))
             yield from _shared(live, verify)
-            yield from _shared(live, _target)
+            yield from _shared(live, partial(decode, role="target"))
             yield from _each(live, stop_early)
             yield from _each([run for run in live if not run.live()], _finish)
             live = [run for run in live if run.live()]
@@ -99,14 +100,6 @@ def _begin(run: Run) -> Iterator[AnyEvent]:
 def _look_up(run: Run) -> Iterator[AnyEvent]:
     yield from run.measure()
     yield from apply_commands(run, run.commands.poll())
-
-
-def _draft(runs: Sequence[Run]) -> Iterator[RunEvent]:
-    return decode(runs, "draft")
-
-
-def _target(runs: Sequence[Run]) -> Iterator[RunEvent]:
-    return decode(runs, "target")
 
 
 def _finish(run: Run) -> Iterator[AnyEvent]:
