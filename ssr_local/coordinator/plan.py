@@ -1,4 +1,4 @@
-"""Which models a method uses for what (ssr.md, section 5)."""
+"""Which models a method uses for what (docs/method.md, section 5)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plan(Struct, frozen=True):
 
 
 def plan_for(options: SolveOptions) -> Plan:
-    """The plan of ``options.method`` (ssr.md, section 5)."""
+    """The plan of ``options.method`` (docs/method.md, section 5)."""
     if options.method == "ssr":
         return Plan("draft", verified=True, selects=True, num_paths=options.paths)
     if options.method == "specreason":

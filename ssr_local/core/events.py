@@ -18,6 +18,7 @@ from ssr_local.core.records import (
     EndReason,
     ModelInfo,
     Models,
+    OptionValues,
     RunResult,
     StepReading,
     Strategy,
@@ -56,7 +57,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
     """A run begins: the problem, everything in force, and the models."""
 
     problem: str
-    options: dict[str, str | int | float | bool | None]
+    options: OptionValues
     models: Models
     pool: tuple[Strategy, ...]
     version: str

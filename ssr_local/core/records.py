@@ -34,6 +34,9 @@ Comparison = Literal["equal", "different", "undecided"]
 
 Status = Literal["answered", "no_answer", "cancelled"]
 
+OptionValues = dict[str, str | int | float | bool | None]
+"""Option names and the values that were in force."""
+
 UNKNOWN_LETTER = "M"
 """The letter of the empty strategy: no advice."""
 
@@ -231,7 +234,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     timing_s: Timing
     acceptance_rate: float | None
     flops: Flops
-    options: dict[str, str | int | float | bool | None]
+    options: OptionValues
     models: Models
     version: str
     num_steps: int = 0
