@@ -15,7 +15,7 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,6 +63,13 @@ def bare_decode(binding: GGUFBinding, rows: Sequence[BatchRow]) -> float:
     return timed(call)
 
 
+def forget(binding: GGUFBinding, cells: Iterable[tuple[int, int]]) -> None:
+    """Remove sequences' cells from a position on; ik closes the gaps now, before a clock runs."""
+    for seq_id, start in cells:
+        binding.remove_cells(seq_id, start)
+    binding.fill(())
+
+
 def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int) -> float:
     """Bare seconds / our seconds for one decode round on ``count`` sequences (medians)."""
     binding = engine._binding
@@ -76,13 +83,12 @@ def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds
             BatchRow(engine.tokens(seq)[-1], engine.num_tokens(seq) - 1, seq, logits=True)
             for seq in paths
         ]
+        written = [(row.seq_id, row.position) for row in rows]
         first = timed(engine.decode_round) if round_number % 2 else None
         if first is not None:  # what ours wrote has to go before the bare call writes it again
-            for row in rows:
-                binding.remove_cells(row.seq_id, row.position)
+            forget(binding, written)
         second = bare_decode(binding, rows)
-        for row in rows:
-            binding.remove_cells(row.seq_id, row.position)
+        forget(binding, written)
         if first is not None:
             # Put ours back, so that the cells it counted are there again.
             bare_decode(binding, rows)
@@ -113,12 +119,12 @@ def prefill_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, repea
         spent = timed(lambda: engine.extend([ExtendJob(seq_id=s, tokens=tokens) for s in paths]))
         for seq in paths:
             engine.truncate(seq, start + 1)
+        forget(binding, ())
         return spent
 
     def run_bare() -> float:
         spent = sum(bare_decode(binding, chunk) for chunk in chunks)
-        for seq in paths:
-            binding.remove_cells(seq, start)
+        forget(binding, [(seq, start) for seq in paths])
         return spent
 
     ours, bare = [], []

@@ -68,9 +68,9 @@ class GGUFBinding(ABC):
     """One GGUF file loaded by a library of llama.cpp's family, with one context.
 
     ``_lib`` has the C functions the libraries share. ``num_chunk`` is how many rows a batch
-    can have and ``num_outputs`` how many of them can ask for logits; both depend on nothing
-    that varies from run to run, because the batches' shapes decide the last bits of the
-    results. Raises ``ModelDamagedError`` for a file that is not a sound GGUF file and
+    can have, ``NUM_OUTPUTS`` how many of them can ask for logits; neither depends on what
+    varies from run to run, because the batches' shapes decide the last bits of the results.
+    Raises ``ModelDamagedError`` for a file that is not a sound GGUF file and
     ``ModelUnusableError`` when the library refuses it.
     """
 
@@ -91,7 +91,6 @@ class GGUFBinding(ABC):
         self.path = Path(config.path)
         self.notes = config.notes
         self.max_sequences = config.max_sequences
-        self.num_outputs = NUM_OUTPUTS
         self.num_chunk = CPU_CHUNK
         self.num_threads = config.threads or physical_cores()
         self._should_stop = should_stop

@@ -29,7 +29,7 @@ from ssr_local.engine.base import (
     StepJob,
     Vocabulary,
 )
-from ssr_local.engine.binding import BatchRow, GGUFBinding
+from ssr_local.engine.binding import NUM_OUTPUTS, BatchRow, GGUFBinding
 from ssr_local.engine.kv_cache import KVCacheAllocator
 from ssr_local.engine.log_probs import Floats, LogProbs
 from ssr_local.method.steps import StepSplitter
@@ -265,7 +265,7 @@ class NativeEngine:
         outputs = 0
         for row in self._rows(jobs, results):
             outputs += row[1] is not None
-            if len(batch) >= self._binding.num_chunk or outputs > self._binding.num_outputs:
+            if len(batch) >= self._binding.num_chunk or outputs > NUM_OUTPUTS:
                 self._prefill_batch(batch)
                 batch, outputs = [], int(row[1] is not None)
             batch.append(row)

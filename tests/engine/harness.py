@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +88,15 @@ class WatchedLlama(Watch, LlamaBinding):
     """llama.cpp, watched."""
 
 
+WATCHED: dict[str, type[Watch]] = {"llama": WatchedLlama}
+
 if HAS_IK:
     from ssr_local.engine import ik
 
     class WatchedIk(Watch, ik.IkBinding):
         """ik_llama.cpp, watched."""
+
+    WATCHED["ik"] = WatchedIk
 
 
 class Countdown:
@@ -114,8 +118,7 @@ def watched(
     **options: Any,
 ) -> tuple[NativeEngine, Watch]:
     """An engine over a watched binding, and the binding, which never asks whether to stop."""
-    kind: type[Watch] = WatchedLlama if library == "llama" else WatchedIk
-    binding = kind(config_of(path, **options), lambda: False)
+    binding = WATCHED[library](config_of(path, **options), lambda: False)
     return NativeEngine(binding, should_stop), binding
 
 
@@ -133,42 +136,24 @@ def load_plain(
 
 @contextmanager
 def exact_attention() -> Iterator[None]:
-    """Contexts opened inside attend in single precision throughout.
+    """Contexts that watched bindings open inside attend in single precision throughout.
 
     Half precision, added up in an order that depends on the batch, moves the sharp tiny
     models' logits by up to 0.1. Without it only 0.0001 is left, and equal means equal.
     """
-    defaults = llama_cpp.llama_context_default_params
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in WATCHED.values():
+            usual = kind._set_context_parameters
 
-    def single_precision() -> Any:
-        parameters = defaults()
-        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
-        return parameters
+            def exact(self: Watch, parameters: Any, usual: Any = usual) -> None:
+                usual(self, parameters)
+                parameters.type_k = llama_cpp.GGML_TYPE_F32
+                if self.engine == "llama":  # ik's V must be F16 without flash attention
+                    parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+                    parameters.type_v = llama_cpp.GGML_TYPE_F32
 
-    llama_cpp.llama_context_default_params = single_precision
-    try:
-        with _exact_ik() if HAS_IK else nullcontext():
-            yield
-    finally:
-        llama_cpp.llama_context_default_params = defaults
-
-
-@contextmanager
-def _exact_ik() -> Iterator[None]:
-    library = ik.start_backend()
-    defaults = library.llama_context_default_params
-
-    def single_precision() -> Any:
-        parameters = defaults()
-        parameters.type_k = llama_cpp.GGML_TYPE_F32  # V must be F16 without flash attention
-        return parameters
-
-    library.llama_context_default_params = single_precision
-    try:
+            patch.setattr(kind, "_set_context_parameters", exact)
         yield
-    finally:
-        library.llama_context_default_params = defaults
 
 
 def check_cache(engine: NativeEngine) -> None:

@@ -64,7 +64,7 @@ def test_log_probs_equal_those_read_token_by_token(tiny: Tiny, load: Load) -> No
         expected.append(rows[token])
         engine.extend([ExtendJob(seq_id=slow, tokens=[token])])
         check_cache(engine)
-    assert len(tokens) > engine._binding.num_outputs, "the rows are read over several calls"
+    assert len(tokens) > binding.NUM_OUTPUTS, "the rows are read over several calls"
     assert result.log_probs == pytest.approx(expected, abs=1e-4)
 
 
