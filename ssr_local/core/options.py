@@ -92,9 +92,7 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 0.95
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**32 - 2)] | None,
-        Meta(
-            description="makes a run repeatable on one machine; drawn for each run when not given"
-        ),
+        Meta(description="makes a run repeatable on one machine; drawn at random when not given"),
     ] = None
 
 
