@@ -1,4 +1,4 @@
-"""Where commands come from while a run goes on."""
+"""The source of a running run's commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ssr_local.core.commands import AnyCommand, Resume
 
 
 class CommandSource(Protocol):
-    """Where commands come from while a run goes on."""
+    """Where the commands for a running run come from."""
 
     def poll(self) -> Sequence[AnyCommand]:
         """What has come since the last look; does not wait."""

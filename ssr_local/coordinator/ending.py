@@ -16,7 +16,7 @@ _FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
 
 
 def commit_step(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
-    """Put a step in its place (None: it was empty) and see whether the path ends."""
+    """Append a finished step (None: it was empty) and see whether the path ends."""
     current = current_step(path)
     path.current = None
     path.state = "ready"
@@ -27,7 +27,7 @@ def commit_step(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEve
     reason = path_end(
         step=step.text if step else "",
         earlier=earlier,
-        given=run.prefix_steps,
+        prefix_steps=run.prefix_steps,
         step_end=current.end or "blank_line",
         answered=answer_of(run, path, at_end=False) is not None,
         num_tokens=path.num_tokens,
@@ -49,7 +49,7 @@ def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
 
 
 def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
-    """Close a path; only one that came to its own end has an answer to vote with."""
+    """Close a path; only one that ended by itself has an answer to vote with."""
     _keep_unfinished(run, path)
     path.state = "ended"
     path.end_reason = reason

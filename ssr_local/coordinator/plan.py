@@ -7,7 +7,7 @@ from msgspec import Struct
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import Author
 
-# Room behind a path for the probe that scores a step, or for the letters of a selection.
+# Room after a path for the probe that scores a step, or for the letters of a selection.
 _TOKENS_BESIDE_PATH = 128
 
 

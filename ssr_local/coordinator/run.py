@@ -224,7 +224,7 @@ class Run:
 
     @property
     def usage(self) -> Usage:
-        """Tokens given to each model and decoded by it for this run."""
+        """Tokens each model has prefilled and decoded for this run."""
         return Usage(
             **{
                 role: ModelUsage(

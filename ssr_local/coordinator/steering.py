@@ -1,4 +1,4 @@
-"""What the user can do to a run while it goes on: commands, applied between rounds."""
+"""What the user can do to a run while it is running: commands, applied between rounds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def apply_commands(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEven
 
 
 def _pause(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEvent]:
-    """Stand still until told to go on; other commands are applied meanwhile."""
+    """Wait until told to resume; other commands are applied meanwhile."""
     paused = run.clock()
     yield run.at(RunPaused())
     while True:
@@ -77,7 +77,7 @@ def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
 
 
 def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
-    """Give the step verified last the other verdict and go on from there."""
+    """Give the step verified last the other verdict and continue from there."""
     path = run.find(command.path)
     judged = path.judged if path else None
     if path is None or judged is None or judged.verdict.accepted == command.accept:

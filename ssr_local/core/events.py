@@ -71,7 +71,7 @@ class Notice(Event, frozen=True, kw_only=True, tag=True):
 
 
 class SelectionScored(Event, frozen=True, kw_only=True, tag=True):
-    """The target has judged the pool (ssr.md, section 1)."""
+    """The target has judged the pool (docs/method.md, section 1)."""
 
     mode: str
     scores: tuple[StrategyScore, ...]
@@ -116,7 +116,7 @@ class StepVerified(Event, frozen=True, kw_only=True, tag=True):
 
 
 class StepRewritten(Event, frozen=True, kw_only=True, tag=True):
-    """The target's own step has taken the place of a rejected one."""
+    """The target's own step has replaced a rejected one."""
 
     path: int
     step: int
