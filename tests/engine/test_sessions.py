@@ -26,7 +26,7 @@ from ssr_local.core.events import (
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import Author, RunResult
 from ssr_local.engine.native import NativeEngine
-from ssr_local.method.pools import load_pool
+from ssr_local.method.pools import LETTERS, load_pool
 from ssr_local.models.gguf.header import read_header
 from ssr_local.transport.session import ModelFile, Session, Setup
 from tests.engine.conftest import Tiny
@@ -38,11 +38,23 @@ CONTEXT = 8192
 CHAINS = ((*ids("\\boxed{18}."), token_id(TURN_END)),)
 
 
+POOL = """
+name = "short"
+description = "For models whose tokens are bytes"
+answer = "boxed"
+instruction = 'Put the answer within \\boxed{}.'
+""" + "".join(
+    f'[[strategies]]\nletter = "{letter}"\nname = "way {letter}"\nadvice = "Go {letter}."\n'
+    for letter in LETTERS
+)
+
+
 class Pair:
     """A session over two watched engines, which stay in reach."""
 
-    def __init__(self, draft: Path, target: Path, ctx: int = 0, library: str = "llama") -> None:
+    def __init__(self, draft: Path, target: Path, pool: Path, ctx: int, library: str) -> None:
         self.library = library
+        self.pool = str(pool)
         self.stop: Callable[[], bool] = lambda: False
         self.engines: dict[Author, NativeEngine] = {}
         self.bindings: dict[Author, Watch] = {}
@@ -72,7 +84,8 @@ class Pair:
 
     def events(self, problem: str = PROBLEM, **options: Any) -> Iterator[AnyEvent]:
         usual = {"paths": 3, "max_tokens": 60, "max_step_tokens": 20, "seed": 1}
-        for event in self.session.solve(problem, SolveOptions(**(usual | options))):
+        chosen = SolveOptions(**(usual | {"strategies": self.pool} | options))
+        for event in self.session.solve(problem, chosen):
             for engine in self.engines.values():
                 check_cache(engine)
             yield event
@@ -86,11 +99,15 @@ class Pair:
 
 
 only_llama = pytest.mark.parametrize("pair", ["llama"], indirect=True)
-"""For what depends on the very text a tiny model writes."""
+"""For what depends on the very text a tiny model writes, or not on the library."""
 
 
 @pytest.fixture(params=LIBRARIES)
-def pair(request: pytest.FixtureRequest, tiny: Tiny) -> Iterator[Callable[..., Pair]]:
+def pair(
+    request: pytest.FixtureRequest, tiny: Tiny, tmp_path: Path
+) -> Iterator[Callable[..., Pair]]:
+    pool = tmp_path / "short.toml"
+    pool.write_text(POOL)
     made: list[Pair] = []
     library: str = request.param
 
@@ -102,6 +119,7 @@ def pair(request: pytest.FixtureRequest, tiny: Tiny) -> Iterator[Callable[..., P
             Pair(
                 draft or tiny(context=CONTEXT),
                 target or tiny(context=CONTEXT, seed=3, num_layers=3),
+                pool,
                 ctx,
                 library,
             )
@@ -130,7 +148,7 @@ def of_kind(events: Sequence[AnyEvent], kind: type[Any]) -> list[Any]:
 def test_five_paths_prefill_what_they_share_once(pair: Make) -> None:
     one = pair()
     result, _ = one.solve(paths=5, verifier="likelihood", threshold=0.0)
-    pool = load_pool("maths")
+    pool = load_pool(one.pool)
     chosen = [pool.by_letter(path.strategy) for path in result.paths]
     assert len(chosen) == 5
     for role, used in (("draft", result.usage.draft), ("target", result.usage.target)):
@@ -264,6 +282,7 @@ def test_recurrent_memory_changes_nothing_but_the_cost(
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 
+@only_llama  # a template is rendered before any library sees the text
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
