@@ -90,7 +90,7 @@ def test_without_ik_the_doctor_says_how_to_get_it(
 
 @needs_ik
 def test_both_engines_are_timed(model: Path) -> None:
-    report = diagnose({"draft": str(model), "target": str(model), "engine": "llama"})
+    report = diagnose({"draft": str(model), "target": str(model), "engine": "llama", "threads": 1})
     for one in report.models:
         assert one.engine == "llama"
         assert one.speed is not None
