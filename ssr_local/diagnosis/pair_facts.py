@@ -19,9 +19,10 @@ from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding
+from ssr_local.engine.demo import is_demo
 from ssr_local.models.download import LocalModel, known_sha256, local_state, to_fetch
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
-from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.models.registry import ModelSpec, PairSpec, load_registry, resolve_pair
 
 ROLES: tuple[Author, ...] = ("draft", "target")
 
@@ -85,7 +86,7 @@ def look_at_pair(
 ) -> tuple[PairSpec | None, tuple[PairModel, ...]]:
     """The pair and its models; None and nothing where there is no such pair."""
     options = settings.engine
-    if options.pair == DEMO_PAIR and options.draft is None and options.target is None:
+    if is_demo(options):
         book.add("models", Finding("pair", "ok", "the demonstration; it needs no models"))
         return None, ()
     try:
