@@ -158,6 +158,13 @@ class Program:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
+def remarks(done: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """What a command with the demonstration wrote to standard error, once that it is scripted."""
+    note, *others = done.stderr.decode().splitlines()
+    assert note.startswith("Note: This is the demonstration: the same scripted run")
+    return others
+
+
 def child_of(pid: int, limit_s: float = 20.0) -> int:
     """The process id of a process's first child, once it has one (Linux)."""
     deadline = time.monotonic() + limit_s
