@@ -33,7 +33,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.option("--self-check", is_flag=True, help="check the engines with the models again")
 @click.option("--json", "as_json", is_flag=True, help="print the whole report as one JSON object")
 def command(no_speed: bool, self_check: bool, as_json: bool, **overrides: Any) -> int:
-    """Look at the processor, the memory, llama.cpp, the models and their speed.
+    """Look at the CPU, the memory, llama.cpp, the models and their speed.
 
     Exit code 0: everything needed for a run is there; 2: the configuration is wrong;
     3: a model is missing, damaged or unusable; 4: the engine cannot start.

@@ -48,7 +48,7 @@ def command(
         solver_at_work(settings) as (solver, stop),
         saved("hint", problem, settings, no_save=no_save) as saver,
     ):
-        given = hint(
+        made = hint(
             problem,
             steps,
             level,
@@ -56,11 +56,11 @@ def command(
             options=settings.solve,
             should_stop=stop.asked,
         )
-        keep_hint(saver, given)
+        keep_hint(saver, made)
     if as_json:
-        click.echo(msgspec.json.encode(given) + b"\n", nl=False)
+        click.echo(msgspec.json.encode(made) + b"\n", nl=False)
     else:
-        if steps and given.after < len(steps):
-            remark(f"Step {given.after + 1} is to be looked at again: the hint is for that one.")
-        click.echo(clean(given.text))
-    return _EXIT_WITHHELD if given.withheld else 0
+        if steps and made.after < len(steps):
+            remark(f"Step {made.after + 1} is to be looked at again: the hint is for that one.")
+        click.echo(clean(made.text))
+    return _EXIT_WITHHELD if made.withheld else 0

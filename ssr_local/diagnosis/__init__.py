@@ -148,7 +148,7 @@ def diagnose(
 
 
 def _settings(overrides: Mapping[str, Any], book: Book) -> Settings:
-    """The settings in force; where they are wrong, the defaults and what was given by hand."""
+    """The settings in force; where they are wrong, the defaults and the overrides."""
     file = config_file()
     try:
         settings = load_settings(overrides)
@@ -191,11 +191,11 @@ def _look_at_machine(settings: Settings, book: Book, with_speed: bool) -> None:
         "machine",
         Finding("ssr-local", "ok", VERSION),
         Finding("python", "ok", f"{platform.python_version()} on {one_line(platform.platform())}"),
-        checks.processor(name, cores, os.cpu_count() or cores, threads),
+        checks.cpu(name, cores, os.cpu_count() or cores, threads),
         checks.main_memory(hardware.memory()),
     )
     if with_speed and hasattr(os, "getloadavg"):
-        book.add("machine", checks.processor_load(os.getloadavg()[0], cores))
+        book.add("machine", checks.cpu_load(os.getloadavg()[0], cores))
 
 
 def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:

@@ -74,7 +74,7 @@ def _choice(model: PairModel, picked: Pick, missing: str) -> Finding:
     if picked.note:
         advice = "Try another version of the engine's package, then --self-check."
     elif missing and picked.why == missing and platform.machine().lower() in ("x86_64", "amd64"):
-        advice = f"On a processor ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
+        advice = f"On a CPU ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
     return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
 
 

@@ -38,7 +38,7 @@ class Book:
         self._findings: dict[SectionName, list[Finding]] = {name: [] for name in _SECTIONS}
 
     def add(self, section: SectionName, *found: Finding) -> None:
-        """Enter findings behind those the section has."""
+        """Enter findings after those the section has."""
         self._findings[section].extend(found)
 
     def add_error(self, name: str, error: SSRError) -> None:

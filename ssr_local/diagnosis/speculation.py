@@ -8,7 +8,7 @@ from ssr_local.diagnosis.findings import Finding
 from ssr_local.diagnosis.speed import ModelSpeed
 from ssr_local.method.verification import VERIFIERS
 
-# What the verifiers' questions and a typical step come to, in tokens of the default pair.
+# The length of the verifiers' questions and of a typical step, in tokens of the default pair.
 _PROBE_TOKENS = {"yes-no": 21, "digit": 46}
 _STEP_TOKENS = 40
 

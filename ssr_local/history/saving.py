@@ -39,7 +39,7 @@ class Saver:
                 recording.so_far(result, body=body)
 
     def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
-        """Save what a check or hint came to."""
+        """Save the result of a check or hint."""
         with self._forgiven() as recording:
             if recording is not None:
                 recording.end(result, status=status, answer=answer, body=body)
@@ -57,7 +57,7 @@ class Saver:
         return None
 
     def fail(self, error: Exception) -> None:
-        """Save that it came to nothing."""
+        """Save that it failed."""
         with self._forgiven() as recording:
             if recording is not None:
                 recording.fail(error)

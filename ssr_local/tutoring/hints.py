@@ -99,7 +99,7 @@ def hint(
     helper: Helper | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Hint:
-    """A hint of a level, 1 to 4, behind the good ones among the student's steps.
+    """A hint of a level, 1 to 4, after the good ones among the student's steps.
 
     Raises ``UsageError`` for another level and ``SSRError`` like ``Solver.solve``.
     """
@@ -173,8 +173,8 @@ class _Hints:
 
     def _idea(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text
-        behind = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
-        said = self._asked(_IDEA, (*self._given, behind), path)
+        whole = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
+        said = self._asked(_IDEA, (*self._given, whole), path)
         if said is None:
             return self._hint(2, _WITHHELD[2], withheld=True)
         return self._hint(2, said)

@@ -132,7 +132,7 @@ def test_given_steps_are_on_the_page() -> None:
         problem="x", options={}, models=Models(), pool=(), version="0", given=("Let $h$ be it.",)
     )
     cut = entry("run", None, status="interrupted", answer=None)
-    assert "Given steps, written by neither model" in page_of(cut, [started])
+    assert "Prefix steps, written by neither model" in page_of(cut, [started])
     assert "> Let $h$ be it." in markdown_of(cut, [started])
 
 

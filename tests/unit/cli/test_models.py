@@ -194,7 +194,7 @@ def test_interrupted_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object, **__: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssr_local.models.download.ensure_model", interrupted)
+    monkeypatch.setattr("ssr_local.cli.models.ensure_model", interrupted)
     error = error_of(run("pull", "one"))
     assert error.exit_code == 130
     assert "ssr-local models pull one" in str(error)

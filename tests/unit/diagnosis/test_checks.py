@@ -33,7 +33,7 @@ CPU_LIBRARY = EngineFacts(
     version="1",
     system_info="CPU : AVX2 = 1 |",
     can_offload=False,
-    devices=(Device("CPU", "Some processor", "cpu", GB, GB),),
+    devices=(Device("CPU", "Some CPU", "cpu", GB, GB),),
 )
 GPU = Device("CUDA0", "Card", "gpu", 8 * GB, 8 * GB)
 GPU_LIBRARY = replace(CPU_LIBRARY, can_offload=True, devices=(*CPU_LIBRARY.devices, GPU))
@@ -63,13 +63,13 @@ def expect(finding: Finding, state: str, value: str, advice: str) -> None:
         (8, 9, "warning", "9 threads used", "give 4"),
     ],
 )
-def test_processor(logical: int, threads: int, state: str, value: str, advice: str) -> None:
-    expect(checks.processor("Chip\x1b[2J", 4, logical, threads), state, value, advice)
+def test_cpu(logical: int, threads: int, state: str, value: str, advice: str) -> None:
+    expect(checks.cpu("Chip\x1b[2J", 4, logical, threads), state, value, advice)
 
 
 @pytest.mark.parametrize(("load", "state"), [(0.1, "ok"), (1.2, "ok"), (1.3, "warning")])
-def test_processor_load(load: float, state: str) -> None:
-    expect(checks.processor_load(load, 2), state, f"{load} programs running on 2 cores", "")
+def test_cpu_load(load: float, state: str) -> None:
+    expect(checks.cpu_load(load, 2), state, f"{load} programs running on 2 cores", "")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_folder(writable: bool, state: str, advice: str) -> None:
         (("avx2", "avx512f"), "CPU : AVX2 = 1", "warning", "without avx512f", "--no-binary llama"),
         (("avx2",), "CPU : SSE3 = 1", "warning", "uses none; built without avx2", "Rebuild"),
         (("avx", "avx2"), "CPU : AVX = 1 | AVX2 = 1 | AVX512 = 1", "problem", "avx512f", "Rebuild"),
-        # Not every system tells whether a processor has these.
+        # Not every system tells whether a CPU has these.
         (("avx2",), "CPU : AVX2 = 1 | FMA = 1", "ok", "uses avx2", ""),
         (("avx2",), "CPU : AVX2 = 0 | SSE3 = 1", "warning", "built without avx2", "Rebuild"),
         ((), "CPU : AVX2 = 1", "ok", "not known", ""),
