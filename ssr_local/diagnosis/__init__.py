@@ -21,7 +21,7 @@ from ssr_local.core.options import EngineOptions, SolveOptions, validate
 from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks, speculation
 from ssr_local.diagnosis.engines import look_at_choice, measured_other, model_file
-from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State
+from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State, short
 from ssr_local.diagnosis.pair_facts import (
     ROLES,
     PairModel,
@@ -36,8 +36,6 @@ from ssr_local.engine.choice import Pick
 from ssr_local.method.verification import Judge
 from ssr_local.transport.session import Setup
 from ssr_local.version import VERSION
-
-_NAME_CHARS = 60
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
@@ -128,7 +126,7 @@ def diagnose(
         book.add("models", checks.calibration(judge, solve.verifier))
     return Report(
         version=VERSION,
-        pair=one_line(pair.name if pair else settings.engine.pair, _NAME_CHARS),
+        pair=short(pair.name if pair else settings.engine.pair),
         sections=book.sections(),
         engine=engine,
         models=tuple(
@@ -206,7 +204,7 @@ def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:
         return None
     book.add(
         "engine",
-        Finding("llama-cpp-python", "ok", one_line(engine.version, _NAME_CHARS)),
+        Finding("llama-cpp-python", "ok", short(engine.version)),
         checks.back_ends(engine.system_info),
         checks.instruction_sets(hardware.processor_features(), engine.system_info),
         checks.graphics(hardware.graphics(), engine, settings.engine.gpu_layers),
@@ -246,7 +244,7 @@ def _measure(
             found = Finding(f"{model.role} speed", "warning", why, "Close other programs.")
             book.add("speed", found)
             continue
-        shown = one_line(model.spec.name, _NAME_CHARS)
+        shown = short(model.spec.name)
         on_progress(f"Loading and timing the {model.role}, {shown} ...")
         file = model_file(model)
         setup = Setup(models={model.role: file}, engine=settings.engine)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ssr_local.core.display import human_bytes, one_line
-from ssr_local.diagnosis.findings import Finding, State
+from ssr_local.diagnosis.findings import Finding, State, short
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
@@ -135,7 +135,7 @@ def back_ends(system_info: str) -> Finding:
 def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) -> Finding:
     """The GPUs there are against those the installed library can use."""
     usable = usable_gpus(engine)
-    names = ", ".join(one_line(one.name, 60) for one in present)
+    names = ", ".join(short(one.name) for one in present)
     if usable:
         seen = ", ".join(
             f"{one.description or one.name} ({human_bytes(one.free_bytes)} free)" for one in usable
@@ -176,7 +176,7 @@ def _gpu_build(gpu: Graphics) -> str:
 
 def model_file(role: str, spec: ModelSpec, here: LocalModel, known_hash: bool) -> Finding:
     """Whether a model's file is here and whole."""
-    name = one_line(spec.name, 60)
+    name = short(spec.name)
     pull = f"ssr-local models pull {name}"
     if here.state == "missing":
         advice = f"Fetch it: {pull}" if spec.in_place is None else f"Put it at {here.path}."

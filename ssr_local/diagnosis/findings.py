@@ -52,3 +52,8 @@ class Book:
     def sections(self) -> tuple[Section, ...]:
         """What was found so far, without sections that have nothing."""
         return tuple(Section(name, tuple(found)) for name, found in self._findings.items() if found)
+
+
+def short(name: str) -> str:
+    """A name from outside as a finding shows it."""
+    return one_line(name, 60)

@@ -216,12 +216,6 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_hostile_is_obeyed(text: str) -> None:
-    made = entry("hint", Hint(problem=text, level=1, text=text), problem=text, error=text)
-    assert is_harmless(page_of(made))
-
-
 @pytest.mark.parametrize("text", [*HOSTILE, *OF_REPORTS], ids=range(len(HOSTILE + OF_REPORTS)))
 def test_nothing_hostile_of_a_check_is_obeyed(text: str) -> None:
     step = CheckedStep(text=text, accepted=False, score=1.0, algebra="undecided", reason=text)
