@@ -21,11 +21,10 @@ GOOD = (
 BAD = "Dividing the second equation by 2 gives h + 2c = 84.\n\nThe answer is 19.\n"
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
+@pytest.fixture(autouse=True)
+def _solutions(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text(GOOD + BAD, encoding="utf-8")
     (tmp_path / "good.txt").write_text(GOOD, encoding="utf-8")
-    return Program(tmp_path)
 
 
 def test_a_wrong_step_is_shown_and_how_it_goes_only_when_asked(program: Program) -> None:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.program import Program, remarks
 
 DEMO = ("hint", "--pair", "demo", "A farm has hens and cows. How many hens?")
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
 
 
 def test_a_hint_is_printed_alone(program: Program) -> None:

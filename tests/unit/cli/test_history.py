@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.program import Program
 
 PROBLEM = "A farm has hens and cows."
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
 
 
 def entries(program: Program) -> list[dict[str, object]]:

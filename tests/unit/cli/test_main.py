@@ -8,11 +8,6 @@ from ssr_local.version import VERSION
 from tests.unit.cli.program import Program, remarks
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
 def test_help_and_version(program: Program) -> None:
     for flag in ("--help", "-h"):
         shown = program.here(flag)

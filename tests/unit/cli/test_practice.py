@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 
 from tests.unit.cli.program import Program
 
 DEMO = ("--pair", "demo", "--no-vote")
 
 
-def test_a_problem_that_went_wrong_comes_back(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+def test_a_problem_that_went_wrong_comes_back(program: Program) -> None:
     assert program.here("practice").stderr == b"Nothing is due.\n"
     wrong = program.here("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
     assert b"In practice: it comes back on" in wrong.stderr
@@ -34,8 +32,7 @@ def test_a_problem_that_went_wrong_comes_back(tmp_path: Path) -> None:
     assert program.here("practice", "--list", "--json").stdout == b"[]\n"
 
 
-def test_how_it_could_go_is_shown_only_when_asked(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+def test_how_it_could_go_is_shown_only_when_asked(program: Program) -> None:
     problem, wrong = "A farm has hens and cows. How many hens?", b"Heads: 2 + 2 = 5"
     program.here("check", problem, *DEMO, "--steps", "-", stdin=wrong)
     asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
@@ -43,8 +40,7 @@ def test_how_it_could_go_is_shown_only_when_asked(tmp_path: Path) -> None:
     assert b"It could go like this:" in program.here(*asked, "--reveal", stdin=wrong).stdout
 
 
-def test_nothing_is_kept_when_that_is_not_wanted(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+def test_nothing_is_kept_when_that_is_not_wanted(program: Program) -> None:
     program.here("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
     before = program.here("practice", "--list", "--json").stdout
     asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
@@ -59,7 +55,6 @@ def test_nothing_is_kept_when_that_is_not_wanted(tmp_path: Path) -> None:
     assert len(json.loads(program.here("history", "list", "--json").stdout)) == 1
 
 
-def test_wrong_usage(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+def test_wrong_usage(program: Program) -> None:
     assert program.here("practice", "--drop").returncode == 2
     assert program.here("practice", "--number", "3").returncode == 1

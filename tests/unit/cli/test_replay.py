@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -36,11 +35,6 @@ from ssr_local.core.records import (
 from tests.unit.cli.program import Program
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07\u202eevil"
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
 
 
 def result(status: Status, answer: str | None, best_path: int | None = None) -> RunResult:

@@ -19,11 +19,6 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
-@pytest.fixture
 def slow(tmp_path: Path) -> Program:
     return Program(tmp_path, speed="0.5")
 
