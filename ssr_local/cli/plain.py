@@ -23,6 +23,7 @@ from ssr_local.api import Solver
 from ssr_local.cli.files import reason_of, write_new
 from ssr_local.cli.plain_run import DURING_RUNS, Speaker, Steering, at_work_words
 from ssr_local.cli.plain_settings import changed, lines_of
+from ssr_local.cli.saving import saved
 from ssr_local.cli.signals import EXIT_INTERRUPTED, stopping
 from ssr_local.cli.typed import Entry, TypedLines, understood
 from ssr_local.cli.view import LineView, in_time
@@ -32,7 +33,6 @@ from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageErr
 from ssr_local.core.events import AnyEvent, encode_event, read_events
 from ssr_local.core.records import RunResult
 from ssr_local.core.tree import PathView, Tree
-from ssr_local.history.saving import saving
 from ssr_local.method.pools import load_pool
 from ssr_local.pages.run_report import step_words
 
@@ -279,14 +279,7 @@ class _Conversation:
     def _show_saved(self, events: Iterable[AnyEvent], problem: str, solver: Solver) -> None:
         speaker, started_s = self._speaker, time.monotonic()
         with (
-            saving(
-                "run",
-                problem,
-                pair=self._settings.engine.pair,
-                method=self._settings.solve.method,
-                say=speaker.say,
-                keep=self._keep,
-            ) as saver,
+            saved("run", problem, self._settings, no_save=not self._keep, say=speaker.say) as saver,
             speaker.at_work(
                 lambda: at_work_words(self._tree, time.monotonic() - started_s, self._download)
             ),
@@ -296,9 +289,9 @@ class _Conversation:
 
     def replay(self, file: Path, speed: float) -> None:
         """Say what an event log holds."""
-        self._begin()
         try:
             with file.open("rb") as handle:
+                self._begin()  # what was there stays when it cannot be opened
                 self._show(in_time(read_events(handle, str(file)), speed))
         except (OSError, ValueError) as error:
             raise UsageError(f"{file} cannot be read.", reason_of(error)) from error
