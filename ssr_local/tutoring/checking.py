@@ -256,7 +256,7 @@ class _Check:
         """The first bad step as the target would write it after the last good one."""
         number = judged.first_bad or 0
         options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
-        run = self._solved(options, self._given(number))
+        run = self._solved(options, self._prefix(number))
         correction = "".join(path.text for path in run.paths[:1]).strip()
         return msgspec.structs.replace(judged, correction=correction)
 
@@ -280,7 +280,7 @@ class _Check:
         said = self._solver.reply(
             self._problem,
             WHY_WRONG,
-            given=self._given(number + 1),
+            given=self._prefix(number + 1),
             strategies=self._options.strategies,
             max_tokens=MAX_REASON_TOKENS,
         )
@@ -301,7 +301,7 @@ class _Check:
         if self._should_stop():
             raise Interrupted(STOPPED)
 
-    def _given(self, number: int) -> tuple[str, ...]:
+    def _prefix(self, number: int) -> tuple[str, ...]:
         return tuple(f"{step}\n\n" for step in self._steps[:number])
 
     def _accepted(self, answer: str | None, run: RunResult | None) -> bool | None:

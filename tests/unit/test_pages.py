@@ -101,9 +101,9 @@ def test_a_run_is_a_report_in_markdown(run: list[AnyEvent]) -> None:
 
 def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
     cut = entry("run", None, status="interrupted", answer=None)
-    drafted = next(place for place, event in enumerate(run) if isinstance(event, StepDrafted))
+    drafted = next(index for index, event in enumerate(run) if isinstance(event, StepDrafted))
     without_verdict = run[: drafted + 1]
-    verified = next(place for place, event in enumerate(run) if isinstance(event, StepVerified))
+    verified = next(index for index, event in enumerate(run) if isinstance(event, StepVerified))
     for made in (page_of(cut, without_verdict), markdown_of(cut, without_verdict)):
         assert "Let h be the number of hens" in made
         assert "interrupted" in made
@@ -116,8 +116,8 @@ def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
 def test_a_rejected_step_is_bad_until_its_rewrite_is_there(run: list[AnyEvent]) -> None:
     cut = entry("run", None, status="interrupted", answer=None)
     rejected = next(
-        place
-        for place, event in enumerate(run)
+        index
+        for index, event in enumerate(run)
         if isinstance(event, StepVerified) and not event.verdict.accepted
     )
     page = page_of(

@@ -317,9 +317,9 @@ def typed(program: Program, *turns: Turn, arguments: tuple[str, ...] = DEMO) -> 
     def reading(terminal: int, pid: int, _react: Callable[[bytes, int], None]) -> bytes:
         def react(text: bytes, pid: int) -> None:
             nonlocal seen
-            while waiting and (place := text.find(waiting[0][0].encode(), seen)) >= 0:
+            while waiting and (found := text.find(waiting[0][0].encode(), seen)) >= 0:
                 words, keys = waiting.pop(0)
-                seen = place + len(words)
+                seen = found + len(words)
                 if keys == PRESS:
                     time.sleep(0.1)  # a signal just before readline looks for keys waits for one
                 if isinstance(keys, bytes):
