@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
-from ssr_local.core.display import human_bytes
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, SSRError
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 40
@@ -229,18 +228,3 @@ def test_nothing_heavy_is_imported() -> None:
     )
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "words"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (5000, "5 kB"),
-        (491400064, "491 MB"),
-        (999_600_000, "1.0 GB"),
-        (1117320768, "1.1 GB"),
-    ],
-)
-def test_sizes_are_readable(num_bytes: int, words: str) -> None:
-    assert human_bytes(num_bytes) == words

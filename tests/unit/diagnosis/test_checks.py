@@ -46,9 +46,7 @@ def here(state: str, **changes: Any) -> LocalModel:
     return LocalModel(state=state, path=Path("/m.gguf"), **changes)  # type: ignore[arg-type]
 
 
-CALIBRATED = dict.fromkeys(
-    ("yes-no", "likelihood", "combined"), Calibration(knots=((0.0, 0.0), (1.0, 9.0)))
-)
+CALIBRATED = {"likelihood": Calibration(knots=((0.0, 0.0), (1.0, 9.0)))}
 
 
 def calibration(verifier: str, calibrations: dict[str, Calibration]) -> Finding:
@@ -132,8 +130,8 @@ FOUND: list[tuple[Finding, str, str, str]] = [
     (checks.disk_space("/d", 2 * GB, 0), "ok", "2.0 GB free in /d", ""),
     (checks.disk_space("/d", 2 * GB, 2 * GB), "ok", "2.0 GB to fetch", ""),
     (checks.disk_space("/d", 2 * GB, 2 * GB + 1), "problem", "to fetch", "SSR_LOCAL_DATA_DIR"),
-    (calibration("combined", CALIBRATED), "ok", "verifier combined", ""),
-    (calibration("combined", {}), "warning", "no calibration", "digit, expected-digit"),
+    (calibration("likelihood", CALIBRATED), "ok", "verifier likelihood", ""),
+    (calibration("likelihood", {}), "warning", "no calibration", "digit"),
     (calibration("digit", {}), "ok", "verifier digit", ""),
     (checks.vocabularies(SPEED, SPEED), "ok", "equal", ""),
     (checks.vocabularies(SPEED, replace(SPEED, vocabulary="w")), "warning", "different", ""),
