@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
@@ -57,17 +57,6 @@ BETWEEN_RUNS: Mapping[str, Entry] = {
 """Commands at the prompt, each typed with a slash before it."""
 
 
-class _Leave(Exception):  # noqa: N818 - asked for
-    """The conversation is over."""
-
-
-class _Typed(NamedTuple):
-    """What was typed at the prompt; text of several lines is never a command."""
-
-    text: str
-    is_command: bool
-
-
 def run_plain(
     settings: Settings,
     problem: str | None,
@@ -92,7 +81,7 @@ def run_plain(
         first = partial(talk.solve, problem)
     try:
         talk.go_on(first)
-    except _Leave:
+    except EOFError:
         return 0
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
@@ -151,25 +140,24 @@ class _Conversation:
 
     def _asked_for(self) -> Callable[[], None]:
         try:
-            typed = self._typed()
+            text, is_command = self._typed()
         except EOFError:
             click.echo()
-            raise _Leave from None
-        if not typed.text.strip():
+            raise
+        if not text.strip():
             return lambda: None
-        if typed.is_command:
-            return partial(self._carry_out, typed.text[1:])
-        return partial(self.solve, typed.text)
+        return partial(self._carry_out, text[1:]) if is_command else partial(self.solve, text)
 
-    def _typed(self) -> _Typed:
+    def _typed(self) -> tuple[str, bool]:
+        """What was typed, and whether it is a command; text of several lines never is."""
         line = self._lines.ask("Problem> ")
         if line.strip() == _FENCE:
-            return _Typed("\n".join(self._until_fence()), is_command=False)
+            return "\n".join(self._until_fence()), False
         text = line
         while line.endswith("\\"):
             line = self._lines.ask("More> ")
             text = f"{text[:-1]}\n{line}"
-        return _Typed(text, is_command=text.startswith("/") and "\n" not in text)
+        return text, text.startswith("/") and "\n" not in text
 
     def _until_fence(self) -> Iterator[str]:
         """The lines up to the closing mark; the end of input closes too."""
@@ -250,7 +238,7 @@ class _Conversation:
         self.replay(_path_of(file), 0.0)
 
     def _do_quit(self) -> None:
-        raise _Leave
+        raise EOFError
 
     def _last(self) -> RunResult:
         if self._tree.result is None:

@@ -70,7 +70,7 @@ def test_a_class_goes_on_where_it_was(program: Program) -> None:
 
 
 def test_ctrl_c_on_a_terminal_keeps_the_judged_steps(program: Program) -> None:
-    program.env["SSR_LOCAL_DEMO_SPEED"] = "0.1"  # the vote takes long
+    program.env["SSR_LOCAL_DEMO_SPEED"] = "0.3"  # the vote takes long
     pressed: list[float] = []
 
     def react(text: bytes, pid: int) -> None:
