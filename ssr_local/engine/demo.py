@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Author, Calibration
 from ssr_local.engine.base import SEQUENCES
 from ssr_local.engine.fake import FakeEngine, Script
@@ -22,7 +23,11 @@ SPEED_VARIABLE = "SSR_LOCAL_DEMO_SPEED"
 PROBLEM = (
     "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens are there?"
 )
-_NOTE = "This is the demonstration: a scripted run of one fixed problem; no model is involved."
+NOTE = (
+    "This is the demonstration: the same scripted run for every problem; no model is involved,"
+    f" and what it answers is this: {PROBLEM}"
+)
+"""Said at the start of every run, for whoever asks something else."""
 _ASSISTANT = "<|im_start|>assistant\n"
 _USER = "<|im_start|>user\n"
 _QUESTION = "<|im_end|>\n<|im_start|>user\n"
@@ -116,9 +121,9 @@ class DemoScript(Script):
         if _CHOICE in prompt:
             ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
             return ", ".join(ranked).removeprefix(written)
-        # Behind given steps another path may be the one that goes on from there.
+        # After prefix steps another path may be the one that goes on from there.
         for steps in (self._steps(prompt), *self._paths):
-            rest = _behind(steps, role, written)
+            rest = _after(steps, role, written)
             if rest is not None:
                 return rest
         return ""
@@ -145,7 +150,7 @@ class DemoScript(Script):
         return self._paths[index % len(self._paths)]
 
 
-def _behind(steps: Sequence[ScriptedStep], role: Author, written: str) -> str | None:
+def _after(steps: Sequence[ScriptedStep], role: Author, written: str) -> str | None:
     """What the model writes next on a path; None where something else is written."""
     for step in steps:
         own = step.draft if role == "draft" else step.target or step.draft
@@ -176,10 +181,15 @@ def demo_engine(
         name=f"demo-{role}",
         num_parameters=_PARAMETERS[role],
         token_s=_TOKEN_S[role] / speed if speed else 0.0,
-        notes=(_NOTE,) if role == "draft" else (),
+        notes=(NOTE,) if role == "draft" else (),
         max_sequences=max_sequences,
         should_stop=should_stop,
     )
+
+
+def is_demo(options: EngineOptions) -> bool:
+    """Whether these options ask for the demonstration."""
+    return options.pair == DEMO_PAIR and options.draft is None and options.target is None
 
 
 def demo_pair() -> PairSpec:

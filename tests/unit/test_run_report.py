@@ -347,7 +347,7 @@ def test_models_options_given_steps_and_notices_are_reported() -> None:
         " SHA-256 `ab12`"
     ) in report
     assert "- `seed`: `7`" in report
-    assert "**Given 2**\n\n> Given two." in report
+    assert "**Prefix step 2**\n\n> Given two." in report
     assert "\n> No GPU was found.\n" in report
 
 

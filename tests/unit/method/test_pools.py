@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import Strategy
-from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, UNKNOWN, available_pools, load_pool
+from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, PACKAGED, UNKNOWN, load_pool
 
 
 def pool_table(**changes: Any) -> dict[str, Any]:
@@ -50,12 +50,11 @@ def test_packaged_pools_are_complete(name: str) -> None:
         assert strategy.advice.endswith(".")
 
 
-def test_available_pools_are_the_packaged_files() -> None:
+def test_pools_known_by_name_are_the_packaged_files() -> None:
     import ssr_local.method.pools as package
 
     files = {file.stem for file in Path(package.__file__).parent.glob("*.toml")}
-    assert set(available_pools()) == files
-    assert available_pools()[0] == "maths"
+    assert set(PACKAGED) == files
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Text that is given as an argument, a file, or standard input."""
+"""Text that is given as an argument, a file or standard input, and files that are made."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def read_input(file: str, what: str) -> str:
             with Path(file).open("rb") as handle:
                 raw = handle.read(_MAX_INPUT_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise UsageError(f"{name} cannot be read.", reason) from error
+        raise UsageError(f"{name} cannot be read.", reason_of(error)) from error
     if len(raw) > _MAX_INPUT_BYTES:
         raise ProblemError(
             f"{what} in {name} is longer than {_MAX_INPUT_BYTES} bytes.",
@@ -41,3 +40,24 @@ def read_input(file: str, what: str) -> str:
             "",
             "Save it as UTF-8.",
         ) from error
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet; raises ``UsageError`` when it is, or cannot be."""
+    try:
+        with path.open("xb") as handle:
+            try:
+                handle.write(data)
+                handle.flush()
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already.", "", "Give another name.") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be written.", reason_of(error)) from error
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Why a file cannot be used; a ``ValueError`` is a NUL in its name."""
+    return getattr(error, "strerror", None) or str(error)
