@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ssr_local.answers import compare
+from ssr_local.answers.compare import compare
 from ssr_local.core.records import Comparison
 from ssr_local.process.helper import Helper
 

@@ -18,7 +18,8 @@ from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
 from sympy.core.relational import Relational
 
-from ssr_local.answers import Comparison, Pair
+from ssr_local.answers.questions import Pair
+from ssr_local.core.records import Comparison
 
 MAX_POWER_BITS = 20_000
 MAX_SYMBOLIC_POWER = 60

@@ -1,10 +1,17 @@
-"""What the helper is asked about equations, and what it finds. Pure."""
+"""What the helper is asked about answers and equations, and what it finds. Pure."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 from ssr_local.core.records import Comparison
+
+
+class Pair(Struct, frozen=True):
+    """Two normalised answers."""
+
+    first: str
+    second: str
 
 
 class Equation(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""How steps settle, paths end, and answers are counted (ssr.md, sections 2 and 3)."""
+"""How steps settle, paths end, and answers are counted (docs/method.md, sections 2 and 3)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 _FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
 
 
-def settle(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
-    """Put a step in its place (None: it was empty) and see whether the path ends."""
+def commit_step(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
+    """Append a finished step (None: it was empty) and see whether the path ends."""
     current = current_step(path)
     path.current = None
     path.state = "ready"
@@ -27,7 +27,7 @@ def settle(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
     reason = path_end(
         step=step.text if step else "",
         earlier=earlier,
-        given=run.given,
+        prefix_steps=run.prefix_steps,
         step_end=current.end or "blank_line",
         answered=answer_of(run, path, at_end=False) is not None,
         num_tokens=path.num_tokens,
@@ -49,14 +49,14 @@ def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
 
 
 def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
-    """Close a path; only one that came to its own end has an answer to vote with."""
+    """Close a path; only one that ended by itself has an answer to vote with."""
     _keep_unfinished(run, path)
     path.state = "ended"
     path.end_reason = reason
     if reason in _FINISHED:
         path.answer = answer_of(run, path, at_end=True)
     for role, seq_id in path.sequences.items():
-        run.engines[role].release(seq_id)
+        run.release(role, seq_id)
     path.sequences.clear()
     yield run.at(
         PathEnded(path=path.index, reason=reason, answer=path.answer, mean_score=path.mean_score)

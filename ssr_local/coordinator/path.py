@@ -64,7 +64,7 @@ class PathState:
 
     @property
     def text(self) -> str:
-        """The path's text so far, steps in place only."""
+        """The path's text so far, committed steps only."""
         return self.opening + "".join(step.text for step in self.steps)
 
     @property

@@ -1,4 +1,4 @@
-"""Which models a method uses for what (ssr.md, section 5)."""
+"""Which models a method uses for what (docs/method.md, section 5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec import Struct
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import Author
 
-# Room behind a path for the probe that scores a step, or for the letters of a selection.
+# Room after a path for the probe that scores a step, or for the letters of a selection.
 _TOKENS_BESIDE_PATH = 128
 
 
@@ -32,7 +32,7 @@ class Plan(Struct, frozen=True):
 
 
 def plan_for(options: SolveOptions) -> Plan:
-    """The plan of ``options.method`` (ssr.md, section 5)."""
+    """The plan of ``options.method`` (docs/method.md, section 5)."""
     if options.method == "ssr":
         return Plan("draft", verified=True, selects=True, num_paths=options.paths)
     if options.method == "specreason":

@@ -54,14 +54,14 @@ class Prompter:
         self._probes = dict(zip(questions, probes, strict=True))
 
     def paths(
-        self, problem: str, strategies: Sequence[Strategy], given: Sequence[str] = ()
+        self, problem: str, strategies: Sequence[Strategy], prefix_steps: Sequence[str] = ()
     ) -> list[list[int]]:
         """Token ids of each strategy's whole prompt, the assistant's turn opened.
 
-        ``given`` are steps the assistant is made to have written already.
+        ``prefix_steps`` are steps the assistant is made to have written already.
         """
         problem = self._safe(problem)
-        written = [token for step in given for token in self.step(step)]
+        written = [token for step in prefix_steps for token in self.step(step)]
         return [
             prompt + written
             for prompt in self._encode(
@@ -90,7 +90,7 @@ class Prompter:
         ]
 
     def probe(self, question: str, wording: str, thinking: bool) -> list[int]:
-        """Token ids that ask a verifier's question behind an unfinished assistant's turn.
+        """Token ids that ask a verifier's question after an unfinished assistant's turn.
 
         ``question`` and ``wording`` name it in ``prompts.QUESTIONS``; ``thinking`` says that
         the turn is inside an open think block, closed first.
@@ -100,7 +100,7 @@ class Prompter:
         return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
 
     def question(self, text: str, thinking: bool) -> list[int]:
-        """Token ids that ask anything behind an unfinished assistant's turn, like a probe."""
+        """Token ids that ask anything after an unfinished assistant's turn, like a probe."""
         close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
         (rendered,) = self._render([_probe(self._safe(text))])
         suffix = rendered.rpartition(_MARK)[2]
@@ -178,7 +178,7 @@ class Prompter:
 
 
 def _probe(question: str) -> Dialogue:
-    """A question behind an assistant's turn that a mark stands for."""
+    """A question after an assistant's turn that a mark stands for."""
     return Dialogue(
         (
             Message("system", prompts.SYSTEM),

@@ -1,4 +1,4 @@
-"""Reading steps that stand there already: what every verifier would see, and no judgement."""
+"""The target's log-probabilities of existing steps: what every verifier would see, unjudged."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def read_steps(
     problem: str,
     steps: Sequence[str],
     questions: Sequence[tuple[str, str]],
-    given: Sequence[str] = (),
+    prefix_steps: Sequence[str] = (),
 ) -> Iterator[StepReading]:
     """What the target makes of each step, given the problem and the steps before it.
 
-    ``given`` are steps in front of them all that nobody asks about. ``questions`` are (kind,
+    ``prefix_steps`` come before them all and are not asked about. ``questions`` are (kind,
     wording) pairs of ``prompts.QUESTIONS``. Every step is prefilled once, every question's
-    probe behind it and then forgotten. Raises ``ProblemError`` when there is no room,
+    probe after it and then forgotten. Raises ``ProblemError`` when there is no room,
     ``DecodeError`` when the model's output is not a number.
     """
-    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], given)
+    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], prefix_steps)
     tokens = [prompter.step(step) for step in steps]
     needed = len(prompt) + sum(map(len, tokens)) + _TOKENS_FOR_PROBES
     reserve(engine, needed)
     try:
         seq_id = engine.open(prompt)
         text = f"{THINK_OPEN}\n" if prompter.opens_thinking else ""
-        text += "".join(given)
+        text += "".join(prefix_steps)
         for step, step_tokens in zip(steps, tokens, strict=True):
             text += step
             yield _read(engine, prompter, seq_id, step, step_tokens, questions, is_thinking(text))

@@ -1,4 +1,4 @@
-"""A short reply of the target's to a question about steps that stand there already."""
+"""A short reply of the target's to a question about existing steps."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def reply(
     pool: Pool,
     problem: str,
     question: str,
-    given: Sequence[str],
+    prefix_steps: Sequence[str],
     max_tokens: int,
 ) -> Iterator[str]:
     """The pieces of what the model says to ``question``, at most one paragraph.
 
-    ``given`` are the steps that stand behind the problem. Raises ``ProblemError`` when there
+    ``prefix_steps`` are the steps written after the problem. Raises ``ProblemError`` when there
     is no room for them.
     """
-    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], given)
-    text = (f"{THINK_OPEN}\n" if prompter.opens_thinking else "") + "".join(given)
+    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], prefix_steps)
+    text = (f"{THINK_OPEN}\n" if prompter.opens_thinking else "") + "".join(prefix_steps)
     prompt += prompter.question(question, is_thinking(text))
     reserve(engine, len(prompt) + max_tokens)
     try:

@@ -1,22 +1,15 @@
-"""What a run came to, put together from the coordinator when it has ended. Pure."""
+"""A run's result, put together when it has ended. Pure."""
 
 from __future__ import annotations
 
 from ssr_local.coordinator.run import Run
-from ssr_local.core.records import Flops, Models, RunResult, Timing
+from ssr_local.core.records import Flops, RunResult, Timing
 from ssr_local.method import voting
+from ssr_local.version import VERSION
 
 
-def build_result(
-    run: Run,
-    *,
-    options: dict[str, str | int | float | bool | None],
-    models: Models,
-    version: str,
-    notices: tuple[str, ...],
-    total_s: float,
-) -> RunResult:
-    """The result of an exhausted run; ``total_s`` is its whole wall-clock time."""
+def build_result(run: Run) -> RunResult:
+    """The result of a run whose paths have ended and whose votes are counted."""
     paths = tuple(path.record() for path in run.paths)
     winner = next((group for group in run.groups if group.winner), None)
     usage = run.usage
@@ -28,22 +21,22 @@ def build_result(
         paths=paths,
         votes=run.groups,
         usage=usage,
-        timing_s=Timing(**run.seconds, total=total_s),
+        timing_s=Timing(**run.seconds, total=run.clock() - run.started),
         acceptance_rate=run.num_accepted / run.num_drafted if run.num_drafted else None,
         flops=Flops(
             decode=sum(model.decode_flops for model in used),
             total=sum(model.total_flops for model in used),
         ),
-        options=options,
-        models=models,
-        version=version,
+        options=run.option_values,
+        models=run.models(),
+        version=VERSION,
         num_steps=sum(len(path.steps) for path in paths),
         num_drafted=run.num_drafted,
         num_accepted=run.num_accepted,
         num_rewrites=run.num_rewrites,
         best_path=None if winner else voting.best_path(paths),
         strategies=run.scores,
-        notices=notices,
-        given=run.given,
+        notices=tuple(run.notices),
+        given=run.prefix_steps,
         selection_orders=run.orders,
     )

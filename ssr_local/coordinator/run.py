@@ -1,37 +1,48 @@
-"""The state of one run, which the phases of the method read and change."""
+"""The state of one run, which the phases of the method read and change.
+
+Several runs can use one model: a run opens, extends and releases sequences through its own
+methods, which remember what is its own and count its tokens.
+"""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 import msgspec
 
+from ssr_local.coordinator.commands import CommandSource, NoCommands
 from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
 from ssr_local.coordinator.plan import Plan
 from ssr_local.coordinator.prompter import Prompter
-from ssr_local.core.events import Event, RunMeasured
+from ssr_local.core.events import AnyEvent, Event, Notice, RunMeasured
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import (
     Author,
     Comparison,
+    Models,
+    ModelUsage,
+    OptionValues,
+    RunResult,
     Status,
     StrategyScore,
     Timing,
     Usage,
     VoteGroup,
 )
-from ssr_local.engine.base import Engine, Sampling, StepJob
+from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob
 from ssr_local.method.pools import Pool
 from ssr_local.method.verification import Judge
 
 PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
 
 _E = TypeVar("_E", bound=Event)
+RunEvent = tuple["Run", AnyEvent]
+"""An event and the run it belongs to."""
 
 _MEASURED_EVERY_S = 1.0
 
@@ -40,9 +51,10 @@ class Run:
     """One problem being solved: what was asked, the models, the paths, what was counted.
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
-    ``given`` are steps that every path has when it is opened. ``compare`` says whether two
-    answers are equivalent. ``prefixes`` are the tokens that all
-    prompts of a model begin with, ``roots`` the sequences that hold them.
+    ``prefix_steps`` are steps that every path has when it is opened. ``compare`` says whether
+    two answers are equivalent, ``option_values`` is what the result says was in force.
+    ``prefixes`` are the tokens that all prompts of a model begin with, ``roots`` the sequences
+    that hold them. Afterwards there is a ``result``, or the ``failure`` that ended the run.
     """
 
     def __init__(
@@ -56,7 +68,9 @@ class Run:
         prompters: Mapping[Author, Prompter],
         judge: Judge,
         compare: Callable[[str, str], Comparison],
-        given: Sequence[str] = (),
+        prefix_steps: Sequence[str] = (),
+        option_values: OptionValues | None = None,
+        commands: CommandSource | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problem = problem
@@ -67,7 +81,9 @@ class Run:
         self.prompters = prompters
         self.judge = judge
         self.compare = compare
-        self.given = tuple(given)
+        self.prefix_steps = tuple(prefix_steps)
+        self.option_values = option_values or {}
+        self.commands = commands or NoCommands()
         self.clock = clock
         self.started = clock()
         self.paused_s = 0.0
@@ -79,10 +95,16 @@ class Run:
         self.measured_s = self.started
         self.num_drafted = self.num_accepted = self.num_rewrites = 0
         self.cancelled = False
-        self.usage = Usage()
+        self.notices: list[str] = []
+        self.failure: Exception | None = None
+        self.result: RunResult | None = None
         self.prefixes: dict[Author, list[int]] = {}
+        self.longest_prompt: dict[Author, int] = {}
         self.roots: dict[Author, int] = {}
         self.probes: dict[bool, list[int]] = {}
+        self._open: dict[Author, set[int]] = {role: set() for role in engines}
+        self._prefilled: Counter[Author] = Counter()
+        self._decoded: Counter[Author] = Counter()
 
     @property
     def status(self) -> Status:
@@ -98,12 +120,12 @@ class Run:
         return bool(limit) and self.clock() - self.started - self.paused_s >= limit
 
     def live(self) -> list[PathState]:
-        """The paths that have not ended."""
-        return [path for path in self.paths if path.live]
+        """The paths that have not ended; none in a run that failed."""
+        return [path for path in self.paths if path.live and self.failure is None]
 
-    def in_state(self, state: State, role: Author) -> dict[int, PathState]:
-        """The paths in that state by the id of their sequence on that model."""
-        return {path.sequences[role]: path for path in self.live() if path.state == state}
+    def in_state(self, *states: State) -> list[PathState]:
+        """The live paths in one of these states."""
+        return [path for path in self.live() if path.state in states]
 
     def find(self, index: int) -> PathState | None:
         """The live path of that index."""
@@ -142,7 +164,51 @@ class Run:
         if jobs:
             engine.start_steps(jobs)
 
-    def hand_over(self, path: PathState, giver: Author, taker: Author) -> list[int]:
+    # Sequences -----------------------------------------------------------------
+
+    def open(self, role: Author, tokens: Sequence[int]) -> int:
+        """Prefill a new sequence of this run on a model; its id."""
+        seq_id = self.engines[role].open(tokens)
+        self._open[role].add(seq_id)
+        self._prefilled[role] += len(tokens)
+        return seq_id
+
+    def fork(self, role: Author, seq_id: int) -> int:
+        """A new sequence of this run that shares everything so far with another."""
+        new_id = self.engines[role].fork(seq_id)
+        self._open[role].add(new_id)
+        return new_id
+
+    def extend(self, role: Author, jobs: Sequence[ExtendJob]) -> list[Extended]:
+        """Prefill known tokens after sequences of this run."""
+        return extend_together(role, [(self, job) for job in jobs])
+
+    def count_extended(self, role: Author, job: ExtendJob, result: Extended) -> None:
+        """Count a job's tokens as prefilled for this run."""
+        if not result.no_room:
+            self._prefilled[role] += len(job.tokens) + len(job.suffix)
+
+    def count_decoded(self, role: Author, num_tokens: int) -> None:
+        """Count tokens as decoded for this run."""
+        self._decoded[role] += num_tokens
+
+    def release(self, role: Author, seq_id: int) -> None:
+        """Give a sequence of this run back."""
+        self._open[role].discard(seq_id)
+        self.engines[role].release(seq_id)
+
+    def release_all(self) -> None:
+        """Give back every sequence of this run."""
+        for role, seq_ids in self._open.items():
+            for seq_id in list(seq_ids):
+                self.release(role, seq_id)
+
+    def fail(self, error: Exception) -> None:
+        """End the run with an error."""
+        self.failure = error
+        self.release_all()
+
+    def transfer_tokens(self, path: PathState, giver: Author, taker: Author) -> list[int]:
         """The current step as the other model's token ids."""
         step = current_step(path)
         if self.same_vocabulary:
@@ -154,10 +220,28 @@ class Run:
         for role, seq_id in path.sequences.items():
             self.engines[role].truncate(seq_id, current_step(path).marks[role])
 
-    def read_usage(self) -> Usage:
-        """Tokens worked through so far, by model."""
-        used = {role: engine.usage() for role, engine in self.engines.items()}
-        return Usage(**used)
+    # What is said of it -------------------------------------------------------------
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens each model has prefilled and decoded for this run."""
+        return Usage(
+            **{
+                role: ModelUsage(
+                    self._prefilled[role], self._decoded[role], engine.info.num_parameters
+                )
+                for role, engine in self.engines.items()
+            }
+        )
+
+    def models(self) -> Models:
+        """The models as they are loaded now, the size of their KV caches included."""
+        return Models(**{role: engine.info for role, engine in self.engines.items()})
+
+    def notice(self, message: str) -> Notice:
+        """A remark as an event; the result repeats it."""
+        self.notices.append(message)
+        return self.at(Notice(message=message))
 
     def kv_cells(self) -> dict[Author, int]:
         """How many KV-cache cells the paths take on each model, what they share counted once."""
@@ -180,9 +264,7 @@ class Run:
             return
         self.measured_s = now
         seconds = Timing(**self.seconds, total=now - self.started)
-        yield self.at(
-            RunMeasured(usage=self.read_usage(), timing_s=seconds, kv_cells=self.kv_cells())
-        )
+        yield self.at(RunMeasured(usage=self.usage, timing_s=seconds, kv_cells=self.kv_cells()))
 
     def seed(self, purpose: str) -> int:
         """A seed of its own for every path and model, the same for the same run seed."""
@@ -195,8 +277,34 @@ class Run:
     @contextmanager
     def phase(self, name: PhaseName) -> Iterator[None]:
         """Count the time inside as that phase's."""
-        started = self.clock()
-        try:
+        with phase_of([self], name):
             yield
-        finally:
-            self.seconds[name] += self.clock() - started
+
+
+@contextmanager
+def phase_of(runs: Sequence[Run], name: PhaseName) -> Iterator[None]:
+    """Count the time inside as that phase's for each of the runs: all of them wait for it."""
+    clock = runs[0].clock
+    started = clock()
+    try:
+        yield
+    finally:
+        elapsed = clock() - started
+        for run in runs:
+            run.seconds[name] += elapsed
+
+
+def extend_together(role: Author, jobs: Sequence[tuple[Run, ExtendJob]]) -> list[Extended]:
+    """Prefill known tokens after sequences of several runs, in as few calls as fit."""
+    if not jobs:
+        return []
+    results = jobs[0][0].engines[role].extend([job for _, job in jobs])
+    for (run, job), result in zip(jobs, results, strict=True):
+        run.count_extended(role, job, result)
+    return results
+
+
+def of_run(run: Run, events: Iterator[AnyEvent]) -> Iterator[RunEvent]:
+    """A run's events, each with the run."""
+    for event in events:
+        yield run, event

@@ -1,4 +1,4 @@
-"""The paper's Selective Parallel Module: strategies are chosen, paths opened (ssr.md, 1)."""
+"""The paper's Selective Parallel Module: strategies chosen, paths opened (method.md, section 1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssr_local.coordinator.plan import num_cells
 from ssr_local.coordinator.prompter import shared_prefix
 from ssr_local.coordinator.run import Run
 from ssr_local.core.errors import ProblemError
-from ssr_local.core.events import AnyEvent, Notice, PathOpened, SelectionScored
+from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored
 from ssr_local.core.records import Author
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.method import selection
@@ -18,29 +18,28 @@ from ssr_local.method import selection
 _TOKENS_PER_LETTER = 4
 
 
-def make_room(run: Run) -> None:
-    """Give every model a KV cache that holds this problem on every path.
+def room_for(run: Run) -> dict[Author, int]:
+    """KV-cache cells that this run needs on each model; finds what its prompts share.
 
-    ``solve`` does it when nobody has; calling it before tells the caches' sizes earlier.
-    Raises ``ProblemError`` when the problem's prompt alone is too long.
+    Raises ``ProblemError`` when a prompt alone is longer than a model's context.
     """
+    cells: dict[Author, int] = {}
     for role, engine in run.engines.items():
         paths, selections = _path_prompts(run, role), _selection_prompts(run, role)
         longest = max(len(prompt) for prompt in paths + selections)
         _refuse(engine, longest, engine.context_length)
         shared = shared_prefix(paths + selections)
-        engine.reserve(
-            num_cells(
-                run.plan,
-                run.options,
-                shared=shared,
-                advice=max(len(prompt) for prompt in paths) - shared,
-                selection=max((len(prompt) for prompt in selections), default=shared) - shared,
-                context_length=engine.context_length,
-            )
+        cells[role] = num_cells(
+            run.plan,
+            run.options,
+            shared=shared,
+            advice=max(len(prompt) for prompt in paths) - shared,
+            selection=max((len(prompt) for prompt in selections), default=shared) - shared,
+            context_length=engine.context_length,
         )
-        _refuse(engine, longest, engine.max_tokens)
         run.prefixes[role] = paths[0][: max(1, shared)]
+        run.longest_prompt[role] = longest
+    return cells
 
 
 def _refuse(engine: Engine, num_tokens: int, limit: int) -> None:
@@ -53,21 +52,25 @@ def _refuse(engine: Engine, num_tokens: int, limit: int) -> None:
         )
 
 
-def prepare(run: Run) -> Iterator[AnyEvent]:
-    """Check that the problem fits, and prefill what all paths and the selection share."""
+def check_room(run: Run) -> None:
+    """Raise ``ProblemError`` when a prompt is longer than what a model has room for now."""
+    for role, engine in run.engines.items():
+        _refuse(engine, run.longest_prompt[role], engine.max_tokens)
+
+
+def prefill_shared(run: Run) -> Iterator[AnyEvent]:
+    """Prefill what all paths and the selection share."""
     with run.phase("prefill"):
-        if not run.prefixes:
-            make_room(run)
-        for role, engine in run.engines.items():
-            run.roots[role] = engine.open(run.prefixes[role])
+        for role in run.engines:
+            run.roots[role] = run.open(role, run.prefixes[role])
     for note in _notes(run):
-        yield run.at(Notice(message=note))
+        yield run.notice(note)
 
 
 def _path_prompts(run: Run, role: Author) -> list[list[int]]:
     unknown = run.pool.by_letter("M")
     strategies = [*run.pool.strategies, unknown] if run.plan.selects else [unknown]
-    return run.prompters[role].paths(run.problem, strategies, run.given)
+    return run.prompters[role].paths(run.problem, strategies, run.prefix_steps)
 
 
 def _selection_prompts(run: Run, role: Author) -> list[list[int]]:
@@ -108,11 +111,9 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
             read = selection.none(count)
     chosen = read or selection.first(pool, count)
     if read is None:
-        yield run.at(
-            Notice(
-                message="The target's choice of strategies could not be read: the pool's"
-                " first ones are followed."
-            )
+        yield run.notice(
+            "The target's choice of strategies could not be read: the pool's first ones are"
+            " followed."
         )
     run.scores = selection.score_table(pool, chosen, scores)
     if run.plan.selects:
@@ -121,16 +122,16 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
 
 
 def _score_letters(run: Run) -> dict[str, float] | None:
-    engine, prompter = run.engines["target"], run.prompters["target"]
-    pool = run.pool.strategies
+    prompter, pool = run.prompters["target"], run.pool.strategies
     orders = selection.orders(pool, run.options.selection_permutations)
     prompts = prompter.selections(run.problem, orders, 1)
     candidates = prompter.candidates([strategy.letter for strategy in pool])
     root = run.roots["target"]
     rows: list[tuple[float, ...]] = []
     # Each order needs a sequence of its own; the paths have not taken theirs yet.
-    forks = [engine.fork(root) for _ in prompts]
-    for result in engine.extend(
+    forks = [run.fork("target", root) for _ in prompts]
+    for result in run.extend(
+        "target",
         [
             ExtendJob(
                 seq_id=fork,
@@ -138,11 +139,11 @@ def _score_letters(run: Run) -> dict[str, float] | None:
                 candidates=candidates,
             )
             for fork, prompt in zip(forks, prompts, strict=True)
-        ]
+        ],
     ):
         rows.append(result.probe or (float("nan"),) * len(pool))
     for fork in forks:
-        engine.release(fork)
+        run.release("target", fork)
     scores = selection.probabilities(pool, orders, rows)
     if scores and len(orders) > 1:
         run.orders = selection.by_order(orders, rows, run.plan.num_paths)
@@ -150,17 +151,18 @@ def _score_letters(run: Run) -> dict[str, float] | None:
 
 
 def _generate_letters(run: Run) -> tuple[str, ...] | None:
-    engine, count = run.engines["target"], run.plan.num_paths
-    pool = run.pool.strategies
+    pool, count = run.pool.strategies, run.plan.num_paths
     (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
     root = run.roots["target"]
-    fork = engine.fork(root)
-    (result,) = engine.extend([_continue(run, "target", fork, prompt)])
+    fork = run.fork("target", root)
+    (result,) = run.extend("target", [_continue(run, "target", fork, prompt)])
     text = ""
     if not result.no_room:
         job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
-        text = "".join(delta.text for delta in decode_steps(engine, [job]))
-    engine.release(fork)
+        for delta in decode_steps(run.engines["target"], [job]):
+            run.count_decoded("target", delta.num_tokens)
+            text += delta.text
+    run.release("target", fork)
     return None if result.no_room else selection.parse_letters(text, pool, count)
 
 
@@ -185,20 +187,20 @@ def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
         for offset, letter in enumerate(letters)
     ]
     with run.phase("prefill"):
-        for role, engine in run.engines.items():
+        for role in run.engines:
             prompts = run.prompters[role].paths(
-                run.problem, [path.strategy for path in new], run.given
+                run.problem, [path.strategy for path in new], run.prefix_steps
             )
             jobs = []
             for path, prompt in zip(new, prompts, strict=True):
-                path.sequences[role] = engine.fork(run.roots[role])
+                path.sequences[role] = run.fork(role, run.roots[role])
                 jobs.append(_continue(run, role, path.sequences[role], prompt))
-            for path, result in zip(new, engine.extend(jobs), strict=True):
+            for path, result in zip(new, run.extend(role, jobs), strict=True):
                 path.end_reason = path.end_reason or result.no_room
     for path in new:
         if run.prompters[run.plan.writer].opens_thinking:
             path.opening = "<think>\n"
-        path.opening += "".join(run.given)
+        path.opening += "".join(run.prefix_steps)
         run.paths.append(path)
         yield run.at(
             PathOpened(

@@ -1,35 +1,79 @@
-"""Step-level Speculative Decoding: draft, verify, rewrite (ssr.md, section 2)."""
+"""Step-level Speculative Decoding: draft, verify, rewrite (docs/method.md, section 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
-from ssr_local.coordinator.ending import end, settle
+from ssr_local.coordinator.ending import commit_step, end
 from ssr_local.coordinator.path import Judged, PathState, current_step, last_judged
-from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.run import (
+    PhaseName,
+    Run,
+    RunEvent,
+    extend_together,
+    of_run,
+    phase_of,
+)
 from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
 from ssr_local.core.records import REWRITE_SCORE, Author, Step, Verdict
 from ssr_local.engine.base import Delta, ExtendJob
 from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import Reading, places_of_digits
 
+_WRITER_PHASE: dict[Author, PhaseName] = {"draft": "draft", "target": "write"}
 
-def write(run: Run) -> Iterator[AnyEvent]:
-    """One decode round of the writer for every path that is writing."""
-    writer = run.plan.writer
-    ready = [path for path in run.live() if path.state == "ready"]
-    with run.phase("draft" if writer == "draft" else "write"):
-        run.start_steps(writer, ready, "writing")
-        writing = run.in_state("writing", writer)
-        deltas = run.engines[writer].decode_round() if writing else []
-    yield from _take_all(run, writing, deltas, _written)
+
+def decode(runs: Sequence[Run], role: Author) -> Iterator[RunEvent]:
+    """Begin the steps that wait for this model, and decode one round of it for all its paths."""
+    writers = [run for run in runs if run.plan.writer == role]
+    others = [run for run in runs if run.plan.verified and role == "target"]
+    with ExitStack() as phases:
+        for name, group in (_WRITER_PHASE[role], writers), ("rewrite", others):
+            if group:
+                phases.enter_context(phase_of(group, name))
+        for run in writers:
+            run.start_steps(role, run.in_state("ready"), "writing")
+        decoding = _decoding(runs, role)
+        if not decoding:
+            return
+        run, _ = next(iter(decoding.values()))
+        deltas = run.engines[role].decode_round()
+    for delta in deltas:
+        run, path = decoding[delta.seq_id]
+        run.count_decoded(role, delta.num_tokens)
+        yield from of_run(run, _take(run, path, delta))
+
+
+def _decoding(runs: Sequence[Run], role: Author) -> dict[int, tuple[Run, PathState]]:
+    """The paths that a model is writing on, by their sequence's id, with their runs."""
+    return {
+        path.sequences[role]: (run, path)
+        for run in runs
+        for path in run.in_state("writing", "rewriting")
+        if current_step(path).author == role
+    }
+
+
+def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
+    """Add a path's new text; a step that is complete waits, or is committed."""
+    step = current_step(path)
+    step.text += delta.text
+    step.num_tokens += delta.num_tokens
+    step.end = delta.end
+    if delta.text:
+        yield run.at(
+            StepDelta(path=path.index, step=path.step_index, author=step.author, text=delta.text)
+        )
+    if delta.end is not None:
+        yield from (_written if path.state == "writing" else _rewritten)(run, path)
 
 
 def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
     """A step is complete: it waits for its verdict, or stands when nobody verifies."""
     step = current_step(path)
     if not step.text.strip():
-        yield from settle(run, path, None)
+        yield from commit_step(run, path, None)
         return
     yield run.at(
         StepDrafted(
@@ -44,41 +88,41 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
     if run.plan.verified:
         path.state = "drafted"
     else:
-        yield from settle(
+        yield from commit_step(
             run, path, Step(text=step.text, author=step.author, num_tokens=step.num_tokens)
         )
 
 
-def verify(run: Run) -> Iterator[AnyEvent]:
+def verify(runs: Sequence[Run]) -> Iterator[RunEvent]:
     """Judge every waiting step in one batch, once at least as many wait as still write.
 
     Waiting for all would leave the draft's batch running half empty; not waiting at
     all would read the target's weights once for every single step.
     """
-    waiting = [path for path in run.live() if path.state == "drafted"]
-    writing = [path for path in run.live() if path.state == "writing"]
-    if not waiting or len(waiting) < len(writing):
+    verified = [run for run in runs if run.plan.verified]
+    waiting = [(run, path) for run in verified for path in run.in_state("drafted")]
+    num_writing = sum(len(run.in_state("writing")) for run in verified)
+    if not waiting or len(waiting) < num_writing:
         return
-    target = run.engines["target"]
-    with run.phase("verify"):
-        tokens = {path.index: run.hand_over(path, "draft", "target") for path in waiting}
-        results = target.extend([_probe_job(run, p, tokens[p.index]) for p in waiting])
-    for path, result in zip(waiting, results, strict=True):
+    with phase_of(verified, "verify"):
+        jobs = [(run, _probe_job(run, path)) for run, path in waiting]
+        results = extend_together("target", jobs)
+    for (run, path), (_, job), result in zip(waiting, jobs, results, strict=True):
         if result.no_room:
-            yield from end(run, path, result.no_room)
-            continue
-        digits = _digits(run, tokens[path.index])
-        verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
-        yield from _judged(run, path, verdict, tokens[path.index])
+            yield from of_run(run, end(run, path, result.no_room))
+        else:
+            digits = _digits(run, job.tokens)
+            verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
+            yield from of_run(run, _judged(run, path, verdict, list(job.tokens)))
 
 
-def _digits(run: Run, tokens: list[int]) -> tuple[int, ...] | None:
+def _digits(run: Run, tokens: Sequence[int]) -> tuple[int, ...] | None:
     if not run.judge.verifier.needs_digits:
         return None
     return places_of_digits(run.engines["target"].pieces(tokens))
 
 
-def _probe_job(run: Run, path: PathState, tokens: list[int]) -> ExtendJob:
+def _probe_job(run: Run, path: PathState) -> ExtendJob:
     judge, prompter = run.judge, run.prompters["target"]
     suffix: list[int] = []
     if judge.question and judge.verifier.question:
@@ -88,7 +132,7 @@ def _probe_job(run: Run, path: PathState, tokens: list[int]) -> ExtendJob:
         suffix = run.probes[thinking]
     return ExtendJob(
         seq_id=path.sequences["target"],
-        tokens=tokens,
+        tokens=run.transfer_tokens(path, "draft", "target"),
         log_probs=judge.verifier.needs_tokens,
         suffix=suffix,
         candidates=prompter.candidates(judge.question.words if judge.question else ()),
@@ -117,7 +161,7 @@ def accept(run: Run, path: PathState) -> Iterator[AnyEvent]:
     """Keep the drafted step: both models hold it already."""
     step, verdict = current_step(path), last_judged(path).verdict
     run.num_accepted += 1
-    yield from settle(
+    yield from commit_step(
         run,
         path,
         Step(
@@ -138,20 +182,10 @@ def reject(run: Run, path: PathState) -> None:
         run.start_steps("target", [path], "rewriting")
 
 
-def rewrite(run: Run) -> Iterator[AnyEvent]:
-    """One decode round of the target for every path whose step was rejected."""
-    rewriting = run.in_state("rewriting", "target")
-    if not rewriting or not run.plan.verified:
-        return
-    with run.phase("rewrite"):
-        deltas = run.engines["target"].decode_round()
-    yield from _take_all(run, rewriting, deltas, _rewritten)
-
-
 def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
     step, judged = current_step(path), last_judged(path)
     if not step.text.strip():
-        yield from settle(run, path, None)
+        yield from commit_step(run, path, None)
         return
     run.num_rewrites += 1
     yield run.at(
@@ -164,13 +198,11 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
         )
     )
     with run.phase("draft"):
-        tokens = run.hand_over(path, "target", "draft")
-        (result,) = run.engines["draft"].extend(
-            [ExtendJob(seq_id=path.sequences["draft"], tokens=tokens)]
-        )
+        tokens = run.transfer_tokens(path, "target", "draft")
+        (result,) = run.extend("draft", [ExtendJob(seq_id=path.sequences["draft"], tokens=tokens)])
     if result.no_room and step.end != "end_of_generation":
         step.end = result.no_room
-    yield from settle(
+    yield from commit_step(
         run,
         path,
         Step(
@@ -183,28 +215,3 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
             draft_score=judged.verdict.score,
         ),
     )
-
-
-def _take_all(
-    run: Run,
-    paths: Mapping[int, PathState],
-    deltas: Sequence[Delta],
-    finish: Callable[[Run, PathState], Iterator[AnyEvent]],
-) -> Iterator[AnyEvent]:
-    """Give each path (by its sequence's id) its delta, and ``finish`` those whose step is done."""
-    for delta in deltas:
-        path = paths[delta.seq_id]
-        yield from _take(run, path, delta)
-        if delta.end is not None:
-            yield from finish(run, path)
-
-
-def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
-    step = current_step(path)
-    step.text += delta.text
-    step.num_tokens += delta.num_tokens
-    step.end = delta.end
-    if delta.text:
-        yield run.at(
-            StepDelta(path=path.index, step=path.step_index, author=step.author, text=delta.text)
-        )

@@ -1,8 +1,8 @@
-"""What the user can do to a run while it goes on: commands, obeyed between rounds."""
+"""What the user can do to a run while it is running: commands, applied between rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -20,19 +20,17 @@ from ssr_local.core.commands import (
     Pause,
     Resume,
 )
-from ssr_local.core.events import AnyEvent, Notice, RunPaused, RunResumed, StepVerified
+from ssr_local.core.events import AnyEvent, RunPaused, RunResumed, StepVerified
 from ssr_local.engine.base import Cancelled, ExtendJob
 
-Wait = Callable[[], Sequence[AnyCommand]]
 
-
-def obey(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEvent]:
-    """Carry out commands in order; ``wait`` brings the next ones while the run is paused."""
+def apply_commands(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEvent]:
+    """Carry out commands in order; while the run is paused its source is waited for."""
     for position, command in enumerate(commands):
         if isinstance(command, Cancel):
             raise Cancelled
         if isinstance(command, Pause):
-            yield from _pause(run, commands[position + 1 :], wait)
+            yield from _pause(run, commands[position + 1 :])
             return
         if isinstance(command, AddPath):
             yield from _add_path(run, command.letter)
@@ -44,8 +42,8 @@ def obey(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEv
             yield from _override(run, command)
 
 
-def _pause(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[AnyEvent]:
-    """Stand still until told to go on; other commands are obeyed meanwhile."""
+def _pause(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEvent]:
+    """Wait until told to resume; other commands are applied meanwhile."""
     paused = run.clock()
     yield run.at(RunPaused())
     while True:
@@ -53,11 +51,11 @@ def _pause(run: Run, commands: Sequence[AnyCommand], wait: Wait) -> Iterator[Any
             if isinstance(command, Resume):
                 run.paused_s += run.clock() - paused
                 yield run.at(RunResumed())
-                yield from obey(run, commands[position + 1 :], wait)
+                yield from apply_commands(run, commands[position + 1 :])
                 return
             if not isinstance(command, Pause):
-                yield from obey(run, [command], wait)
-        commands = wait()
+                yield from apply_commands(run, [command])
+        commands = run.commands.wait()
 
 
 def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
@@ -73,17 +71,17 @@ def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
     elif room < 1:
         reason = "there is no room"
     if reason:
-        yield run.at(Notice(message=f"No path was added on {letter}: {reason}."))
+        yield run.notice(f"No path was added on {letter}: {reason}.")
         return
     yield from open_paths(run, [letter])
 
 
 def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
-    """Give the step verified last the other verdict and go on from there."""
+    """Give the step verified last the other verdict and continue from there."""
     path = run.find(command.path)
     judged = path.judged if path else None
     if path is None or judged is None or judged.verdict.accepted == command.accept:
-        yield run.at(Notice(message=f"Path {command.path + 1} has no such verdict to change."))
+        yield run.notice(f"Path {command.path + 1} has no such verdict to change.")
         return
     _back_to(run, path, judged)
     verdict = msgspec.structs.replace(
@@ -97,9 +95,9 @@ def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
         run.num_accepted -= 1
         reject(run, path)
         return
-    for role, engine in run.engines.items():
+    for role in run.engines:
         job = ExtendJob(seq_id=path.sequences[role], tokens=judged.tokens[role])
-        (result,) = engine.extend([job])
+        (result,) = run.extend(role, [job])
         judged.step.end = result.no_room or judged.step.end
     yield from accept(run, path)
 

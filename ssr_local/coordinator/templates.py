@@ -24,7 +24,7 @@ class Message(Struct, frozen=True):
 
 
 class Dialogue(Struct, frozen=True):
-    """Messages to render; with ``generate`` the assistant's turn is opened behind them."""
+    """Messages to render; with ``generate`` the assistant's turn is opened after them."""
 
     messages: tuple[Message, ...]
     generate: bool = True

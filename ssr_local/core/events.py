@@ -18,6 +18,7 @@ from ssr_local.core.records import (
     EndReason,
     ModelInfo,
     Models,
+    OptionValues,
     RunResult,
     StepReading,
     Strategy,
@@ -56,7 +57,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
     """A run begins: the problem, everything in force, and the models."""
 
     problem: str
-    options: dict[str, str | int | float | bool | None]
+    options: OptionValues
     models: Models
     pool: tuple[Strategy, ...]
     version: str
@@ -70,7 +71,7 @@ class Notice(Event, frozen=True, kw_only=True, tag=True):
 
 
 class SelectionScored(Event, frozen=True, kw_only=True, tag=True):
-    """The target has judged the pool (ssr.md, section 1)."""
+    """The target has judged the pool (docs/method.md, section 1)."""
 
     mode: str
     scores: tuple[StrategyScore, ...]
@@ -115,7 +116,7 @@ class StepVerified(Event, frozen=True, kw_only=True, tag=True):
 
 
 class StepRewritten(Event, frozen=True, kw_only=True, tag=True):
-    """The target's own step has taken the place of a rejected one."""
+    """The target's own step has replaced a rejected one."""
 
     path: int
     step: int

@@ -92,7 +92,7 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 0.95
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**32 - 2)] | None,
-        Meta(description="makes a run repeatable on one machine; drawn anew when not given"),
+        Meta(description="makes a run repeatable on one machine; drawn at random when not given"),
     ] = None
 
 
@@ -109,7 +109,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         str | None, Meta(description="target model instead of the pair's: a name or a .gguf file")
     ] = None
     threads: Annotated[
-        int, Meta(ge=0, le=1024, description="processor threads; 0: one a physical core")
+        int, Meta(ge=0, le=1024, description="CPU threads; 0: one a physical core")
     ] = 0
     engine: Annotated[
         Literal["auto", "llama", "ik"],
@@ -121,8 +121,8 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     repack: Annotated[
         Literal["auto", "on", "off"],
         Meta(
-            description="lay the weights out for the processor at load: slower to"
-            " start, more memory, and with ik faster; auto: where memory allows"
+            description="repack the weights for the CPU at load: slower to start, more"
+            " memory, and with ik faster; auto: where memory allows"
         ),
     ] = "auto"
     gpu_layers: Annotated[

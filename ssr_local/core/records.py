@@ -27,12 +27,15 @@ EndReason = Literal[
     "dropped",
     "cancelled",
 ]
-"""Why a path ended (ssr.md, section 2)."""
+"""Why a path ended (docs/method.md, section 2)."""
 
 Comparison = Literal["equal", "different", "undecided"]
 """What can be said of two answers; "undecided" is not "different"."""
 
 Status = Literal["answered", "no_answer", "cancelled"]
+
+OptionValues = dict[str, str | int | float | bool | None]
+"""Option names and the values that were in force."""
 
 UNKNOWN_LETTER = "M"
 """The letter of the empty strategy: no advice."""
@@ -81,9 +84,9 @@ class Verdict(Struct, frozen=True):
 
 
 class StepReading(Struct, frozen=True, kw_only=True):
-    """What the target makes of a step that stands there, whoever wrote it.
+    """The target's log-probabilities of an existing step, whoever wrote it.
 
-    ``log_probs`` are the log-probabilities (nats) of the step's tokens, ``digits`` the places
+    ``log_probs`` are the log-probabilities (nats) of the step's tokens, ``digits`` the positions
     of those tokens that hold a digit. ``probes`` maps "question/wording"
     (``prompts.QUESTIONS``) to the log-probabilities of that question's words, in its order.
     A value is -1000 where there is no probability.
@@ -213,7 +216,7 @@ class Models(Struct, frozen=True):
 
 
 class RunResult(Struct, frozen=True, kw_only=True):
-    """What a run came to; ``ssr-local solve --json`` prints exactly this.
+    """A run's result; ``ssr-local solve --json`` prints exactly this.
 
     ``options`` maps option names to the values that were in force, the seed included.
     ``acceptance_rate`` is accepted / drafted steps, None when nothing was verified.
@@ -231,7 +234,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     timing_s: Timing
     acceptance_rate: float | None
     flops: Flops
-    options: dict[str, str | int | float | bool | None]
+    options: OptionValues
     models: Models
     version: str
     num_steps: int = 0

@@ -100,7 +100,7 @@ def _is_harmless(line: str) -> bool:
 
 
 def _located(message: str, text: str) -> tuple[str, int | None]:
-    """tomllib's message without its place at the end, and the line it names."""
+    """tomllib's message without its position at the end, and the line it names."""
     found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     reason = printable((message[: found.start()] if found else message)[:200])
     if found is None:

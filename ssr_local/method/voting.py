@@ -1,4 +1,4 @@
-"""From the paths' answers to the final one, and when to stop early (ssr.md, section 3)."""
+"""From the paths' answers to the final one, and when to stop early (docs/method.md, section 3)."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def group(
             answer=_representative(members),
             paths=tuple(sorted(ballot.path for ballot in members)),
             mean_score=_mean(ballot.mean_score for ballot in members),
-            winner=place == 0,
+            winner=rank == 0,
         )
-        for place, members in enumerate(groups)
+        for rank, members in enumerate(groups)
     )
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from ssr_local.answers import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
-from ssr_local.coordinator import CommandSource, Run, make_room, solve
+from ssr_local.coordinator.commands import CommandSource
 from ssr_local.coordinator.plan import num_sequences, plan_for
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.coordinator.replying import reply
-from ssr_local.coordinator.result import build_result
+from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.scheduler import solve, solve_together
 from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.events import (
     AnyEvent,
@@ -29,21 +29,17 @@ from ssr_local.core.events import (
     ModelLoading,
     Notice,
     Replied,
-    RunEnded,
-    RunStarted,
     StepRead,
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.core.records import Author, Calibration, Models, RunResult
+from ssr_local.core.records import Author, Calibration, OptionValues, RunResult
 from ssr_local.engine import choice
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine
 from ssr_local.engine.libraries import TITLES
-from ssr_local.engine.together import Together
 from ssr_local.method.pools import Pool, load_pool
 from ssr_local.method.verification import Judge
 from ssr_local.models.gguf.header import read_header
 from ssr_local.process.helper import Helper
-from ssr_local.version import VERSION
 
 MAX_PROBLEM_CHARS = 200_000
 
@@ -163,7 +159,7 @@ class Session:
         asked = Asked(check_problem(problem), _with_seed(options), tuple(given))
         load_pool(options.strategies)  # before a model is loaded for nothing
         engines = yield from self._engines_for(plan_for(options).roles)
-        yield from self._solved(asked, engines, commands)
+        yield from solve(self._run(asked, engines, commands))
 
     def solve_together(
         self, asked: Sequence[Asked]
@@ -177,13 +173,18 @@ class Session:
         check_room_for([one.options for one in asked], self._setup.max_sequences)
         (roles,) = {plan_for(one.options).roles for one in asked}
         engines = yield from self._engines_for(roles)
-        together = Together(engines, len(asked))
-        return together.run(
-            [
-                partial(self._result, one, views)
-                for one, views in zip(asked, together.views, strict=True)
-            ]
-        )
+        runs: dict[int, Run] = {}
+        failures: dict[int, BaseException] = {}
+        for index, one in enumerate(asked):
+            try:
+                checked = msgspec.structs.replace(one, problem=check_problem(one.problem))
+                runs[index] = self._run(checked, engines, None)
+            except ProblemError as error:
+                failures[index] = error
+        for _ in solve_together(list(runs.values())):
+            pass
+        outcomes = {index: run.result or run.failure for index, run in runs.items()} | failures
+        return [outcomes[index] or RuntimeError("not run") for index in range(len(asked))]
 
     def _engines_for(
         self, roles: Sequence[Author]
@@ -193,49 +194,6 @@ class Session:
         for role in roles:
             yield from self._loaded(role)
         return {role: self._engines[role] for role in roles}
-
-    def _result(self, asked: Asked, engines: Mapping[Author, Engine]) -> RunResult:
-        problem = check_problem(asked.problem)
-        *_, last = self._solved(msgspec.structs.replace(asked, problem=problem), engines, None)
-        assert isinstance(last, RunEnded)
-        return last.result
-
-    def _solved(
-        self,
-        asked: Asked,
-        engines: Mapping[Author, Engine],
-        commands: CommandSource | None,
-    ) -> Iterator[AnyEvent]:
-        started = time.monotonic()
-        run = self._run(asked, engines)
-        make_room(run)
-        models = Models(**{role: engine.info for role, engine in engines.items()})
-        values = self._option_values(asked.options)
-        yield RunStarted(
-            problem=asked.problem,
-            options=values,
-            models=models,
-            pool=run.pool.strategies,
-            version=VERSION,
-            given=asked.given,
-        )
-        notices: list[str] = []
-        for event in solve(run, commands):
-            if isinstance(event, Notice):
-                notices.append(event.message)
-            yield event
-        elapsed = time.monotonic() - started
-        yield RunEnded(
-            at_s=elapsed,
-            result=build_result(
-                run,
-                options=values,
-                models=models,
-                version=VERSION,
-                notices=tuple(notices),
-                total_s=elapsed,
-            ),
-        )
 
     def read(
         self,
@@ -317,7 +275,9 @@ class Session:
             raise Cancelled
         return choice.after_check(picked, result)
 
-    def _run(self, asked: Asked, engines: Mapping[Author, Engine]) -> Run:
+    def _run(
+        self, asked: Asked, engines: Mapping[Author, Engine], commands: CommandSource | None
+    ) -> Run:
         options = asked.options
         pool = load_pool(options.strategies)
         return Run(
@@ -331,10 +291,12 @@ class Session:
             },
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
             compare=Comparer(self._helper, self._should_stop),
-            given=asked.given,
+            prefix_steps=asked.given,
+            option_values=self._option_values(options),
+            commands=commands,
         )
 
-    def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:
+    def _option_values(self, options: SolveOptions) -> OptionValues:
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return values | {role: file.name for role, file in self._setup.models.items()}
 

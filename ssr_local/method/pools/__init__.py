@@ -1,4 +1,4 @@
-"""Strategy pools: data that says how a problem may be attacked (ssr.md, section 1).
+"""Strategy pools: data that says how a problem may be attacked (docs/method.md, section 1).
 
 A pool is a TOML file with the keys ``name``, ``description``, ``answer``, ``instruction``
 and one to twelve ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. Three

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ssr_local.coordinator import Run, solve
+from ssr_local.coordinator.commands import CommandSource
 from ssr_local.coordinator.plan import plan_for
 from ssr_local.coordinator.prompter import Prompter
+from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.scheduler import solve
 from ssr_local.coordinator.templates import RenderRequest, render_with_jinja
 from ssr_local.core.commands import AnyCommand, Resume
 from ssr_local.core.events import AnyEvent
@@ -135,7 +137,8 @@ def make_run(
     engine: Mapping[str, Any] | None = None,
     target: Mapping[str, Any] | None = None,
     pool: Pool = POOL,
-    given: Sequence[str] = (),
+    prefix_steps: Sequence[str] = (),
+    commands: CommandSource | None = None,
     **options: Any,
 ) -> Run:
     """A run on engines that follow one script; ``target`` holds what is different there."""
@@ -154,7 +157,8 @@ def make_run(
         prompters={role: Prompter(one, pool, InThisProcess()) for role, one in engines.items()},
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
         compare=lambda a, b: "equal" if a == b else "different",
-        given=given,
+        prefix_steps=prefix_steps,
+        commands=commands,
         clock=clock or Ticks(),
     )
 
@@ -176,7 +180,8 @@ def nothing_left(run: Run) -> bool:
 
 def played(run: Run, desk: Desk | None = None) -> list[AnyEvent]:
     """All the run's events; afterwards no engine holds anything."""
-    events = list(solve(run, desk))
+    run.commands = desk or run.commands
+    events = list(solve(run))
     assert nothing_left(run)
     return events
 
@@ -187,7 +192,8 @@ def steered(
     """The run's events, each shown to ``react`` first, which may put commands down."""
     desk = Desk()
     desk.after_pause = list(after_pause)
-    for event in solve(run, desk):
+    run.commands = desk
+    for event in solve(run):
         react(event, desk)
         yield event
     assert nothing_left(run)

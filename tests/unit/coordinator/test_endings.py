@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ssr_local.coordinator import solve
+from ssr_local.coordinator.scheduler import solve
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathEnded, StepDelta, StepDrafted, StepRewritten
 from ssr_local.method.pools import UNKNOWN

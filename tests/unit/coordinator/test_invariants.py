@@ -16,6 +16,7 @@ from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
     PathOpened,
+    RunEnded,
     StepDelta,
     StepDrafted,
     StepRewritten,
@@ -157,7 +158,8 @@ def _check_paths(events: list[AnyEvent]) -> None:
             over.add(event.path)
     times = [event.at_s for event in events]
     assert times == sorted(times)
-    assert isinstance(events[-1], VotesCounted)
+    assert isinstance(events[-2], VotesCounted)
+    assert isinstance(events[-1], RunEnded)
 
 
 def _check_steps(events: list[AnyEvent], *, verified: bool) -> None:

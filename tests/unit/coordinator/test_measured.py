@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from ssr_local.coordinator import solve
+from ssr_local.coordinator.scheduler import solve
 from ssr_local.core.events import AnyEvent, RunMeasured
 from tests.unit.coordinator.scripted import Paths, Ticks, Turn, engine_of, make_run
 

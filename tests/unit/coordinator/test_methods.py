@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from ssr_local.coordinator.result import build_result
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import (
     Notice,
@@ -18,7 +17,7 @@ from ssr_local.core.events import (
     StepVerified,
     VotesCounted,
 )
-from ssr_local.core.records import REWRITE_SCORE, Models
+from ssr_local.core.records import REWRITE_SCORE
 from tests.unit.coordinator.scripted import (
     ASSISTANT,
     Paths,
@@ -121,6 +120,7 @@ def test_a_selection_that_cannot_be_read_says_so(letters: dict[str, float]) -> N
 def test_the_order_of_events_of_one_path() -> None:
     events = played(make_run(Paths(REJECTED), method="specreason"))
     assert kinds(events) == [
+        "RunStarted",
         "PathOpened",
         "StepDrafted",
         "StepVerified",
@@ -129,6 +129,7 @@ def test_the_order_of_events_of_one_path() -> None:
         "StepVerified",
         "PathEnded",
         "VotesCounted",
+        "RunEnded",
     ]
 
 
@@ -246,12 +247,10 @@ def test_a_problem_cannot_speak_for_the_assistant() -> None:
 
 
 def test_counts_of_a_result_add_up() -> None:
-    clock_run = make_run(Paths(REJECTED, C=ANSWER))
-    events = played(clock_run)
-    total_s = clock_run.clock() - clock_run.started
-    result = build_result(
-        clock_run, options={}, models=Models(), version="1", notices=(), total_s=total_s
-    )
+    run = make_run(Paths(REJECTED, C=ANSWER))
+    events = played(run)
+    result = run.result
+    assert result is not None
     drafted = [e for e in events if isinstance(e, StepVerified)]
     assert result.num_drafted == len(drafted)
     assert result.num_accepted == sum(e.verdict.accepted for e in drafted)
@@ -282,6 +281,6 @@ def test_a_tie_goes_to_the_better_scores_and_votes_are_told() -> None:
     script = Paths(A=[Turn("\\boxed{1}", 0.8)], B=[Turn("\\boxed{2}", 0.95)])
     run = make_run(script, paths=2)
     events = played(run)
-    assert isinstance(events[-1], VotesCounted)
-    assert [(g.answer, g.winner) for g in events[-1].groups] == [("2", True), ("1", False)]
+    assert isinstance(events[-2], VotesCounted)
+    assert [(g.answer, g.winner) for g in events[-2].groups] == [("2", True), ("1", False)]
     assert [e.answer for e in events if isinstance(e, PathEnded)] == ["1", "2"]

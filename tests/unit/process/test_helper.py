@@ -15,7 +15,7 @@ import pytest
 
 import ssr_local
 from ssr_local.core.errors import HelperError
-from ssr_local.process.channel import helper as isolation
+from ssr_local.process import helper as isolation
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 
 PROBE = """

@@ -17,13 +17,13 @@ from ssr_local.method.prompts import QUESTIONS
 
 from .scripted import POOL, InThisProcess, Paths, Turn, engine_of, make_run, played
 
-GIVEN = ("One.\n\n", "Two.\n\n")
-TURNS = [Turn(GIVEN[0]), Turn(GIVEN[1]), Turn("Three.\n\n"), Turn("So \\boxed{3}.")]
+PREFIX = ("One.\n\n", "Two.\n\n")
+TURNS = [Turn(PREFIX[0]), Turn(PREFIX[1]), Turn("Three.\n\n"), Turn("So \\boxed{3}.")]
 
 
 @pytest.mark.parametrize("method", ["ssr", "specreason", "parallel", "target", "draft"])
-def test_every_path_goes_on_behind_the_given_steps(method: str) -> None:
-    run = make_run(Paths(TURNS), given=GIVEN, method=method)
+def test_every_path_goes_on_after_the_prefix_steps(method: str) -> None:
+    run = make_run(Paths(TURNS), prefix_steps=PREFIX, method=method)
     played(run)
     for path in run.paths:
         assert [step.text for step in path.steps] == [turn.draft for turn in TURNS[2:]]
@@ -31,26 +31,28 @@ def test_every_path_goes_on_behind_the_given_steps(method: str) -> None:
         assert path.text == "".join(turn.draft for turn in TURNS)
 
 
-def test_given_steps_are_judged_along_but_not_judged_themselves() -> None:
+def test_prefix_steps_are_judged_along_but_not_judged_themselves() -> None:
     script = Paths(TURNS)
-    played(make_run(script, given=GIVEN, method="specreason"))
+    played(make_run(script, prefix_steps=PREFIX, method="specreason"))
     assert [written for _, written in script.probed] == [
         "One.\n\nTwo.\n\nThree.\n\n",
         "One.\n\nTwo.\n\nThree.\n\nSo \\boxed{3}.",
     ]
 
 
-def test_given_steps_use_no_budget_and_count_as_repeated() -> None:
-    run = make_run(Paths(TURNS), given=GIVEN, method="draft", max_steps=2, max_tokens=20)
+def test_prefix_steps_use_no_budget_and_count_as_repeated() -> None:
+    run = make_run(Paths(TURNS), prefix_steps=PREFIX, method="draft", max_steps=2, max_tokens=20)
     played(run)
     assert run.paths[0].end_reason == "answered"
-    again = make_run(Paths([*TURNS[:2], Turn(GIVEN[0]), *TURNS[2:]]), given=GIVEN, method="draft")
+    again = make_run(
+        Paths([*TURNS[:2], Turn(PREFIX[0]), *TURNS[2:]]), prefix_steps=PREFIX, method="draft"
+    )
     played(again)
     assert again.paths[0].end_reason == "repetition"
 
 
-def test_all_paths_share_the_given_steps() -> None:
-    run = make_run(Paths(TURNS), given=GIVEN, method="parallel", paths=4)
+def test_all_paths_share_the_prefix_steps() -> None:
+    run = make_run(Paths(TURNS), prefix_steps=PREFIX, method="parallel", paths=4)
     played(run)
     engine = engine_of(run, "target")
     prompt = sum(count for name, count in engine.history if name == "open")
@@ -90,14 +92,14 @@ class Says(Script):
 
 def read(engine: FakeEngine, *questions: tuple[str, str]) -> list[Any]:
     prompter = Prompter(engine, POOL, InThisProcess())
-    return list(read_steps(engine, prompter, POOL, "How many?", GIVEN, questions))
+    return list(read_steps(engine, prompter, POOL, "How many?", PREFIX, questions))
 
 
 def test_steps_are_read_in_order_each_behind_those_before_it() -> None:
     engine = Reader(Says(), role="target")
     first, second = read(engine, ("yes-no", "correct"), ("yes-no", "mistake"))
-    assert (first.text, second.text) == GIVEN
-    assert len(first.log_probs) == len(engine.tokenize(GIVEN[0]))
+    assert (first.text, second.text) == PREFIX
+    assert len(first.log_probs) == len(engine.tokenize(PREFIX[0]))
     assert second.log_probs[0] == first.log_probs[-1] - 1
     assert first.probes["yes-no/correct"] == pytest.approx((math.log(0.75), math.log(0.25)))
     assert first.probes["yes-no/mistake"] == pytest.approx((math.log(0.25), math.log(0.75)))
