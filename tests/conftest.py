@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Threads that wait in busy loops would take the core of the process beside this one. Read
 # when the engine's library is loaded, and inherited by every child process.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+# How long an example takes says more about what else runs on the machine.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 FOLDERS = ("DATA", "CACHE", "CONFIG")
 SWITCHES = {"SSR_LOCAL_ACCEPT_SNAPSHOTS", "SSR_LOCAL_WRITE_GOLDEN"}  # the tests' own
