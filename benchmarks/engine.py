@@ -15,18 +15,18 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import llama_cpp
 
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
-from ssr_local.engine.base import ExtendJob, Sampling, StepJob
-from ssr_local.engine.binding import GGUFBinding
-from ssr_local.engine.choice import Pick, Wish, load
-from ssr_local.engine.libraries import EngineName
-from ssr_local.engine.native import BatchRow, NativeEngine
+from ssr_local.engine.base import EngineConfig, ExtendJob, Sampling, StepJob
+from ssr_local.engine.binding import BatchRow, GGUFBinding
+from ssr_local.engine.loading import load_engine
+from ssr_local.engine.native import NativeEngine
+from ssr_local.engine.packages import EngineName
 from ssr_local.method.pools import load_pool
 from ssr_local.models.download import ensure_model
 from ssr_local.models.registry import load_registry
@@ -56,16 +56,23 @@ def bare_decode(binding: GGUFBinding, rows: Sequence[BatchRow]) -> float:
     binding.set_interruptible(False)
 
     def call() -> None:
-        if binding.run_batch() != 0:
+        if binding._lib.llama_decode(binding._context, binding._batch) != 0:
             raise SystemExit("llama_decode failed")
         binding._lib.llama_synchronize(binding._context)
 
     return timed(call)
 
 
+def forget(binding: GGUFBinding, cells: Iterable[tuple[int, int]]) -> None:
+    """Remove sequences' cells from a position on; ik closes the gaps now, before a clock runs."""
+    for seq_id, start in cells:
+        binding.remove_cells(seq_id, start)
+    binding.fill(())
+
+
 def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds: int) -> float:
     """Bare seconds / our seconds for one decode round on ``count`` sequences (medians)."""
-    binding: GGUFBinding = engine._binding  # type: ignore[assignment]
+    binding = engine._binding
     root = engine.open(prompt)
     paths = [engine.fork(root) for _ in range(count)]
     ours, bare = [], []
@@ -76,15 +83,14 @@ def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds
             BatchRow(engine.tokens(seq)[-1], engine.num_tokens(seq) - 1, seq, logits=True)
             for seq in paths
         ]
+        written = [(row.seq_id, row.position) for row in rows]
         first = timed(engine.decode_round) if round_number % 2 else None
         if first is not None:  # what ours wrote has to go before the bare call writes it again
-            for row in rows:
-                binding.remove_cells(row.seq_id, row.position)
+            forget(binding, written)
         second = bare_decode(binding, rows)
-        for row in rows:
-            binding.remove_cells(row.seq_id, row.position)
+        forget(binding, written)
         if first is not None:
-            # Put ours back so that its books are right again.
+            # Put ours back, so that the cells it counted are there again.
             bare_decode(binding, rows)
         else:
             first = timed(engine.decode_round)
@@ -97,7 +103,7 @@ def decode_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, rounds
 
 def prefill_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, repeats: int) -> float:
     """Bare seconds / our seconds for a prefill of 64 tokens on ``count`` sequences (medians)."""
-    binding: GGUFBinding = engine._binding  # type: ignore[assignment]
+    binding = engine._binding
     root = engine.open(prompt[:32])
     paths = [engine.fork(root) for _ in range(count)]
     tokens = list(prompt[32:96])
@@ -113,12 +119,12 @@ def prefill_ratio(engine: NativeEngine, prompt: Sequence[int], count: int, repea
         spent = timed(lambda: engine.extend([ExtendJob(seq_id=s, tokens=tokens) for s in paths]))
         for seq in paths:
             engine.truncate(seq, start + 1)
+        forget(binding, ())
         return spent
 
     def run_bare() -> float:
         spent = sum(bare_decode(binding, chunk) for chunk in chunks)
-        for seq in paths:
-            binding.remove_cells(seq, start)
+        forget(binding, [(seq, start) for seq in paths])
         return spent
 
     ours, bare = [], []
@@ -188,8 +194,8 @@ def sequential_speedup(
     llama = llama_cpp.Llama(
         str(path),
         n_ctx=1024,
-        n_threads=engine._binding._threads,
-        verbose=False,  # type: ignore[attr-defined]
+        n_threads=engine._binding.num_threads,
+        verbose=False,
     )
     ratios = []
     for _ in range(repeats):
@@ -291,11 +297,16 @@ def main() -> None:
 
     def opened(engine: str) -> NativeEngine:
         library, _, repack = engine.partition(":")
-        picked = Pick(
-            engine=cast(EngineName, library), why="", repack=(repack or arguments.repack) == "on"
+        config = EngineConfig(
+            engine=cast(EngineName, library),
+            path=str(path),
+            name=name,
+            threads=arguments.threads,
+            gpu_layers=0,
+            repack=(repack or arguments.repack) == "on",
+            num_cells=4096,
         )
-        wish = Wish(threads=arguments.threads, gpu_layers=0)
-        return load(picked, path, wish, name=name, num_cells=4096)
+        return load_engine(config)
 
     if arguments.compare:
         engines = {one: opened(one) for one in arguments.compare.split(",")}

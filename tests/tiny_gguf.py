@@ -24,7 +24,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-Arch = Literal["qwen2", "llama"]
+Arch = Literal["qwen2", "llama", "mamba"]
 Vocab = Literal["bytes-a", "bytes-b", "pieces"]
 Weights = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ def write_tiny_model(
     half: bool = False,
     name: str | None = None,
 ) -> Path:
-    """Write a transformer to ``path`` and return it.
+    """Write a model to ``path`` and return it.
 
     ``scale`` is about the standard deviation of the random logits; more of it makes sampled
     text closer to greedy. Unless ``logit_bias`` (token id -> logits added) says otherwise,
@@ -132,87 +132,53 @@ def write_tiny_model(
     and neither, if ``readable``, are bytes that are not printable ASCII. ``half`` stores the
     matrices as F16.
     """
-    random = np.random.default_rng(seed)
-    ends = _Ends(
-        random,
-        vocab,
-        num_layers * _LAYER_GROWTH,
-        embedding,
-        scale,
-        logit_bias or {},
-        chains,
-        readable,
-    )
-    tensors = ends.tensors()
-    for layer in range(num_layers):
-        tensors |= _transformer_block(ends, layer, arch, embedding, embedding // heads * kv_heads)
+    recurrent = arch == "mamba"
+    growth = _LAYER_GROWTH * (1 if recurrent else num_layers)
+    bias = _usual_bias(token_texts(vocab), scale, readable) | dict(logit_bias or {})
+    ends = _Ends(seed, growth, embedding, scale, bias, chains)
     writer = gguf.GGUFWriter(path, arch)
-    _add_common(writer, name or f"Tiny {arch} {seed}", num_layers, embedding, context)
+    writer.add_name(name or f"Tiny {arch} {seed}")
+    writer.add_block_count(num_layers)
+    writer.add_context_length(context)
+    writer.add_embedding_length(embedding)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_F16 if half else gguf.LlamaFileType.ALL_F32))
+    tensors = ends.tensors(len(token_texts(vocab)))
+    if recurrent:
+        _add_mamba(writer, embedding)
+    else:
+        _add_transformer(writer, embedding, heads, kv_heads)
+    for layer in range(num_layers):
+        if recurrent:
+            tensors |= _mamba_block(ends, layer, embedding)
+        else:
+            tensors |= _transformer_block(
+                ends, layer, arch, embedding, embedding // heads * kv_heads
+            )
+    _add_tokenizer(writer, vocab, chat_template)
+    return _write(writer, path, tensors, half)
+
+
+def write_tiny_mamba(path: Path, **options: Any) -> Path:
+    """Write a recurrent model: llama.cpp refuses to take back a part of its sequences."""
+    return write_tiny_model(path, arch="mamba", **options)
+
+
+def _usual_bias(texts: Sequence[bytes], scale: float, readable: bool) -> dict[int, float]:
+    bias = {texts.index(name.encode()): -6.0 * scale for name in _SPECIALS}
+    if readable:
+        odd = [value for value in range(256) if not 32 <= value < 127]
+        bias |= {texts.index(bytes([value])): -4.0 * scale for value in odd}
+    bias[texts.index(b"\n\n")] = 0.75 * scale
+    return bias
+
+
+def _add_transformer(writer: Any, embedding: int, heads: int, kv_heads: int) -> None:
     writer.add_feed_forward_length(2 * embedding)
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
     writer.add_rope_dimension_count(embedding // heads)
     writer.add_rope_freq_base(10_000.0)
-    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_F16 if half else gguf.LlamaFileType.ALL_F32))
-    _add_tokenizer(writer, vocab, chat_template)
-    return _write(writer, path, tensors, half)
-
-
-def write_tiny_mamba(
-    path: Path,
-    *,
-    vocab: Vocab = "bytes-a",
-    seed: int = 0,
-    num_layers: int = 2,
-    embedding: int = 64,
-    context: int = 2048,
-    chat_template: str | None = CHATML,
-    scale: float = 3.0,
-    logit_bias: Mapping[int, float] | None = None,
-    chains: Sequence[Sequence[int]] = (),
-    readable: bool = True,
-) -> Path:
-    """Write a recurrent model: llama.cpp refuses to take back a part of its sequences."""
-    random = np.random.default_rng(seed)
-    ends = _Ends(
-        random,
-        vocab,
-        _LAYER_GROWTH,
-        embedding,
-        scale,
-        logit_bias or {},
-        chains,
-        readable,
-    )
-    tensors = ends.tensors()
-    inner, state, rank, kernel = 2 * embedding, 16, 4, 4
-    for layer in range(num_layers):
-        block = f"blk.{layer}."
-        decay = -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1))
-        tensors |= {
-            # The state is cubic in its input: later layers read faintly, or it all explodes.
-            f"{block}attn_norm.weight": ends.norm(30.0 * layer * _LAYER_GROWTH),
-            f"{block}ssm_in.weight": ends.reading(2 * inner),
-            f"{block}ssm_conv1d.weight": ends.matrix(inner, kernel),
-            f"{block}ssm_conv1d.bias": ends.vector(inner),
-            f"{block}ssm_x.weight": ends.matrix(rank + 2 * state, inner),
-            f"{block}ssm_dt.weight": ends.matrix(inner, rank),
-            f"{block}ssm_dt.bias": ends.vector(inner) - 2.0,
-            f"{block}ssm_a": decay,
-            f"{block}ssm_d": np.ones(inner, np.float32),
-            f"{block}ssm_out.weight": ends.writing(inner, _STATE_GAIN),
-        }
-    writer = gguf.GGUFWriter(path, "mamba")
-    _add_common(writer, f"Tiny mamba {seed}", num_layers, embedding, context)
-    writer.add_feed_forward_length(0)
-    writer.add_head_count(0)
-    writer.add_ssm_conv_kernel(kernel)
-    writer.add_ssm_inner_size(inner)
-    writer.add_ssm_state_size(state)
-    writer.add_ssm_time_step_rank(rank)
-    writer.add_file_type(int(gguf.LlamaFileType.ALL_F32))
-    _add_tokenizer(writer, vocab, chat_template)
-    return _write(writer, path, tensors, half=False)
 
 
 def _transformer_block(
@@ -239,49 +205,60 @@ def _transformer_block(
     return tensors
 
 
+_STATE, _RANK, _KERNEL = 16, 4, 4
+
+
+def _add_mamba(writer: Any, embedding: int) -> None:
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_ssm_conv_kernel(_KERNEL)
+    writer.add_ssm_inner_size(2 * embedding)
+    writer.add_ssm_state_size(_STATE)
+    writer.add_ssm_time_step_rank(_RANK)
+
+
+def _mamba_block(ends: _Ends, layer: int, embedding: int) -> dict[str, Weights]:
+    block, inner = f"blk.{layer}.", 2 * embedding
+    return {
+        # The state is cubic in its input: later layers read faintly, or it all explodes.
+        f"{block}attn_norm.weight": ends.norm(30.0 * layer * _LAYER_GROWTH),
+        f"{block}ssm_in.weight": ends.reading(2 * inner),
+        f"{block}ssm_conv1d.weight": ends.matrix(inner, _KERNEL),
+        f"{block}ssm_conv1d.bias": ends.vector(inner),
+        f"{block}ssm_x.weight": ends.matrix(_RANK + 2 * _STATE, inner),
+        f"{block}ssm_dt.weight": ends.matrix(inner, _RANK),
+        f"{block}ssm_dt.bias": ends.vector(inner) - 2.0,
+        f"{block}ssm_a": -np.tile(np.arange(1, _STATE + 1, dtype=np.float32), (inner, 1)),
+        f"{block}ssm_d": np.ones(inner, np.float32),
+        f"{block}ssm_out.weight": ends.writing(inner, _STATE_GAIN),
+    }
+
+
 class _Ends:
     """Both ends of the residual stream, and random weights that keep off reserved channels."""
 
     def __init__(
         self,
-        random: np.random.Generator,
-        vocab: Vocab,
+        seed: int,
         growth: float,
         embedding: int,
         scale: float,
-        logit_bias: Mapping[int, float],
+        bias: Mapping[int, float],
         chains: Sequence[Sequence[int]],
-        readable: bool,
     ) -> None:
-        self._random = random
-        self._texts = token_texts(vocab)
-        self._growth = growth
-        self._embedding = embedding
-        self._scale = scale
-        self._links = _links(chains)
+        self._random = np.random.default_rng(seed)
+        self._growth, self._embedding, self._scale = growth, embedding, scale
+        self._bias, self._links = bias, _links(chains)
         self._num_reserved = 1 + len(self._links)
         if self._num_reserved > embedding // 2:
             raise ValueError(f"{len(self._links)} links need a wider embedding than {embedding}")
-        self._bias = self._usual_bias(readable) | dict(logit_bias)
 
-    def _usual_bias(self, readable: bool) -> dict[int, float]:
-        bias = {self._texts.index(name.encode()): -6.0 * self._scale for name in _SPECIALS}
-        if readable:
-            odd = [value for value in range(256) if not 32 <= value < 127]
-            bias |= {self._texts.index(bytes([value])): -4.0 * self._scale for value in odd}
-        bias[self._texts.index(b"\n\n")] = 0.75 * self._scale
-        return bias
-
-    def tensors(self) -> dict[str, Weights]:
+    def tensors(self, num_tokens: int) -> dict[str, Weights]:
         """Embeddings, final norm and output weights."""
         free = self._embedding - self._num_reserved
-        embeddings = self._normal(len(self._texts), self._embedding)
-        output = (
-            self._normal(len(self._texts), self._embedding)
-            * self._scale
-            / _LOGITS_PER_SCALE
-            / np.sqrt(free)
-        )
+        embeddings = self._normal(num_tokens, self._embedding)
+        output = self._normal(num_tokens, self._embedding)
+        output = output * self._scale / _LOGITS_PER_SCALE / np.sqrt(free)
         embeddings[:, : self._num_reserved] = 0.0
         output[:, : self._num_reserved] = 0.0
         embeddings[:, _CONSTANT_CHANNEL] = _CONSTANT
@@ -335,14 +312,6 @@ def _links(chains: Sequence[Sequence[int]]) -> dict[int, int]:
             if links.setdefault(token, following) != following:
                 raise ValueError(f"token {token} cannot be followed by two different tokens")
     return links
-
-
-def _add_common(writer: Any, name: str, num_layers: int, embedding: int, context: int) -> None:
-    writer.add_name(name)
-    writer.add_block_count(num_layers)
-    writer.add_context_length(context)
-    writer.add_embedding_length(embedding)
-    writer.add_layer_norm_rms_eps(1e-6)
 
 
 def _add_tokenizer(writer: Any, vocab: Vocab, chat_template: str | None) -> None:

@@ -32,7 +32,7 @@ from ssr_local.diagnosis.pair_facts import (
 from ssr_local.diagnosis.speculation import Speculation
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.engine import hardware
-from ssr_local.engine.choice import Pick
+from ssr_local.engine.choice import EngineChoice
 from ssr_local.method.verification import Judge
 from ssr_local.transport.session import Setup
 from ssr_local.version import VERSION
@@ -225,7 +225,7 @@ def _gpu_bytes(engine: EngineFacts | None, settings: Settings) -> int:
 
 def _measure(
     models: Sequence[PairModel],
-    picks: Mapping[Author, Pick],
+    picks: Mapping[Author, EngineChoice],
     settings: Settings,
     gpu_bytes: int,
     has_other: bool,
@@ -248,7 +248,7 @@ def _measure(
         on_progress(f"Loading and timing the {model.role}, {shown} ...")
         file = model_file(model)
         setup = Setup(models={model.role: file}, engine=settings.engine)
-        picked = picks.get(model.role, Pick(engine="llama", why=""))
+        picked = picks.get(model.role, EngineChoice(engine="llama", why=""))
         try:
             measured = speeds[model.role] = measure_model(setup, model.role, picked)
             if not has_other or measured.device != "cpu":
@@ -283,7 +283,7 @@ def _look_at_speeds(
 
 def _model_report(
     model: PairModel,
-    picked: Pick | None,
+    picked: EngineChoice | None,
     measured: ModelSpeed | None,
     other: ModelSpeed | None,
 ) -> ModelReport:

@@ -14,10 +14,10 @@ from ssr_local.diagnosis.findings import Book, Finding, short
 from ssr_local.diagnosis.pair_facts import PairModel
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, measure_model
 from ssr_local.engine import choice
-from ssr_local.engine.choice import Pick
-from ssr_local.engine.libraries import TITLES, EngineName
+from ssr_local.engine.choice import EngineChoice
+from ssr_local.engine.packages import TITLES, EngineName
 from ssr_local.models.download import file_sha256, verified_path
-from ssr_local.transport.session import ModelFile, Setup, wish_of
+from ssr_local.transport.session import ModelFile, Setup
 
 
 def model_file(model: PairModel) -> ModelFile:
@@ -35,9 +35,9 @@ def look_at_choice(
     on_progress: Callable[[str], None],
     *,
     with_check: bool,
-) -> Mapping[Author, Pick]:
+) -> Mapping[Author, EngineChoice]:
     """The engine each model would use; with ``with_check`` those here are checked again."""
-    picks: dict[Author, Pick] = {}
+    picks: dict[Author, EngineChoice] = {}
     if engine is None:
         return picks
     missing = engine.ik_obstacle
@@ -50,10 +50,10 @@ def look_at_choice(
                 repack = settings.engine.repack != "off"
                 for name in names:
                     _check(model, name, settings, repack, book, on_progress)
-            picked = choice.pick(
+            picked = choice.choose(
                 model.header,
                 file_sha256(model.spec),
-                wish_of(settings.engine),
+                settings.engine,
                 has_gpu=bool(checks.usable_gpus(engine)),
                 obstacle=missing,
             )
@@ -65,7 +65,7 @@ def look_at_choice(
     return picks
 
 
-def _choice(model: PairModel, picked: Pick, missing: str) -> Finding:
+def _choice(model: PairModel, picked: EngineChoice, missing: str) -> Finding:
     why = "to be checked in the first run" if picked.unchecked else picked.why
     value = f"{TITLES[picked.engine]}: {one_line(why)}"
     advice = ""
@@ -91,7 +91,7 @@ def _check(
         name,
         model.here.path,
         file_sha256(model.spec),
-        wish_of(settings.engine),
+        settings.engine,
         repack=repack,
     )
     words = f"{TITLES[name]} "
@@ -115,7 +115,9 @@ def _check(
     )
 
 
-def measured_other(model: PairModel, picked: Pick, setup: Setup, book: Book) -> ModelSpeed | None:
+def measured_other(
+    model: PairModel, picked: EngineChoice, setup: Setup, book: Book
+) -> ModelSpeed | None:
     """The speed of the engine that is not used; None where it does not run this model."""
     assert model.header is not None
     if model.header.architecture not in choice.KNOWN_ARCHITECTURES:
@@ -123,7 +125,9 @@ def measured_other(model: PairModel, picked: Pick, setup: Setup, book: Book) -> 
     other: EngineName = "ik" if picked.engine == "llama" else "llama"
     title = TITLES[other]
     try:
-        speed = measure_model(setup, model.role, Pick(engine=other, why="", repack=picked.repack))
+        speed = measure_model(
+            setup, model.role, EngineChoice(engine=other, why="", repack=picked.repack)
+        )
     except SSRError as error:
         why = one_line(f"{error.what} {error.why}", 200)
         book.add("speed", Finding(f"{model.role} with {title}", "warning", why))

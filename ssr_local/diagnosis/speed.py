@@ -25,9 +25,10 @@ from ssr_local.core.display import one_line
 from ssr_local.core.errors import EngineCrashed, EngineError, SSRError
 from ssr_local.core.records import Author
 from ssr_local.engine.base import Engine, Sampling, StepJob
-from ssr_local.engine.choice import Pick, ik_obstacle
-from ssr_local.engine.devices import Device, physical_cores
-from ssr_local.engine.libraries import PACKAGES, TITLES
+from ssr_local.engine.choice import EngineChoice, ik_obstacle
+from ssr_local.engine.devices import Device
+from ssr_local.engine.hardware import physical_cores
+from ssr_local.engine.packages import PACKAGES, TITLES, version
 from ssr_local.process.channel import (
     die_with_parent,
     private_pipes,
@@ -35,7 +36,7 @@ from ssr_local.process.channel import (
     start_child,
     write_frame,
 )
-from ssr_local.transport.session import Setup, load_picked
+from ssr_local.transport.session import Setup, load_chosen
 from ssr_local.transport.worker import Failed, Message
 
 START_LIMIT_S = 120.0
@@ -105,7 +106,7 @@ class Measure(Message, frozen=True, tag=True):
 
     setup: Setup
     role: Author
-    picked: Pick
+    picked: EngineChoice
 
 
 class Answer(Message, frozen=True, tag=True):
@@ -132,7 +133,7 @@ def engine_facts(*, limit_s: float = START_LIMIT_S) -> EngineFacts:
 def measure_model(
     setup: Setup,
     role: Author,
-    picked: Pick = Pick(engine="llama", why=""),  # noqa: B008 - frozen
+    picked: EngineChoice = EngineChoice(engine="llama", why=""),  # noqa: B008 - frozen
     *,
     limit_s: float = MEASURE_LIMIT_S,
 ) -> ModelSpeed:
@@ -254,7 +255,7 @@ def _facts() -> EngineFacts:
 
         llama.start_backend(sys.stderr)
         return EngineFacts(
-            version=llama.version(),
+            version=version("llama"),
             system_info=one_line(llama.system_info()),
             can_offload=llama.supports_gpu_offload(),
             devices=llama.devices(),
@@ -272,7 +273,7 @@ def _facts() -> EngineFacts:
 def _measured(request: Measure) -> ModelSpeed:
     started = time.perf_counter()
     file = request.setup.models[request.role]
-    engine = load_picked(request.picked, file, request.setup, lambda: False)
+    engine = load_chosen(request.picked, file, request.setup, lambda: False)
     load_s = time.perf_counter() - started
     try:
         threads = request.setup.engine.threads or physical_cores()

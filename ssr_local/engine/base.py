@@ -1,8 +1,8 @@
 """The engine protocol: what the coordinator may ask of a model.
 
-It speaks of sequences and steps, not of tokens, so that an engine behind HTTP could
-implement it. A sequence is a list of known tokens with a KV cache behind it; forks share
-the cache of what they have in common. Writing steps is continuous: ``start_steps`` adds
+It speaks of sequences and steps, not of tokens, so that an engine reached over HTTP could
+implement it. A sequence is a list of known tokens and their KV cache; forks share the
+cache of what they have in common. Writing steps is continuous: ``start_steps`` adds
 sequences to the running batch at any time, ``decode_round`` advances all of them, and one
 that ends leaves the batch without stopping the others.
 """
@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from ssr_local.core.records import ModelInfo, ModelUsage
+from ssr_local.engine.packages import EngineName
 
 SEQUENCES = 14
 """How many sequences a model holds at once unless asked for more: the most paths there can
@@ -32,6 +33,30 @@ NoRoom = Literal["context_full", "kv_cache_full"]
 
 class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
     """Raised out of a long engine call when cancellation was asked for."""
+
+
+class EngineConfig(Struct, frozen=True, kw_only=True):
+    """How one GGUF file is loaded by one native library.
+
+    ``sha256`` and ``num_parameters`` are what is known of the file already. ``threads`` 0
+    takes one a physical core. ``gpu_layers`` -1 puts as many on the GPU as fit; ik runs on
+    the CPU whatever it says. ``repack`` repacks the weights while they are loaded, for speed.
+    ``num_cells`` is the KV cache's first size, ``max_cells`` the size it may grow to (None:
+    as large as asked). ``notes`` are what the user should know already.
+    """
+
+    path: str
+    name: str
+    engine: EngineName = "llama"
+    sha256: str | None = None
+    num_parameters: int | None = None
+    threads: int = 0
+    gpu_layers: int = -1
+    repack: bool = True
+    num_cells: int = 2048
+    max_cells: int | None = None
+    max_sequences: int = SEQUENCES
+    notes: tuple[str, ...] = ()
 
 
 class Sampling(Struct, frozen=True):
@@ -60,10 +85,10 @@ class Delta(Struct, frozen=True):
 
 
 class ExtendJob(Struct, frozen=True, kw_only=True):
-    """Ask for known tokens to be prefilled behind a sequence, and perhaps for a look ahead.
+    """Ask for known tokens to be prefilled after a sequence, and perhaps for a look ahead.
 
     ``log_probs`` asks for each token's log-probability given what stands before it.
-    ``suffix`` and ``candidates`` are a probe: behind the new tokens the suffix is
+    ``suffix`` and ``candidates`` are a probe: after the new tokens the suffix is
     prefilled too, the log-probability of each candidate read at the next position (a
     candidate is a set of token ids whose probabilities are added), and the suffix
     forgotten.
@@ -159,7 +184,7 @@ class Engine(Protocol):
         """A sequence's token ids from ``start`` on."""
 
     def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
-        """Prefill known tokens behind sequences, all jobs in as few calls as fit."""
+        """Prefill known tokens after sequences, all jobs in as few calls as fit."""
 
     def start_steps(self, jobs: Sequence[StepJob]) -> None:
         """Add sequences to the running batch, each until its own end of step."""
@@ -171,7 +196,7 @@ class Engine(Protocol):
         """One token for every sequence in the running batch, in one call."""
 
     def truncate(self, seq_id: int, num_tokens: int) -> None:
-        """Forget everything behind the first ``num_tokens`` (at least one) tokens."""
+        """Forget everything after the first ``num_tokens`` (at least one) tokens."""
 
     def release(self, seq_id: int) -> None:
         """Give a sequence and its cache back."""

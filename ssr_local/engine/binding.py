@@ -1,7 +1,7 @@
 """What the bindings of llama.cpp and of its fork have in common: one GGUF file, one context.
 
 Both libraries have most C functions under the same names; a subclass brings the library,
-its parameters, its return codes, and what is called otherwise.
+its parameters, and what is called otherwise.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import ctypes
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ssr_local.core.errors import DecodeError, ModelUnusableError
 from ssr_local.core.records import ModelInfo
-from ssr_local.engine.base import SEQUENCES, Sampling, Vocabulary
-from ssr_local.engine.devices import memory, physical_cores
+from ssr_local.engine.base import Cancelled, EngineConfig, Sampling, Vocabulary
+from ssr_local.engine.hardware import memory, physical_cores
 from ssr_local.engine.library_log import last_complaint
-from ssr_local.engine.native import BatchRow, DecodeResult
-from ssr_local.engine.readings import Floats
+from ssr_local.engine.log_probs import Floats
+from ssr_local.engine.packages import TITLES, EngineName, version
 from ssr_local.models.gguf.header import estimate_kv_bytes, read_header
 
 # Rows of logits read from one call. Each costs 4 bytes x vocabulary twice (the graph's and
@@ -36,7 +37,7 @@ _CELL_BLOCK = 256
 # Main memory that a growing KV cache leaves to everything else.
 _SPARE_BYTES = 256 * 1024 * 1024
 # Batches of at least so many rows ask between the graph's nodes whether to stop. On a
-# processor such a batch can take seconds; for a few rows the asking would cost as much as 4 %.
+# CPU such a batch can take seconds; for a few rows the asking would cost as much as 4 %.
 _INTERRUPTIBLE_ROWS = 16
 
 # Text in front of a text, so that a space that is put before it can be told and dropped.
@@ -49,60 +50,67 @@ _CONTROL_TOKEN = 1 << 3
 ABORT_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)
 _NO_ABORT_CALLBACK = ABORT_CALLBACK(0)
 
+DecodeResult = Literal["ok", "no_slot", "aborted", "failed"]
+_RESULTS: dict[int, DecodeResult] = {0: "ok", 1: "no_slot", 2: "aborted"}
+
+
+@dataclass(slots=True)
+class BatchRow:
+    """One token of a batch, and whether its logits are wanted."""
+
+    token: int
+    position: int
+    seq_id: int
+    logits: bool = False
+
 
 class GGUFBinding(ABC):
     """One GGUF file loaded by a library of llama.cpp's family, with one context.
 
-    ``_lib`` has the C functions the libraries share. ``sha256`` and ``num_parameters`` are
-    what is known of the file already; ``threads`` 0 takes one a physical core;
-    ``num_cells`` is the KV cache's first size and ``max_cells`` the size it may grow to
-    (None: as large as asked), ``max_sequences`` at most ``NUM_OUTPUTS``; ``notes`` are what
-    the user should know already. Raises ``ModelDamagedError`` for a file that is not a sound
-    GGUF file and ``ModelUnusableError`` when the library refuses it.
+    ``_lib`` has the C functions the libraries share. ``num_chunk`` is how many rows a batch
+    can have, ``NUM_OUTPUTS`` how many of them can ask for logits; neither depends on what
+    varies from run to run, because the batches' shapes decide the last bits of the results.
+    Raises ``ModelDamagedError`` for a file that is not a sound GGUF file and
+    ``ModelUnusableError`` when the library refuses it.
     """
 
-    title: ClassVar[str] = ""
-    """What the library calls itself."""
-
+    engine: ClassVar[EngineName]
     _lib: Any
-    _decode_results: ClassVar[dict[int, DecodeResult]]
+
+    info: ModelInfo
+    vocabulary: Vocabulary
+    chat_template: str | None
+    num_cells: int
+    context_length: int
+    can_truncate: bool
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        name: str,
-        sha256: str | None = None,
-        threads: int = 0,
-        num_cells: int = 2048,
-        max_cells: int | None = None,
-        max_sequences: int = SEQUENCES,
-        num_parameters: int | None = None,
-        notes: tuple[str, ...] = (),
-        should_stop: Callable[[], bool] = lambda: False,
+        self, config: EngineConfig, should_stop: Callable[[], bool] = lambda: False
     ) -> None:
-        self.path = path
-        self.notes = notes
-        self.max_sequences = max_sequences
-        self.num_outputs = NUM_OUTPUTS
+        self.config = config
+        self.path = Path(config.path)
+        self.notes = config.notes
+        self.max_sequences = config.max_sequences
         self.num_chunk = CPU_CHUNK
-        self._name, self._sha256 = name, sha256
-        self._threads = threads or physical_cores()
-        self._max_cells = max_cells
-        self._num_parameters = num_parameters
+        self.num_threads = config.threads or physical_cores()
         self._should_stop = should_stop
         self._abort_callback = ABORT_CALLBACK(lambda _data: should_stop())
         self._model: Any = None
         self._context: Any = None
         self._opening: list[int] = []
         self._batch: Any = None
-        self._header = read_header(path)
+        self._header = read_header(self.path)
         try:
-            self._load(self._wanted_cells(num_cells))
+            self._load(self._wanted_cells(config.num_cells))
             self._describe()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def title(self) -> str:
+        """What the library calls itself."""
+        return TITLES[self.engine]
 
     # What a library brings -------------------------------------------------
 
@@ -111,16 +119,12 @@ class GGUFBinding(ABC):
         """Set ``_model`` and ``_context``, or raise ``ModelUnusableError``."""
 
     @abstractmethod
-    def _new_context(self, num_cells: int) -> Any:
-        """A context of that many cells, falsy when the library refuses."""
+    def _set_context_parameters(self, parameters: Any) -> None:
+        """What a context needs beside its size, sequences and threads."""
 
     @abstractmethod
     def _attribute(self, token: int) -> int:
         """The token's attribute bits."""
-
-    @abstractmethod
-    def _version(self) -> str:
-        """The version of the library's package."""
 
     @abstractmethod
     def _device(self) -> str:
@@ -133,13 +137,15 @@ class GGUFBinding(ABC):
     def free_sampler(self, sampler: Any) -> None: ...
 
     @abstractmethod
-    def sample(self, sampler: Any, row: int) -> int: ...
+    def sample(self, sampler: Any, row: int) -> int:
+        """A token drawn from the logits of a row of the last batch."""
 
     @abstractmethod
     def copy_sequence(self, source: int, destination: int) -> None: ...
 
     @abstractmethod
-    def remove_cells(self, seq_id: int, start: int) -> bool: ...
+    def remove_cells(self, seq_id: int, start: int) -> bool:
+        """Forget a sequence from a position on; False where memory cannot be cut there."""
 
     @abstractmethod
     def last_position(self, seq_id: int) -> int: ...
@@ -150,6 +156,27 @@ class GGUFBinding(ABC):
 
     # Loading ---------------------------------------------------------------
 
+    def _load_model(self, parameters: Any) -> bool:
+        """Load the weights and find out whether sequences can be truncated; False when refused."""
+        # Of the field's own class: each package declares one. The name keeps it alive.
+        callback = type(parameters.progress_callback)(lambda _done, _data: not self._should_stop())
+        parameters.progress_callback = callback
+        path = str(self.path).encode("utf-8")
+        self._model = self._lib.llama_model_load_from_file(path, parameters)
+        if not self._model:
+            if self._should_stop():
+                raise Cancelled
+            return False
+        recurrent = self._lib.llama_model_is_recurrent(self._model)
+        hybrid = self._lib.llama_model_is_hybrid(self._model)
+        self.can_truncate = not (recurrent or hybrid)
+        if not self.can_truncate:
+            self._note(
+                f"{self.config.name} has recurrent memory, which cannot be truncated:"
+                " after every probe and rejected step its whole path is prefilled again."
+            )
+        return True
+
     def _refused(self) -> ModelUnusableError:
         return ModelUnusableError(
             f"{self.path}: {self.title} cannot load this model.",
@@ -157,16 +184,15 @@ class GGUFBinding(ABC):
             "Check the file with 'ssr-local models verify', or try a smaller --ctx.",
         )
 
-    def _look_at_memory(self) -> None:
-        """Find out whether sequences can be cut back."""
-        recurrent = self._lib.llama_model_is_recurrent(self._model)
-        hybrid = self._lib.llama_model_is_hybrid(self._model)
-        self.can_truncate = not (recurrent or hybrid)
-        if not self.can_truncate:
-            self._note(
-                f"{self._name} has recurrent memory, which cannot be cut back:"
-                " after every probe and rejected step its whole path is prefilled again."
-            )
+    def _new_context(self, num_cells: int) -> Any:
+        """A context of that many cells, falsy when the library refuses."""
+        parameters = self._lib.llama_context_default_params()
+        parameters.n_ctx = num_cells
+        parameters.n_batch = parameters.n_ubatch = self.num_chunk
+        parameters.n_seq_max = self.max_sequences
+        parameters.n_threads = parameters.n_threads_batch = self.num_threads
+        self._set_context_parameters(parameters)
+        return self._lib.llama_init_from_model(self._model, parameters)
 
     def _open_context(self, num_cells: int) -> bool:
         context = self._new_context(num_cells)
@@ -181,7 +207,7 @@ class GGUFBinding(ABC):
         return True
 
     def _wanted_cells(self, num_cells: int) -> int:
-        limit = self._max_cells or num_cells
+        limit = self.config.max_cells or num_cells
         return -(-min(num_cells, limit) // _CELL_BLOCK) * _CELL_BLOCK
 
     def resize(self, num_cells: int) -> None:
@@ -193,11 +219,11 @@ class GGUFBinding(ABC):
         self._free_context()
         if not self._enlarge(wanted):
             self._note(
-                f"{self._name}: no memory for a KV cache of {wanted} cells, staying at {old}."
+                f"{self.config.name}: no memory for a KV cache of {wanted} cells, staying at {old}."
             )
             if not self._open_context(old):
                 raise ModelUnusableError(
-                    f"{self._name}: no memory for a KV cache of {old} cells.",
+                    f"{self.config.name}: no memory for a KV cache of {old} cells.",
                     last_complaint(),
                     "Close other programs, or give a smaller --ctx or --paths.",
                 )
@@ -216,7 +242,7 @@ class GGUFBinding(ABC):
         if num_cells <= fitting:
             return num_cells
         self._note(
-            f"{self._name}: a KV cache of {num_cells} cells does not fit into memory,"
+            f"{self.config.name}: a KV cache of {num_cells} cells does not fit into memory,"
             f" {fitting} are used; paths may end early."
         )
         return fitting
@@ -225,16 +251,16 @@ class GGUFBinding(ABC):
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         self._num_vocab = int(self._lib.llama_vocab_n_tokens(self._vocab))
         # The library counts a tied embedding twice where the file holds it twice.
-        num_parameters = self._num_parameters or int(self._lib.llama_model_n_params(self._model))
+        counted = self._lib.llama_model_n_params(self._model)
         self.info = ModelInfo(
-            name=self._name,
+            name=self.config.name,
             file=str(self.path),
-            sha256=self._sha256,
-            num_parameters=num_parameters,
+            sha256=self.config.sha256,
+            num_parameters=self.config.num_parameters or int(counted),
             num_vocab=self._num_vocab,
             num_ctx=self.num_cells,
             device=self._device(),
-            engine=f"{self.title} {self._version()}",
+            engine=f"{self.title} {version(self.engine)}",
             kv_bytes=estimate_kv_bytes(self._header, self.num_cells),
         )
         template = self._lib.llama_model_chat_template(self._model, None)
@@ -295,7 +321,7 @@ class GGUFBinding(ABC):
         buffer = (ctypes.c_int32 * size)()
         count = self._lib.llama_tokenize(self._vocab, raw, len(raw), buffer, size, False, special)
         if count < 0:
-            raise DecodeError(f"{self._name}: the text could not be tokenized.")
+            raise DecodeError(f"{self.config.name}: the text could not be tokenized.")
         return list(buffer[:count])
 
     def piece(self, token: int) -> bytes:
@@ -326,10 +352,10 @@ class GGUFBinding(ABC):
         self._seq_ids = [self._batch.seq_id[i] for i in range(num_rows)]
 
     def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
-        """Evaluate a batch."""
+        """Evaluate a batch; a large one gives up with "aborted" soon after a cancel."""
         self.fill(rows)
         self.set_interruptible(len(rows) >= _INTERRUPTIBLE_ROWS)
-        return self._decode_results.get(self.run_batch(), "failed")
+        return _RESULTS.get(self._lib.llama_decode(self._context, self._batch), "failed")
 
     def fill(self, rows: Sequence[BatchRow]) -> None:
         """Put rows into the library's batch."""
@@ -340,10 +366,6 @@ class GGUFBinding(ABC):
         for pointer, row in zip(self._seq_ids, rows, strict=False):
             pointer[0] = row.seq_id
         self._batch.n_tokens = count
-
-    def run_batch(self) -> int:
-        """Evaluate what ``fill`` put there; the library's return code."""
-        return int(self._lib.llama_decode(self._context, self._batch))
 
     def set_interruptible(self, wanted: bool) -> None:
         """Let the library ask between the graph's nodes whether to stop, or not."""
@@ -356,7 +378,7 @@ class GGUFBinding(ABC):
         """The logits of a row of the last batch, shape (vocabulary,); overwritten by the next."""
         pointer = self._lib.llama_get_logits_ith(self._context, row)
         if not pointer:
-            raise DecodeError(f"{self._name}: {self.title} has no logits for row {row}.")
+            raise DecodeError(f"{self.config.name}: {self.title} has no logits for row {row}.")
         array: Floats = np.ctypeslib.as_array(pointer, shape=(self._num_vocab,))
         return array
 

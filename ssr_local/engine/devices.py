@@ -1,7 +1,6 @@
 """How many layers of a model fit on the devices there are.
 
-The devices come from engine/llama.py, which asks ggml; the processor and the memory are
-engine/hardware.py's, and what it finds can be imported from here too.
+The devices come from engine/llama.py, which asks ggml.
 
 llama.cpp counts ``gpu_layers`` from the output backwards: 1 is the output layer alone, n + 1
 is the whole of a model with n layers. Integrated GPUs are used only when there is no other.
@@ -13,26 +12,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
-
-from ssr_local.engine.hardware import (
-    Memory,
-    memory,
-    physical_cores,
-    processor_features,
-    processor_name,
-)
-
-__all__ = [
-    "Device",
-    "Memory",
-    "Placement",
-    "memory",
-    "physical_cores",
-    "place_layers",
-    "processor_features",
-    "processor_name",
-    "step_down",
-]
 
 SPARE_SHARE = 0.10
 SPARE_BYTES = 512 * 1024 * 1024
@@ -76,10 +55,10 @@ def place_layers(
     placed one model after the other, each in the memory that is free when it is loaded.
     """
     if requested == 0:
-        return Placement(0, "Runs on the processor, as asked.")
+        return Placement(0, "Runs on the CPU, as asked.")
     gpus = _gpus(devices)
     if not gpus:
-        return Placement(0, "No GPU was found; runs on the processor.")
+        return Placement(0, "No GPU was found; runs on the CPU.")
     whole = num_layers + 1
     rooms = [_usable(gpu) for gpu in gpus]
     if len(rooms) == 1:
@@ -124,7 +103,7 @@ def _placement(requested: int, fitting: int, whole: int, names: str, room: str) 
     if fitting == whole:
         return Placement(whole, f"All {whole} layers on {names}.")
     if fitting == 0:
-        return Placement(0, f"Runs on the processor: {room} to spare on {names} is too little.")
+        return Placement(0, f"Runs on the CPU: {room} to spare on {names} is too little.")
     return Placement(
         fitting, f"{fitting} of {whole} layers on {names}: {room} to spare holds no more."
     )

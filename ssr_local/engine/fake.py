@@ -1,7 +1,7 @@
 """A scripted engine: the whole protocol without a model.
 
 It ships, because the app's demonstration and everybody's tests use it. Tokens are words,
-and a token's id is its word's bytes behind a mark of the vocabulary, so that two engines of
+and a token's id is its word's bytes after a mark of the vocabulary, so that two engines of
 one vocabulary can exchange ids. What a sequence continues with, and what a probe reads,
 comes from a script.
 """
@@ -27,7 +27,7 @@ from ssr_local.engine.base import (
     StepJob,
     Vocabulary,
 )
-from ssr_local.engine.sequences import SequenceBook
+from ssr_local.engine.kv_cache import KVCacheAllocator
 from ssr_local.method.steps import StepSplitter
 
 CHATML = (
@@ -46,7 +46,7 @@ class Script(Protocol):
     """
 
     def continuation(self, role: Author, text: str) -> str:
-        """Everything still to come behind ``text``; empty: the model ends there."""
+        """Everything still to come after ``text``; empty: the model ends there."""
 
     def probe(self, text: str) -> Mapping[str, float]:
         """Probabilities of the words that could follow a question."""
@@ -101,7 +101,7 @@ class FakeEngine:
         )
         self._script, self._role = script, role
         self._token_s, self._should_stop = token_s, should_stop
-        self._book = SequenceBook(num_cells, self.max_sequences)
+        self._cache = KVCacheAllocator(num_cells, self.max_sequences)
         self._sequences: dict[int, list[int]] = {}
         self._running: dict[int, tuple[StepJob, StepSplitter, int]] = {}
         self._mark = b"\x01" + zlib.crc32(vocabulary_name.encode()).to_bytes(4, "big")
@@ -123,7 +123,7 @@ class FakeEngine:
         self.history.append(("open", len(tokens)))
         if not tokens:
             raise DecodeError("A sequence needs at least one token.")
-        seq_id = self._take(self._book.open())
+        seq_id = self._take(self._cache.open())
         self._sequences[seq_id] = []
         if self._extend(ExtendJob(seq_id=seq_id, tokens=tokens)).no_room:
             self.release(seq_id)
@@ -132,7 +132,7 @@ class FakeEngine:
 
     def fork(self, seq_id: int) -> int:
         self.history.append(("fork", seq_id))
-        new_id = self._take(self._book.fork(seq_id))
+        new_id = self._take(self._cache.fork(seq_id))
         self._sequences[new_id] = list(self._sequences[seq_id])
         return new_id
 
@@ -169,12 +169,12 @@ class FakeEngine:
     def truncate(self, seq_id: int, num_tokens: int) -> None:
         self.history.append(("truncate", (seq_id, num_tokens)))
         del self._sequences[seq_id][max(1, num_tokens) :]
-        self._book.truncate(seq_id, len(self._sequences[seq_id]))
+        self._cache.truncate(seq_id, len(self._sequences[seq_id]))
 
     def release(self, seq_id: int) -> None:
         self._running.pop(seq_id, None)
         del self._sequences[seq_id]
-        self._book.release(seq_id)
+        self._cache.release(seq_id)
 
     def clear(self) -> None:
         for seq_id in list(self._sequences):
@@ -234,12 +234,12 @@ class FakeEngine:
 
     def _append(self, seq_id: int, tokens: Sequence[int]) -> None:
         self._sequences[seq_id].extend(tokens)
-        self._book.append(seq_id, len(tokens))
+        self._cache.append(seq_id, len(tokens))
 
     def _no_room(self, seq_id: int, count: int) -> NoRoom | None:
         if len(self._sequences[seq_id]) + count > self.max_tokens:
             return "context_full"
-        return "kv_cache_full" if count > self._book.free_cells else None
+        return "kv_cache_full" if count > self._cache.free_cells else None
 
     def _id(self, word: str) -> int:
         return int.from_bytes(self._mark + word.encode("utf-8"), "big")

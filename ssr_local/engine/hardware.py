@@ -1,4 +1,4 @@
-"""What the operating system says about the processor, the memory and graphics cards."""
+"""What the operating system says about the CPU, the memory and graphics cards."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Memory(Struct, frozen=True):
 
 
 class Graphics(Struct, frozen=True):
-    """A graphics processor that llama.cpp could use if it is built for it."""
+    """A GPU that llama.cpp could use if it is built for it."""
 
     name: str
     maker: GraphicsMaker
@@ -71,7 +71,7 @@ def memory() -> Memory:
 
 
 def processor_name() -> str:
-    """The processor's name as its maker writes it."""
+    """The CPU's name as its maker writes it."""
     name = ""
     if sys.platform == "linux":
         fields = _cpuinfo(_ROOT)
@@ -96,7 +96,7 @@ def processor_features() -> tuple[str, ...]:
 
 
 def graphics() -> tuple[Graphics, ...]:
-    """The graphics processors of this machine, whatever llama.cpp is built for."""
+    """The GPUs of this machine, whatever llama.cpp is built for."""
     found: list[Graphics] = []
     if sys.platform == "linux":
         found = _linux_graphics(_ROOT)
@@ -139,7 +139,7 @@ def _cpu_list(text: str) -> set[int]:
 
 
 def _cgroup_cpus(root: Path) -> float | None:
-    """Processors' worth of time the control groups allow; None without a quota."""
+    """CPUs' worth of time the control groups allow; None without a quota."""
     quotas = []
     for folder in _cgroup_folders(root, "cpu"):
         pair = (_read(folder / "cpu.max") or "max").split()
@@ -216,7 +216,7 @@ def _number(folder: Path, *names: str) -> int | None:
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:
-    """The first processor's fields, names in lower case; later ones fill what it lacks."""
+    """The first CPU's fields, names in lower case; later ones fill what it lacks."""
     fields: dict[str, str] = {}
     for line in _read(root / "proc/cpuinfo").splitlines():
         name, colon, value = line.partition(":")

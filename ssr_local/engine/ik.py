@@ -1,120 +1,85 @@
-"""ik_llama.cpp behind the engine protocol. The only module that imports ``ik_llama_cpp``.
+"""The binding of ik_llama.cpp. The only module that imports ``ik_llama_cpp``.
 
-A fork of llama.cpp with faster kernels for processors. Its Python package declares few of
-the C functions; ``FUNCTIONS`` declares the others. The library is an older relative: one
-unified KV cache that must not have gaps, no error after an abort, and draws that
-share one generator (``engine.sampler`` draws instead).
+Its Python package declares few of the C functions; ``FUNCTIONS`` declares the others. The
+library is an older relative: one unified KV cache that must not have gaps, no error after
+an abort, and draws that share one generator (``engine.sampler`` draws instead).
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import os
-from pathlib import Path
-from typing import IO, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 from ik_llama_cpp import _ctypes_api as api
 
 from ssr_local.core.errors import EngineUnavailable
-from ssr_local.engine.base import Cancelled, Sampling
-from ssr_local.engine.binding import ABORT_CALLBACK, GGUFBinding
-from ssr_local.engine.choice import FLASH_ATTENTION, KNOWN_IK_VERSIONS
+from ssr_local.engine.base import EngineConfig, Sampling
+from ssr_local.engine.binding import ABORT_CALLBACK, BatchRow, DecodeResult, GGUFBinding
 from ssr_local.engine.library_log import log_callback, write_log_to
-from ssr_local.engine.native import DecodeResult, NativeEngine
+from ssr_local.engine.packages import FLASH_ATTENTION, KNOWN_IK_VERSIONS, PACKAGES, version
 from ssr_local.engine.sampler import Sampler
 
-PACKAGE = "ik-llama-cpp-python"
 # One defragmentation moves about 1300 / layers groups of cells at most, llama.cpp's of that
 # time; this is less, and calls with nothing to move cost next to nothing.
 _MOVES_TIMES_LAYERS = 900
 
-_NO_SLOT = 1
-_ABORTED = 2
+_model = _vocab = _context = ctypes.c_void_p
+_token = _position = _seq_id = _int = ctypes.c_int32
+_text, _bool = ctypes.c_char_p, ctypes.c_bool
+_floats, _tokens = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
+_model_params, _context_params = api.llama_model_params, api.llama_context_params
 
-_model, _vocab, _context = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
-_text, _token, _position, _seq_id = (
-    ctypes.c_char_p,
-    ctypes.c_int32,
-    ctypes.c_int32,
-    ctypes.c_int32,
-)
-_tokenize = [
-    _vocab,
-    _text,
-    ctypes.c_int32,
-    ctypes.POINTER(_token),
-    ctypes.c_int32,
-    ctypes.c_bool,
-    ctypes.c_bool,
-]
-_piece = [_vocab, _token, _text, ctypes.c_int32, ctypes.c_int32, ctypes.c_bool]
-
-FUNCTIONS: dict[str, tuple[str, list[Any], Any]] = {
-    "llama_backend_init": ("llama_backend_init", [], None),
-    "llama_log_set": ("llama_log_set", [type(log_callback), ctypes.c_void_p], None),
-    "llama_print_system_info": ("llama_print_system_info", [], _text),
-    "llama_model_default_params": ("llama_model_default_params", [], api.llama_model_params),
-    "llama_context_default_params": ("llama_context_default_params", [], api.llama_context_params),
-    "llama_model_load_from_file": (
-        "llama_model_load_from_file",
-        [_text, api.llama_model_params],
-        _model,
-    ),
-    "llama_model_free": ("llama_free_model", [_model], None),
-    "llama_model_is_recurrent": ("llama_model_is_recurrent", [_model], ctypes.c_bool),
-    "llama_model_is_hybrid": ("llama_model_is_hybrid", [_model], ctypes.c_bool),
-    "llama_model_n_params": ("llama_model_n_params", [_model], ctypes.c_uint64),
-    "llama_model_n_ctx_train": ("llama_n_ctx_train", [_model], ctypes.c_int32),
-    "llama_model_chat_template": ("llama_model_chat_template", [_model, _text], _text),
-    "llama_model_get_vocab": ("llama_model_get_vocab", [_model], _vocab),
-    "llama_vocab_n_tokens": ("llama_vocab_n_tokens", [_vocab], ctypes.c_int32),
-    "llama_vocab_get_text": ("llama_vocab_get_text", [_vocab, _token], _text),
-    "llama_vocab_bos": ("llama_vocab_bos", [_vocab], _token),
-    "llama_vocab_eos": ("llama_vocab_eos", [_vocab], _token),
-    "llama_vocab_get_add_bos": ("llama_vocab_get_add_bos", [_vocab], ctypes.c_bool),
-    "llama_vocab_is_eog": ("llama_vocab_is_eog", [_vocab, _token], ctypes.c_bool),
-    "llama_token_get_attr": ("llama_token_get_attr", [_model, _token], ctypes.c_int),
-    "llama_tokenize": ("llama_vocab_tokenize", _tokenize, ctypes.c_int32),
-    "llama_token_to_piece": ("llama_token_to_piece_vocab", _piece, ctypes.c_int32),
-    "llama_init_from_model": (
-        "llama_init_from_model",
-        [_model, api.llama_context_params],
-        _context,
-    ),
-    "llama_free": ("llama_free", [_context], None),
-    "llama_n_ctx": ("llama_n_ctx", [_context], ctypes.c_uint32),
-    "llama_batch_init": ("llama_batch_init", [ctypes.c_int32] * 3, api.llama_batch),
-    "llama_batch_free": ("llama_batch_free", [api.llama_batch], None),
-    "llama_decode": ("llama_decode", [_context, api.llama_batch], ctypes.c_int32),
-    "llama_synchronize": ("llama_synchronize", [_context], None),
-    "llama_get_logits_ith": (
-        "llama_get_logits_ith",
-        [_context, ctypes.c_int32],
-        ctypes.POINTER(ctypes.c_float),
-    ),
-    "llama_set_abort_callback": (
-        "llama_set_abort_callback",
-        [_context, ABORT_CALLBACK, ctypes.c_void_p],
-        None,
-    ),
-    "llama_kv_cache_clear": ("llama_kv_cache_clear", [_context], None),
-    "llama_kv_cache_defrag": ("llama_kv_cache_defrag", [_context], None),
-    "llama_kv_cache_update": ("llama_kv_cache_update", [_context], ctypes.c_int32),
-    "llama_kv_cache_seq_rm": (
-        "llama_kv_cache_seq_rm",
-        [_context, _seq_id, _position, _position],
-        ctypes.c_bool,
-    ),
-    "llama_kv_cache_seq_cp": (
-        "llama_kv_cache_seq_cp",
-        [_context, _seq_id, _seq_id, _position, _position],
-        None,
-    ),
-    "llama_kv_cache_seq_pos_max": ("llama_kv_cache_seq_pos_max", [_context, _seq_id], _position),
-    "llama_kv_cache_seq_pos_min": ("llama_kv_cache_seq_pos_min", [_context, _seq_id], _position),
+FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
+    "llama_backend_init": ([], None),
+    "llama_log_set": ([type(log_callback), ctypes.c_void_p], None),
+    "llama_print_system_info": ([], _text),
+    "llama_model_default_params": ([], _model_params),
+    "llama_context_default_params": ([], _context_params),
+    "llama_model_load_from_file": ([_text, _model_params], _model),
+    "llama_model_free": ([_model], None),
+    "llama_model_is_recurrent": ([_model], _bool),
+    "llama_model_is_hybrid": ([_model], _bool),
+    "llama_model_n_params": ([_model], ctypes.c_uint64),
+    "llama_model_n_ctx_train": ([_model], _int),
+    "llama_model_chat_template": ([_model, _text], _text),
+    "llama_model_get_vocab": ([_model], _vocab),
+    "llama_vocab_n_tokens": ([_vocab], _int),
+    "llama_vocab_get_text": ([_vocab, _token], _text),
+    "llama_vocab_bos": ([_vocab], _token),
+    "llama_vocab_eos": ([_vocab], _token),
+    "llama_vocab_get_add_bos": ([_vocab], _bool),
+    "llama_vocab_is_eog": ([_vocab, _token], _bool),
+    "llama_token_get_attr": ([_model, _token], ctypes.c_int),
+    "llama_tokenize": ([_vocab, _text, _int, _tokens, _int, _bool, _bool], _int),
+    "llama_token_to_piece": ([_vocab, _token, _text, _int, _int, _bool], _int),
+    "llama_init_from_model": ([_model, _context_params], _context),
+    "llama_free": ([_context], None),
+    "llama_n_ctx": ([_context], ctypes.c_uint32),
+    "llama_batch_init": ([_int, _int, _int], api.llama_batch),
+    "llama_batch_free": ([api.llama_batch], None),
+    "llama_decode": ([_context, api.llama_batch], _int),
+    "llama_synchronize": ([_context], None),
+    "llama_get_logits_ith": ([_context, _int], _floats),
+    "llama_set_abort_callback": ([_context, ABORT_CALLBACK, ctypes.c_void_p], None),
+    "llama_kv_cache_clear": ([_context], None),
+    "llama_kv_cache_defrag": ([_context], None),
+    "llama_kv_cache_update": ([_context], _int),
+    "llama_kv_cache_seq_rm": ([_context, _seq_id, _position, _position], _bool),
+    "llama_kv_cache_seq_cp": ([_context, _seq_id, _seq_id, _position, _position], None),
+    "llama_kv_cache_seq_pos_max": ([_context, _seq_id], _position),
+    "llama_kv_cache_seq_pos_min": ([_context, _seq_id], _position),
 }
-"""Our name (llama.cpp's, where that has the function) -> the library's, arguments, result."""
+"""Name (llama.cpp's, where that has the function) -> arguments, result."""
+
+OWN_NAMES = {
+    "llama_model_free": "llama_free_model",
+    "llama_model_n_ctx_train": "llama_n_ctx_train",
+    "llama_tokenize": "llama_vocab_tokenize",
+    "llama_token_to_piece": "llama_token_to_piece_vocab",
+}
+"""What the library calls some of them."""
 
 
 class Library:
@@ -125,23 +90,24 @@ class Library:
     """
 
     def __init__(self) -> None:
-        version = importlib.metadata.version(PACKAGE)
-        if version not in KNOWN_IK_VERSIONS:
+        package, found = PACKAGES["ik"], version("ik")
+        if found not in KNOWN_IK_VERSIONS:
             raise EngineUnavailable(
-                f"{PACKAGE} {version} is not a version this program knows.",
+                f"{package} {found} is not a version this program knows.",
                 f"Its structures may not be those of {', '.join(KNOWN_IK_VERSIONS)}.",
-                f"Run: pip install '{PACKAGE}=={KNOWN_IK_VERSIONS[-1]}', or use --engine llama.",
+                f"Run: pip install '{package}=={KNOWN_IK_VERSIONS[-1]}', or use --engine llama.",
             )
         # Function objects of our own: the package's declarations stay as they are.
         library = ctypes.CDLL(api._lib._name)
-        for name, (symbol, arguments, result) in FUNCTIONS.items():
+        for name, (arguments, result) in FUNCTIONS.items():
+            symbol = OWN_NAMES.get(name, name)
             try:
                 function = getattr(library, symbol)
             except AttributeError as error:
                 raise EngineUnavailable(
-                    f"{PACKAGE} {version} lacks the function {symbol}.",
+                    f"{package} {found} lacks the function {symbol}.",
                     "",
-                    f"Run: pip install --force-reinstall '{PACKAGE}=={KNOWN_IK_VERSIONS[-1]}'.",
+                    f"Run: pip install --force-reinstall '{package}=={KNOWN_IK_VERSIONS[-1]}'.",
                 ) from error
             function.argtypes, function.restype = arguments, result
             setattr(self, name, function)
@@ -166,83 +132,55 @@ def start_backend(log_file: IO[str] | None = None) -> Library:
     return _library
 
 
-def version() -> str:
-    """The version of the ik-llama-cpp-python package."""
-    return importlib.metadata.version(PACKAGE)
-
-
 class IkBinding(GGUFBinding):
-    """One GGUF file loaded by ik_llama.cpp, on the processor.
+    """One GGUF file loaded by ik_llama.cpp, on the CPU."""
 
-    ``repack`` lays the weights out anew while they are loaded, for speed.
-    """
+    engine = "ik"
 
-    title = "ik_llama.cpp"
-    _decode_results: ClassVar[dict[int, DecodeResult]] = {
-        0: "ok",
-        _NO_SLOT: "no_slot",
-        _ABORTED: "aborted",
-    }
-
-    def __init__(self, path: Path, *, repack: bool = True, **options: Any) -> None:
+    def __init__(
+        self, config: EngineConfig, should_stop: Callable[[], bool] = lambda: False
+    ) -> None:
         self._lib = start_backend()
-        self._repack = repack
         self._num_removed = 0
-        super().__init__(path, **options)
+        super().__init__(config, should_stop)
 
     # Loading ---------------------------------------------------------------
 
     def _load(self, num_cells: int) -> None:
         parameters = self._lib.llama_model_default_params()
         parameters.n_gpu_layers = 0
-        parameters.repack_tensors = self._repack
-        parameters.use_mmap = not self._repack
+        parameters.repack_tensors = self.config.repack
+        parameters.use_mmap = not self.config.repack
         parameters.flash_attn = _flash_attention()
-        callback = api.llama_progress_callback(lambda _done, _data: not self._should_stop())
-        parameters.progress_callback = callback
-        self._model = self._lib.llama_model_load_from_file(
-            str(self.path).encode("utf-8"), parameters
-        )
-        if not self._model:
-            if self._should_stop():
-                raise Cancelled
-            raise self._refused()
-        self._look_at_memory()
-        if not self._open_context(num_cells):
+        if not (self._load_model(parameters) and self._open_context(num_cells)):
             raise self._refused()
 
-    def _new_context(self, num_cells: int) -> Any:
-        parameters = self._lib.llama_context_default_params()
-        parameters.n_ctx = num_cells
-        parameters.n_batch = parameters.n_ubatch = self.num_chunk
-        parameters.n_seq_max = self.max_sequences
-        parameters.n_threads = parameters.n_threads_batch = self._threads
+    def _set_context_parameters(self, parameters: Any) -> None:
         parameters.flash_attn = _flash_attention()
-        return self._lib.llama_init_from_model(self._model, parameters)
 
     def _attribute(self, token: int) -> int:
         return int(self._lib.llama_token_get_attr(self._model, token))
-
-    def _version(self) -> str:
-        return version()
 
     def _device(self) -> str:
         return "cpu"
 
     # Evaluation ------------------------------------------------------------
 
-    def run_batch(self) -> int:
-        self._close_gaps()
-        code = super().run_batch()
+    def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
+        result = super().decode(rows)
         if self._interruptible and self._should_stop():
-            return _ABORTED  # the library does not say so, and the rows are half done
-        return code
+            return "aborted"  # the library does not say so, and the rows are half done
+        return result
+
+    def fill(self, rows: Sequence[BatchRow]) -> None:
+        self._close_gaps()
+        super().fill(rows)
 
     def _close_gaps(self) -> None:
         """Move cells together before anything is written into a gap.
 
         A batch needs cells in a row. And in 0.1.5 a token that is put into a gap is
-        evaluated without the cells behind it, and comes out wrong without a word.
+        evaluated without the cells after it, and comes out wrong without a word.
         """
         if not self._num_removed:
             return
@@ -283,8 +221,3 @@ class IkBinding(GGUFBinding):
 def _flash_attention() -> bool:
     """Off, because with it forked sequences decode to garbage."""
     return os.environ.get(FLASH_ATTENTION) == "1"
-
-
-def load_engine(path: Path, **options: Any) -> NativeEngine:
-    """Load a GGUF file; the options are ``IkBinding``'s."""
-    return NativeEngine(IkBinding(path, **options), options.get("should_stop", lambda: False))

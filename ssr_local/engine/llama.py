@@ -1,4 +1,4 @@
-"""llama.cpp behind the engine protocol. The only module that imports ``llama_cpp``.
+"""The binding of llama.cpp. The only module that imports ``llama_cpp``.
 
 It uses the low-level C functions alone: the package's ``Llama`` class redirects file
 descriptors 1 and 2 of the whole process, and a terminal app draws there.
@@ -7,18 +7,17 @@ descriptors 1 and 2 of the whole process, and a terminal app draws there.
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
+from collections.abc import Callable
 from typing import IO, Any
 
 import llama_cpp
 from llama_cpp._ggml import libggml
 
 from ssr_local.core.display import one_line
-from ssr_local.engine.base import Cancelled, Sampling
+from ssr_local.engine.base import EngineConfig, Sampling
 from ssr_local.engine.binding import CPU_CHUNK, NUM_BATCH, NUM_OUTPUTS, GGUFBinding
 from ssr_local.engine.devices import Device, DeviceKind, place_layers, step_down
 from ssr_local.engine.library_log import log_callback, write_log_to
-from ssr_local.engine.native import NativeEngine
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes
 
 # The nucleus is looked for among so many tokens: sorting a whole vocabulary for every
@@ -45,11 +44,6 @@ def start_backend(log_file: IO[str] | None = None) -> None:
         _backend_ready = True
 
 
-def version() -> str:
-    """The version of the llama-cpp-python package."""
-    return str(llama_cpp.__version__)
-
-
 def system_info() -> str:
     """What the installed library was built for, in its own words."""
     start_backend()
@@ -63,7 +57,7 @@ def supports_gpu_offload() -> bool:
 
 
 def devices() -> tuple[Device, ...]:
-    """The compute devices the library sees, the processor included."""
+    """The compute devices the library sees, the CPU included."""
     start_backend()
     functions = _device_functions()
     found: list[Device] = []
@@ -110,23 +104,16 @@ def _device_functions() -> dict[str, Any]:
 
 
 class LlamaBinding(GGUFBinding):
-    """One GGUF file loaded by llama.cpp.
+    """One GGUF file loaded by llama.cpp."""
 
-    ``gpu_layers`` -1 puts as many on the GPU as fit. ``repack`` lets the processor's kernels
-    lay the weights out anew while they are loaded, for speed.
-    """
-
-    title = "llama.cpp"
+    engine = "llama"
     _lib = llama_cpp
-    _decode_results = {0: "ok", 1: "no_slot", 2: "aborted"}  # noqa: RUF012
 
     def __init__(
-        self, path: Path, *, gpu_layers: int = -1, repack: bool = True, **options: Any
+        self, config: EngineConfig, should_stop: Callable[[], bool] = lambda: False
     ) -> None:
         start_backend()
-        self._repack = repack
-        self._requested_layers = gpu_layers
-        super().__init__(path, **options)
+        super().__init__(config, should_stop)
 
     # Loading ---------------------------------------------------------------
 
@@ -137,21 +124,20 @@ class LlamaBinding(GGUFBinding):
             kv_bytes=estimate_kv_bytes(self._header, num_cells),
             compute_bytes=_compute_bytes(self._header),
             devices=devices(),
-            requested=self._requested_layers,
+            requested=self.config.gpu_layers,
         )
         layers: int | None = placement.gpu_layers
         has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
         is_partial = placement.gpu_layers <= self._header.num_layers
-        if is_partial and (has_gpu or self._requested_layers > 0):
-            self._note(f"{self._name}: {placement.reason}")
+        if is_partial and (has_gpu or self.config.gpu_layers > 0):
+            self._note(f"{self.config.name}: {placement.reason}")
         while layers is not None:
             if self._try_load(layers, num_cells):
                 return
             fewer = step_down(layers)
             if fewer is not None:
-                self._note(
-                    f"{self._name}: loading {layers} layers onto the GPU failed, trying {fewer}."
-                )
+                failed = f"loading {layers} layers onto the GPU failed"
+                self._note(f"{self.config.name}: {failed}, trying {fewer}.")
             layers = fewer
         raise self._refused()
 
@@ -160,21 +146,13 @@ class LlamaBinding(GGUFBinding):
         self.num_chunk = NUM_BATCH if gpu_layers >= self._header.num_layers else CPU_CHUNK
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
-        parameters.use_extra_bufts = self._repack
-        if gpu_layers == 0 and self._repack:
-            # The processor's kernels repack the weights at load; with a memory map the
+        parameters.use_extra_bufts = self.config.repack
+        if gpu_layers == 0 and self.config.repack:
+            # The CPU's kernels repack the weights at load; with a memory map the
             # original pages would stay resident beside them.
             parameters.load_mode = _LOAD_MODE_NONE
-        callback = llama_cpp.llama_progress_callback(lambda _done, _data: not self._should_stop())
-        parameters.progress_callback = callback
-        self._model = llama_cpp.llama_model_load_from_file(
-            str(self.path).encode("utf-8"), parameters
-        )
-        if not self._model:
-            if self._should_stop():
-                raise Cancelled
+        if not self._load_model(parameters):
             return False
-        self._look_at_memory()
         if self._open_context(num_cells):
             return True
         self._free_model()
@@ -190,7 +168,7 @@ class LlamaBinding(GGUFBinding):
             self._free_model()
             if self._try_load(layers, num_cells):
                 self._note(
-                    f"{self._name}: {layers} layers on the GPU instead of {before},"
+                    f"{self.config.name}: {layers} layers on the GPU instead of {before},"
                     f" so that a KV cache of {num_cells} cells fits."
                 )
                 return True
@@ -200,26 +178,15 @@ class LlamaBinding(GGUFBinding):
         self._free_context()
         return False
 
-    def _new_context(self, num_cells: int) -> Any:
-        parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = num_cells
-        parameters.n_batch = parameters.n_ubatch = self.num_chunk
-        parameters.n_seq_max = self.max_sequences
+    def _set_context_parameters(self, parameters: Any) -> None:
         parameters.n_outputs_max = parameters.n_outputs_max_per_seq = NUM_OUTPUTS
-        parameters.n_threads = parameters.n_threads_batch = self._threads
         parameters.kv_unified = True
-        # Cells outside a sliding window must stay: paths are cut back and forked there.
+        # Cells outside a sliding window must stay: paths are truncated and forked there.
         parameters.swa_full = True
         parameters.no_perf = True
-        context = llama_cpp.llama_init_from_model(self._model, parameters)
-        self._memory = llama_cpp.llama_get_memory(context) if context else None
-        return context
 
     def _attribute(self, token: int) -> int:
         return int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
-
-    def _version(self) -> str:
-        return version()
 
     def _device(self) -> str:
         gpus = [device for device in devices() if device.kind in ("gpu", "igpu")]
@@ -253,6 +220,10 @@ class LlamaBinding(GGUFBinding):
 
     # KV cache --------------------------------------------------------------
 
+    @property
+    def _memory(self) -> Any:
+        return llama_cpp.llama_get_memory(self._context)
+
     def copy_sequence(self, source: int, destination: int) -> None:
         llama_cpp.llama_memory_seq_cp(self._memory, source, destination, -1, -1)
 
@@ -263,13 +234,7 @@ class LlamaBinding(GGUFBinding):
         return int(llama_cpp.llama_memory_seq_pos_max(self._memory, seq_id))
 
     def reset(self) -> None:
-        """An empty cache in its first state, so that equal runs use equal cells."""
         llama_cpp.llama_memory_clear(self._memory, False)
-
-
-def load_engine(path: Path, **options: Any) -> NativeEngine:
-    """Load a GGUF file; the options are ``LlamaBinding``'s."""
-    return NativeEngine(LlamaBinding(path, **options), options.get("should_stop", lambda: False))
 
 
 def _compute_bytes(header: GGUFHeader) -> int:

@@ -12,9 +12,9 @@ yields them, after a fork, a truncation or a probe alike.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any
 
 from ssr_local.core.errors import DecodeError
 from ssr_local.core.records import ModelInfo, ModelUsage
@@ -29,66 +29,16 @@ from ssr_local.engine.base import (
     StepJob,
     Vocabulary,
 )
-from ssr_local.engine.readings import Floats, Readings
-from ssr_local.engine.sequences import SequenceBook
+from ssr_local.engine.binding import NUM_OUTPUTS, BatchRow, GGUFBinding
+from ssr_local.engine.kv_cache import KVCacheAllocator
+from ssr_local.engine.log_probs import Floats, LogProbs
 from ssr_local.method.steps import StepSplitter
-
-DecodeResult = Literal["ok", "no_slot", "aborted", "failed"]
 
 # A step may overrun its token limit by this much to complete a character.
 _CHARACTER_TOKENS = 4
 
-
-@dataclass(slots=True)
-class BatchRow:
-    """One token of a batch and what is to be done with its logits."""
-
-    token: int
-    position: int
-    seq_id: int
-    logits: bool = False
-
-
 _ReadRow = tuple[BatchRow, Callable[[Floats], None] | None]
 """A token to evaluate and what reads its logits."""
-
-
-class Binding(Protocol):
-    """The library's side of a native engine.
-
-    ``decode`` takes at most ``num_chunk`` rows of which at most ``num_outputs`` ask for
-    logits; ``logits(i)`` and ``sample(sampler, i)`` speak of row ``i`` of the last batch.
-    A large batch gives up with "aborted" soon after the run is cancelled. ``num_chunk``
-    depends on nothing that varies from run to run, because the batches' shapes decide the
-    last bits of the results.
-    """
-
-    title: ClassVar[str]
-    info: ModelInfo
-    vocabulary: Vocabulary
-    chat_template: str | None
-    notes: tuple[str, ...]
-    num_chunk: int
-    num_outputs: int
-    num_cells: int
-    context_length: int
-    max_sequences: int
-    can_truncate: bool
-
-    def resize(self, num_cells: int) -> None: ...
-    def reset(self) -> None: ...
-    def tokenize(self, text: str, special: bool) -> list[int]: ...
-    def piece(self, token: int) -> bytes: ...
-    def is_end(self, token: int) -> bool: ...
-    def decode(self, rows: Sequence[BatchRow]) -> DecodeResult: ...
-    def logits(self, row: int) -> Floats: ...
-    def new_sampler(self, sampling: Sampling) -> Any: ...
-    def free_sampler(self, sampler: Any) -> None: ...
-    def sample(self, sampler: Any, row: int) -> int: ...
-    def copy_sequence(self, source: int, destination: int) -> None: ...
-    def remove_cells(self, seq_id: int, start: int) -> bool: ...
-    def last_position(self, seq_id: int) -> int: ...
-    def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -121,10 +71,12 @@ class _RunningStep:
 class NativeEngine:
     """The engine protocol over a binding. See ``engine.base.Engine`` for what each method does."""
 
-    def __init__(self, binding: Binding, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, binding: GGUFBinding, should_stop: Callable[[], bool] = lambda: False
+    ) -> None:
         self._binding = binding
         self._should_stop = should_stop
-        self._book = SequenceBook(binding.num_cells, binding.max_sequences)
+        self._cache = KVCacheAllocator(binding.num_cells, binding.max_sequences)
         self._sequences: dict[int, _Sequence] = {}
         self._running: dict[int, _RunningStep] = {}
         self._prefilled = 0
@@ -162,14 +114,14 @@ class NativeEngine:
     @property
     def used_cells(self) -> int:
         """KV cells in use, for reports."""
-        return self._book.used_cells
+        return self._cache.used_cells
 
     def reserve(self, num_tokens: int) -> None:
         if self._sequences:
             raise DecodeError("The KV cache cannot change its size while sequences are open.")
         if num_tokens > self._binding.num_cells:
             self._binding.resize(num_tokens)
-            self._book = SequenceBook(self._binding.num_cells, self._binding.max_sequences)
+            self._cache = KVCacheAllocator(self._binding.num_cells, self.max_sequences)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         return self._binding.tokenize(text, special)
@@ -180,7 +132,7 @@ class NativeEngine:
     def open(self, tokens: Sequence[int]) -> int:
         if not tokens:
             raise DecodeError("A sequence needs at least one token.")
-        seq_id = self._take_id(self._book.open())
+        seq_id = self._take_id(self._cache.open())
         self._sequences[seq_id] = _Sequence(list(tokens[:1]))
         try:
             (result,) = self.extend([ExtendJob(seq_id=seq_id, tokens=tokens[1:])])
@@ -191,14 +143,14 @@ class NativeEngine:
             self.release(seq_id)
             raise DecodeError(
                 f"A prompt of {len(tokens)} tokens does not fit:"
-                f" there is room for {min(self.max_tokens, self._book.free_cells)}.",
+                f" there is room for {min(self.max_tokens, self._cache.free_cells)}.",
                 "",
                 "Give a shorter problem, or a larger --ctx if the model allows one.",
             )
         return seq_id
 
     def fork(self, seq_id: int) -> int:
-        new_id = self._take_id(self._book.fork(seq_id))
+        new_id = self._take_id(self._cache.fork(seq_id))
         self._binding.copy_sequence(seq_id, new_id)
         self._sequences[new_id] = _Sequence(list(self._sequences[seq_id].tokens))
         return new_id
@@ -210,11 +162,15 @@ class NativeEngine:
         return self._sequences[seq_id].tokens[start:]
 
     def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
-        granted, refused = self._grant(jobs)
+        new = {job.seq_id: len(job.tokens) + len(job.suffix) for job in jobs}
+        refused = self._without_room(
+            (job.seq_id, new[job.seq_id], new[job.seq_id] - (not job.suffix)) for job in jobs
+        )
+        granted = [job for job in jobs if job.seq_id not in refused]
         before = {job.seq_id: self.num_tokens(job.seq_id) for job in granted}
+        results = LogProbs(granted)
         try:
-            results = Readings(granted)
-            self._run(self._rows(granted, results))
+            self._prefill(granted, results)
         except BaseException:
             for job in granted:
                 self.truncate(job.seq_id, before[job.seq_id])
@@ -223,8 +179,12 @@ class NativeEngine:
             self._sequences[job.seq_id].tokens.extend(job.tokens)
             if job.suffix:
                 self._drop_cells(job.seq_id, self.num_tokens(job.seq_id) - 1)
-        by_id = {job.seq_id: results.result(job) for job in granted} | refused
-        return [by_id[job.seq_id] for job in jobs]
+        return [
+            Extended(seq_id=job.seq_id, no_room=refused[job.seq_id])
+            if job.seq_id in refused
+            else results.result(job)
+            for job in jobs
+        ]
 
     def start_steps(self, jobs: Sequence[StepJob]) -> None:
         for job in jobs:
@@ -241,17 +201,17 @@ class NativeEngine:
 
     def decode_round(self) -> list[Delta]:
         self._check_cancelled()
-        fitting, full = self._fitting()
+        full = self._without_room((seq_id, 1, 0) for seq_id in self._running)
+        fitting = [seq_id for seq_id in self._running if seq_id not in full]
         deltas = [self._end_step(seq_id, "", reason) for seq_id, reason in full.items()]
         if not fitting:
             return deltas
         self._prefill_pending(fitting)
-        rows = [
-            BatchRow(sequence.tokens[-1], len(sequence.tokens) - 1, seq_id, logits=True)
-            for seq_id in fitting
-            for sequence in (self._sequences[seq_id],)
-        ]
-        if not self._decode(rows):
+        rows = []
+        for seq_id in fitting:
+            tokens = self._sequences[seq_id].tokens
+            rows.append(BatchRow(tokens[-1], len(tokens) - 1, seq_id, logits=True))
+        if not self._evaluate(rows):
             return [*deltas, self._end_step(fitting[-1], "", "kv_cache_full")]
         return deltas + [self._advance(seq_id, row) for row, seq_id in enumerate(fitting)]
 
@@ -264,7 +224,7 @@ class NativeEngine:
         self._running.pop(seq_id, None)
         self._free_sampler(self._sequences.pop(seq_id))
         self._binding.remove_cells(seq_id, 0)
-        self._book.release(seq_id)
+        self._cache.release(seq_id)
 
     def clear(self) -> None:
         for seq_id in list(self._sequences):
@@ -279,51 +239,44 @@ class NativeEngine:
         self.clear()
         self._binding.close()
 
-    # Room ------------------------------------------------------------------
-
-    def _grant(self, jobs: Sequence[ExtendJob]) -> tuple[list[ExtendJob], dict[int, Extended]]:
-        """Which jobs fit, in order; the others with the reason why not."""
-        granted: list[ExtendJob] = []
-        refused: dict[int, Extended] = {}
-        free = self._book.free_cells
-        for job in jobs:
-            length, count = self.num_tokens(job.seq_id), len(job.tokens) + len(job.suffix)
-            needed = length - self._book.length(job.seq_id) + count - (not job.suffix)
-            reason: NoRoom | None = None
-            if length + count > self.max_tokens:
-                reason = "context_full"
-            elif needed > free:
-                reason = "kv_cache_full"
-            if reason:
-                refused[job.seq_id] = Extended(seq_id=job.seq_id, no_room=reason)
-            else:
-                granted.append(job)
-                free -= needed
-        return granted, refused
-
-    def _fitting(self) -> tuple[list[int], dict[int, NoRoom]]:
-        """Which running sequences can take one more token, in order; the others with the reason."""
-        fitting: list[int] = []
+    def _without_room(self, wanted: Iterable[tuple[int, int, int]]) -> dict[int, NoRoom]:
+        """Of the sequences that want so many tokens more, and cells for so many of them, those
+        for which nothing is left once the ones before them have theirs."""
         full: dict[int, NoRoom] = {}
-        free = self._book.free_cells
-        for seq_id in self._running:
-            needed = self.num_tokens(seq_id) - self._book.length(seq_id)
-            if self.num_tokens(seq_id) >= self.max_tokens:
+        free = self._cache.free_cells
+        for seq_id, num_tokens, num_cells in wanted:
+            num_cells += self._num_pending(seq_id)
+            if self.num_tokens(seq_id) + num_tokens > self.max_tokens:
                 full[seq_id] = "context_full"
-            elif needed > free:
+            elif num_cells > free:
                 full[seq_id] = "kv_cache_full"
             else:
-                fitting.append(seq_id)
-                free -= needed
-        return fitting, full
+                free -= num_cells
+        return full
 
-    # Prefill ---------------------------------------------------------------
+    def _num_pending(self, seq_id: int) -> int:
+        return self.num_tokens(seq_id) - self._cache.length(seq_id)
 
-    def _rows(self, jobs: Sequence[ExtendJob], results: Readings) -> Iterator[_ReadRow]:
+    # Evaluation ------------------------------------------------------------
+
+    def _prefill(self, jobs: Sequence[ExtendJob], results: LogProbs) -> None:
+        """Evaluate the jobs' rows in as few batches as the binding's limits allow."""
+        batch: list[_ReadRow] = []
+        outputs = 0
+        for row in self._rows(jobs, results):
+            outputs += row[1] is not None
+            if len(batch) >= self._binding.num_chunk or outputs > NUM_OUTPUTS:
+                self._prefill_batch(batch)
+                batch, outputs = [], int(row[1] is not None)
+            batch.append(row)
+        if batch:
+            self._prefill_batch(batch)
+
+    def _rows(self, jobs: Sequence[ExtendJob], results: LogProbs) -> Iterator[_ReadRow]:
         """Every token to evaluate, each with what reads its logits."""
         for job in jobs:
             known = self._sequences[job.seq_id].tokens
-            start = self._book.length(job.seq_id)
+            start = self._cache.length(job.seq_id)
             tokens = [*known[start:], *job.tokens, *job.suffix]
             if not job.suffix:
                 tokens.pop()  # the last known token stays pending
@@ -332,23 +285,11 @@ class NativeEngine:
                 reader = results.reader(job, offset + 1 - first_new)
                 yield BatchRow(token, start + offset, job.seq_id, reader is not None), reader
 
-    def _run(self, rows: Iterator[_ReadRow]) -> None:
-        batch: list[_ReadRow] = []
-        outputs = 0
-        for row in rows:
-            outputs += row[1] is not None
-            if len(batch) >= self._binding.num_chunk or outputs > self._binding.num_outputs:
-                self._run_chunk(batch)
-                batch, outputs = [], int(row[1] is not None)
-            batch.append(row)
-        if batch:
-            self._run_chunk(batch)
-
-    def _run_chunk(self, batch: Sequence[_ReadRow]) -> None:
+    def _prefill_batch(self, batch: Sequence[_ReadRow]) -> None:
         self._check_cancelled()
-        if not self._decode([row for row, _ in batch]):
+        if not self._evaluate([row for row, _ in batch]):
             raise DecodeError(
-                "The KV cache has no room although the books say so.",
+                "The KV cache has no room although it should.",
                 f"{self._binding.title} found no slot for a batch that should fit.",
                 "Give a larger --ctx, and please report this.",
             )
@@ -359,23 +300,18 @@ class NativeEngine:
 
     def _prefill_pending(self, seq_ids: Sequence[int]) -> None:
         """Evaluate what is pending except the last token, which the coming round takes."""
-        behind = [
-            ExtendJob(seq_id=seq_id)
-            for seq_id in seq_ids
-            if self._book.length(seq_id) < self.num_tokens(seq_id) - 1
-        ]
-        if behind:
-            self._run(self._rows(behind, Readings(behind)))
+        jobs = [ExtendJob(seq_id=seq_id) for seq_id in seq_ids if self._num_pending(seq_id) > 1]
+        if jobs:
+            self._prefill(jobs, LogProbs(jobs))
 
-    # Decoding --------------------------------------------------------------
-
-    def _decode(self, rows: Sequence[BatchRow]) -> bool:
-        """Evaluate a batch and keep the books; False when the cache had no slot."""
+    def _evaluate(self, rows: Sequence[BatchRow]) -> bool:
+        """Evaluate a batch and count its cells; False when the cache had no slot."""
         result = self._binding.decode(rows)
         if result == "no_slot":
             return False
         if result != "ok":
-            self._restore_books(rows)
+            for seq_id in {row.seq_id for row in rows}:
+                self._drop_cells(seq_id, self._cache.length(seq_id))
             if result == "aborted":
                 self._check_cancelled()
             raise DecodeError(
@@ -384,14 +320,8 @@ class NativeEngine:
                 "See the log for its own words; a smaller --ctx or --gpu-layers may help.",
             )
         for row in rows:
-            self._book.append(row.seq_id, 1)
+            self._cache.append(row.seq_id, 1)
         return True
-
-    def _restore_books(self, rows: Sequence[BatchRow]) -> None:
-        """After a failed call: cut each sequence back to what the books hold."""
-        for seq_id in {row.seq_id for row in rows}:
-            if self._binding.last_position(seq_id) >= self._book.length(seq_id):
-                self._drop_cells(seq_id, self._book.length(seq_id))
 
     def _drop_cells(self, seq_id: int, length: int) -> None:
         if self._binding.last_position(seq_id) < length:
@@ -400,7 +330,9 @@ class NativeEngine:
             # Recurrent memory cannot be cut in the middle: forget all, prefill it again.
             self._binding.remove_cells(seq_id, 0)
             length = 0
-        self._book.truncate(seq_id, length)
+        self._cache.truncate(seq_id, length)
+
+    # Decoding --------------------------------------------------------------
 
     def _advance(self, seq_id: int, row: int) -> Delta:
         step = self._running[seq_id]
@@ -429,7 +361,7 @@ class NativeEngine:
         return Delta(seq_id, text, 1)
 
     def _cut_inside_token(self, sequence: _Sequence, step: _RunningStep, end: int) -> None:
-        """The step ends inside its last token: put tokens of the part before in its place."""
+        """The step ends inside its last token: replace it by tokens of the part before."""
         text = step.splitter.text[step.whole_text : end]
         del sequence.tokens[step.whole_tokens :]
         self._drop_cells(step.job.seq_id, len(sequence.tokens))
@@ -448,7 +380,7 @@ class NativeEngine:
     def _take_id(self, seq_id: int | None) -> int:
         if seq_id is None:
             raise DecodeError(
-                f"More than {self._book.max_sequences} sequences are open at once.",
+                f"More than {self._cache.max_sequences} sequences are open at once.",
                 "",
                 "Ask for fewer --paths.",
             )

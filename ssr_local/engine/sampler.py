@@ -12,7 +12,7 @@ import numpy as np
 
 from ssr_local.core.errors import DecodeError
 from ssr_local.engine.base import Sampling
-from ssr_local.engine.readings import Floats
+from ssr_local.engine.log_probs import Floats
 
 _TOP_K = 256
 # Tokens this many temperatures below the best have less than a 10^-13th of its probability.
@@ -49,5 +49,5 @@ class Sampler:
         kept = int(np.searchsorted(cumulative, self._top_p)) + 1
         cumulative = cumulative[:kept]
         drawn = self._random.random() * float(cumulative[-1])
-        place = min(int(np.searchsorted(cumulative, drawn, side="right")), len(cumulative) - 1)
-        return int(tokens[order[place]])
+        index = min(int(np.searchsorted(cumulative, drawn, side="right")), len(cumulative) - 1)
+        return int(tokens[order[index]])

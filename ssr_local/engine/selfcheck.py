@@ -12,20 +12,19 @@ import math
 import time
 from collections.abc import Sequence
 from itertools import zip_longest
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob
-from ssr_local.engine.libraries import EngineName, load_with
+from ssr_local.engine.base import Engine, EngineConfig, ExtendJob, Sampling, StepJob
+from ssr_local.engine.loading import load_engine
 
 SHARED_TOKENS = 16
 OWN_LENGTHS = (24, 61, 128, 230)
-"""Tokens of prompt behind which sequences are compared; the first 16 are shared."""
+"""Tokens of prompt after which sequences are compared; the first 16 are shared."""
 
 DECODED_TOKENS = (24, 40)
-"""Before and behind the end of another path, which leaves gaps between their KV cells."""
+"""Before and after the end of another path, which leaves gaps between their KV cells."""
 
 MAX_TIE_NATS = 0.25
 """Where two tokens are so nearly as likely, rounding may decide between them."""
@@ -65,16 +64,6 @@ _TEXT = (
 )
 
 
-class CheckRequest(Struct, frozen=True, kw_only=True):
-    """Which engine is checked with which file; ``threads`` 0 takes one a physical core."""
-
-    engine: EngineName
-    path: str
-    threads: int = 0
-    repack: bool = True
-    gpu_layers: int = 0
-
-
 class CheckResult(Struct, frozen=True, kw_only=True):
     """``difference`` says what was not as it should be, "" when all was.
 
@@ -93,18 +82,17 @@ class CheckResult(Struct, frozen=True, kw_only=True):
         return not (self.difference or self.obstacle)
 
 
-def check(request: CheckRequest) -> CheckResult:
+def check(config: EngineConfig) -> CheckResult:
     """Check one engine; to be run in a process of its own, because a library may crash."""
     started = time.monotonic()
     reference = None
-    if request.engine != "llama":
-        plain = msgspec.structs.replace(request, engine="llama")
-        engine = _load(plain)
+    if config.engine != "llama":
+        plain = load_engine(msgspec.structs.replace(config, engine="llama"))
         try:
-            reference = perplexity(engine)
+            reference = perplexity(plain)
         finally:
-            engine.close()
-    engine = _load(request)
+            plain.close()
+    engine = load_engine(config)
     try:
         measured = perplexity(engine)
         difference = perplexity_difference(measured, reference) or fork_difference(engine)
@@ -154,32 +142,32 @@ def fork_difference(engine: Engine) -> str:
     together = _written_together(engine, prompts)
     for prompt, written in zip(prompts, together, strict=True):
         alone = _written_alone(engine, prompt)
-        place = next(
+        index = next(
             (at for at, pair in enumerate(zip_longest(written, alone)) if len({*pair}) > 1), None
         )
-        if place is None:
+        if index is None:
             continue
-        both = [_tokens_at(engine, tokens, place) for tokens in (alone, written)]
-        gap = _gap(engine, [*prompt, *alone[:place]], *both)
+        both = [_tokens_at(engine, tokens, index) for tokens in (alone, written)]
+        gap = _gap(engine, [*prompt, *alone[:index]], *both)
         if not gap <= MAX_TIE_NATS:
             return (
-                f"behind {len(prompt)} tokens of prompt, a sequence forked and decoded with"
-                f" {len(prompts)} others left what it writes alone after {place} tokens"
+                f"after {len(prompt)} tokens of prompt, a sequence forked and decoded with"
+                f" {len(prompts)} others left what it writes alone after {index} tokens"
                 f" (by {gap:.1f} nats)"
             )
     return ""
 
 
-def _tokens_at(engine: Engine, tokens: Sequence[int], place: int) -> list[int]:
-    """The token at a place; where the text has ended, those that may have ended it."""
-    if place < len(tokens):
-        return [tokens[place]]
+def _tokens_at(engine: Engine, tokens: Sequence[int], index: int) -> list[int]:
+    """The token at an index; where the text has ended, those that may have ended it."""
+    if index < len(tokens):
+        return [tokens[index]]
     ends = [engine.tokenize(text, special=True) for text in engine.vocabulary.special_texts]
     return sorted({ids[0] for ids in ends if len(ids) == 1})
 
 
 def _prompts(engine: Engine) -> list[list[int]]:
-    """Prompts that share their beginning and go on each in another place of the text."""
+    """Prompts that share their beginning; each goes on with another part of the text."""
     tokens = engine.tokenize(_TEXT)
     shared = tokens[:SHARED_TOKENS]
     prompts = []
@@ -200,10 +188,10 @@ def _written_together(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[
             for fork, prompt in zip((ended, *forks), (prompts[1], *prompts), strict=True)
         ]
     )
-    before, behind = DECODED_TOKENS
+    before, after = DECODED_TOKENS
     going_on = _write(engine, [ended, *forks], before)
     engine.release(ended)
-    _write(engine, [fork for fork in forks if fork in going_on], behind)
+    _write(engine, [fork for fork in forks if fork in going_on], after)
     return [engine.tokens(fork, len(prompt)) for fork, prompt in zip(forks, prompts, strict=True)]
 
 
@@ -239,7 +227,7 @@ def _write(engine: Engine, seq_ids: Sequence[int], num_tokens: int) -> set[int]:
 def _gap(
     engine: Engine, known: Sequence[int], first: Sequence[int], second: Sequence[int]
 ) -> float:
-    """How much likelier, in nats, the first tokens are than the second behind known ones."""
+    """How much likelier, in nats, the first tokens are than the second after known ones."""
     engine.clear()
     seq_id = engine.open(known[:-1])
     (result,) = engine.extend(
@@ -248,16 +236,3 @@ def _gap(
     if result.probe is None:
         return math.nan
     return abs(result.probe[0] - result.probe[1])
-
-
-def _load(request: CheckRequest) -> Engine:
-    path = Path(request.path)
-    return load_with(
-        request.engine,
-        path,
-        gpu_layers=request.gpu_layers,
-        name=path.stem,
-        threads=request.threads,
-        num_cells=1024,
-        repack=request.repack,
-    )

@@ -309,8 +309,8 @@ def _convert(table: dict[str, Any], kind: type[_T], where: str, key: str) -> _T:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `$")
-        raise ConfigError(f"{where}: {key}{place.rstrip('`')} is wrong.", f"{reason}.") from error
+        reason, _, inner = str(error).partition(" - at `$")
+        raise ConfigError(f"{where}: {key}{inner.rstrip('`')} is wrong.", f"{reason}.") from error
 
 
 def _tables(data: Any, where: str, key: str) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -333,9 +333,9 @@ def _refuse_unknown(
     known = tuple(accepted)
     for name in table:
         if name not in known:
-            place = f"{key}.{name}" if key else name
+            unknown = f"{key}.{name}" if key else name
             raise ConfigError(
-                f"{where}: unknown key {place!r}.", f"Accepted keys: {', '.join(known)}."
+                f"{where}: unknown key {unknown!r}.", f"Accepted keys: {', '.join(known)}."
             )
 
 

@@ -33,12 +33,12 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import Author, Calibration, OptionValues, RunResult
-from ssr_local.engine import choice
-from ssr_local.engine.base import SEQUENCES, Cancelled, Engine
-from ssr_local.engine.libraries import TITLES
+from ssr_local.engine.base import SEQUENCES, Cancelled, Engine, EngineConfig
+from ssr_local.engine.choice import EngineChoice, after_check, choose_engine, run_check
+from ssr_local.engine.loading import load_engine
+from ssr_local.engine.packages import TITLES
 from ssr_local.method.pools import Pool, load_pool
 from ssr_local.method.verification import Judge
-from ssr_local.models.gguf.header import read_header
 from ssr_local.process.helper import Helper
 
 MAX_PROBLEM_CHARS = 200_000
@@ -79,42 +79,26 @@ Loader = Callable[[Author, ModelFile, Setup, Callable[[], bool]], Engine]
 """Loads one model: role, file, setup, and what says that work must stop."""
 
 
-def wish_of(options: EngineOptions) -> choice.Wish:
-    """What the options say about the choice of an engine."""
-    return choice.Wish(
-        engine=options.engine,
-        repack=options.repack,
-        gpu_layers=options.gpu_layers,
-        threads=options.threads,
-    )
-
-
-def pick_engine(file: ModelFile, options: EngineOptions) -> choice.Pick:
-    """Which native engine runs a file. Raises ``ModelDamagedError``, ``EngineUnavailable``."""
-    from ssr_local.engine.llama import devices
-
-    has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
-    header = read_header(Path(file.path))
-    return choice.pick(header, file.sha256, wish_of(options), has_gpu=has_gpu)
-
-
-def load_picked(
-    picked: choice.Pick, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+def load_chosen(
+    chosen: EngineChoice, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
 ) -> Engine:
     """Load a GGUF file with this engine."""
     options = setup.engine
-    return choice.load(
-        picked,
-        Path(file.path),
-        wish_of(options),
+    config = EngineConfig(
+        engine=chosen.engine,
+        path=file.path,
         name=file.name,
         sha256=file.sha256,
         num_parameters=file.num_parameters,
+        threads=options.threads,
+        gpu_layers=options.gpu_layers,
+        repack=chosen.repack,
         num_cells=options.ctx or 1024,
         max_cells=options.ctx or None,
         max_sequences=setup.max_sequences,
-        should_stop=should_stop,
+        notes=(chosen.note,) if chosen.note else (),
     )
+    return load_engine(config, should_stop)
 
 
 def load_fake(
@@ -246,34 +230,34 @@ class Session:
             started = time.monotonic()
             engine = self._load(role, file, self._setup, self._should_stop)
         else:
-            picked = yield from self._picked(file)
+            chosen = yield from self._chosen(file)
             started = time.monotonic()
-            engine = load_picked(picked, file, self._setup, self._should_stop)
+            engine = load_chosen(chosen, file, self._setup, self._should_stop)
         self._engines[role] = engine
         yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
 
-    def _picked(self, file: ModelFile) -> Generator[AnyEvent, None, choice.Pick]:
+    def _chosen(self, file: ModelFile) -> Generator[AnyEvent, None, EngineChoice]:
         """The engine for a file; one that has not met it here before proves itself first."""
-        picked = pick_engine(file, self._setup.engine)
-        if not picked.unchecked:
-            return picked
-        title = TITLES[picked.engine]
+        path, options = Path(file.path), self._setup.engine
+        chosen = choose_engine(path, file.sha256, options)
+        if not chosen.unchecked:
+            return chosen
+        title = TITLES[chosen.engine]
         yield Notice(
             message=f"{title} is checked with {file.name} first, once on this machine;"
             " that takes about as long as a short problem."
         )
-        path = Path(file.path)
-        result = choice.run_check(
-            picked.engine,
+        result = run_check(
+            chosen.engine,
             path,
             file.sha256,
-            wish_of(self._setup.engine),
-            repack=picked.repack,
+            options,
+            repack=chosen.repack,
             should_stop=self._should_stop,
         )
         if self._should_stop():
             raise Cancelled
-        return choice.after_check(picked, result)
+        return after_check(chosen, result)
 
     def _run(
         self, asked: Asked, engines: Mapping[Author, Engine], commands: CommandSource | None

@@ -11,7 +11,7 @@ import pytest
 from ssr_local.engine.native import NativeEngine
 from ssr_local.models.gguf.header import read_header
 from tests.engine.harness import Watch, watched
-from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import write_tiny_model
 
 Tiny = Callable[..., Path]
 Load = Callable[..., tuple[NativeEngine, Watch]]
@@ -23,19 +23,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("tiny")
     written: dict[str, Path] = {}
 
-    def model(writer: Callable[..., Path] = write_tiny_model, **options: Any) -> Path:
-        key = f"{writer.__name__} {sorted(options.items())!r}"
+    def model(**options: Any) -> Path:
+        key = repr(sorted(options.items()))
         if key not in written:
-            written[key] = writer(folder / f"tiny-{len(written)}.gguf", **options)
+            written[key] = write_tiny_model(folder / f"tiny-{len(written)}.gguf", **options)
         return written[key]
 
     return model
-
-
-@pytest.fixture(scope="session")
-def tiny_mamba(tiny: Tiny) -> Tiny:
-    """The same for the recurrent model."""
-    return lambda **options: tiny(write_tiny_mamba, **options)
 
 
 @pytest.fixture
@@ -54,7 +48,7 @@ def load(library: str) -> Iterator[Load]:
     ) -> tuple[NativeEngine, Watch]:
         if library == "ik" and read_header(path).architecture == "mamba":
             pytest.skip("ik_llama.cpp crashes with recurrent models; its self-check says so")
-        engine, binding = watched(path, should_stop, library, threads=1, **options)
+        engine, binding = watched(path, should_stop, library, **options)
         engines.append(engine)
         return engine, binding
 

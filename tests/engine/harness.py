@@ -1,11 +1,11 @@
-"""What the engine tests share: a binding that can be watched, and checks of the books."""
+"""What the engine tests share: a binding that can be watched, and checks of the cache."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
-from ssr_local.engine.binding import GGUFBinding
+from ssr_local.engine.base import (
+    Engine,
+    EngineConfig,
+    ExtendJob,
+    Sampling,
+    StepJob,
+    decode_steps,
+)
+from ssr_local.engine.binding import BatchRow, DecodeResult, GGUFBinding
 from ssr_local.engine.llama import LlamaBinding
-from ssr_local.engine.native import BatchRow, DecodeResult, NativeEngine
-from ssr_local.engine.readings import Floats
+from ssr_local.engine.loading import load_engine
+from ssr_local.engine.log_probs import Floats
+from ssr_local.engine.native import NativeEngine
 
 GREEDY = Sampling(temperature=0)
 
@@ -40,14 +48,14 @@ class Watch(GGUFBinding):
     ``pieces`` replaces tokens' bytes; ``spoil`` may change a row of logits that is read.
     """
 
-    def __init__(self, path: Path, **options: Any) -> None:
+    def __init__(self, config: EngineConfig, should_stop: Callable[[], bool]) -> None:
         self.calls: list[list[BatchRow]] = []
         self.read: list[npt.NDArray[np.float64]] = []
         self.results: deque[DecodeResult | None] = deque()
         self.done = False
         self.pieces: dict[int, bytes] = {}
         self.spoil: Callable[[Floats], Floats] = lambda row: row
-        super().__init__(path, **({"name": path.stem} | options))
+        super().__init__(config, should_stop)
 
     def decode(self, rows: Sequence[BatchRow]) -> DecodeResult:
         self.calls.append(list(rows))
@@ -80,11 +88,15 @@ class WatchedLlama(Watch, LlamaBinding):
     """llama.cpp, watched."""
 
 
+WATCHED: dict[str, type[Watch]] = {"llama": WatchedLlama}
+
 if HAS_IK:
     from ssr_local.engine import ik
 
     class WatchedIk(Watch, ik.IkBinding):
         """ik_llama.cpp, watched."""
+
+    WATCHED["ik"] = WatchedIk
 
 
 class Countdown:
@@ -105,69 +117,62 @@ def watched(
     library: str = "llama",
     **options: Any,
 ) -> tuple[NativeEngine, Watch]:
-    """An engine over a watched binding, and the binding."""
-    kind: type[Watch] = WatchedLlama if library == "llama" else WatchedIk
-    binding = kind(path, **options)
+    """An engine over a watched binding, and the binding, which never asks whether to stop."""
+    binding = WATCHED[library](config_of(path, **options), lambda: False)
     return NativeEngine(binding, should_stop), binding
+
+
+def config_of(path: Path, **options: Any) -> EngineConfig:
+    """How a file is loaded, on one thread and called after itself."""
+    return EngineConfig(path=str(path), **({"name": path.stem, "threads": 1} | options))
+
+
+def load_plain(
+    path: Path, should_stop: Callable[[], bool] = lambda: False, **options: Any
+) -> NativeEngine:
+    """An engine over a binding that nobody watches."""
+    return load_engine(config_of(path, **options), should_stop)
 
 
 @contextmanager
 def exact_attention() -> Iterator[None]:
-    """Contexts opened inside attend in single precision throughout.
+    """Contexts that watched bindings open inside attend in single precision throughout.
 
     Half precision, added up in an order that depends on the batch, moves the sharp tiny
     models' logits by up to 0.1. Without it only 0.0001 is left, and equal means equal.
     """
-    defaults = llama_cpp.llama_context_default_params
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in WATCHED.values():
+            usual = kind._set_context_parameters
 
-    def single_precision() -> Any:
-        parameters = defaults()
-        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
-        return parameters
+            def exact(self: Watch, parameters: Any, usual: Any = usual) -> None:
+                usual(self, parameters)
+                parameters.type_k = llama_cpp.GGML_TYPE_F32
+                if self.engine == "llama":  # ik's V must be F16 without flash attention
+                    parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+                    parameters.type_v = llama_cpp.GGML_TYPE_F32
 
-    llama_cpp.llama_context_default_params = single_precision
-    try:
-        with _exact_ik() if HAS_IK else nullcontext():
-            yield
-    finally:
-        llama_cpp.llama_context_default_params = defaults
-
-
-@contextmanager
-def _exact_ik() -> Iterator[None]:
-    library = ik.start_backend()
-    defaults = library.llama_context_default_params
-
-    def single_precision() -> Any:
-        parameters = defaults()
-        parameters.type_k = llama_cpp.GGML_TYPE_F32  # V must be F16 without flash attention
-        return parameters
-
-    library.llama_context_default_params = single_precision
-    try:
+            patch.setattr(kind, "_set_context_parameters", exact)
         yield
-    finally:
-        library.llama_context_default_params = defaults
 
 
-def check_books(engine: NativeEngine) -> None:
-    """Our books say what llama.cpp says, and the last token of a sequence is pending."""
-    binding, book = engine._binding, engine._book
-    assert set(engine._sequences) == set(book.seq_ids)
-    assert book.used_cells <= binding.num_cells
-    assert engine.used_cells == book.used_cells
+def check_cache(engine: NativeEngine) -> None:
+    """Our allocator says what llama.cpp says, and the last token of a sequence is pending."""
+    binding, cache = engine._binding, engine._cache
+    assert set(engine._sequences) == set(cache.seq_ids)
+    assert cache.used_cells <= binding.num_cells
+    assert engine.used_cells == cache.used_cells
     for seq_id in range(binding.max_sequences):
         held = binding.last_position(seq_id) + 1
-        if seq_id not in book:
+        if seq_id not in cache:
             assert held == 0, f"sequence {seq_id} was released but holds {held} cells"
             continue
-        assert held == book.length(seq_id), f"sequence {seq_id}"
+        assert held == cache.length(seq_id), f"sequence {seq_id}"
         assert engine.num_tokens(seq_id) > held, f"sequence {seq_id} has nothing pending"
 
 
 def next_log_probs(engine: Engine, seq_id: int, num_vocab: int) -> npt.NDArray[np.float64]:
-    """Log-probabilities of every token behind a sequence, by a probe of single candidates."""
+    """Log-probabilities of every token after a sequence, by a probe of single candidates."""
     last = engine.tokens(seq_id)[-1:]
     fork = engine.fork(seq_id)
     engine.truncate(fork, engine.num_tokens(fork) - 1)

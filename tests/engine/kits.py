@@ -1,7 +1,7 @@
 """The engines that the protocol tests run on. A new one joins by a line in ``KITS``.
 
-The two special texts are all that a kit must arrange: behind ``BEFORE_BLANK`` the model
-finishes its paragraph (a full stop, a blank line), behind ``BEFORE_END`` it ends.
+The two special texts are all that a kit must arrange: after ``BEFORE_BLANK`` the model
+finishes its paragraph (a full stop, a blank line), after ``BEFORE_END`` it ends.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def _fake(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], b
     return FakeEngine(PlainScript(), num_cells=num_cells, should_stop=should_stop)
 
 
-def _llama(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
-    path = tiny(chains=CHAINS, context=4096)
-    return watched(path, should_stop, num_cells=num_cells, max_cells=num_cells, threads=1)[0]
+def _native(library: str) -> Kit:
+    def kit(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
+        path = tiny(chains=CHAINS, context=4096)
+        return watched(path, should_stop, library, num_cells=num_cells, max_cells=num_cells)[0]
+
+    return kit
 
 
-def _ik(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
-    path = tiny(chains=CHAINS, context=4096)
-    return watched(path, should_stop, "ik", num_cells=num_cells, max_cells=num_cells, threads=1)[0]
-
-
-KITS: dict[str, Kit] = {"fake": _fake, "llama": _llama} | ({"ik": _ik} if HAS_IK else {})
+KITS: dict[str, Kit] = {"fake": _fake, "llama": _native("llama")} | (
+    {"ik": _native("ik")} if HAS_IK else {}
+)

@@ -12,20 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.engine import hardware
-from ssr_local.engine.devices import (
-    Device,
-    Memory,
-    memory,
-    physical_cores,
-    place_layers,
-    processor_features,
-    processor_name,
-    step_down,
-)
+from ssr_local.engine.devices import Device, place_layers, step_down
+from ssr_local.engine.hardware import Memory, memory, physical_cores
 
 GIB = 2**30
 MIB = 2**20
-CPU = Device("CPU", "Some processor", "cpu", 16 * GIB, 16 * GIB)
+CPU = Device("CPU", "Some CPU", "cpu", 16 * GIB, 16 * GIB)
 
 
 def gpu(free: float, name: str = "GPU0", kind: str = "gpu") -> Device:
@@ -65,7 +57,7 @@ def place(devices: list[Device], requested: int, size: dict[str, int] = SIZE) ->
         ([CPU, gpu(180 / 1024)], -1, 1, "1 of 10"),
         ([CPU, gpu(179 / 1024)], -1, 0, "too little"),
         ([CPU, Device("G", "", "gpu", 0, 8 * GIB)], -1, 0, "0.0 GiB to spare on G"),
-        ([CPU, Device("G", "", "gpu", 512 * MIB, 8 * GIB)], -1, 0, "processor"),
+        ([CPU, Device("G", "", "gpu", 512 * MIB, 8 * GIB)], -1, 0, "CPU"),
         ([CPU, gpu(8)], 3, 3, "3 of 10 layers on Card GPU0, as asked."),
         ([CPU, gpu(8)], 500, 10, "10 of 10"),
         ([CPU, gpu(0.5)], 10, 10, "only 3 seem to fit"),
@@ -132,7 +124,7 @@ def write_tree(root: Path, files: dict[str, str]) -> Path:
 
 
 def topology(*cores: tuple[int, int]) -> dict[str, str]:
-    """(package, core) of each processor in turn."""
+    """(package, core) of each CPU in turn."""
     files = {}
     for cpu, (package, core) in enumerate(cores):
         folder = f"sys/devices/system/cpu/cpu{cpu}/topology"
@@ -142,45 +134,40 @@ def topology(*cores: tuple[int, int]) -> dict[str, str]:
 
 
 HYPER_THREADED = topology((0, 0), (0, 1), (0, 2), (0, 3), (0, 0), (0, 1), (0, 2), (0, 3))
+FAST_CORES = {"sys/devices/cpu_core/cpus": "0-1,4-5\n"}
+ALL = set(range(8))
 V2 = {"proc/self/cgroup": "0::/box/inner\n"}
 V1 = {"proc/self/cgroup": "5:cpu,cpuacct:/box\n4:memory:/box\n0::/\n"}
-QUOTA_V2 = "sys/fs/cgroup/box/cpu.max"
-FOLDER_V1 = "sys/fs/cgroup/cpu,cpuacct/box"
+
+
+def quota_v2(text: str) -> dict[str, str]:
+    return HYPER_THREADED | V2 | {"sys/fs/cgroup/box/cpu.max": text}
+
+
+def quota_v1(text: str) -> dict[str, str]:
+    folder = "sys/fs/cgroup/cpu,cpuacct/box"
+    files = {f"{folder}/cpu.cfs_quota_us": text, f"{folder}/cpu.cfs_period_us": "100000"}
+    return HYPER_THREADED | V1 | files
 
 
 @pytest.mark.parametrize(
     ("files", "allowed", "cores"),
     [
         ({}, {0, 1, 2}, 3),
-        (HYPER_THREADED, set(range(8)), 4),
+        (HYPER_THREADED, ALL, 4),
         (HYPER_THREADED, {0, 4}, 1),
         (HYPER_THREADED, {0, 1, 5}, 2),
         (topology((0, 0), (0, 1), (1, 0), (1, 1)), {0, 1, 2, 3}, 4),
-        (HYPER_THREADED | V2, set(range(8)), 4),
-        (HYPER_THREADED | V2 | {QUOTA_V2: "200000 100000\n"}, set(range(8)), 2),
-        (HYPER_THREADED | V2 | {QUOTA_V2: "max 100000\n"}, set(range(8)), 4),
-        (HYPER_THREADED | V2 | {QUOTA_V2: "50000 100000\n"}, set(range(8)), 1),
-        (HYPER_THREADED | V2 | {QUOTA_V2: "900000 100000\n"}, set(range(8)), 4),
-        (HYPER_THREADED | V2 | {QUOTA_V2: "nonsense"}, set(range(8)), 4),
-        (
-            HYPER_THREADED
-            | V1
-            | {
-                f"{FOLDER_V1}/cpu.cfs_quota_us": "300000",
-                f"{FOLDER_V1}/cpu.cfs_period_us": "100000",
-            },
-            set(range(8)),
-            3,
-        ),
-        (
-            HYPER_THREADED
-            | V1
-            | {f"{FOLDER_V1}/cpu.cfs_quota_us": "-1", f"{FOLDER_V1}/cpu.cfs_period_us": "100000"},
-            set(range(8)),
-            4,
-        ),
-        (HYPER_THREADED | {"sys/devices/cpu_core/cpus": "0-1,4-5\n"}, set(range(8)), 2),
-        (HYPER_THREADED | {"sys/devices/cpu_core/cpus": "0-1,4-5\n"}, {2, 3}, 2),
+        (HYPER_THREADED | V2, ALL, 4),
+        (quota_v2("200000 100000\n"), ALL, 2),
+        (quota_v2("max 100000\n"), ALL, 4),
+        (quota_v2("50000 100000\n"), ALL, 1),
+        (quota_v2("900000 100000\n"), ALL, 4),
+        (quota_v2("nonsense"), ALL, 4),
+        (quota_v1("300000"), ALL, 3),
+        (quota_v1("-1"), ALL, 4),
+        (HYPER_THREADED | FAST_CORES, ALL, 2),
+        (HYPER_THREADED | FAST_CORES, {2, 3}, 2),
     ],
 )
 def test_cores_on_linux(
@@ -190,8 +177,20 @@ def test_cores_on_linux(
 
 
 MEMINFO = {"proc/meminfo": "MemTotal: 8192 kB\nMemFree: 100 kB\nMemAvailable: 6144 kB\n"}
-BOX = "sys/fs/cgroup/box"
-BOX_V1 = "sys/fs/cgroup/memory/box"
+
+
+def box_v2(limit: str, **files: str) -> dict[str, str]:
+    named = {f"sys/fs/cgroup/box/memory.{name}": text for name, text in files.items()}
+    return MEMINFO | V2 | {"sys/fs/cgroup/box/memory.max": limit} | named
+
+
+def box_v1(limit: int, usage: int) -> dict[str, str]:
+    folder = "sys/fs/cgroup/memory/box"
+    files = {"memory.limit_in_bytes": limit, "memory.usage_in_bytes": usage}
+    return MEMINFO | V1 | {f"{folder}/{name}": str(value) for name, value in files.items()}
+
+
+STAT = f"anon 5\ninactive_file {512 * 1024}\nactive_file 1024\n"
 
 
 @pytest.mark.parametrize(
@@ -199,29 +198,10 @@ BOX_V1 = "sys/fs/cgroup/memory/box"
     [
         ({}, 0, 0),
         (MEMINFO, 8192, 6144),
-        (MEMINFO | V2 | {f"{BOX}/memory.max": "max"}, 8192, 6144),
-        (
-            MEMINFO
-            | V2
-            | {
-                f"{BOX}/memory.max": str(4096 * 1024),
-                f"{BOX}/memory.current": str(3072 * 1024),
-                f"{BOX}/memory.stat": f"anon 5\ninactive_file {512 * 1024}\nactive_file 1024\n",
-            },
-            4096,
-            1024 + 512 + 1,
-        ),
-        (
-            MEMINFO
-            | V1
-            | {
-                f"{BOX_V1}/memory.limit_in_bytes": str(4096 * 1024),
-                f"{BOX_V1}/memory.usage_in_bytes": str(4096 * 1024),
-            },
-            4096,
-            0,
-        ),
-        (MEMINFO | V1 | {f"{BOX_V1}/memory.limit_in_bytes": str(2**63 - 4096)}, 8192, 6144),
+        (box_v2("max"), 8192, 6144),
+        (box_v2(str(4 * MIB), current=str(3 * MIB), stat=STAT), 4096, 1024 + 512 + 1),
+        (box_v1(4 * MIB, 4 * MIB), 4096, 0),
+        (box_v1(2**63 - 4096, 0), 8192, 6144),
     ],
 )
 def test_memory_on_linux(
@@ -302,8 +282,8 @@ def test_this_machine_answers() -> None:
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
     found = memory()
     assert 0 < found.available_bytes <= found.total_bytes
-    assert processor_name().strip()
-    assert isinstance(processor_features(), tuple)
+    assert hardware.processor_name().strip()
+    assert isinstance(hardware.processor_features(), tuple)
     assert isinstance(hardware.graphics(), tuple)
 
 
@@ -312,7 +292,7 @@ def test_affinity_limits_the_cores() -> None:
     one = min(os.sched_getaffinity(0))
     code = (
         f"import os; os.sched_setaffinity(0, [{one}])\n"
-        "from ssr_local.engine.devices import physical_cores\n"
+        "from ssr_local.engine.hardware import physical_cores\n"
         "assert physical_cores() == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
@@ -320,7 +300,7 @@ def test_affinity_limits_the_cores() -> None:
 
 def test_nothing_here_needs_llama_cpp() -> None:
     code = (
-        "import sys; import ssr_local.engine.devices\n"
+        "import sys; import ssr_local.engine.choice, ssr_local.engine.devices\n"
         "assert 'llama_cpp' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

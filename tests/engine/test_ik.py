@@ -7,7 +7,7 @@ import pytest
 from ssr_local.core.errors import EngineUnavailable
 from ssr_local.engine.base import Cancelled, ExtendJob, Sampling, StepJob
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import HAS_IK, Countdown, check_books, write
+from tests.engine.harness import HAS_IK, Countdown, check_cache, load_plain, write
 from tests.tiny_gguf import ids
 
 if not HAS_IK:
@@ -22,14 +22,14 @@ def library() -> str:
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ik.importlib.metadata, "version", lambda _: "9.9.9")
+    monkeypatch.setattr(ik, "version", lambda _: "9.9.9")
     with pytest.raises(EngineUnavailable, match=r"9\.9\.9") as error:
         ik.Library()
     assert "pip install" in error.value.next_step
 
 
 def test_a_missing_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ik.FUNCTIONS, "llama_decode", ("llama_decode_fast", [], None))
+    monkeypatch.setitem(ik.OWN_NAMES, "llama_decode", "llama_decode_fast")
     with pytest.raises(EngineUnavailable, match="lacks the function llama_decode_fast"):
         ik.Library()
 
@@ -56,7 +56,7 @@ def test_gaps_in_the_cache_are_closed_when_a_batch_needs_cells_in_a_row(
     (result,) = engine.extend([ExtendJob(seq_id=long, tokens=ids("y" * (free - 2)))])
     assert result.no_room is None
     assert engine.tokens(paths[1]) == kept
-    check_books(engine)
+    check_cache(engine)
     engine.release(long)
     fresh, _ = load(tiny(), num_cells=512)
     alone = fresh.open(kept)
@@ -65,14 +65,14 @@ def test_gaps_in_the_cache_are_closed_when_a_batch_needs_cells_in_a_row(
 
 def test_a_stop_during_a_batch_leaves_nothing_half_done(tiny: Tiny) -> None:
     stop = Countdown()
-    engine = ik.load_engine(tiny(), name="m", num_cells=1024, should_stop=stop)
+    engine = load_plain(tiny(), stop, engine="ik", num_cells=1024)
     seq_id = engine.open(ids("What is it? "))
     expected = write(engine, engine.fork(seq_id), 20)
     stop.asked, stop.limit = 0, 10
     with pytest.raises(Cancelled):
         engine.extend([ExtendJob(seq_id=seq_id, tokens=ids("z" * 120))])
     stop.limit = float("inf")
-    check_books(engine)
+    check_cache(engine)
     assert write(engine, engine.fork(seq_id), 20) == expected
     engine.close()
 

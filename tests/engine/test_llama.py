@@ -12,15 +12,17 @@ from ssr_local.coordinator.prompter import Prompter
 from ssr_local.engine import binding
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
-from ssr_local.engine.llama import LlamaBinding, load_engine
-from ssr_local.engine.readings import log_probabilities
+from ssr_local.engine.llama import LlamaBinding
+from ssr_local.engine.log_probs import log_probabilities
 from ssr_local.method.pools import load_pool
 from ssr_local.process.helper import Helper
 from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
     GREEDY,
-    check_books,
+    LIBRARIES,
+    check_cache,
+    load_plain,
     log_softmax,
     next_log_probs,
     write,
@@ -61,8 +63,8 @@ def test_log_probs_equal_those_read_token_by_token(tiny: Tiny, load: Load) -> No
         assert np.exp(rows).sum() == pytest.approx(1.0, abs=1e-5)
         expected.append(rows[token])
         engine.extend([ExtendJob(seq_id=slow, tokens=[token])])
-        check_books(engine)
-    assert len(tokens) > engine._binding.num_outputs, "the rows are read over several calls"
+        check_cache(engine)
+    assert len(tokens) > binding.NUM_OUTPUTS, "the rows are read over several calls"
     assert result.log_probs == pytest.approx(expected, abs=1e-4)
 
 
@@ -79,7 +81,7 @@ def test_a_fused_probe_equals_extending_first(tiny: Tiny, load: Load) -> None:
     (second,) = engine.extend([ExtendJob(seq_id=apart, suffix=suffix, candidates=words)])
     assert both.log_probs == pytest.approx(first.log_probs, abs=1e-4)
     assert both.probe == pytest.approx(second.probe, abs=1e-4)
-    check_books(engine)
+    check_cache(engine)
     assert write(engine, fused, 30) == write(engine, apart, 30)
 
 
@@ -228,7 +230,7 @@ def test_bytes_that_are_no_text_do_not_hold_a_step_up(tiny: Tiny, load: Load) ->
 CUTS = [
     # what two tokens are made to stand for, the step they make, which of them are kept, and
     # the text that takes the place of the rest
-    pytest.param(b".", b"\n\nX", ".\n\n", ".", "\n\n", id="behind the blank line"),
+    pytest.param(b".", b"\n\nX", ".\n\n", ".", "\n\n", id="after the blank line"),
     pytest.param(b".", b"\n \n\n\n", ".\n \n", ".", "\n \n", id="more blank lines"),
     pytest.param(b".\n", b"\nX", ".\n\n", ".", "\n", id="second newline"),
     pytest.param(b"\xc3", b"\xa9\n\nX", "é\n\n", "", "é\n\n", id="inside a character"),
@@ -248,7 +250,7 @@ def test_a_step_that_ends_inside_a_token(
     prompt = engine.tokenize(BEFORE_BLANK)
     other, seq_id = engine.open(prompt), engine.open(prompt)
     assert write_together(engine, [seq_id, other], 20) == {seq_id: step, other: step}
-    check_books(engine)
+    check_cache(engine)
     assert engine.tokens(seq_id) == [*prompt, *ids(kept), *engine.tokenize(rest)]
     fresh, fresh_binding = load(path)
     fresh_binding.pieces = binding.pieces
@@ -256,7 +258,7 @@ def test_a_step_that_ends_inside_a_token(
     assert write(engine, seq_id, 30)[1] == write(fresh, again, 30)[1]
 
 
-def test_a_token_of_the_vocabulary_that_goes_on_behind_a_blank_line(
+def test_a_token_of_the_vocabulary_that_goes_on_after_a_blank_line(
     tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doubled = [("x" * 2**power,) * 2 for power in range(7)]
@@ -272,7 +274,7 @@ def test_a_token_of_the_vocabulary_that_goes_on_behind_a_blank_line(
     seq_id = engine.open(engine.tokenize(BEFORE_BLANK))
     assert write_together(engine, [seq_id], 20) == {seq_id: ".\n\n"}
     assert engine.tokens(seq_id) == engine.tokenize(BEFORE_BLANK + ".\n\n")
-    check_books(engine)
+    check_cache(engine)
 
 
 def test_fingerprints_tell_vocabularies_apart(tiny: Tiny, load: Load) -> None:
@@ -324,7 +326,7 @@ def test_the_models_own_context_bounds_a_sequence(tiny: Tiny, load: Load) -> Non
     assert len(tokens) == 10
     (last,) = decode_steps(engine, [StepJob(seq_id, 5, GREEDY)])
     assert (last.end, last.text) == ("context_full", "")
-    check_books(engine)
+    check_cache(engine)
     assert write(engine, other, 50) == (text, tokens), "the other has its own context"
 
 
@@ -334,7 +336,7 @@ def test_every_cell_is_used_before_a_path_is_ended(tiny: Tiny, load: Load) -> No
     paths = [root, *(engine.fork(root) for _ in range(3))]
     ended = {}
     for delta in decode_steps(engine, [StepJob(p, 500, Sampling(1.0, 1.0, p)) for p in paths]):
-        check_books(engine)
+        check_cache(engine)
         if delta.end:
             ended[delta.seq_id] = (delta.end, engine.used_cells)
     assert {reason for reason, _ in ended.values()} == {"kv_cache_full"}
@@ -342,30 +344,11 @@ def test_every_cell_is_used_before_a_path_is_ended(tiny: Tiny, load: Load) -> No
     assert engine.used_cells == 256
 
 
-def test_released_and_truncated_cells_are_free(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny())
-    root = engine.open(ids("x" * 101))
-    assert engine.used_cells == 100
-    fork = engine.fork(root)
-    assert engine.used_cells == 100, "a fork takes no cells"
-    engine.extend([ExtendJob(seq_id=fork, tokens=ids("y" * 50))])
-    assert engine.used_cells == 150
-    engine.truncate(root, 11)
-    assert engine.used_cells == 150, "the fork still holds them"
-    engine.truncate(fork, 61)
-    assert engine.used_cells == 60
-    engine.release(fork)
-    assert engine.used_cells == 10
-    engine.clear()
-    assert engine.used_cells == 0
-    check_books(engine)
-
-
 def test_the_cache_grows_as_far_as_memory_allows(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny(context=8192)
-    engine = load_engine(path, name="m", num_cells=512, threads=1)
+    engine = load_plain(path, num_cells=512)
     spare = binding._SPARE_BYTES
     room = engine.info.kv_bytes  # beside the present cache: twice as much in all
     monkeypatch.setattr(binding, "memory", lambda: Memory(spare + room, spare + room))
@@ -379,7 +362,7 @@ def test_the_cache_grows_as_far_as_memory_allows(
 def test_a_cache_that_does_not_fit_takes_layers_off_the_gpu(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = load_engine(tiny(context=8192), name="m", num_cells=512, threads=1)
+    engine = load_plain(tiny(context=8192), num_cells=512)
     engine._binding.gpu_layers = 2  # type: ignore[attr-defined]  # no GPU here: as if there were
     real = LlamaBinding._new_context
 
@@ -404,11 +387,18 @@ def test_a_cache_that_does_not_fit_takes_layers_off_the_gpu(
         (4096, 512, 600, 512, 512),
     ],
 )
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_cache_grows_as_far_as_it_may(
-    tiny: Tiny, num_cells: int, max_cells: int | None, asked: int, before: int, after: int
+    tiny: Tiny,
+    library: str,
+    num_cells: int,
+    max_cells: int | None,
+    asked: int,
+    before: int,
+    after: int,
 ) -> None:
-    engine = load_engine(
-        tiny(context=8192), name="m", num_cells=num_cells, max_cells=max_cells, threads=1
+    engine = load_plain(
+        tiny(context=8192), engine=library, num_cells=num_cells, max_cells=max_cells
     )
     assert engine.max_tokens == engine.info.num_ctx == before
     kv_bytes = engine.info.kv_bytes
@@ -420,5 +410,5 @@ def test_the_cache_grows_as_far_as_it_may(
     assert write(engine, engine.open(engine.tokenize(PROMPT)), 40) == expected
     engine.clear()
     engine.open(ids("x" * (after - 1)))
-    check_books(engine)
+    check_cache(engine)
     engine.close()

@@ -14,18 +14,15 @@ import pytest
 
 from ssr_local.core.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
 from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
-from ssr_local.engine.llama import load_engine
+from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.native import NativeEngine
-from ssr_local.engine.readings import Floats
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import GREEDY, Countdown, Watch, check_books, write
+from tests.engine.harness import GREEDY, Countdown, Watch, check_cache, load_plain, write
 from tests.engine.kits import PROMPT
-from tests.tiny_gguf import ids, write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import ids
 
-WRITERS = [
-    pytest.param(write_tiny_model, id="attention"),
-    pytest.param(write_tiny_mamba, id="recurrent"),
-]
+both_memories = pytest.mark.parametrize("arch", ["qwen2", "mamba"])
+"""Attention, which can be truncated, and recurrent memory, which cannot."""
 
 
 # Decodes that fail ----------------------------------------------------------
@@ -67,21 +64,21 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+@both_memories
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("reported", ["failed", "aborted"])
 @pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
 @pytest.mark.parametrize("calls_before", [0, 1])
-def test_a_failed_decode_leaves_the_books_right(
+def test_a_failed_decode_leaves_the_cells_counted_right(
     tiny: Tiny,
     load: Load,
-    writer: Callable[..., Path],
+    arch: str,
     call: Callable[[NativeEngine], object],
     reported: str,
     done: bool,
     calls_before: int,
 ) -> None:
-    path = tiny(writer)
+    path = tiny(arch=arch)
     engine, binding = load(path, num_cells=4096)
     seq_ids = open_two(engine)
     tokens = [engine.tokens(seq_id) for seq_id in seq_ids]
@@ -91,7 +88,7 @@ def test_a_failed_decode_leaves_the_books_right(
     assert "could not be evaluated" in str(error)
     assert reported in str(error)
     assert not binding.results
-    check_books(engine)
+    check_cache(engine)
     if calls_before == 0:
         assert [engine.tokens(seq_id) for seq_id in seq_ids] == tokens
     for seq_id in seq_ids:
@@ -100,10 +97,10 @@ def test_a_failed_decode_leaves_the_books_right(
         fresh, _ = load(path)
         again = fresh.open(engine.tokens(seq_id))
         assert write(engine, seq_id, 20) == write(fresh, again, 20)
-    check_books(engine)
+    check_cache(engine)
 
 
-def test_a_step_goes_on_behind_a_failed_decode(tiny: Tiny, load: Load) -> None:
+def test_a_step_goes_on_after_a_failed_decode(tiny: Tiny, load: Load) -> None:
     whole, _ = load(tiny())
     expected = write(whole, whole.open(engine_tokens := whole.tokenize(PROMPT)), 30)
     engine, binding = load(tiny())
@@ -124,7 +121,7 @@ def test_no_slot_ends_one_path_and_the_others_go_on(tiny: Tiny, load: Load) -> N
     first, second = open_two(engine)
     binding.results.append("no_slot")
     assert [(d.seq_id, d.end) for d in engine.decode_round()] == [(second, "kv_cache_full")]
-    check_books(engine)
+    check_cache(engine)
     (delta,) = engine.decode_round()
     assert (delta.seq_id, delta.num_tokens) == (first, 1)
 
@@ -136,7 +133,7 @@ def test_no_slot_in_a_prefill_that_should_fit_is_an_error(tiny: Tiny, load: Load
     before = engine.tokens(first)
     with pytest.raises(DecodeError, match="no room although"):
         engine.extend([ExtendJob(seq_id=first, tokens=ids("x" * 1000))])
-    check_books(engine)
+    check_cache(engine)
     assert engine.tokens(first) == before
 
 
@@ -154,14 +151,14 @@ class StopAfter:
         return self.binding is not None and len(self.binding.calls) >= self.limit
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+@both_memories
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 @pytest.mark.parametrize("call", ["open", "extend"])
 def test_cancel_ends_a_prefill_within_one_chunk(
-    tiny: Tiny, load: Load, writer: Callable[..., Path], chunks: int, call: str
+    tiny: Tiny, load: Load, arch: str, chunks: int, call: str
 ) -> None:
     stop = StopAfter()
-    engine, binding = load(tiny(writer, context=8192), stop, num_cells=8192)
+    engine, binding = load(tiny(arch=arch, context=8192), stop, num_cells=8192)
     first, second = open_two(engine)
     binding.calls.clear()
     stop.binding, stop.limit = binding, chunks
@@ -177,18 +174,18 @@ def test_cancel_ends_a_prefill_within_one_chunk(
     assert binding.num_rows < len(long)
     assert engine.usage().prefill_tokens - prefilled == binding.num_rows, "work done is counted"
     assert engine.tokens(first) == tokens
-    check_books(engine)
-    if writer is write_tiny_model:
+    check_cache(engine)
+    if arch == "qwen2":
         assert engine.used_cells == used
     stop.limit = float("inf")
     assert len(engine.decode_round()) == 2
     engine.release(second)
-    check_books(engine)
+    check_cache(engine)
 
 
 def test_cancel_ends_a_prefill_inside_a_chunk(tiny: Tiny) -> None:
     stop = Countdown()
-    engine = load_engine(tiny(), name="m", num_cells=1024, should_stop=stop)
+    engine = load_plain(tiny(), stop, num_cells=1024)
     seq_id = engine.open(ids(PROMPT))
     tokens, used, prefilled = engine.tokens(seq_id), engine.used_cells, engine.usage()
     long = ids("x" * 200)
@@ -210,7 +207,7 @@ def test_cancel_ends_a_prefill_inside_a_chunk(tiny: Tiny) -> None:
 
 def test_cancel_stops_loading(tiny: Tiny) -> None:
     with pytest.raises(Cancelled):
-        load_engine(tiny(), name="m", should_stop=lambda: True)
+        load_plain(tiny(), lambda: True)
 
 
 # Numbers that are none ------------------------------------------------------
@@ -238,7 +235,7 @@ def test_nan_logits_are_reported_as_nan(tiny: Tiny, load: Load, in_file: bool) -
     assert np.isnan([*result.log_probs, *result.probe]).all()
     deltas = list(decode_steps(engine, [StepJob(seq_id, 10, GREEDY)]))
     assert deltas[-1].end is not None, "it goes on and ends"
-    check_books(engine)
+    check_cache(engine)
 
 
 # Files ----------------------------------------------------------------------
@@ -279,7 +276,7 @@ def load_damaged(tiny: Tiny, tmp_path: Path, damage: Callable[[bytes], bytes]) -
     path.write_bytes(damage(tiny().read_bytes()))
     started = time.monotonic()
     with pytest.raises(ModelError) as raised:
-        load_engine(path, name="damaged")
+        load_plain(path)
     assert time.monotonic() - started < 2.0
     assert str(path) in str(raised.value)
     assert len(str(raised.value).splitlines()) <= 3
@@ -315,19 +312,19 @@ def test_a_refused_file_leaves_the_next_one_loadable(
 SCRIPT = """
 import sys
 from pathlib import Path
-from ssr_local.engine.base import Sampling, StepJob, decode_steps
+from ssr_local.engine.base import EngineConfig, Sampling, StepJob, decode_steps
 from ssr_local.engine.library_log import log_lines
-from ssr_local.engine.llama import load_engine
+from ssr_local.engine.loading import load_engine
 from ssr_local.core.errors import ModelError
 
-engine = load_engine(Path(sys.argv[1]), name="quiet", num_cells=512)
+engine = load_engine(EngineConfig(path=sys.argv[1], name="quiet", num_cells=512))
 seq_id = engine.open(engine.tokenize("What is the sum? " * 10))
 list(decode_steps(engine, [StepJob(seq_id, 20, Sampling())]))
 engine.clear()
 engine.reserve(2000)
 engine.close()
 try:
-    load_engine(Path(sys.argv[2]), name="refused")
+    load_engine(EngineConfig(path=sys.argv[2], name="refused"))
 except ModelError:
     Path(sys.argv[3]).write_text("\\n".join(log_lines))
 """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,22 @@ from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
     GREEDY,
     LIBRARIES,
-    check_books,
+    check_cache,
     exact_attention,
     next_log_probs,
     write,
     write_together,
 )
 from tests.engine.kits import CHAINS, PROMPT
-from tests.tiny_gguf import token_id, write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import token_id
 
-MODELS = [
-    pytest.param(write_tiny_model, {}, id="qwen2"),
-    pytest.param(write_tiny_model, {"arch": "llama"}, id="llama"),
-    pytest.param(write_tiny_model, {"num_layers": 3, "kv_heads": 1, "seed": 5}, id="deeper"),
-    pytest.param(write_tiny_mamba, {}, id="recurrent"),
-]
-every_model = pytest.mark.parametrize(("writer", "options"), MODELS)
-Writer = Callable[..., Path]
+MODELS: dict[str, dict[str, Any]] = {
+    "qwen2": {},
+    "llama": {"arch": "llama"},
+    "deeper": {"num_layers": 3, "kv_heads": 1, "seed": 5},
+    "recurrent": {"arch": "mamba"},
+}
+every_model = pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 
 # Nats. One token too many moves the numbers by 5 and more; ik keeps values in half precision.
 TOLERANCE = 1e-2
@@ -82,7 +80,7 @@ def judge_job(engine: NativeEngine, seq_id: int) -> ExtendJob:
 
 
 def assert_same_numbers(*held: tuple[NativeEngine, int]) -> None:
-    """Two sequences, each on its engine, have the same log-probabilities behind them."""
+    """Two sequences, each on its engine, have the same log-probabilities after them."""
     first, second = (next_log_probs(e, seq_id, e.info.num_vocab) for e, seq_id in held)
     assert np.allclose(first, second, atol=TOLERANCE)
 
@@ -92,15 +90,13 @@ def numbers(result: Extended) -> list[float]:
 
 
 @every_model
-def test_batched_equals_sequential(
-    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
-) -> None:
-    path = tiny(writer, **options)
+def test_batched_equals_sequential(tiny: Tiny, load: Load, options: dict[str, Any]) -> None:
+    path = tiny(**options)
     together, _ = load(path)
     paths = paths_of(together)
     judged = together.extend([judge_job(together, seq_id) for seq_id in paths])
     texts = write_together(together, paths, 40)
-    check_books(together)
+    check_cache(together)
     for seq_id, advice, result in zip(paths, ADVICE, judged, strict=True):
         alone, _ = load(path)
         single = alone.open(alone.tokenize(PROMPT) + alone.tokenize(advice))
@@ -112,10 +108,8 @@ def test_batched_equals_sequential(
 
 
 @every_model
-def test_a_fork_equals_a_fresh_evaluation(
-    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
-) -> None:
-    path = tiny(writer, **options)
+def test_a_fork_equals_a_fresh_evaluation(tiny: Tiny, load: Load, options: dict[str, Any]) -> None:
+    path = tiny(**options)
     engine, _ = load(path)
     root = engine.open(engine.tokenize(PROMPT))
     write(engine, root, 25)
@@ -123,7 +117,7 @@ def test_a_fork_equals_a_fresh_evaluation(
     fork = engine.fork(engine.fork(root))
     engine.release(root)
     engine.extend([ExtendJob(seq_id=fork, tokens=engine.tokenize(ADVICE[1]))])
-    check_books(engine)
+    check_cache(engine)
     fresh, _ = load(path)
     again = fresh.open(engine.tokens(fork))
     assert_same_numbers((engine, fork), (fresh, again))
@@ -131,11 +125,9 @@ def test_a_fork_equals_a_fresh_evaluation(
 
 
 @every_model
-def test_a_rejected_step_leaves_no_trace(
-    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
-) -> None:
+def test_a_rejected_step_leaves_no_trace(tiny: Tiny, load: Load, options: dict[str, Any]) -> None:
     """Draft, probe, reject, rewrite on one engine; only the rewrite on another."""
-    path = tiny(writer, **options)
+    path = tiny(**options)
     engine, plain = load(path)[0], load(path)[0]
     seq_id = engine.open(engine.tokenize(PROMPT))
     texts = []
@@ -143,11 +135,11 @@ def test_a_rejected_step_leaves_no_trace(
         mark = engine.num_tokens(seq_id)
         write(engine, seq_id, 20, Sampling(2.0, 1.0, seed))
         engine.truncate(seq_id, mark)
-        check_books(engine)
+        check_cache(engine)
         engine.extend([judge_job(engine, seq_id)])
-        check_books(engine)
+        check_cache(engine)
         engine.truncate(seq_id, mark)
-        check_books(engine)
+        check_cache(engine)
         texts.append(write_together(engine, [seq_id], 30)[seq_id])
     other = plain.open(plain.tokenize(PROMPT))
     assert [write_together(plain, [other], 30)[other] for _ in range(3)] == texts
@@ -156,27 +148,27 @@ def test_a_rejected_step_leaves_no_trace(
 
 @every_model
 def test_stopping_and_ending_leave_a_sequence_that_goes_on(
-    tiny: Tiny, load: Load, writer: Writer, options: dict[str, Any]
+    tiny: Tiny, load: Load, options: dict[str, Any]
 ) -> None:
-    path = tiny(writer, **options, chains=CHAINS)
+    path = tiny(**options, chains=CHAINS)
     engine, fresh = load(path)[0], load(path)[0]
     seq_id = engine.open(engine.tokenize("The end#"))
     assert [d.end for d in decode_steps(engine, [StepJob(seq_id, 9, GREEDY)])] == [
         "end_of_generation"
     ]
-    check_books(engine)
+    check_cache(engine)
     engine.extend([ExtendJob(seq_id=seq_id, tokens=engine.tokenize(STEP))])
     engine.start_steps([StepJob(seq_id, 30, GREEDY)])
     for _ in range(7):
         engine.decode_round()
     engine.stop_step(seq_id)
-    check_books(engine)
+    check_cache(engine)
     again = fresh.open(engine.tokens(seq_id))
     assert write(engine, seq_id, 30) == write(fresh, again, 30)
 
 
-def test_a_recurrent_model_says_what_it_costs(tiny_mamba: Tiny, load: Load) -> None:
-    engine, binding = load(tiny_mamba())
+def test_a_recurrent_model_says_what_it_costs(tiny: Tiny, load: Load) -> None:
+    engine, binding = load(tiny(arch="mamba"))
     assert not binding.can_truncate
     assert any("recurrent memory" in note for note in engine.notes)
     seq_id = engine.open(engine.tokenize(PROMPT))
@@ -188,7 +180,7 @@ def test_a_recurrent_model_says_what_it_costs(tiny_mamba: Tiny, load: Load) -> N
     again = engine.usage().prefill_tokens - before
     step, question = (len(engine.tokenize(t)) for t in (STEP, "Is that right?"))
     assert again == (1 + step + question) + (length + step - 1), "the probe, then all of it"
-    check_books(engine)
+    check_cache(engine)
 
 
 def test_an_attention_model_prefills_nothing_twice(tiny: Tiny, load: Load) -> None:

@@ -20,7 +20,7 @@ from ssr_local.engine.base import (
 from ssr_local.engine.fake import FakeEngine
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Tiny
-from tests.engine.harness import GREEDY, check_books, write, write_together
+from tests.engine.harness import GREEDY, check_cache, write, write_together
 from tests.engine.kits import BEFORE_BLANK, BEFORE_END, KITS, PROMPT
 
 Make = Callable[..., Engine]
@@ -38,7 +38,7 @@ def make(request: pytest.FixtureRequest, tiny: Tiny) -> Iterator[Make]:
     yield make_one
     for engine in made:
         if isinstance(engine, NativeEngine):
-            check_books(engine)
+            check_cache(engine)
         engine.close()
 
 

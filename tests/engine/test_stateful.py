@@ -1,4 +1,4 @@
-"""Random calls on the real engine: the books stay right, and a fresh engine agrees."""
+"""Random calls on the real engine: the cells are counted right, and a fresh engine agrees."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ssr_local.engine.native import NativeEngine
 from tests.engine.harness import (
     GREEDY,
     HAS_IK,
-    check_books,
+    check_cache,
     exact_attention,
     log_softmax,
     watched,
     write,
 )
 from tests.engine.kits import CHAINS
-from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import write_tiny_model
 
 NUM_CELLS = 256
 TEXTS = (
@@ -43,14 +43,11 @@ _CACHED = tempfile.TemporaryDirectory(prefix="tiny-")
 @cache
 def engine_of(kind: str, copy: int, library: str) -> NativeEngine:
     """Engines live as long as the module: an example begins with ``clear``."""
-    writer = write_tiny_mamba if kind == "recurrent" else write_tiny_model
     path = Path(_CACHED.name) / f"{kind}.gguf"
     if not path.exists():
-        writer(path, chains=CHAINS)
+        write_tiny_model(path, arch="mamba" if kind == "recurrent" else "qwen2", chains=CHAINS)
     with exact_attention():
-        return watched(path, library=library, num_cells=NUM_CELLS, max_cells=NUM_CELLS, threads=1)[
-            0
-        ]
+        return watched(path, library=library, num_cells=NUM_CELLS, max_cells=NUM_CELLS)[0]
 
 
 class RandomCalls(RuleBasedStateMachine):
@@ -153,8 +150,8 @@ class RandomCalls(RuleBasedStateMachine):
         self.running.discard(seq_id)
 
     @invariant()
-    def books_are_right(self) -> None:
-        check_books(self.engine)
+    def cells_are_counted_right(self) -> None:
+        check_cache(self.engine)
         held = {seq_id: self.engine.tokens(seq_id) for seq_id in self.lists}
         assert held == self.lists
 
@@ -174,7 +171,7 @@ class RandomCalls(RuleBasedStateMachine):
                 continue
             fresh.clear()
             assert write(self.engine, seq_id, 8) == write(fresh, fresh.open(tokens), 8)
-            check_books(self.engine)
+            check_cache(self.engine)
 
     def pick(self, number: int) -> int:
         return sorted(self.lists)[number % len(self.lists)]

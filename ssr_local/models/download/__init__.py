@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from ssr_local.models.download.models import (
-    LocalModel,
+from ssr_local.models.download.fetching import (
     ToFetch,
-    check_again,
     check_room,
     ensure_model,
+    remove_model,
+    to_fetch,
+)
+from ssr_local.models.download.local import (
+    LocalModel,
+    check_again,
     file_sha256,
     is_present,
     known_sha256,
     local_path,
     local_state,
-    remove_model,
-    to_fetch,
     verified_path,
 )
 from ssr_local.models.download.sources import Progress

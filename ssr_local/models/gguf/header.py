@@ -98,11 +98,6 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
         return max(self._per_layer("attention.head_count"), default=0)
 
     @property
-    def num_heads_kv(self) -> int:
-        """Key and value heads (of the layer that has most); ``num_heads`` when not said."""
-        return max(self._per_layer("attention.head_count_kv"), default=self.num_heads)
-
-    @property
     def head_dim_k(self) -> int:
         """Elements of one key head; 0 for a model without attention."""
         return self._head_dim("attention.key_length")

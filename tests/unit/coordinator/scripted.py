@@ -173,7 +173,7 @@ def engine_of(run: Run, role: Author) -> FakeEngine:
 def nothing_left(run: Run) -> bool:
     """Whether all sequences and cells were given back on every engine."""
     return all(
-        engine_of(run, role)._book.seq_ids == () and engine_of(run, role)._book.used_cells == 0
+        engine_of(run, role)._cache.seq_ids == () and engine_of(run, role)._cache.used_cells == 0
         for role in run.engines
     )
 

@@ -225,7 +225,7 @@ def test_every_path_ends_once_and_its_sequences_are_free_at_once() -> None:
     for event in solve(run):
         if isinstance(event, PathEnded) and event.path == 0:
             assert run.paths[0].sequences == {}
-            assert len(engine_of(run, "draft")._book.seq_ids) == 3
+            assert len(engine_of(run, "draft")._cache.seq_ids) == 3
         if isinstance(event, StepRewritten):
             pytest.fail("nothing here is rewritten")
 

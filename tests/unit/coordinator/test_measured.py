@@ -27,7 +27,7 @@ def test_cells_seconds_and_tokens_are_those_of_the_moment(method: str) -> None:
             measured += 1
             for role in run.engines:
                 engine = engine_of(run, role)
-                assert event.kv_cells[role] == engine._book.used_cells > 0
+                assert event.kv_cells[role] == engine._cache.used_cells > 0
                 assert getattr(event.usage, role) == engine.usage()
             assert event.timing_s.total == pytest.approx(event.at_s, abs=1.0)
             written_s = event.timing_s.draft + event.timing_s.write

@@ -104,7 +104,7 @@ def test_steps_are_read_in_order_each_behind_those_before_it() -> None:
     assert first.probes["yes-no/correct"] == pytest.approx((math.log(0.75), math.log(0.25)))
     assert first.probes["yes-no/mistake"] == pytest.approx((math.log(0.25), math.log(0.75)))
     assert second.probes["yes-no/correct"] == (0.0, -1000.0)
-    assert engine._book.seq_ids == ()
+    assert engine._cache.seq_ids == ()
 
 
 def test_all_questions_can_be_asked() -> None:
@@ -119,6 +119,6 @@ def test_what_is_no_number_or_does_not_fit_is_an_error() -> None:
     broken.broken = True
     with pytest.raises(DecodeError, match="not a number"):
         read(broken)
-    assert broken._book.seq_ids == ()
+    assert broken._cache.seq_ids == ()
     with pytest.raises(ProblemError, match="too long"):
         read(Reader(Says(), role="target", num_cells=100))

@@ -93,7 +93,7 @@ def together(runs: Sequence[Run]) -> None:
     assert unexpected == []
     for engine in {engine for run in runs for engine in run.engines.values()}:
         assert isinstance(engine, FakeEngine)
-        assert engine._book.seq_ids == ()
+        assert engine._cache.seq_ids == ()
 
 
 def rounds(engine: FakeEngine) -> list[int]:
@@ -279,7 +279,7 @@ def test_a_consumer_that_leaves_leaves_nothing_behind() -> None:
     for _ in range(60):
         next(events)
     events.close()  # type: ignore[attr-defined]
-    assert all(engine._book.seq_ids == () for engine in engines.values())
+    assert all(engine._cache.seq_ids == () for engine in engines.values())
     together([run_on(engines, problem) for problem in SCRIPTS])  # and the engines can be used again
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.engine import choice
-from ssr_local.engine.libraries import EngineName
+from ssr_local.models.download import verified_path
+from ssr_local.models.registry import load_registry
 from tests.tiny_gguf import write_tiny_model
 
 needs_ik = pytest.mark.skipif(
@@ -38,18 +39,14 @@ def test_before_the_first_run_the_engine_is_still_to_be_checked(model: Path) -> 
 
 
 @needs_ik
-def test_a_self_check_decides_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, known = choice.run_check, dict[str, Any]()
-
-    def once(engine: EngineName, *args: Any, **options: Any) -> Any:
-        """Draft and target are one file here."""
-        known[engine] = known.get(engine) or real(engine, *args, **options)
-        return known[engine]
-
-    monkeypatch.setattr(choice, "run_check", once)
-    options = {"draft": str(model), "target": str(model)}
-    report = diagnose(options, with_speed=False, self_check=True)
-    assert "passed its self-check" in engine_rows(report)["target engine"]
+def test_a_self_check_decides_at_once(model: Path) -> None:
+    report = diagnose(
+        {"draft": str(model), "target": str(model), "threads": 1},
+        with_speed=False,
+        self_check=True,
+    )
+    rows = engine_rows(report)
+    assert "passed its self-check" in rows["target engine"]
     checks = [
         row.value
         for section in report.sections
@@ -59,9 +56,14 @@ def test_a_self_check_decides_at_once(model: Path, monkeypatch: pytest.MonkeyPat
     assert [value.split()[0] for value in checks] == ["llama.cpp", "ik_llama.cpp"]
     assert all("passed in" in value for value in checks)
 
-    (key,) = [key for key in choice._load() if "|ik|" in key]
-    choice._remember(key, choice.Verdict(difference="it lies", at=1.0))
-    value = engine_rows(diagnose(options, with_speed=False))["draft engine"]
+
+@needs_ik
+def test_a_failed_check_is_said(model: Path) -> None:
+    verified_path(load_registry().model(str(model)))
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    choice.remember_check("ik", sha256, True, "it lies")
+    report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
+    value = engine_rows(report)["draft engine"]
     assert value.startswith("llama.cpp: ik_llama.cpp failed its self-check")
     assert "it lies" in value
 

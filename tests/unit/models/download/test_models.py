@@ -232,7 +232,7 @@ def test_what_does_not_fit_on_the_disk_together_is_refused_first(
     def small(path: object) -> object:
         return real(path)._replace(free=int(len(PAYLOAD) * 1.5))  # type: ignore[call-overload]
 
-    monkeypatch.setattr(download.models.shutil, "disk_usage", small)
+    monkeypatch.setattr(download.fetching.shutil, "disk_usage", small)
     download.check_room(specs[:1])
     with pytest.raises(DownloadError, match="not enough room"):
         download.check_room(specs)
@@ -334,7 +334,7 @@ def test_unchanged_file_is_not_hashed_again(
     spec = spec_of()
     path = ensure_model(spec)
     hashed = []
-    monkeypatch.setattr(download.models, "_hash_file", lambda *a: hashed.append(a) or SHA)
+    monkeypatch.setattr(download.local, "_hash_file", lambda *a: hashed.append(a) or SHA)
     verified_path(spec)
     assert not hashed
     os.utime(path, ns=(1, 1))

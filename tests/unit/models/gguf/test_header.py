@@ -97,7 +97,7 @@ def test_properties_of_a_transformer(tiny: Path) -> None:
     header = read_header(tiny)
     assert (header.version, header.architecture, header.name) == (3, "qwen2", "Tiny one")
     assert (header.num_layers, header.context_length, header.embedding_length) == (3, 2048, 64)
-    assert (header.num_heads, header.num_heads_kv) == (4, 2)
+    assert header.num_heads == 4
     assert (header.head_dim_k, header.head_dim_v) == (16, 16)
     assert header.vocabulary_size == len(token_texts("bytes-a"))
     assert header.file_type == "F16"
@@ -109,7 +109,7 @@ def test_properties_of_a_transformer(tiny: Path) -> None:
 def test_properties_of_a_recurrent_model(tmp_path: Path) -> None:
     header = read_header(write_tiny_mamba(tmp_path / "m.gguf", chat_template=None))
     assert (header.architecture, header.chat_template) == ("mamba", None)
-    assert (header.num_heads, header.num_heads_kv, header.head_dim_k) == (0, 0, 0)
+    assert (header.num_heads, header.head_dim_k) == (0, 0)
     assert estimate_kv_bytes(header, 1000) == 0
 
 
@@ -124,7 +124,7 @@ def test_heads_that_differ_by_layer(read: Callable[[bytes], GGUFHeader]) -> None
             number_value("qwen2.attention.value_length", 16),
         )
     )
-    assert header.num_heads_kv == 4
+    assert header.num_heads == 8
     assert estimate_kv_bytes(header, 10, 1) == 10 * (4 + 0 + 2) * (32 + 16)
 
 

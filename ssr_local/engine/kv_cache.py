@@ -1,14 +1,14 @@
-"""The books of a unified KV cache: which sequence holds which cells. Pure.
+"""Which sequence holds which cells of a unified KV cache. Pure.
 
-llama.cpp tags each cell with the sequences that use it; a fork only adds tags. This keeps
-the same account on our side, so that the engine knows before a call whether it will fit.
+llama.cpp tags each cell with the sequences that use it; a fork only adds tags. This counts
+the same on our side, so that the engine knows before a call whether it will fit.
 """
 
 from __future__ import annotations
 
 
-class SequenceBook:
-    """Sequence ids and the KV cells behind them.
+class KVCacheAllocator:
+    """Gives out sequence ids and counts the cells that each holds.
 
     ``num_cells`` is the cache's capacity, ``max_sequences`` the number of ids there are.
     """

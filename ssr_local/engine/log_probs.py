@@ -1,4 +1,4 @@
-"""Log-probabilities read from rows of logits while a prefill goes by."""
+"""Log-probabilities, read from rows of logits as the batches of a prefill come in."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ssr_local.engine.base import Extended, ExtendJob
 Floats = npt.NDArray[np.float32]
 
 
-class Readings:
-    """Collects log-probabilities while the rows of a prefill go by."""
+class LogProbs:
+    """What the jobs of one ``extend`` ask for, filled in row by row."""
 
     def __init__(self, jobs: Sequence[ExtendJob]) -> None:
         self._log_probs: dict[int, list[float]] = {job.seq_id: [] for job in jobs}
         self._probes: dict[int, tuple[float, ...]] = {}
 
     def reader(self, job: ExtendJob, next_index: int) -> Callable[[Floats], None] | None:
-        """What reads the logits that predict ``job.tokens[next_index]`` or what is behind."""
+        """What reads the logits that predict ``job.tokens[next_index]`` or what comes after."""
         if job.log_probs and 0 <= next_index < len(job.tokens):
             token = job.tokens[next_index]
             return lambda row: self._log_probs[job.seq_id].append(

@@ -1,4 +1,4 @@
-"""The books of the KV cache against a plain model: lists of named cells, and sets of them."""
+"""The KV-cache allocator against a plain model: lists of named cells, and sets of them."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ssr_local.engine.sequences import SequenceBook
+from ssr_local.engine.kv_cache import KVCacheAllocator
 
 
-class BooksAgainstLists(RuleBasedStateMachine):
+class AllocatorAgainstLists(RuleBasedStateMachine):
     """Each sequence is a list of cells in the model; used cells are the union of the lists."""
 
     @initialize(num_cells=st.integers(1, 60), max_sequences=st.integers(1, 5))
     def begin(self, num_cells: int, max_sequences: int) -> None:
-        self.book = SequenceBook(num_cells, max_sequences)
+        self.cache = KVCacheAllocator(num_cells, max_sequences)
         self.max_sequences = max_sequences
         self.lists: dict[int, list[int]] = {}
         self.names = itertools.count()
 
     @rule()
     def open(self) -> None:
-        self.take(self.book.open(), [])
+        self.take(self.cache.open(), [])
 
     @precondition(lambda self: self.lists)
     @rule(data=st.data())
     def fork(self, data: st.DataObject) -> None:
         seq_id = self.draw(data)
-        self.take(self.book.fork(seq_id), list(self.lists[seq_id]))
+        self.take(self.cache.fork(seq_id), list(self.lists[seq_id]))
 
     @precondition(lambda self: self.lists)
     @rule(data=st.data(), count=st.integers(0, 9))
     def append(self, data: st.DataObject, count: int) -> None:
         seq_id = self.draw(data)
-        self.book.append(seq_id, count)
+        self.cache.append(seq_id, count)
         self.lists[seq_id] += [next(self.names) for _ in range(count)]
 
     @precondition(lambda self: self.lists)
     @rule(data=st.data(), length=st.integers(0, 20))
     def truncate(self, data: st.DataObject, length: int) -> None:
         seq_id = self.draw(data)
-        self.book.truncate(seq_id, length)
+        self.cache.truncate(seq_id, length)
         self.lists[seq_id] = self.lists[seq_id][:length]
 
     @precondition(lambda self: self.lists)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         seq_id = self.draw(data)
-        self.book.release(seq_id)
+        self.cache.release(seq_id)
         del self.lists[seq_id]
 
     @invariant()
     def agree(self) -> None:
-        assert self.book.seq_ids == tuple(sorted(self.lists))
+        assert self.cache.seq_ids == tuple(sorted(self.lists))
         used = set().union(*self.lists.values())
-        assert self.book.used_cells == len(used)
-        assert self.book.free_cells == self.book.num_cells - len(used)
+        assert self.cache.used_cells == len(used)
+        assert self.cache.free_cells == self.cache.num_cells - len(used)
         for seq_id in range(self.max_sequences):
-            assert (seq_id in self.book) == (seq_id in self.lists)
+            assert (seq_id in self.cache) == (seq_id in self.lists)
         for seq_id, cells in self.lists.items():
-            assert self.book.length(seq_id) == len(cells)
+            assert self.cache.length(seq_id) == len(cells)
 
     def take(self, seq_id: int | None, cells: list[int]) -> None:
         """A new id must be the lowest free one; there is none only when all are taken."""
@@ -75,28 +75,15 @@ class BooksAgainstLists(RuleBasedStateMachine):
         return data.draw(st.sampled_from(sorted(self.lists)))
 
 
-TestBooksAgainstLists = BooksAgainstLists.TestCase
-TestBooksAgainstLists.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-
-
-def test_a_fork_costs_nothing_until_it_grows() -> None:
-    book = SequenceBook(100, 3)
-    first = book.open()
-    assert first is not None
-    book.append(first, 40)
-    second = book.fork(first)
-    assert second is not None
-    assert (book.used_cells, book.length(second)) == (40, 40)
-    book.append(second, 5)
-    book.truncate(first, 10)
-    assert (book.used_cells, book.length(first), book.length(second)) == (45, 10, 45)
-    book.release(second)
-    assert book.used_cells == 10
+TestAllocatorAgainstLists = AllocatorAgainstLists.TestCase
+TestAllocatorAgainstLists.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None
+)
 
 
 @pytest.mark.parametrize("call", ["append", "truncate", "length", "release", "fork"])
 def test_an_unknown_sequence_is_an_error(call: str) -> None:
-    book = SequenceBook(10, 2)
+    cache = KVCacheAllocator(10, 2)
     arguments = (1,) if call in ("append", "truncate") else ()
     with pytest.raises(KeyError):
-        getattr(book, call)(0, *arguments)
+        getattr(cache, call)(0, *arguments)

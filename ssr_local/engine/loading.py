@@ -1,0 +1,48 @@
+"""Loads a native library, and a file with it, when it is needed and not before.
+
+The only place that imports a library's module inside a function: to import one takes a
+second, and may fail or crash where the library was built for another CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ssr_local.engine.base import EngineConfig
+from ssr_local.engine.devices import Device
+
+if TYPE_CHECKING:
+    from ssr_local.engine.binding import GGUFBinding
+    from ssr_local.engine.native import NativeEngine
+
+
+def load_engine(
+    config: EngineConfig, should_stop: Callable[[], bool] = lambda: False
+) -> NativeEngine:
+    """Load a GGUF file.
+
+    Raises ``ModelDamagedError`` for a file that is not a sound GGUF file,
+    ``ModelUnusableError`` when the library refuses it, ``EngineUnavailable`` when the library
+    is not one that this program can use, and ``Cancelled``.
+    """
+    from ssr_local.engine.native import NativeEngine
+
+    return NativeEngine(_binding(config, should_stop), should_stop)
+
+
+def devices() -> tuple[Device, ...]:
+    """The compute devices that llama.cpp sees, the CPU included."""
+    from ssr_local.engine import llama
+
+    return llama.devices()
+
+
+def _binding(config: EngineConfig, should_stop: Callable[[], bool]) -> GGUFBinding:
+    if config.engine == "ik":
+        from ssr_local.engine.ik import IkBinding
+
+        return IkBinding(config, should_stop)
+    from ssr_local.engine.llama import LlamaBinding
+
+    return LlamaBinding(config, should_stop)

@@ -1,0 +1,165 @@
+"""Models on this machine: where they are, and whether they are whole and right."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from ssr_local.core import folders
+from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, ModelUnusableError
+from ssr_local.models.download import stamps
+from ssr_local.models.download.partfile import CHUNK_BYTES, PartFile
+from ssr_local.models.download.sources import Meter, Progress
+from ssr_local.models.models_file import ModelSpec
+
+MAGIC = b"GGUF"
+
+OnProgress = Callable[[Progress], None]
+
+
+class LocalModel(Struct, frozen=True, kw_only=True):
+    """What is here of a model, judged without hashing anything.
+
+    ``checked`` says whether the file's hash was compared since it last changed.
+    """
+
+    state: Literal["present", "partial", "missing", "damaged"]
+    path: Path
+    present_bytes: int = 0
+    total_bytes: int | None = None
+    checked: bool = False
+
+
+def local_path(spec: ModelSpec) -> Path:
+    """Where the model's file is or would be."""
+    return spec.in_place or folders.models_dir() / spec.file
+
+
+def known_sha256(spec: ModelSpec) -> str | None:
+    """The hash the file must have: models.toml's, or the one remembered from the hub."""
+    if spec.sha256 is not None or spec.in_place is not None:
+        return spec.sha256
+    stamp = stamps.stamp_of(local_path(spec))
+    return stamp.trusted if stamp is not None else None
+
+
+def file_sha256(spec: ModelSpec) -> str | None:
+    """The hash the file was last seen to have, None when it changed since or is not here."""
+    path = local_path(spec)
+    stamp = stamps.stamp_of(path)
+    fits = stamp is not None and path.is_file() and stamp.fits(path)
+    return stamp.sha256 if stamp is not None and fits else None
+
+
+def is_present(spec: ModelSpec) -> bool:
+    """Whether the whole file is here, as far as can be told without hashing it."""
+    return local_state(spec).state == "present"
+
+
+def local_state(spec: ModelSpec) -> LocalModel:
+    """What is here of the model: whole, in part, not at all, or known to be damaged."""
+    path = local_path(spec)
+    if not path.is_file():
+        part = PartFile(path)
+        origin = part.recorded()
+        if origin is None:
+            return LocalModel(state="missing", path=path, total_bytes=spec.bytes)
+        size = part.path.stat().st_size
+        return LocalModel(state="partial", path=path, present_bytes=size, total_bytes=origin.total)
+    size, expected = path.stat().st_size, known_sha256(spec)
+    stamp = stamps.stamp_of(path)
+    checked = stamp is not None and stamp.fits(path) and expected is not None
+    wrong = checked and stamp is not None and stamp.sha256 != expected
+    wrong = wrong or (spec.bytes is not None and size != spec.bytes)
+    return LocalModel(
+        state="damaged" if wrong else "present",
+        path=path,
+        present_bytes=size,
+        total_bytes=spec.bytes or size,
+        checked=checked,
+    )
+
+
+def verified_path(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
+    """The path of the model's whole and right file, without any network.
+
+    Hashes the file only when it changed since the last time. Raises
+    ``ModelNotFoundError`` or ``ModelDamagedError``, both saying what to do.
+    """
+    return checked_path(spec, Meter(spec.name, on_progress), again=False)
+
+
+def check_again(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
+    """The same, and the file is hashed in any case."""
+    return checked_path(spec, Meter(spec.name, on_progress), again=True)
+
+
+def checked_path(spec: ModelSpec, meter: Meter, *, again: bool) -> Path:
+    """The path of the right file; its hash is compared when it changed, or ``again``."""
+    path = local_path(spec)
+    if not path.is_file():
+        raise _missing(spec, path)
+    size = path.stat().st_size
+    if spec.bytes is not None and size != spec.bytes:
+        raise _damaged(spec, path, f"It has {size} bytes, expected {spec.bytes}.")
+    expected, stamp = known_sha256(spec), stamps.stamp_of(path)
+    if expected is None and not again:
+        _check_magic(spec, path)
+        if spec.in_place is None:
+            return path
+    if stamp is not None and stamp.fits(path) and not again:
+        digest = stamp.sha256
+    else:
+        digest = _hash_file(path, meter)
+        # A fetched file that no one publishes a hash for is held to what it is now.
+        trusted = expected or (digest if spec.in_place is None else None)
+        stamps.remember(path, digest, trusted=trusted)
+    if expected is not None and digest != expected:
+        raise _damaged(spec, path, f"Its SHA-256 is {digest[:12]}..., not {expected[:12]}...")
+    return path
+
+
+def _hash_file(path: Path, meter: Meter) -> str:
+    digest, done = hashlib.sha256(), 0
+    meter.start("checking", str(path), path.stat().st_size)
+    for data in _chunks(path):
+        digest.update(data)
+        done += len(data)
+        meter.at(done)
+    return digest.hexdigest()
+
+
+def _check_magic(spec: ModelSpec, path: Path) -> None:
+    if next(_chunks(path), b"")[: len(MAGIC)] != MAGIC:
+        raise _damaged(spec, path, "It is not a GGUF file.")
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                yield data
+    except OSError as error:
+        raise ModelUnusableError(
+            f"Model file {path} cannot be read.", error.strerror or str(error)
+        ) from error
+
+
+def _missing(spec: ModelSpec, path: Path) -> ModelNotFoundError:
+    here = local_state(spec)
+    why = f"{path} is not there."
+    if here.state == "partial":
+        why = f"{here.present_bytes} of {here.total_bytes} bytes were fetched."
+    fetch = f"Fetch it: ssr-local models pull {spec.name}"
+    return ModelNotFoundError(
+        f"Model {spec.name} is not on this machine.", why, "" if spec.in_place else fetch
+    )
+
+
+def _damaged(spec: ModelSpec, path: Path, why: str) -> ModelDamagedError:
+    again = f"Fetch it again: ssr-local models pull {spec.name}"
+    return ModelDamagedError(f"Model file {path} is damaged.", why, "" if spec.in_place else again)

@@ -1,0 +1,194 @@
+"""Which engine runs a file, and what is remembered of its self-checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssr_local.core.errors import EngineUnavailable
+from ssr_local.core.options import EngineOptions
+from ssr_local.engine import choice
+from ssr_local.engine.choice import EngineChoice
+from ssr_local.engine.hardware import Memory
+from ssr_local.engine.packages import FLASH_ATTENTION, TITLES, EngineName
+from ssr_local.engine.selfcheck import CheckResult
+from ssr_local.models.gguf.header import GGUFHeader, read_header
+from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
+from tests.engine.conftest import Tiny
+from tests.engine.harness import HAS_IK, load_plain
+
+needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")
+SHA = "a" * 64
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def header(tiny: Tiny) -> GGUFHeader:
+    return read_header(tiny())
+
+
+def chosen(
+    header: GGUFHeader,
+    *,
+    sha256: str = SHA,
+    has_gpu: bool = False,
+    obstacle: str | None = "",
+    **options: Any,
+) -> EngineChoice:
+    return choice.choose(
+        header, sha256, EngineOptions(**options), has_gpu=has_gpu, obstacle=obstacle
+    )
+
+
+def checked(path: Path, **options: Any) -> CheckResult:
+    return choice.run_check("ik", path, SHA, EngineOptions(threads=1), repack=True, **options)
+
+
+@needs_ik
+@pytest.mark.parametrize(
+    ("options", "difference", "engine", "unchecked"),
+    [
+        ({}, None, "ik", True),
+        ({}, "", "ik", False),
+        ({}, "it lies", "llama", False),
+        ({"has_gpu": True}, "", "llama", False),
+        ({"has_gpu": True, "gpu_layers": 0}, "", "ik", False),
+        ({"engine": "llama"}, "", "llama", False),
+        ({"has_gpu": True, "engine": "ik"}, "", "ik", False),
+        ({"engine": "ik"}, "it lies", "llama", False),
+        ({"repack": "off"}, "", "ik", True),
+        ({"sha256": "b" * 64}, "", "ik", True),
+    ],
+)
+def test_which_engine_is_chosen(
+    header: GGUFHeader,
+    options: dict[str, Any],
+    difference: str | None,
+    engine: str,
+    unchecked: bool,
+) -> None:
+    if difference is not None:
+        choice.remember_check("ik", SHA, True, difference)
+    found = chosen(header, **options)
+    assert (found.engine, found.unchecked) == (engine, unchecked)
+    assert ("it lies" in found.note) == (difference == "it lies")
+
+
+def test_without_the_package_llama_runs_and_ik_is_refused(header: GGUFHeader) -> None:
+    missing = "ik-llama-cpp-python is not installed"
+    assert chosen(header, obstacle=missing).engine == "llama"
+    with pytest.raises(EngineUnavailable, match="cannot be used") as error:
+        chosen(header, engine="ik", obstacle=missing)
+    assert "ssr-local[ik]" in error.value.next_step
+
+
+def test_an_unknown_architecture_stays_with_llama(tiny: Tiny) -> None:
+    found = chosen(read_header(tiny(arch="mamba")))
+    assert found.engine == "llama"
+    assert "mamba" in found.why
+
+
+@pytest.mark.parametrize("free", [0.5, 2.0])
+def test_repacking_follows_the_free_memory(
+    header: GGUFHeader, monkeypatch: pytest.MonkeyPatch, free: float
+) -> None:
+    room = int(header.file_bytes * free)
+    monkeypatch.setattr(choice, "memory", lambda: Memory(room, room))
+    assert chosen(header, engine="llama").repack == (free > 1)
+    assert chosen(header, engine="llama", repack="on").repack
+
+
+def test_a_damaged_memory_of_checks_is_forgotten(tmp_path: Path) -> None:
+    choice.remember_check("ik", SHA, True, "it lies")
+    assert choice.known_check("ik", SHA, True)
+    (tmp_path / "cache" / choice.FILE_NAME).write_text("{half")
+    assert choice.known_check("ik", SHA, True) is None
+
+
+def test_a_memory_of_checks_from_0_1_0_is_read(tmp_path: Path) -> None:
+    choice.remember_check("ik", SHA, True, "")
+    file = tmp_path / "cache" / choice.FILE_NAME
+    (key,) = choice._load()
+    file.write_text(f'{{"{key}": {{"difference": "it lies", "at": 1764240000.0}}}}')
+    known = choice.known_check("ik", SHA, True)
+    assert known is not None
+    assert known.difference == "it lies"
+
+
+@needs_ik
+def test_the_hook_has_checks_of_its_own(
+    header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice.remember_check("ik", SHA, True, "")
+    assert not chosen(header).unchecked
+    monkeypatch.setenv(FLASH_ATTENTION, "1")
+    assert chosen(header).unchecked
+
+
+def test_a_llama_that_failed_is_not_used_in_silence(header: GGUFHeader) -> None:
+    choice.remember_check("llama", SHA, True, "it lies")
+    assert "Do not trust its answers" in chosen(header, engine="llama").note
+
+
+# Checks in a process of their own -------------------------------------------
+
+
+@needs_ik
+def test_the_outcome_is_remembered(tiny: Tiny, header: GGUFHeader) -> None:
+    assert checked(tiny()).passed
+    found = chosen(header, obstacle=None)
+    assert (found.engine, found.unchecked) == ("ik", False)
+
+
+@needs_ik
+def test_a_crash_is_a_failed_check(tiny: Tiny) -> None:
+    path = tiny(arch="mamba")
+    assert not checked(path).passed
+    found = chosen(read_header(path), engine="ik")
+    assert found.engine == "llama"
+    assert "failed its self-check" in found.note
+
+
+@needs_ik
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (HelperDied("The helper process died.", "Killed by signal 9."), "signal 9"),
+        (HelperTimeout("Stopped after 5 s."), "Stopped"),
+        (HelperRaised("check failed.", "ModelNotFoundError"), "ModelNotFoundError"),
+    ],
+)
+def test_what_says_nothing_about_the_engine_is_not_remembered(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(choice.Helper, "call", fail)
+    result = checked(tiny())
+    assert words in result.obstacle
+    assert choice.known_check("ik", SHA, True) is None
+    found = choice.after_check(chosen(header), result)
+    assert found.engine == "llama"
+    assert "could not be checked" in found.note
+
+
+@needs_ik
+def test_a_stopped_check_proves_nothing(tiny: Tiny) -> None:
+    assert not checked(tiny(), should_stop=lambda: True).passed
+    assert choice.known_check("ik", SHA, True) is None
+
+
+@needs_ik
+@pytest.mark.parametrize("engine", ["llama", "ik"])
+def test_a_file_is_loaded_with_the_engine_that_was_chosen(tiny: Tiny, engine: EngineName) -> None:
+    loaded = load_plain(tiny(), engine=engine, gpu_layers=0, notes=("why not",))
+    assert loaded.notes == ("why not",)
+    assert loaded.info.engine.startswith(TITLES[engine])
+    loaded.close()
