@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from ssr_local.core.records import Author, Models, RunResult
 
-Outcome = Literal["right", "wrong", "undecided", "missing", "failed"]
+Outcome = Literal["right", "wrong", "undecided", "not run", "missing", "failed"]
 """What an answer is worth. "undecided": nobody could tell whether it equals the reference;
+"not run": a program that needs something of Python that the bench's interpreter does not have;
 "missing": the run ended without an answer; "failed": the run ended with an error. Only
 "right" counts for accuracy."""
 
