@@ -15,7 +15,14 @@ from msgspec import Struct
 
 from ssr_local.core.display import quoted
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import MAX_PATHS, VERIFIED_METHODS, Method, SolveOptions, with_changes
+from ssr_local.core.options import (
+    MAX_PATHS,
+    VERIFIED_METHODS,
+    Method,
+    SolveOptions,
+    why_not_offered,
+    with_changes,
+)
 from ssr_local.method.verification import VERIFIERS
 
 _NAME = re.compile(
@@ -70,7 +77,7 @@ EXITS: tuple[Form, ...] = (
     Form("-fast1", "stop at the first answer"),
     Form("-fast2", "stop when two answers agree"),
 )
-"""Behind parallel-N, parallel-spm-N and ssr-mN."""
+"""After parallel-N, parallel-spm-N and ssr-mN."""
 
 MODIFIERS: tuple[Form, ...] = (
     Form("+random", "strategies drawn at random from the pool"),
@@ -159,6 +166,8 @@ def _modifier(text: str, method: str, name: str) -> dict[str, Any]:
         )
     if word in VERIFIERS and not value:
         return _allowed(method in VERIFIED_METHODS, name, "verifies no steps", verifier=word)
+    if why := why_not_offered("verifier", word):
+        raise _refused(name, why.rstrip("."))
     raise _refused(name, f"there is no modifier {quoted('+' + text)}")
 
 

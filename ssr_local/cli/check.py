@@ -12,7 +12,7 @@ import msgspec
 
 from ssr_local.api import Solver
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.parameters import options_of
+from ssr_local.cli.parameters import option_type, options_of
 from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.core.config import Settings
@@ -20,7 +20,6 @@ from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.history.saving import Saver
-from ssr_local.method.verification import VERIFIERS
 from ssr_local.tutoring.checking import (
     STUDENT_VERIFIER,
     CheckedStep,
@@ -44,7 +43,7 @@ _EXIT_NOT_ACCEPTED = 1
 SOLVE_OPTIONS = [name for name in SolveOptions.__struct_fields__ if name != "verifier"]
 verifier_option = click.option(
     "--verifier",
-    type=click.Choice(list(VERIFIERS)),
+    type=option_type(SolveOptions, "verifier"),
     default=STUDENT_VERIFIER,
     show_default=True,
     help="how the target scores your steps",

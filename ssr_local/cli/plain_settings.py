@@ -9,7 +9,7 @@ import msgspec
 from ssr_local.core.config import OPTION_NAMES, Setting, Settings, suggestion
 from ssr_local.core.display import one_line, quoted
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes
+from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes, why_not_offered
 
 _NOTHING = "none"
 """What is typed, and said, for an option that has no value."""
@@ -39,6 +39,8 @@ def value_of(name: str, text: str) -> str | int | float | bool | None:
     Raises like ``changed``.
     """
     key = _key(name)
+    if why := why_not_offered(key, text):
+        raise UsageError(f"Option {key!r} cannot be {quoted(text)}.", why)
     kind = SolveOptions if key in SolveOptions.__struct_fields__ else EngineOptions
     if text.lower() == _NOTHING and getattr(kind(), key) is None:
         return None
@@ -63,7 +65,7 @@ def _key(name: str) -> str:
     if key not in OPTION_NAMES:
         raise UsageError(
             f"There is no option {quoted(name)}.",
-            f"Options are: {', '.join(OPTION_NAMES)}.",
+            why_not_offered(key) or f"Options are: {', '.join(OPTION_NAMES)}.",
             suggestion(key, OPTION_NAMES),
         )
     return key

@@ -34,24 +34,12 @@ _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
 _EVIDENCE = "made for the demonstration's script"
 # All tokens of a step are equally likely.
 _LIKELIHOOD = Calibration(
-    knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)),
-    mean=-0.2,
-    deviation=0.1,
-    note=_EVIDENCE,
+    knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)), note=_EVIDENCE
 )
 _CALIBRATIONS = {
-    "yes-no": Calibration(
-        knots=((0.5, 0.0), (0.8, 6.0), (0.9, 7.5), (1.0, 9.0)),
-        mean=0.8,
-        deviation=0.1,
-        note=_EVIDENCE,
-    ),
     "likelihood": _LIKELIHOOD,
     "min-likelihood": _LIKELIHOOD,
     "number-likelihood": _LIKELIHOOD,
-    "combined": Calibration(
-        knots=((-6.0, 0.0), (0.0, 6.0), (2.0, 7.5), (4.0, 9.0)), note=_EVIDENCE
-    ),
 }
 
 
