@@ -80,9 +80,7 @@ class _NumberOrWord(click.ParamType[int]):
         return number
 
 
-def option_type(
-    kind: type[SolveOptions] | type[EngineOptions], name: str
-) -> click.ParamType[Any]:
+def option_type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType[Any]:
     """What an option takes on the command line."""
     words = choices(kind, name)
     if words:

@@ -9,7 +9,13 @@ import msgspec
 from ssr_local.core.config import OPTION_NAMES, Setting, Settings, suggestion
 from ssr_local.core.display import one_line, quoted
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes, why_not_offered
+from ssr_local.core.options import (
+    EngineOptions,
+    SolveOptions,
+    validate,
+    why_not_offered,
+    with_changes,
+)
 
 _NOTHING = "none"
 """What is typed, and said, for an option that has no value."""

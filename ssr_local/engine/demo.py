@@ -33,9 +33,7 @@ _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
 # step's likelihood follows them. So the default threshold of 7 parts good from bad.
 _EVIDENCE = "made for the demonstration's script"
 # All tokens of a step are equally likely.
-_LIKELIHOOD = Calibration(
-    knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)), note=_EVIDENCE
-)
+_LIKELIHOOD = Calibration(knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)), note=_EVIDENCE)
 _CALIBRATIONS = {
     "likelihood": _LIKELIHOOD,
     "min-likelihood": _LIKELIHOOD,
@@ -117,7 +115,7 @@ class DemoScript(Script):
         if not asked or not prompt:
             return {letter: self._letters.get(letter, 0.01) for letter in "ABCDEFGHIJKL"}
         yes = self._yes(prompt, written)
-        return {"Yes": yes, "No": 1 - yes, "8": yes, "2": 1 - yes}
+        return {"8": yes, "2": 1 - yes}
 
     def likelihood(self, text: str) -> float:
         prompt, _, written = text.rpartition(_ASSISTANT)

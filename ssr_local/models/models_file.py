@@ -245,7 +245,9 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
     _refuse_unknown(table, accepted, where, key)
     calibrations = table.get("calibrations")
     if isinstance(calibrations, dict):
-        _refuse_unknown(calibrations, (*VERIFIERS, *RETIRED_VERIFIERS), where, f"{key}.calibrations")
+        _refuse_unknown(
+            calibrations, (*VERIFIERS, *RETIRED_VERIFIERS), where, f"{key}.calibrations"
+        )
         kept = {
             verifier: _read_calibration(one, where, f"{key}.calibrations.{verifier}")
             for verifier, one in calibrations.items()

@@ -333,7 +333,7 @@ def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
         {"paths": 5},
         {"paths": 8, "selection_permutations": 6},
         {"paths": 1, "selection_permutations": 8},
-        {"paths": 3, "selection": "generate", "verifier": "combined"},
+        {"paths": 3, "selection": "generate", "verifier": "digit"},
     ],
     ids=["five", "eight", "orders", "generate"],
 )

@@ -236,16 +236,14 @@ def test_disk_space(missing: int, state: str, value: str, advice: str) -> None:
     expect(checks.disk_space("/d", 2 * GB, missing), state, value, advice)
 
 
-CALIBRATED = dict.fromkeys(
-    ("yes-no", "likelihood", "combined"), Calibration(knots=((0.0, 0.0), (1.0, 9.0)))
-)
+CALIBRATED = {"min-likelihood": Calibration(knots=((0.0, 0.0), (1.0, 9.0)))}
 
 
 @pytest.mark.parametrize(
     ("verifier", "calibrations", "state", "value", "advice"),
     [
-        ("combined", CALIBRATED, "ok", "verifier combined", ""),
-        ("combined", {}, "warning", "no calibration", "digit, expected-digit"),
+        ("min-likelihood", CALIBRATED, "ok", "verifier min-likelihood", ""),
+        ("min-likelihood", {}, "warning", "no calibration", "number-likelihood, digit"),
         ("digit", {}, "ok", "verifier digit", ""),
     ],
 )
