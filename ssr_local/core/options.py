@@ -252,8 +252,10 @@ def _range(meta: Meta) -> str:
 
 
 def _refusal(kind: type[SolveOptions] | type[EngineOptions], name: str, value: Any) -> UsageError:
-    why = why_not_offered(name, value) or accepted_values(kind, name)
-    return UsageError(f"Option {name!r} cannot be {quoted(value)}.", why)
+    retired = why_not_offered(name, value) if name == "verifier" else ""
+    return UsageError(
+        f"Option {name!r} cannot be {quoted(value)}.", retired or accepted_values(kind, name)
+    )
 
 
 def _reject_nan(values: dict[str, Any]) -> None:

@@ -310,10 +310,7 @@ def _calibrated(axes: Any, score: VerifierScore) -> None:
         label="labels as they are",
     )
     for place, (marker, shares, label) in enumerate(
-        (
-            ("D", [item.true_share for item in score.scores], "their noise allowed for"),
-            ("x", [item.rate_after for item in score.scores], "right answers from behind the step"),
-        ),
+        (("x", [item.rate_after for item in score.scores], "right answers from behind the step"),),
         1,
     ):
         axes.plot(
@@ -332,7 +329,7 @@ def _by_auc(steps: VerifierReport) -> list[VerifierScore]:
 
 
 def _name(score: VerifierScore) -> str:
-    return _label(f"{score.name} ({score.wording})" if score.wording else score.name)
+    return _label(score.name)
 
 
 def _auc(score: VerifierScore) -> str:

@@ -12,7 +12,6 @@ from ssr_local.bench.report.tables import (
     decimal,
     escaped,
     percent,
-    percent_ratio,
     table,
 )
 from ssr_local.bench.statistics import Interval, Proportion
@@ -36,10 +35,7 @@ bad."""
 _TABLE = """\
 AUC is the chance that a good step gets the higher value than a bad one (1/2: the verifier knows
 nothing), its interval taken over problems; where it is 0 or 1, Wilson's over the problems with the
-rarer label. \"Without noise\" is the AUC on true labels if the noise of these had nothing to do
-with the verifier's value; it has some, so the truth is likely between the two. False accepts are of
-the bad steps, false rejects of the good ones, by the labels as they are. ρ is Spearman's, of the
-value with the rate of right answers after the step."""
+rarer label. False accepts are of the bad steps, false rejects of the good ones."""
 
 _HELD_OUT = """\
 What a verifier accepts and rejects is held out: each problem's steps are judged by a calibration
@@ -81,45 +77,22 @@ def _basis(report: VerifierReport) -> Iterable[str]:
     yield (
         f"{report.num_drafted} drafted steps, {report.num_judged} of them where harm could be seen:"
         f" {_proportion(report.good)} good, {_proportion(report.draft_bad)} bad"
-        + (f"; share of bad ones over problems {percent_ratio(report.bad_ratio)}")
     )
     if report.target_bad.num:
-        noise = report.noise
-        beside = (
-            f"; of harmless drafted steps, {percent(noise.harmless_called_bad)} are expected to be"
-            " called bad"
-            if noise
-            else ""
-        )
         yield (
             f"steps the target wrote itself: {_proportion(report.target_bad)} bad (only written"
             " where the drafted step did harm, so at harder places, and where the rate before was"
-            f" overrated by luck, so this is too high){beside}"
-        )
-    noise = report.noise
-    if noise is not None:
-        yield (
-            f"noise of the labels: about {percent(noise.mislabelled)} are expected to be on the"
-            f" wrong side of the margin ({percent(noise.of_good)} of the good,"
-            f" {percent(noise.of_bad)} of the bad); one effect has a standard error of"
-            f" {decimal(noise.error)}. A harmless step is called bad with a chance of"
-            f" {percent(noise.harmless_called_bad)}, a harmful one good with"
-            f" {percent(noise.harmful_called_good)}; labels so noisy may leave as little as"
-            f" {percent(noise.retained)} of what a verifier's AUC truly has above 1/2, so one that"
-            f" knows the truth would have {noise.highest_auc:.2f}"
+            " overrated by luck, so this is too high)"
         )
 
 
 def _scores(report: VerifierReport) -> str:
     head = (
         "Verifier",
-        "Wording",
         "Good",
         "Bad",
         "Unreadable",
         "AUC [95 %]",
-        "Without noise",
-        "ρ",
         "Accepted",
         "False accepts [95 %]",
         "False rejects [95 %]",
@@ -129,10 +102,10 @@ def _scores(report: VerifierReport) -> str:
         *(_row(score, suffix=" (no verifier)") for score in report.baselines),
     ]
     if report.fallback is not None:
-        empty = (DASH,) * 7
+        empty = (DASH,) * 4
         row = ("likelihood, uncalibrated", *empty, *_operating(report.fallback))
         rows.append(row)
-    return table(head, rows, num_left=2)
+    return table(head, rows, num_left=1)
 
 
 def _was_read(score: VerifierScore) -> bool:
@@ -142,13 +115,10 @@ def _was_read(score: VerifierScore) -> bool:
 def _row(score: VerifierScore, suffix: str = "") -> tuple[str, ...]:
     return (
         escaped(score.name) + suffix,
-        escaped(score.wording) or DASH,
         str(score.num_good),
         str(score.num_bad),
         str(score.num_unreadable),
         _auc(score.auc, score.interval),
-        DASH if score.auc_without_noise is None else f"{score.auc_without_noise:.2f}",
-        decimal(score.rank_after),
         *_operating(score.operating, "" if score.is_held_out else " *"),
     )
 
@@ -209,23 +179,6 @@ def _beside(report: VerifierReport) -> Iterable[str]:
         " knows). An AUC below 1/2 means the opposite: longer, later or from a lower rate is"
         " better. A verifier that is no further from 1/2 may have learned no more"
     )
-    unread = [f"{s.name} ({s.wording or '-'})" for s in report.verifiers if not _was_read(s)]
+    unread = [s.name for s in report.verifiers if not _was_read(s)]
     if unread:
         yield f"not asked of these steps, or never readable: {escaped(', '.join(unread), 0)}"
-    lengths = (
-        ("good", report.good_length),
-        ("bad", report.bad_length),
-        ("the target's own", report.target_length),
-    )
-    told = [
-        f"{name} {decimal(found.mean)} (median {decimal(found.median)}, n = {found.num})"
-        for name, found in lengths
-        if found.num
-    ]
-    yield f"mean tokens of a step: {', '.join(told)}"
-    for agreement in report.agreement:
-        if agreement.correlation is not None:
-            yield (
-                f"rank correlation of yes-no ({escaped(agreement.wording)}) with likelihood:"
-                f" {decimal(agreement.correlation)}"
-            )

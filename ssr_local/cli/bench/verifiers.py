@@ -25,7 +25,7 @@ from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_sa
 @threshold_option
 @click.option("--json", "as_json", is_flag=True, help="print everything as one JSON object")
 def command(directories: tuple[Path, ...], margin: float, threshold: float, as_json: bool) -> None:
-    """Score every verifier, in every wording, on the labelled steps in DIRECTORIES."""
+    """Score every verifier on the labelled steps in DIRECTORIES."""
     walks = read_walks(directories)
     report = score_verifiers(
         walks, margin=margin, calibrations=calibrations_of(walks), threshold=threshold

@@ -218,7 +218,8 @@ def test_models_with_different_vocabularies_exchange_text() -> None:
 
 
 def test_notes_of_the_engines_and_the_judge_are_told() -> None:
-    run = make_run(Paths(ANSWER), engine={"notes": ("runs on a toaster",)}, calibrations={})
+    engine = {"notes": ("runs on a toaster",)}
+    run = make_run(Paths(ANSWER), engine=engine, calibrations={}, verifier="likelihood")
     said = [event.message for event in played(run) if isinstance(event, Notice)]
     assert said.count("runs on a toaster") == 2
     assert any("no calibration" in message for message in said)

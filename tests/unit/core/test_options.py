@@ -137,7 +137,7 @@ def test_options_are_frozen() -> None:
     ("name", "words"),
     [
         ("mode", ("full", "fast1", "fast2")),
-        ("selection", ("logprob", "generate", "random", "first", "none")),
+        ("selection", ("logprob", "generate", "none")),
         ("verifier", tuple(VERIFIERS)),
         ("paths", ()),
         ("seed", ()),
