@@ -1,29 +1,18 @@
 """From labelled steps to a pair's calibrations: 9 times the chance that a step is good. Pure.
 
 Everything is learned twice: from all steps, for use, and from all problems but a few, to see what
-it is worth on those few. The second time repeats the choice of the curve, so that its figures
-flatter nothing.
+it is worth on those few.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
 import tomlkit
 from msgspec import Struct
-from msgspec.structs import replace
 
-from ssr_local.bench.labels.fitting import (
-    FOLDS,
-    Curve,
-    Fit,
-    Sample,
-    cross_validated,
-    fit_best,
-    log_loss,
-)
+from ssr_local.bench.labels.fitting import Curve, Fit, Sample, fit_best, num_folds
 from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD, JudgedStep, judged
 from ssr_local.bench.labels.ranking import auc, auc_interval
 from ssr_local.bench.labels.readings import Operating, operating, raw_values
@@ -114,7 +103,7 @@ def fit_pair(
         verifiers=verifiers,
         best_verifier=min(verifiers, key=lambda one: one.log_loss).name,
         margin=margin,
-        folds=min(FOLDS, len({one.problem for one in steps})),
+        folds=num_folds([one.problem for one in steps]),
         date=date,
         num_steps=len(steps),
         num_bad=sum(not one.good for one in steps),
@@ -144,7 +133,7 @@ def in_words(fit: PairFit) -> str:
     lines = [
         f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
         f" cross-validated in {fit.folds} parts by problem.",
-        *(f"{one.name}: {_figures(one, fit.calibrations[one.name])}" for one in fit.verifiers),
+        *(f"{one.name}: {_figures(one)}" for one in fit.verifiers),
         f"Best by log loss on problems held out: {fit.best_verifier}.",
     ]
     if fit.left_out:
@@ -216,22 +205,21 @@ def _missing(count: int, least: int, num: int) -> int:
 
 
 def _verifier_fit(name: str, fit: Fit, sample: Sample, threshold: float) -> VerifierFit:
-    chances = cross_validated(sample, lambda train: fit_best(train).knots)
     known = sample.readable()
     # An unreadable step's NaN is at or above nothing, so it counts as rejected.
-    accepted = [MAX_SCORE * chance >= threshold for chance in chances]
+    accepted = [MAX_SCORE * chance >= threshold for chance in fit.chances]
     return VerifierFit(
         name=name,
         curve=fit.curve,
         curve_losses=fit.losses,
-        log_loss=log_loss(chances, sample),
+        log_loss=fit.losses[fit.curve],
         auc=auc(known.values, known.good),
         interval=auc_interval(*known),
         operating=operating(accepted, sample.good, threshold),
         lowest_score=MAX_SCORE * fit.knots[0][1],
         highest_score=MAX_SCORE * fit.knots[-1][1],
-        num_unreadable=sum(map(math.isnan, chances)),
-        scores=tuple(None if math.isnan(chance) else MAX_SCORE * chance for chance in chances),
+        num_unreadable=sum(map(math.isnan, fit.chances)),
+        scores=tuple(None if math.isnan(chance) else MAX_SCORE * chance for chance in fit.chances),
     )
 
 
@@ -241,13 +229,13 @@ def _calibration(fit: Fit, found: VerifierFit, basis: str, date: str) -> Calibra
         round(raw, 4) + 0.0: round(MAX_SCORE * chance, 3)  # no negative zero
         for raw, chance in fit.knots
     }
-    calibration = Calibration(
+    return Calibration(
         knots=tuple(knots.items()),
         auc=None if found.auc is None else round(found.auc, 3),
         samples=found.operating.accepted.num - found.num_unreadable,
         date=date,
+        note=f"{basis}; {_figures(found)}",
     )
-    return replace(calibration, note=f"{basis}; {_figures(found, calibration)}")
 
 
 def _basis(walks: Sequence[Walk], steps: Sequence[JudgedStep], margin: float) -> str:
@@ -262,7 +250,7 @@ def _basis(walks: Sequence[Walk], steps: Sequence[JudgedStep], margin: float) ->
     )
 
 
-def _figures(fit: VerifierFit, calibration: Calibration) -> str:
+def _figures(fit: VerifierFit) -> str:
     at = fit.operating
     found = "no AUC" if fit.auc is None else f"AUC {fit.auc:.2f}"
     if fit.interval:
@@ -270,27 +258,12 @@ def _figures(fit: VerifierFit, calibration: Calibration) -> str:
     found += (
         f"; on problems held out a threshold of {at.threshold:g} accepts"
         f" {_percent(at.false_accepts.share)} of the bad steps and rejects"
-        f" {_percent(at.false_rejects.share)} of the good ones; {fit.curve};"
-        f" {_reach(calibration.knots)}"
+        f" {_percent(at.false_rejects.share)} of the good ones; {fit.curve}, scores from"
+        f" {fit.lowest_score:.2f} to {fit.highest_score:.2f}"
     )
     if fit.num_unreadable:
         found += f"; {fit.num_unreadable} steps could not be read, which counts as rejected"
     return found
-
-
-def _reach(knots: Sequence[tuple[float, float]]) -> str:
-    """Where the calibration reaches the default threshold, in words."""
-    low, high = knots[0][1], knots[-1][1]
-    if high < THRESHOLD:
-        return f"the score never reaches {THRESHOLD:g}: every step is rejected"
-    if low >= THRESHOLD:
-        return f"the score is never below {THRESHOLD:g}: every step is accepted"
-    raw = next(
-        a + (b - a) * (THRESHOLD - x) / (y - x)
-        for (a, x), (b, y) in itertools.pairwise(knots)
-        if x < THRESHOLD <= y
-    )
-    return f"a score of {THRESHOLD:g} is reached at a raw value of {raw:.4g}"
 
 
 def _percent(share: float | None) -> str:

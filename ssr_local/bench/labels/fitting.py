@@ -1,14 +1,14 @@
 """From a verifier's values to the chance that a step is good, tried on problems held out. Pure.
 
 Folds are made of whole problems: steps of one problem share its difficulty and one another's
-text, and a curve that has seen one of them knows something of the others.
+text, and a curve that has seen one of them knows something of the others. Only which of the two
+kinds of curve it is was decided on all of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from ssr_local.bench.statistics import bench_library
@@ -17,7 +17,7 @@ Curve = Literal["logistic", "isotonic"]
 Knots = tuple[tuple[float, float], ...]
 """(value, chance) pairs: values strictly ascending, chances never falling."""
 
-FOLDS = 5
+_FOLDS = 5
 _LOGISTIC_KNOTS = 12
 # Losses nearer than this, in nats a step, count as equal: then the smoother curve is taken.
 _TIE = 0.001
@@ -32,7 +32,11 @@ class Sample(NamedTuple):
 
     def at(self, indices: Sequence[int]) -> Sample:
         """Those at these indices."""
-        return Sample(*([part[index] for index in indices] for part in self))
+        return Sample(
+            [self.values[i] for i in indices],
+            [self.good[i] for i in indices],
+            [self.problems[i] for i in indices],
+        )
 
     def readable(self) -> Sample:
         """Those with a value."""
@@ -40,11 +44,15 @@ class Sample(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The curve of the lower cross-validated log loss (nats a step), and its knots."""
+    """The curve of the lower cross-validated log loss (nats a step) through all values.
+
+    ``chances`` has each value's by the curve of that kind through the other folds; NaN unread.
+    """
 
     curve: Curve
     losses: dict[Curve, float]
     knots: Knots
+    chances: list[float]
 
 
 def fit_curve(kind: Curve, sample: Sample) -> Knots:
@@ -55,7 +63,8 @@ def fit_curve(kind: Curve, sample: Sample) -> Knots:
     """
     np = bench_library("numpy")
     values, good = np.asarray(sample.values, dtype=float), np.asarray(sample.good, dtype=int)
-    flat = ((float(values.min()) if len(values) else 0.0, (good.sum() + 1) / (len(good) + 2)),)
+    base = (float(good.sum()) + 1) / (len(good) + 2)
+    flat = ((float(values.min()) if len(values) else 0.0, base),)
     if len(np.unique(values)) < 2 or len(np.unique(good)) < 2:
         return flat
     if kind == "isotonic":
@@ -76,31 +85,27 @@ def fit_curve(kind: Curve, sample: Sample) -> Knots:
 
 def fit_best(sample: Sample) -> Fit:
     """The better of both curves through the readable values."""
-    sample = sample.readable()
-    losses: dict[Curve, float] = {
-        kind: log_loss(cross_validated(sample, partial(fit_curve, kind)), sample)
-        for kind in get_args(Curve)
-    }
+    chances: dict[Curve, list[float]] = {kind: held_out(kind, sample) for kind in get_args(Curve)}
+    losses = {kind: log_loss(found, sample) for kind, found in chances.items()}
     curve: Curve = "isotonic" if losses["isotonic"] < losses["logistic"] - _TIE else "logistic"
-    return Fit(curve, losses, fit_curve(curve, sample))
+    return Fit(curve, losses, fit_curve(curve, sample.readable()), chances[curve])
 
 
-def cross_validated(sample: Sample, fit: Callable[[Sample], Knots]) -> list[float]:
-    """Each value's chance by the curve that ``fit`` makes of the other folds; NaN unread."""
+def held_out(kind: Curve, sample: Sample) -> list[float]:
+    """Each value's chance by a curve through the other folds; NaN where it cannot be read."""
     np = bench_library("numpy")
-    chances = np.full(len(sample.values), math.nan)
-    for train, held_out in folds_of(sample):
-        at, curve = zip(*fit(sample.at(train).readable()), strict=True)
-        values = np.asarray(sample.values, dtype=float)[held_out]
-        chances[held_out] = np.where(np.isnan(values), math.nan, np.interp(values, at, curve))
+    values, chances = np.asarray(sample.values, dtype=float), np.full(len(sample.values), math.nan)
+    folds = bench_library("sklearn.model_selection").GroupKFold(num_folds(sample.problems))
+    for train, tested in folds.split(values, groups=sample.problems):
+        at, curve = zip(*fit_curve(kind, sample.at(train).readable()), strict=True)
+        chances[tested] = np.interp(values[tested], at, curve)
+    chances[np.isnan(values)] = math.nan
     return [float(chance) for chance in chances]
 
 
-def folds_of(sample: Sample) -> list[tuple[Any, Any]]:
-    """The indices outside and inside each fold; with few problems every one is a fold."""
-    num = min(FOLDS, len(set(sample.problems)))
-    folds = bench_library("sklearn.model_selection").GroupKFold(num)
-    return list(folds.split(sample.values, sample.good, sample.problems))
+def num_folds(problems: Sequence[str]) -> int:
+    """With few problems every one is a fold."""
+    return min(_FOLDS, len(set(problems)))
 
 
 def log_loss(chances: Sequence[float], sample: Sample) -> float:

@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_counted_and_rejected() -> None:
 @pytest.mark.parametrize("threshold", [5.0, 7.0])
 def test_a_calibrated_verifier_does_what_it_does_in_a_run(threshold: float) -> None:
     walks = planted({"likelihood": 1.0}, num_problems=4)
-    calibrations = {"likelihood": Calibration(knots=((-0.6, 0.0), (-0.4, 9.0)))}
+    calibrations = {"likelihood": Calibration(knots=((-0.6, 0.0), (-0.48, 9.0)))}
     report = score_verifiers(walks, calibrations=calibrations, threshold=threshold)
     judge = Judge("likelihood", threshold, calibrations)
     steps = judged(walks)
