@@ -245,14 +245,12 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
     _refuse_unknown(table, accepted, where, key)
     calibrations = table.get("calibrations")
     if isinstance(calibrations, dict):
-        _refuse_unknown(
-            calibrations, (*VERIFIERS, *RETIRED_VERIFIERS), where, f"{key}.calibrations"
-        )
         kept = {
             verifier: _read_calibration(one, where, f"{key}.calibrations.{verifier}")
             for verifier, one in calibrations.items()
-            if verifier in VERIFIERS
+            if verifier not in RETIRED_VERIFIERS
         }
+        _refuse_unknown(kept, VERIFIERS, where, f"{key}.calibrations")
         table = table | {"calibrations": kept}
     pair = _convert(table | {"name": name}, PairSpec, where, key)
     for verifier, calibration in pair.calibrations.items():
@@ -264,13 +262,14 @@ def _read_calibration(table: Any, where: str, key: str) -> Any:
     """Without what earlier versions wrote for verifiers and wordings that are no more."""
     if not isinstance(table, dict):
         return table
-    _refuse_unknown(table, (*Calibration.__struct_fields__, *_RETIRED_FIELDS), where, key)
+    kept = {field: value for field, value in table.items() if field not in _RETIRED_FIELDS}
+    _refuse_unknown(kept, Calibration.__struct_fields__, where, key)
     if table.get("wording", "") not in ("", DIGIT[1]):
         raise ConfigError(
             f"{where}: {key}.wording cannot be {table['wording']!r}.",
             f"A verifier's question has one wording, {DIGIT[1]!r}.",
         )
-    return {field: value for field, value in table.items() if field not in _RETIRED_FIELDS}
+    return kept
 
 
 def _check_calibration(calibration: Calibration, where: str, key: str) -> None:

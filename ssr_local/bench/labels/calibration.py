@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import tomlkit
 from msgspec import Struct
 
-from ssr_local.bench.labels.fitting import Curve, Fit, Sample, fit_best, num_folds
+from ssr_local.bench.labels.fitting import Curve, Fit, fit_best, num_folds
 from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD, JudgedStep, judged
 from ssr_local.bench.labels.ranking import auc, auc_interval
-from ssr_local.bench.labels.readings import Operating, operating, raw_values
+from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval
 from ssr_local.core.errors import UsageError
@@ -85,7 +85,7 @@ def fit_pair(
     check_one_pair(walks)
     steps = judged(walks, margin)
     _check_enough(steps)
-    samples = {name: _sample(name, steps) for name in VERIFIERS}
+    samples = {name: Sample.of(raw_values(name, steps), steps) for name in VERIFIERS}
     samples = {name: one for name, one in samples.items() if _is_enough(one)}
     if not samples:
         raise TooFewStepsError(
@@ -164,12 +164,6 @@ def check_one_pair(walks: Sequence[Walk]) -> None:
 def _model(models: Models, role: str) -> tuple[str, str | None] | None:
     found = models.draft if role == "draft" else models.target
     return None if found is None else (found.name, found.sha256)
-
-
-def _sample(name: str, steps: Sequence[JudgedStep]) -> Sample:
-    return Sample(
-        raw_values(name, steps), [one.good for one in steps], [one.problem for one in steps]
-    )
 
 
 def _is_enough(sample: Sample) -> bool:

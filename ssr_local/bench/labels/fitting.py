@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+from ssr_local.bench.labels.readings import Sample
 from ssr_local.bench.statistics import bench_library
 
 Curve = Literal["logistic", "isotonic"]
@@ -21,26 +22,6 @@ _FOLDS = 5
 _LOGISTIC_KNOTS = 12
 # Losses nearer than this, in nats a step, count as equal: then the smoother curve is taken.
 _TIE = 0.001
-
-
-class Sample(NamedTuple):
-    """Values with their labels, and the problem each is of."""
-
-    values: Sequence[float]
-    good: Sequence[bool]
-    problems: Sequence[str]
-
-    def at(self, indices: Sequence[int]) -> Sample:
-        """Those at these indices."""
-        return Sample(
-            [self.values[i] for i in indices],
-            [self.good[i] for i in indices],
-            [self.problems[i] for i in indices],
-        )
-
-    def readable(self) -> Sample:
-        """Those with a value."""
-        return self.at([i for i, value in enumerate(self.values) if not math.isnan(value)])
 
 
 class Fit(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -23,6 +24,31 @@ class Operating(Struct, frozen=True):
     accepted: Proportion
     false_accepts: Proportion
     false_rejects: Proportion
+
+
+class Sample(NamedTuple):
+    """Values of steps, NaN unread, with their labels and problems."""
+
+    values: Sequence[float]
+    good: Sequence[bool]
+    problems: Sequence[str]
+
+    @classmethod
+    def of(cls, values: Sequence[float], steps: Sequence[JudgedStep]) -> Sample:
+        """These values of these steps."""
+        return cls(values, [one.good for one in steps], [one.problem for one in steps])
+
+    def at(self, indices: Sequence[int]) -> Sample:
+        """Those at these indices."""
+        return Sample(
+            [self.values[i] for i in indices],
+            [self.good[i] for i in indices],
+            [self.problems[i] for i in indices],
+        )
+
+    def readable(self) -> Sample:
+        """Those with a value."""
+        return self.at([i for i, value in enumerate(self.values) if not math.isnan(value)])
 
 
 def raw_values(name: str, steps: Sequence[JudgedStep]) -> list[float]:

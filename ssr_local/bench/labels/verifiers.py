@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from ssr_local.bench.labels.process_labels import (
     judged,
 )
 from ssr_local.bench.labels.ranking import Bin, Roc, auc, auc_interval, reliability, roc
-from ssr_local.bench.labels.readings import Operating, operating, raw_values
+from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval, Proportion, proportion
 from ssr_local.core.records import Calibration
@@ -199,32 +198,20 @@ def _baselines(steps: Sequence[JudgedStep]) -> dict[str, list[float]]:
     }
 
 
-def _readable(
-    raws: Sequence[float], steps: Sequence[JudgedStep]
-) -> tuple[list[float], list[bool], list[str]]:
-    """Values that could be read, with their labels and problems."""
-    known = [(raw, one) for raw, one in zip(raws, steps, strict=True) if not math.isnan(raw)]
-    return (
-        [raw for raw, _ in known],
-        [one.good for _, one in known],
-        [one.problem for _, one in known],
-    )
-
-
 def _score(
     name: str,
     raws: Sequence[float],
     steps: Sequence[JudgedStep],
     calibrated: _Calibrated | None = None,
 ) -> VerifierScore:
-    values, good, problems = _readable(raws, steps)
+    values, good, _ = known = Sample.of(raws, steps).readable()
     return VerifierScore(
         name=name,
         num_good=sum(good),
         num_bad=len(good) - sum(good),
         num_unreadable=len(raws) - len(values),
         auc=auc(values, good),
-        interval=auc_interval(values, good, problems),
+        interval=auc_interval(*known),
         roc=roc(values, good),
         scores=tuple(_score_bins(calibrated.scores, steps)) if calibrated else (),
         operating=calibrated.operating if calibrated else None,
@@ -251,8 +238,8 @@ def _parts(raws: Mapping[str, Sequence[float]], steps: Sequence[JudgedStep]) -> 
         inside = [steps[i] for i in indices]
         scores = []
         for name, values in raws.items():
-            known = _readable([values[i] for i in indices], inside)
-            scores.append(PartScore(name, auc(*known[:2]), auc_interval(*known)))
+            known = Sample.of([values[i] for i in indices], inside).readable()
+            scores.append(PartScore(name, auc(known.values, known.good), auc_interval(*known)))
         yield Part(part, _share_of(inside, good=False), tuple(scores))
 
 

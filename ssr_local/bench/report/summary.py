@@ -194,7 +194,7 @@ def _against_target(runs: Runs, method: str) -> AgainstTarget | None:
 
 
 def _unanswered(rows: Sequence[Row]) -> tuple[Unanswered, ...]:
-    kinds: tuple[Outcome, ...] = ("missing", "undecided", "failed")
+    kinds: tuple[Outcome, ...] = ("missing", "undecided", "not run", "failed")
     found = [(kind, [row for row in rows if row.outcome == kind]) for kind in kinds]
     return tuple(
         Unanswered(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
+from ssr_local.core.records import Calibration
 from ssr_local.models import models_file, registry
 from ssr_local.models.registry import FileSource, load_registry, resolve_pair
 
@@ -63,6 +64,22 @@ def test_measured_calibrations_reach_seven_where_their_notes_say(verifier: str, 
     assert f"a score of 7 is reached at a raw value of {raw:.4g}" in calibration.note
     assert (calibration.samples or 0) >= 100
     assert calibration.date
+
+
+def test_calibrations_of_earlier_versions_still_open(config: Path) -> None:
+    """Those of verifiers that are no more are passed over, and fields that served only them."""
+    config.write_text(
+        pair(
+            "calibrations.combined = { knots = [[-5.4, 4.4], [2.5, 7.8]], deviation = 1.6 }\n"
+            'calibrations.yes-no = { knots = [[0.6, 6.9]], mean = 0.8, wording = "mistake" }\n'
+            "calibrations.likelihood = { knots = [[-1.3, 1.1]], mean = -0.3, deviation = 0.2 }\n"
+            'calibrations.digit = { knots = [[0, 0]], wording = "rate" }'
+        )
+    )
+    assert load_registry().pair("p").calibrations == {
+        "likelihood": Calibration(knots=((-1.3, 1.1),)),
+        "digit": Calibration(knots=((0.0, 0.0),)),
+    }
 
 
 def test_the_papers_digit_is_its_own_score() -> None:
