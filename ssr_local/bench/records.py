@@ -113,7 +113,7 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
 class Walk(Struct, frozen=True, kw_only=True):
     """The labelled steps of one problem: a line of ``steps.jsonl``.
 
-    ``samples`` rollouts were asked for at every position. No steps: the target came to the
+    ``samples`` rollouts were asked for at every position. No steps: the target found the
     right answer too seldom from the problem alone to tell what a step does to that, or, when
     there is an ``error``, the models could not be run on it.
     """

@@ -54,9 +54,9 @@ def group(
             answer=_representative(members),
             paths=tuple(sorted(ballot.path for ballot in members)),
             mean_score=_mean(ballot.mean_score for ballot in members),
-            winner=place == 0,
+            winner=index == 0,
         )
-        for place, members in enumerate(groups)
+        for index, members in enumerate(groups)
     )
 
 
