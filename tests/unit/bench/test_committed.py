@@ -32,7 +32,7 @@ def test_the_committed_steps_give_the_figures_that_were_written_down() -> None:
     for name, (auc, *shares) in EARLIER.items():
         found = fits[name]
         assert found.auc == pytest.approx(auc, abs=0.001)
-        assert in_force[name].auc == pytest.approx(auc, abs=0.01)
+        assert in_force[name].auc == pytest.approx(auc, abs=0.02)
         now = found.operating
         outcomes = (now.accepted, now.false_accepts, now.false_rejects)
         assert [one.share for one in outcomes] == pytest.approx(shares, abs=0.13)
