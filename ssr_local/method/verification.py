@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from ssr_local.core.records import Calibration, StepReading, Verdict
+from ssr_local.core.records import Calibration, Verdict
 from ssr_local.method.prompts import DIGIT, QUESTIONS, Question
 
 MAX_SCORE = 9.0
@@ -166,7 +166,7 @@ class Judge:
         self._mean = _PRIOR_MEAN
         self._squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2
 
-    def verdict_on(self, step: StepReading) -> Verdict:
+    def verdict_on(self, step: Readable) -> Verdict:
         """The verdict on a step that was read with this judge's question."""
         return self.verdict(reading_of(step, self.verifier.question))
 

@@ -23,7 +23,7 @@ from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_va
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval, Proportion, proportion
 from ssr_local.core.records import Calibration
-from ssr_local.method.verification import VERIFIERS, Judge, Reading, reading_of
+from ssr_local.method.verification import VERIFIERS, Judge, Reading
 
 __all__ = ["MARGIN", "THRESHOLD", "VerifierReport", "VerifierScore", "score_verifiers"]
 
@@ -178,10 +178,10 @@ def _in_force(
 ) -> dict[str, _Calibrated]:
     """What a run now does to the steps, by verifier."""
     found = {}
-    for name, verifier in VERIFIERS.items():
+    for name in VERIFIERS:
         if calibrations is None or (judge := Judge(name, threshold, calibrations)).notice:
             continue
-        verdicts = [judge.verdict(reading_of(one.step, verifier.question)) for one in steps]
+        verdicts = [judge.verdict_on(one.step) for one in steps]
         outcome = operating(
             [verdict.accepted for verdict in verdicts], [one.good for one in steps], threshold
         )
