@@ -23,7 +23,7 @@ ProgramOutcome = Literal["right", "wrong", "not run", "undecided"]
 
 CALL_LIMIT_S = 4.0
 PROGRAM_LIMIT_S = 10.0
-_MEMORY_BYTES = 256 << 20
+_MEMORY_BYTES = 128 << 20
 _MAX_RECURSION = 900
 _MAX_CALLS = 100_000
 
