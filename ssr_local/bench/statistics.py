@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -30,8 +30,17 @@ class Interval(Struct, frozen=True):
     high: float
 
 
+class Share(Struct, frozen=True):
+    """A share of ``num`` with its 95 % interval, all from 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+    num: int
+
+
 class Ratio(Struct, frozen=True):
-    """A ratio of two sums with its interval; ``num`` is the number of problems behind it."""
+    """A ratio of two sums with its interval; ``num`` is the number of problems in it."""
 
     value: float
     low: float
@@ -93,34 +102,92 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(bench_library("scipy.stats").binomtest(only_first, differing, 0.5).pvalue)
 
 
+def share(value: float, num: int) -> Share | None:
+    """``value`` with the Wilson interval of ``num`` independent trials; None without any.
+
+    Over repeats a share need not be a whole number of problems. The interval then is that
+    of the nearest one: its units stay problems, since repeats of one problem are no
+    independent trials, and so it is rather too wide than too narrow.
+    """
+    interval = wilson(round(value * num), num) if num else None
+    if interval is None:
+        return None
+    return Share(value, min(interval.low, value), max(interval.high, value), num)
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """The mean; None of nothing."""
+    known = list(values)
+    return math.fsum(known) / len(known) if known else None
+
+
+def paired_difference(
+    both: int, only_first: int, only_second: int, neither: int
+) -> Interval | None:
+    """The 95 % interval of the first's share of right answers less the second's, -1 to 1.
+
+    Newcombe 1998 (Statistics in Medicine 17:2635-2650), method 10: the Wilson intervals of the
+    two shares, put together with their correlation (phi), itself corrected for continuity. None
+    of nothing.
+    """
+    num = both + only_first + only_second + neither
+    first, second = wilson(both + only_first, num), wilson(both + only_second, num)
+    if first is None or second is None:
+        return None
+    one, two = (both + only_first) / num, (both + only_second) / num
+    margins = num**4 * one * (1 - one) * two * (1 - two)
+    product = both * neither - only_first * only_second
+    if product > 0:
+        product = max(0.0, product - num / 2)
+    phi = product / math.sqrt(margins) if margins > 0 else 0.0
+
+    def joined(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a**2 - 2 * phi * a * b + b**2))
+
+    below = joined(one - first.low, second.high - two)
+    above = joined(first.high - one, two - second.low)
+    return Interval(one - two - below, one - two + above)
+
+
 def bootstrap_ratio(
-    numerators: Sequence[float],
-    denominators: Sequence[float],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
+    numerators: Sequence[float], denominators: Sequence[float], *, seed: int = 0
 ) -> Ratio | None:
     """Sum of ``numerators`` over sum of ``denominators``, one entry of each a problem.
 
-    The interval is the percentile bootstrap over problems; resamples whose denominator is 0
-    are left out. None of nothing, and when the denominators sum to 0.
+    The interval is the percentile bootstrap over problems; problems whose denominator is 0
+    are left out. None of nothing.
     """
-    if len(numerators) != len(denominators):
-        raise ValueError(f"{len(numerators)} numerators and {len(denominators)} denominators")
-    whole = math.fsum(denominators)
-    if whole == 0:
+    pairs = [p for p in zip(numerators, denominators, strict=True) if p[1] > 0]
+    if not pairs:
         return None
+    tops, bottoms = zip(*pairs, strict=True)
+    value = math.fsum(tops) / math.fsum(bottoms)
+    if len(pairs) == 1:
+        return Ratio(value, value, value, 1)
     np = bench_library("numpy")
-    num = len(numerators)
-    drawn = np.random.default_rng(seed).integers(0, num, size=(resamples, num))
-    tops = np.asarray(numerators, dtype=float)[drawn].sum(axis=1)
-    bottoms = np.asarray(denominators, dtype=float)[drawn].sum(axis=1)
-    usable = bottoms != 0
-    value = math.fsum(numerators) / whole
-    if not usable.any():
-        return Ratio(value, value, value, num)
-    low, high = np.quantile(tops[usable] / bottoms[usable], (0.025, 0.975))
-    return Ratio(value, float(low), float(high), num)
+    found = bench_library("scipy.stats").bootstrap(
+        (tops, bottoms),
+        lambda top, bottom, axis=-1: np.sum(top, axis=axis) / np.sum(bottom, axis=axis),
+        n_resamples=2000,
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    )
+    low, high = map(float, found.confidence_interval)
+    return Ratio(value, low, high, len(pairs))
+
+
+def clustered(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> Ratio | None:
+    """Sum over sum with an interval over problems, from each problem's (numerator, denominator)s.
+
+    Paths and steps of one problem stand or fall together, so whole problems are drawn anew.
+    """
+    groups = [found for _, found in sorted(pairs.items())]
+    return bootstrap_ratio(
+        [math.fsum(top for top, _ in found) for found in groups],
+        [math.fsum(below for _, below in found) for found in groups],
+    )
 
 
 def grouped_mean(values: Sequence[float], groups: Sequence[str], *, seed: int = 0) -> Ratio | None:

@@ -9,15 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.bench.statistics import (
+    Ratio,
     bootstrap_ratio,
+    clustered,
     drop_probabilities,
     grouped_folds,
     grouped_mean,
     log_losses,
     mcnemar,
+    paired_difference,
     pass_at_k,
     posterior,
     proportion,
+    share,
     share_behind,
     spearman,
     wilson,
@@ -91,15 +95,62 @@ def test_no_ratio_without_a_denominator(tops: list[float], bottoms: list[float])
     assert bootstrap_ratio(tops, bottoms) is None
 
 
-def test_resamples_without_a_denominator_are_left_out() -> None:
-    found = bootstrap_ratio([1.0, 0.0], [1.0, 0.0])
-    assert found is not None
-    assert (found.low, found.high) == (1.0, 1.0)
+def test_problems_without_a_denominator_are_left_out() -> None:
+    assert bootstrap_ratio([1.0, 0.0], [1.0, 0.0]) == Ratio(1.0, 1.0, 1.0, 1)
 
 
 def test_unpaired_sums_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 numerators and 1 denominators"):
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
         bootstrap_ratio([1, 2], [1])
+
+
+def test_clustered_draws_problems_and_not_their_parts() -> None:
+    found = clustered({"a": [(1.0, 1.0)] * 50, "b": [(0.0, 1.0)] * 50, "c": [(0.0, 0.0)]})
+    assert found == Ratio(0.5, 0.0, 1.0, 2)
+    assert clustered({"a": []}) is None
+
+
+@given(st.floats(0, 1), st.integers(1, 50))
+def test_an_interval_holds_its_share(value: float, num: int) -> None:
+    found = share(value, num)
+    assert found is not None
+    assert 0 <= found.low <= value <= found.high <= 1
+    assert share(value, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    [
+        # Newcombe 1998, method 10: a table with one empty cell, and ones without differing pairs.
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+        ((36, 14, 0, 0), 0.1528, 0.4167),
+        ((30, 0, 0, 0), -0.1135, 0.1135),
+        # Altman et al. 2000, Statistics with Confidence, table 6.2: a positive correlation.
+        ((14, 5, 0, 22), 0.011, 0.226),
+        # Fagerland et al. 2014, airway hyper-responsiveness (Bentur et al. 2009).
+        ((1, 1, 7, 12), -0.507, -0.026),
+    ],
+)
+def test_paired_differences_as_published(
+    cells: tuple[int, int, int, int], low: float, high: float
+) -> None:
+    found = paired_difference(*cells)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((low, high), abs=6e-4)
+
+
+@given(*[st.integers(0, 40)] * 4)
+def test_a_paired_difference_holds_it_and_changes_sides_with_the_methods(
+    both: int, first: int, second: int, neither: int
+) -> None:
+    found = paired_difference(both, first, second, neither)
+    swapped = paired_difference(both, second, first, neither)
+    if found is None or swapped is None:
+        assert both + first + second + neither == 0
+        return
+    difference = (first - second) / (both + first + second + neither)
+    assert -1 - 1e-9 <= found.low <= difference <= found.high <= 1 + 1e-9
+    assert (swapped.low, swapped.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
 
 
 @given(
@@ -108,8 +159,8 @@ def test_unpaired_sums_are_refused() -> None:
 )
 def test_scaling_the_numerators_scales_the_ratio(pairs: list[tuple[int, int]], factor: int) -> None:
     tops, bottoms = zip(*pairs, strict=True)
-    plain = bootstrap_ratio(tops, bottoms, resamples=50)
-    scaled = bootstrap_ratio([top * factor for top in tops], bottoms, resamples=50)
+    plain = bootstrap_ratio(tops, bottoms)
+    scaled = bootstrap_ratio([top * factor for top in tops], bottoms)
     assert plain is not None
     assert scaled is not None
     assert plain.low <= plain.high
