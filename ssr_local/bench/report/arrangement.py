@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local.bench.records import Row
+from ssr_local.bench.statistics import Share, mcnemar, mean, share
 from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
 from ssr_local.method.verification import VERIFIERS
 
 TARGET = "target"
 """The method everything is compared with."""
+
+STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
+"""Ends of paths that were stopped from outside: nobody knows what they would have become."""
 
 _KINDS = ("target", "draft", "parallel", "parallel-spm", "specreason", "ssr")
 _NAME = re.compile(
@@ -45,6 +49,11 @@ class Runs(Struct, frozen=True, kw_only=True):
         return tuple(sorted({problem for by_id in self.rows.values() for problem in by_id}))
 
     @property
+    def all(self) -> tuple[Row, ...]:
+        """Every row, by method, problem and repeat."""
+        return tuple(row for method in self.methods for row in self.of(method))
+
+    @property
     def timed_alone(self) -> bool:
         """Whether every run has a time of its own: those of one batch share the batch's."""
         return self.concurrency == 1
@@ -67,6 +76,19 @@ class Runs(Struct, frozen=True, kw_only=True):
     def at(self, method: str, units: Iterable[Unit]) -> tuple[Row, ...]:
         """A method's rows for these, in their order."""
         return tuple(self.rows[method][problem][repeat] for problem, repeat in units)
+
+    def pairs(
+        self, one: str, two: str, units: Iterable[Unit], holds: Callable[[Row], bool]
+    ) -> list[tuple[bool, bool]]:
+        """What holds of two methods at each problem's first repeat: independent trials."""
+        once = first_of_each(units)
+        both = zip(self.at(one, once), self.at(two, once), strict=True)
+        return [(holds(a), holds(b)) for a, b in both]
+
+    def p(self, one: str, two: str, units: Iterable[Unit], holds: Callable[[Row], bool]) -> float:
+        """The exact McNemar p of those pairs."""
+        pairs = self.pairs(one, two, units, holds)
+        return mcnemar(pairs.count((True, False)), pairs.count((False, True)))
 
 
 def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
@@ -124,7 +146,7 @@ def _full_name(method: str, options: Mapping[str, Option]) -> str:
 
 
 def method_order(name: str) -> tuple[int, int, str, str, str]:
-    """The key that puts single models first and changes behind what they change."""
+    """The key that puts single models first and changes after what they change."""
     parts = _NAME.fullmatch(name)
     if parts is None:
         return (len(_KINDS), 0, "", "", name)
@@ -168,3 +190,15 @@ def first_of_each(units: Iterable[Unit]) -> tuple[Unit, ...]:
 def is_right(row: Row) -> bool:
     """Whether the run's answer counts; undecided and missing ones do not."""
     return row.outcome == "right"
+
+
+def accuracy(rows: Iterable[Row]) -> Share | None:
+    """pass@1: the mean over problems of the share of right runs."""
+    return share_of_problems(rows, is_right)
+
+
+def share_of_problems(rows: Iterable[Row], holds: Callable[[Row], bool]) -> Share | None:
+    """The mean over problems of the share of runs of which something holds."""
+    shares = [sum(map(holds, found)) / len(found) for found in by_problem(rows).values()]
+    value = mean(shares)
+    return None if value is None else share(value, len(shares))

@@ -1,7 +1,8 @@
-"""How runs go wrong: signatures that can be read off a row. Section 7 of the report. Pure."""
+"""How runs go wrong: signatures that can be read off a row. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import Runs, is_right
 from ssr_local.bench.report.depth import is_accepted, is_drafted, is_rewrite
-from ssr_local.bench.report.selection_figures import CHOSEN, any_right, chosen_by
+from ssr_local.bench.report.selection import CHOSEN, any_right, chosen_by
 from ssr_local.core.records import UNKNOWN_LETTER, ReasoningPath
 
 MAX_EXAMPLES = 5
@@ -25,6 +26,11 @@ class Example(Struct, frozen=True):
     method: str
     repeat: int
 
+    def __str__(self) -> str:
+        return f"{self.problem} ({self.method}" + (
+            f", repeat {self.repeat})" if self.repeat else ")"
+        )
+
 
 class MethodCount(Struct, frozen=True):
     """How many of one method's runs (or paths) show a signature, of how many that could."""
@@ -32,6 +38,9 @@ class MethodCount(Struct, frozen=True):
     method: str
     num: int
     of: int
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.num}/{self.of}"
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -57,39 +66,36 @@ class _Kind(NamedTuple):
 
 def failures(runs: Runs) -> tuple[Signature, ...]:
     """Every signature, also those nobody shows, counted over all the task's runs."""
-    rows = [row for method in runs.methods for row in runs.of(method)]
-    return tuple(_count(kind, rows, runs.methods) for kind in _kinds(_right_strategies(rows)))
+    kinds = _kinds(_right_strategies(runs.all))
+    return tuple(_count(kind, runs.all, runs.methods) for kind in kinds)
 
 
 def _kinds(right_on: dict[str, set[str]]) -> tuple[_Kind, ...]:
     return (
         _Kind(
             "good strategy pruned",
-            "not right, and on the same problem another run had a right path on a strategy that"
-            " the target left out here",
+            "another run was right on a strategy that the target left out here",
             "runs that are not right after a choice by the target",
             lambda row: not is_right(row) and _chose(row),
             lambda row: bool(_pruned(row) & right_on.get(row.problem, set())),
         ),
         _Kind(
             "bad step accepted",
-            "wrong, and a path behind the answer consists of accepted drafts alone, so one of them"
-            " was bad; a lower bound, as beside rewrites a bad step may have been accepted too",
+            "a winning path is of accepted drafts alone, so one was bad (a lower bound)",
             "wrong runs with drafted steps",
-            lambda row: row.outcome == "wrong" and _any_path(row, _is_verified),
+            lambda row: row.outcome == "wrong" and bool(_num_paths(row, _is_verified)),
             lambda row: any(map(_is_unchanged, _won_wrongly(row))),
         ),
         _Kind(
             "accepted step in a wrong winner",
-            "a path behind a wrong answer holds at least one accepted draft, good or bad: an upper"
-            " bound for paths that an accepted step spoilt",
-            "paths with drafted steps behind wrong answers",
+            "at least one draft was accepted, good or bad (an upper bound)",
+            "winning paths with drafted steps of wrong runs",
             lambda row: sum(map(_is_verified, _won_wrongly(row))),
             lambda row: sum(any(map(is_accepted, path.steps)) for path in _won_wrongly(row)),
         ),
         _Kind(
             "target rewrote more than half of a path",
-            "more than half of the steps of a path are the target's rewrites",
+            "more than half of its steps are rewrites",
             "paths with drafted steps",
             lambda row: _num_paths(row, _is_verified),
             lambda row: _num_paths(row, _mostly_rewritten),
@@ -103,7 +109,7 @@ def _kinds(right_on: dict[str, set[str]]) -> tuple[_Kind, ...]:
         ),
         _Kind(
             "all paths cut off",
-            "no answer, because every path came to the end of a budget",
+            "every path reached the end of a budget",
             "runs without an answer",
             lambda row: row.outcome == "missing",
             lambda row: (
@@ -117,7 +123,7 @@ def _kinds(right_on: dict[str, set[str]]) -> tuple[_Kind, ...]:
             "a path ended because its steps repeated",
             "runs with a result",
             lambda row: row.result is not None,
-            lambda row: _any_path(row, lambda path: path.end_reason == "repetition"),
+            lambda row: bool(_num_paths(row, lambda path: path.end_reason == "repetition")),
         ),
     )
 
@@ -149,10 +155,10 @@ def _count(kind: _Kind, rows: Sequence[Row], methods: Sequence[str]) -> Signatur
 
 def _spread(rows: Sequence[Row]) -> list[Row]:
     """The rows with each problem's first before any second, so that examples differ."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     ranked = []
     for row in rows:
-        seen[row.problem] = seen.get(row.problem, 0) + 1
+        seen[row.problem] += 1
         ranked.append((seen[row.problem], row))
     return [row for _, row in sorted(ranked, key=lambda item: item[0])]
 
@@ -180,10 +186,6 @@ def _pruned(row: Row) -> set[str]:
     return {score.letter for score in scores if score.times_chosen == 0}
 
 
-def _any_path(row: Row, holds: Callable[[ReasoningPath], bool]) -> bool:
-    return row.result is not None and any(map(holds, row.result.paths))
-
-
 def _num_paths(row: Row, holds: Callable[[ReasoningPath], bool]) -> int:
     return sum(map(holds, row.result.paths)) if row.result is not None else 0
 
@@ -201,7 +203,7 @@ def _is_unchanged(path: ReasoningPath) -> bool:
 
 
 def _won_wrongly(row: Row) -> tuple[ReasoningPath, ...]:
-    """The paths behind a wrong answer."""
+    """The paths that gave a wrong answer."""
     if row.result is None or row.outcome != "wrong":
         return ()
     won = {index for group in row.result.votes if group.winner for index in group.paths}

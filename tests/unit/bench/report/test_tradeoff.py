@@ -6,9 +6,8 @@ import pytest
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
-from ssr_local.bench.report.shares import Share
 from ssr_local.bench.report.tradeoff import Point, Tradeoff, front, trade
-from ssr_local.bench.statistics import Ratio
+from ssr_local.bench.statistics import Ratio, Share
 from tests.unit.bench.report.made_rows import outcomes, result, row
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ssr_local.bench.records import Outcome, Row
 from ssr_local.bench.report.arrangement import arrange
-from ssr_local.bench.report.selection_figures import (
+from ssr_local.bench.report.selection import (
     CHOSEN,
     Choice,
     SelectionFigures,

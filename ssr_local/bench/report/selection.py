@@ -1,9 +1,10 @@
-"""What choosing strategies is worth: section 4 of the report. Pure."""
+"""What choosing strategies is worth: against chance and against none. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -11,15 +12,15 @@ from msgspec import Struct
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import (
+    STOPPED,
     Runs,
     Unit,
     exits_early,
-    first_of_each,
     is_right,
     method_order,
+    share_of_problems,
 )
-from ssr_local.bench.report.shares import Share, clustered, mean, share
-from ssr_local.bench.statistics import Ratio, mcnemar
+from ssr_local.bench.statistics import Ratio, Share, clustered, mean
 from ssr_local.core.records import UNKNOWN_LETTER, RunResult
 
 CHOSEN = "chosen by the target"
@@ -30,7 +31,6 @@ _WAYS = {
     "first": "the pool's first",
     "generate": _WRITTEN,
 }
-_STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
 
 
 class SelectionRow(Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class OrderRow(Struct, frozen=True, kw_only=True):
 
 
 class SelectionFigures(Struct, frozen=True, kw_only=True):
-    """Everything section 4 says of one task."""
+    """Everything the report says of selection on one task."""
 
     rows: tuple[SelectionRow, ...]
     parts: tuple[SelectionPart, ...]
@@ -150,7 +150,7 @@ def selection_figures(runs: Runs) -> SelectionFigures:
         rows=tuple(rows),
         parts=tuple(parts),
         strategies=_strategies(runs),
-        orders=_orders(row for method in runs.methods for row in runs.of(method)),
+        orders=_orders(runs.all),
     )
 
 
@@ -163,59 +163,32 @@ def _row(
     runs: Runs, family: str, method: str, members: Sequence[str], units: Sequence[Unit]
 ) -> SelectionRow:
     rows = runs.at(method, units)
-    chosen = next((name for name in members if _selection(name) == CHOSEN), None)
+    ways = {name: found.selection for name in members if (found := choice(name))}
+    chosen = next((name for name, way in ways.items() if way == CHOSEN), method)
     return SelectionRow(
         family=family,
         method=method,
-        selection=_selection(method),
+        selection=ways[method],
         num_runs=len(rows),
-        any_right=_over_problems(rows, any_right),
-        vote_right=_over_problems(rows, is_right),
-        p=None if chosen in (None, method) or not units else _p(runs, str(chosen), method, units),
+        any_right=share_of_problems(rows, any_right),
+        vote_right=share_of_problems(rows, is_right),
+        p=runs.p(chosen, method, units, any_right) if units and chosen != method else None,
     )
-
-
-def _selection(method: str) -> str:
-    found = choice(method)
-    return found.selection if found else ""
-
-
-def _over_problems(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Share | None:
-    problems: dict[str, list[float]] = {}
-    for row in rows:
-        problems.setdefault(row.problem, []).append(float(holds(row)))
-    value = mean(mean(found) or 0.0 for found in problems.values())
-    return None if value is None else share(value, len(problems))
-
-
-def _p(runs: Runs, one: str, two: str, units: Sequence[Unit]) -> float:
-    once = first_of_each(units)
-    pairs = [
-        (any_right(a), any_right(b))
-        for a, b in zip(runs.at(one, once), runs.at(two, once), strict=True)
-    ]
-    return mcnemar(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
 
 
 def _parts(method: str, rows: Sequence[Row]) -> Iterable[SelectionPart]:
-    fields: tuple[tuple[str, Callable[[Row], object]], ...] = (
-        ("subject", lambda row: row.subject),
-        ("level", lambda row: row.level),
-    )
-    for by, field in fields:
-        values = {value for row in rows if (value := field(row)) is not None}
-        for value in sorted(
-            values, key=lambda v: (not isinstance(v, int), v if isinstance(v, int) else 0, str(v))
-        ):
-            found = [row for row in rows if field(row) == value]
-            yield SelectionPart(
-                method=method,
-                by=by,
-                value=str(value),
-                num_runs=len(found),
-                num_any_right=sum(map(any_right, found)),
-                num_vote_right=sum(map(is_right, found)),
-            )
+    subjects = sorted({row.subject for row in rows if row.subject is not None})
+    levels = sorted({row.level for row in rows if row.level is not None})
+    for by, value in (*(("subject", one) for one in subjects), *(("level", one) for one in levels)):
+        found = [row for row in rows if getattr(row, by) == value]
+        yield SelectionPart(
+            method=method,
+            by=by,
+            value=str(value),
+            num_runs=len(found),
+            num_any_right=sum(map(any_right, found)),
+            num_vote_right=sum(map(is_right, found)),
+        )
 
 
 def chosen_by(result: RunResult) -> str | None:
@@ -228,50 +201,36 @@ def chosen_by(result: RunResult) -> str | None:
 
 def _strategies(runs: Runs) -> tuple[StrategyRow, ...]:
     names: dict[tuple[str, str], str] = {}
-    chosen: dict[tuple[str, str], int] = {}
+    chosen: Counter[tuple[str, str]] = Counter()
     ended: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
     scored: set[tuple[str, tuple[str, ...]]] = set()
-    for row in (row for method in runs.methods for row in runs.of(method)):
+    for row in runs.all:
         selection = chosen_by(row.result) if row.result else None
         if row.result is None or selection is None:
             continue
         asked = (row.problem, tuple(sorted(path.strategy for path in row.result.paths)))
-        again = _is_scored(row.result) and asked in scored
-        if _is_scored(row.result):
+        is_scored = row.result.options.get("selection", "logprob") == "logprob"
+        again = is_scored and asked in scored  # nothing is drawn where log-probabilities chose
+        if is_scored:
             scored.add(asked)
         for path, outcome in zip(row.result.paths, row.path_outcomes, strict=False):
             key = (path.strategy, selection)
             names.setdefault(key, path.strategy_name)
-            chosen[key] = chosen.get(key, 0) + (not again)
-            if path.end_reason not in _STOPPED and not exits_early(row.method):
+            chosen[key] += not again
+            if path.end_reason not in STOPPED and not exits_early(row.method):
                 by_id = ended.setdefault(key, {})
                 by_id.setdefault(row.problem, []).append((float(outcome == "right"), 1.0))
     return tuple(
-        _strategy(key, names[key], chosen[key], ended.get(key, {}))
-        for key in sorted(chosen, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
-    )
-
-
-def _is_scored(result: RunResult) -> bool:
-    """Whether the letters' log-probabilities chose: nothing is drawn there."""
-    return result.options.get("selection", "logprob") == "logprob"
-
-
-def _strategy(
-    key: tuple[str, str],
-    name: str,
-    num_chosen: int,
-    ended: dict[str, list[tuple[float, float]]],
-) -> StrategyRow:
-    pairs = [pair for found in ended.values() for pair in found]
-    return StrategyRow(
-        letter=key[0],
-        name=name,
-        selection=key[1],
-        num_chosen=num_chosen,
-        num_ended=len(pairs),
-        num_right=sum(int(right) for right, _ in pairs),
-        right=clustered(ended),
+        StrategyRow(
+            letter=key[0],
+            name=names[key],
+            selection=key[1],
+            num_chosen=chosen[key],
+            num_ended=sum(map(len, ended.get(key, {}).values())),
+            num_right=sum(int(one) for found in ended.get(key, {}).values() for one, _ in found),
+            right=clustered(ended.get(key, {})),
+        )
+        for key in sorted(names, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
     )
 
 
