@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.api import Solver
 from ssr_local.bench.provenance import machine, now, prompt_hash
@@ -71,44 +72,36 @@ class Labeller:
 
     def walk(self, task: str, problem: Problem) -> Walk:
         """The labelled steps of one problem. Raises what ``Solver.solve`` raises."""
-        started, started_at = time.monotonic(), now()
+        started, begun = time.monotonic(), self._begun(task, problem)
         self._models = Models()
         start = self._at(problem, self._run(problem, (), "target", self._rollouts.samples, "start"))
         steps = tuple(self._steps(problem, start)) if self._is_clear(start) else ()
         elapsed_s = time.monotonic() - started
-        return self._made(task, problem, started_at, start.rate, steps, elapsed_s)
+        return replace(
+            begun, start=start.rate, steps=steps, models=self._models, elapsed_s=elapsed_s
+        )
 
     def failed(self, task: str, problem: Problem, error: SSRError) -> Walk:
         """What is kept of a problem the models could not be run on."""
-        return self._made(task, problem, now(), Rate(0, 0), (), 0.0, str(error))
+        return replace(self._begun(task, problem), models=self._models, error=str(error))
 
-    def _made(
-        self,
-        task: str,
-        problem: Problem,
-        started_at: str,
-        start: Rate,
-        steps: tuple[LabelledStep, ...],
-        elapsed_s: float,
-        error: str = "",
-    ) -> Walk:
+    def _begun(self, task: str, problem: Problem) -> Walk:
         return Walk(
             task=task,
             problem=problem.id,
             reference=problem.answer,
             samples=self._rollouts.samples,
             seed=self._rollouts.seed,
-            start=start,
-            steps=steps,
-            models=self._models,
-            elapsed_s=elapsed_s,
+            start=Rate(0, 0),
+            steps=(),
+            models=Models(),
+            elapsed_s=0.0,
             version=VERSION,
             prompt_hash=prompt_hash(self._options.strategies),
             machine=machine(),
-            started_at=started_at,
+            started_at=now(),
             subject=problem.subject,
             level=problem.level,
-            error=error,
         )
 
     def _steps(self, problem: Problem, position: _Position) -> Iterator[LabelledStep]:
