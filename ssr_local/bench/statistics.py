@@ -130,9 +130,8 @@ def paired_difference(
     one, two = (both + only_first) / num, (both + only_second) / num
     margins = num**4 * one * (1 - one) * two * (1 - two)
     product = both * neither - only_first * only_second
-    if product > 0:
-        product = max(0.0, product - num / 2)
-    phi = product / math.sqrt(margins) if margins > 0 else 0.0
+    shrunk = max(0.0, product - num / 2) if product > 0 else product
+    phi = shrunk / math.sqrt(margins) if margins > 0 else 0.0
 
     def joined(a: float, b: float) -> float:
         return math.sqrt(max(0.0, a**2 - 2 * phi * a * b + b**2))

@@ -103,7 +103,6 @@ def _task(first: TaskReport, second: TaskReport, names: tuple[str, str]) -> Iter
     yield table_of(
         [first.tradeoff, second.tradeoff],
         "points",
-        "rates",
         title="FLOPs against time, between the methods (Spearman's ρ)",
         names=names,
     )

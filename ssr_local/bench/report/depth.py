@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from ssr_local.bench.records import Outcome
 from ssr_local.bench.report.arrangement import STOPPED, Runs, exits_early
-from ssr_local.bench.statistics import Ratio, clustered, mean
+from ssr_local.bench.statistics import Ratio, clustered
 from ssr_local.core.records import ReasoningPath, Step
 
 NUM_BINS = 5
@@ -42,15 +42,6 @@ class Position(Struct, frozen=True, kw_only=True):
     acceptance: Ratio | None
 
 
-class StepLengths(Struct, frozen=True, kw_only=True):
-    """How long one kind of step is; a rejected draft's tokens are not on record."""
-
-    kind: str
-    num: int
-    mean_tokens: float | None
-    mean_characters: float | None
-
-
 class Depth(Struct, frozen=True, kw_only=True):
     """``verified`` are paths with judged steps, the other two those of methods where one model
     writes alone."""
@@ -59,7 +50,6 @@ class Depth(Struct, frozen=True, kw_only=True):
     target_alone: tuple[DepthBin, ...]
     draft_alone: tuple[DepthBin, ...]
     positions: tuple[Position, ...]
-    lengths: tuple[StepLengths, ...]
 
 
 class _Path(NamedTuple):
@@ -86,7 +76,6 @@ def depth(runs: Runs) -> Depth:
         target_alone=_bins(_alone(paths, "target")),
         draft_alone=_bins(_alone(paths, "draft")),
         positions=_positions(verified),
-        lengths=_lengths([step for item in verified for step in item.path.steps]),
     )
 
 
@@ -169,24 +158,3 @@ def _over(amounts: Iterable[tuple[str, tuple[float, float]]]) -> Ratio | None:
 
 def _accepted(steps: Sequence[Step]) -> tuple[float, float]:
     return (float(sum(map(is_accepted, steps))), float(sum(map(is_drafted, steps))))
-
-
-def _lengths(steps: Sequence[Step]) -> tuple[StepLengths, ...]:
-    accepted = [step for step in steps if is_accepted(step)]
-    rewrites = [step for step in steps if is_rewrite(step)]
-    rejected = [str(step.draft_text) for step in rewrites if step.draft_text is not UNSET]
-    kinds: tuple[tuple[str, list[str], list[int]], ...] = (
-        ("accepted draft", [s.text for s in accepted], [s.num_tokens for s in accepted]),
-        ("rewrite by the target", [s.text for s in rewrites], [s.num_tokens for s in rewrites]),
-        ("rejected draft", rejected, []),
-    )
-    return tuple(
-        StepLengths(
-            kind=kind,
-            num=len(texts),
-            mean_tokens=mean(tokens),
-            mean_characters=mean(map(len, texts)),
-        )
-        for kind, texts, tokens in kinds
-        if texts
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -95,14 +96,14 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
 
 
 def _task(runs: Runs) -> TaskRuns:
-    repeats = [len(rows) for problems in runs.rows.values() for rows in problems.values()]
+    tries = Counter((row.method, row.problem) for row in runs.all)
     return TaskRuns(
         task=runs.task,
         concurrency=runs.concurrency,
         num_problems=len(runs.problems),
-        num_runs=sum(repeats),
+        num_runs=len(runs.all),
         methods=runs.methods,
-        num_repeats=max(repeats, default=0),
+        num_repeats=max(tries.values()),
     )
 
 

@@ -196,8 +196,8 @@ def _depth(task: TaskReport, panels: Sequence[Any]) -> None:
         for index, (found, share) in enumerate(zip(bins, shares, strict=True)):
             middle = (found.low + found.high) / 2
             _bar(by_steps, look, middle, share, 100, None if index else label)
-    for found in depth.positions:
-        _bar(by_position, 3, found.position, found.acceptance, 100, None)
+    for step in depth.positions:
+        _bar(by_position, 3, step.position, step.acceptance, 100, None)
     by_steps.set_xlabel("steps in the path (middle of the bin)")
     by_position.set_xlabel("position of the step in its path")
     for axes in panels:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -20,7 +19,7 @@ from ssr_local.bench.report.arrangement import (
     method_order,
     share_of_problems,
 )
-from ssr_local.bench.statistics import Ratio, Share, clustered, mean
+from ssr_local.bench.statistics import Ratio, Share, clustered
 from ssr_local.core.records import UNKNOWN_LETTER, RunResult
 
 CHOSEN = "chosen by the target"
@@ -79,29 +78,12 @@ class StrategyRow(Struct, frozen=True, kw_only=True):
     right: Ratio | None
 
 
-class OrderRow(Struct, frozen=True, kw_only=True):
-    """How far letter orders agree, over pairs of orders, and what chance would give.
-
-    ``overlap`` is shared letters over letters chosen, ``same_top`` how often the first
-    letter is the same; means over problems.
-    """
-
-    num_letters: int
-    num_pool: int
-    num_problems: int
-    overlap: Ratio | None
-    chance_overlap: float
-    same_top: Ratio | None
-    chance_top: float
-
-
 class SelectionFigures(Struct, frozen=True, kw_only=True):
     """Everything the report says of selection on one task."""
 
     rows: tuple[SelectionRow, ...]
     parts: tuple[SelectionPart, ...]
     strategies: tuple[StrategyRow, ...]
-    orders: tuple[OrderRow, ...]
 
 
 class Choice(NamedTuple):
@@ -150,7 +132,6 @@ def selection_figures(runs: Runs) -> SelectionFigures:
         rows=tuple(rows),
         parts=tuple(parts),
         strategies=_strategies(runs),
-        orders=_orders(runs.all),
     )
 
 
@@ -231,51 +212,4 @@ def _strategies(runs: Runs) -> tuple[StrategyRow, ...]:
             right=clustered(ended.get(key, {})),
         )
         for key in sorted(names, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
-    )
-
-
-class _Agreement(NamedTuple):
-    num_letters: int
-    num_pool: int
-    overlap: float
-    same_top: float
-
-
-def _orders(rows: Iterable[Row]) -> tuple[OrderRow, ...]:
-    """Problem by problem: methods and repeats ask the target the same, and count once."""
-    found: dict[tuple[int, int], dict[str, _Agreement]] = {}
-    for row in rows:
-        agreement = _agreement(row.result) if row.result else None
-        if agreement:
-            key = (agreement.num_letters, agreement.num_pool)
-            found.setdefault(key, {}).setdefault(row.problem, agreement)
-    return tuple(
-        OrderRow(
-            num_letters=letters,
-            num_pool=pool,
-            num_problems=len(problems),
-            overlap=clustered({p: [(a.overlap, 1.0)] for p, a in problems.items()}),
-            chance_overlap=min(1.0, letters / pool),
-            same_top=clustered({p: [(a.same_top, 1.0)] for p, a in problems.items()}),
-            chance_top=1 / pool,
-        )
-        for (letters, pool), problems in sorted(found.items())
-    )
-
-
-def _agreement(result: RunResult) -> _Agreement | None:
-    orders = [
-        [letter for letter in order if letter != UNKNOWN_LETTER]
-        for order in result.selection_orders
-    ]
-    pool = sum(score.letter != UNKNOWN_LETTER for score in result.strategies)
-    num_letters = max(map(len, orders), default=0)
-    if len(orders) < 2 or not all(orders) or pool == 0:
-        return None
-    pairs = list(combinations(orders, 2))
-    return _Agreement(
-        num_letters=num_letters,
-        num_pool=pool,
-        overlap=mean(len({*one} & {*two}) / num_letters for one, two in pairs) or 0.0,
-        same_top=mean(float(one[0] == two[0]) for one, two in pairs) or 0.0,
     )

@@ -61,7 +61,7 @@ def report_head(report: Report) -> str:
 
 def _head_row(task: TaskReport, method: MethodSummary) -> Sequence[str]:
     beside, decision = method.target, task.decision
-    said = [found.worth for found in decision.findings if found.method == method.method]
+    said: list[str] = [one.worth for one in decision.findings if one.method == method.method]
     said += ["use"] if decision.use == method.method else []
     return (
         escaped(task.title),
@@ -92,20 +92,15 @@ def _task(task: TaskReport) -> Iterable[str]:
         names=[*beside],
     )
     yield table_of(trade.points, title="Accuracy against cost, where all of these have tried")
-    yield table_of(
-        [trade], "points", "rates", title="FLOPs against time, between them (Spearman's ρ)"
-    )
-    yield table_of(trade.rates, title="FLOPs against time, run by run (Spearman's ρ)")
+    yield table_of([trade], "points", title="FLOPs against time, between them (Spearman's ρ)")
     yield table_of(choice.rows, title="Strategies chosen by the target, at random, and none")
     yield from (_parts(by, choice.parts) for by in ("subject", "level"))
     yield table_of(choice.strategies, title="Strategies")
-    yield table_of(choice.orders, title="Agreement of two letter orders")
     yield table_of(depth.verified, title="Depth: paths drafted and verified, by number of steps")
     yield table_of(depth.target_alone, title="Depth: paths of the target alone")
     yield table_of(depth.draft_alone, title="Depth: paths of the draft alone")
     last = f"{MAX_POSITION} and later together"
     yield table_of(depth.positions, title=f"Drafted steps by their position, {last}")
-    yield table_of(depth.lengths, title="Length of steps")
     seen = [signature for signature in task.failures if signature.of]
     yield table_of(seen, title="Failure signatures")
 

@@ -20,8 +20,6 @@ COSTS: tuple[Cost, ...] = ("seconds", "decode_flops", "total_flops")
 FEWEST_RANKED = 5
 """A rank correlation of fewer says next to nothing: of four, one order in 24 gives a 1."""
 
-_GIGA = 1e9
-
 
 class Point(Struct, frozen=True, kw_only=True):
     """One method on the problems all compared ones have tried.
@@ -48,21 +46,6 @@ class Point(Struct, frozen=True, kw_only=True):
         return number if number else None
 
 
-class Rates(Struct, frozen=True, kw_only=True):
-    """What one method's FLOPs were to the clock, over all its runs.
-
-    ``gflops_per_s`` counts prefill too. The correlations (Spearman) are between a run's
-    FLOPs and its seconds, run by run; none where runs of one batch share its time.
-    """
-
-    method: str
-    num_runs: int
-    decode_gflops_per_s: float | None
-    gflops_per_s: float | None
-    decode_correlation: float | None
-    total_correlation: float | None
-
-
 class Tradeoff(Struct, frozen=True, kw_only=True):
     """The compared methods: ``num_problems`` that all of them tried, ``num_timed`` without
     a failed run. ``left_out`` did fewer than half as many as the fullest. The correlations
@@ -74,15 +57,14 @@ class Tradeoff(Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...]
     best: str | None
     points: tuple[Point, ...]
-    rates: tuple[Rates, ...]
     decode_correlation: float | None
     total_correlation: float | None
 
 
 def trade(runs: Runs) -> Tradeoff:
     """Accuracy and costs of the methods that have done enough of the task to be compared."""
-    most = max((len(problems) for problems in runs.rows.values()), default=0)
-    compared = [name for name in runs.methods if 2 * len(runs.rows[name]) >= most]
+    tried = {name: len(by_problem(runs.of(name))) for name in runs.methods}
+    compared = [name for name in runs.methods if 2 * tried[name] >= max(tried.values())]
     units = runs.shared(compared)
     rows = {name: runs.at(name, units) for name in compared} if units else {}
     timed = [
@@ -111,7 +93,6 @@ def trade(runs: Runs) -> Tradeoff:
             )
             for point in points
         ),
-        rates=tuple(_rates(runs, name) for name in runs.methods),
         decode_correlation=_correlation(points, "decode_flops"),
         total_correlation=_correlation(points, "total_flops"),
     )
@@ -165,29 +146,6 @@ def _correlation(points: Sequence[Point], cost: Cost) -> float | None:
         for point in points
         if (amount := point.cost(cost)) and (seconds := point.cost("seconds"))
     ]
-    return _spearman([amount for amount, _ in pairs], [seconds for _, seconds in pairs])
-
-
-def _rates(runs: Runs, method: str) -> Rates:
-    timed = [row for row in runs.of(method) if row.result is not None]
-    seconds = [row.elapsed_s for row in timed]
-    decode = [result.flops.decode for result in results(timed)]
-    total = [result.flops.total for result in results(timed)]
-    ranked = runs.timed_alone
-    return Rates(
-        method=method,
-        num_runs=len(timed),
-        decode_gflops_per_s=_rate(decode, seconds),
-        gflops_per_s=_rate(total, seconds),
-        decode_correlation=_spearman(decode, seconds) if ranked else None,
-        total_correlation=_spearman(total, seconds) if ranked else None,
-    )
-
-
-def _rate(flops: Sequence[float], seconds: Sequence[float]) -> float | None:
-    work, time = math.fsum(flops), math.fsum(seconds)
-    return work / _GIGA / time if time > 0 and work > 0 else None
-
-
-def _spearman(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    return spearman(xs, ys) if len(xs) >= FEWEST_RANKED else None
+    if len(pairs) < FEWEST_RANKED:
+        return None
+    return spearman([amount for amount, _ in pairs], [seconds for _, seconds in pairs])

@@ -118,7 +118,6 @@ def tradeoff(points: list[Compared], num: int, num_timed: int) -> Tradeoff:
         left_out=(),
         best=points[0][0] if points else None,
         points=tuple(found),
-        rates=(),
         decode_correlation=None,
         total_correlation=None,
     )

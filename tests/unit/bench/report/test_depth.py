@@ -121,17 +121,7 @@ def test_acceptance_by_position_merges_late_steps() -> None:
     assert last.acceptance.value == 0.25
 
 
-def test_lengths_of_accepted_rewritten_and_rejected_steps() -> None:
-    found = result([path([ACCEPTED, ACCEPTED, REWRITE])])
-    lengths = _depth([row("specreason", "p1", found=found)]).lengths
-    assert [(k.kind, k.num, k.mean_tokens, k.mean_characters) for k in lengths] == [
-        ("accepted draft", 2, 10, 40),
-        ("rewrite by the target", 1, 20, 80),
-        ("rejected draft", 1, None, 60),
-    ]
-
-
 def test_failed_rows_have_no_depth() -> None:
     assert _depth([row("ssr-m3", "p1", "failed")]) == Depth(
-        verified=(), target_alone=(), draft_alone=(), positions=(), lengths=()
+        verified=(), target_alone=(), draft_alone=(), positions=()
     )
