@@ -151,15 +151,12 @@ def _as_body(code: str) -> str:
 def _inner(error: Any) -> Exception:
     """The exception as the program raised it.
 
-    A worker that is gone is a ``SystemError``. In the middle of the test's own loops
-    StopIteration would pass for their end, and what is no ``Exception`` would end this process.
+    A worker that is gone is a ``SystemError``; what is no ``Exception`` would end this process.
     """
-    found = error.exception() if hasattr(error, "exception") else None
     if type(error).__name__ == "MontyCrashedError":
         return SystemError(str(error))
-    if not isinstance(found, Exception) or isinstance(found, StopIteration):
-        return RuntimeError(str(error))
-    return found
+    found = error.exception()
+    return found if isinstance(found, Exception) else RuntimeError(str(error))
 
 
 def _is_unsupported(error: Exception) -> bool:

@@ -170,6 +170,8 @@ ENDLESS = {
     "memory": "def solve():\n  x = []\n  while True: x.append('x' * 10**6)",
     "recursion": "def solve(): return [[solve()] for _ in range(3)]",
     "a long text": "def solve(): return 'x' * 10**10",
+    "many calls": "import time\ndef solve():\n  start = time.monotonic()\n"
+    "  while time.monotonic() - start < 0.3: pass",
     "a loop in the comparison": "class Slow:\n  def __eq__(self, other):\n    while True: pass\n"
     "def solve(): return Slow() == 1",
 }

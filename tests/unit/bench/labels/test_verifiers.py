@@ -28,6 +28,7 @@ def score(report: VerifierReport, name: str) -> VerifierScore:
         (Rate(5, 6), Rate(3, 6), True, False),
         (Rate(5, 6), Rate(2, 6), True, True),
         (Rate(7, 20), Rate(0, 20), False, False),  # exactly the margin
+        (Rate(8, 20), Rate(1, 20), True, False),  # a hair more as a float
         (Rate(3, 6), Rate(0, 1), True, True),
         (Rate(0, 0), Rate(0, 4), False, False),
         (Rate(4, 4), Rate(0, 0), False, True),
