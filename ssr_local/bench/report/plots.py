@@ -151,6 +151,9 @@ def _costs(
                 continue
             height, scale = (point.seconds, 1.0) if timed else (point.accuracy, 100.0)
             _bar(axes, look, price / unit, height, scale, _label(point.method))
+            if cost == "seconds" and point.seconds and has_interval(point.seconds):
+                ends = point.seconds.low, point.seconds.high
+                axes.hlines(100 * point.accuracy.value, *ends, color=_COLOURS[look % len(_COLOURS)])
         if timed:
             axes.set_yscale("log")
             axes.set_ylabel(f"{_LABELS['seconds'][0]}, 95 % interval")
@@ -159,7 +162,7 @@ def _costs(
             xs = [price / unit for price, _ in best]
             ys = [100 * point.accuracy.value for _, point in best]
             axes.plot(xs, ys, drawstyle="steps-post", color="0.25", ls="--", label="Pareto front")
-            _percents(axes)
+            _percents(axes, "accuracy")
         axes.set_xscale("log")
         axes.set_xlabel(f"{label}, log scale")
         ticker = bench_library("matplotlib.ticker")
@@ -180,7 +183,7 @@ def _selection(task: TaskReport, panels: Sequence[Any]) -> None:
         _bar(axes, 1, index + 0.1, row.vote_right, 100, "vote right" if told else None)
     names = [f"{_label(row.method)}\n({_literal(row.selection)})" for row in rows]
     axes.set_xticks(range(len(rows)), names, rotation=30, ha="right")
-    _percents(axes)
+    _percents(axes, "share of problems")
 
 
 def _depth(task: TaskReport, panels: Sequence[Any]) -> None:
@@ -201,7 +204,7 @@ def _depth(task: TaskReport, panels: Sequence[Any]) -> None:
     by_steps.set_xlabel("steps in the path (middle of the bin)")
     by_position.set_xlabel("position of the step in its path")
     for axes in panels:
-        _percents(axes)
+        _percents(axes, "share")
 
 
 def _roc(scores: Sequence[VerifierScore], panels: Sequence[Any]) -> None:
@@ -222,7 +225,7 @@ def _roc(scores: Sequence[VerifierScore], panels: Sequence[Any]) -> None:
 
 
 def _calibration(scores: Sequence[VerifierScore], panels: Sequence[Any]) -> None:
-    """What a score means against what it should: nine times the chance that a step is good."""
+    """The share of good steps at a score, against what it should be: a ninth of the score."""
     (axes,) = panels
     for look, score in enumerate(scores):
         labels = [item.labels for item in score.scores]
@@ -257,6 +260,6 @@ def _bar(
     )
 
 
-def _percents(axes: Any) -> None:
+def _percents(axes: Any, what: str) -> None:
     axes.set_ylim(-3, 103)
-    axes.set_ylabel("%, 95 % interval")
+    axes.set_ylabel(f"{what} (%), 95 % interval")
