@@ -53,8 +53,8 @@ def read_problems(
 
     ``code`` says that these are code problems, which need ``test`` and ``entry_point``.
     ``mapped`` turns the line with that index, from 0, into the keys above, or raises
-    ``UsageError``; ``name`` stands for the file in errors. Raises ``UsageError`` naming the file, the line, what is wrong
-    and what is accepted.
+    ``UsageError``; ``name`` stands for the file in errors. Raises ``UsageError`` naming the
+    file, the line, what is wrong and what is accepted.
     """
     shown = printable(name or str(file))
     problems: dict[str, tuple[int, Problem]] = {}
