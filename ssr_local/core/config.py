@@ -1,6 +1,6 @@
 """Settings: command line over environment over configuration file over default.
 
-The options are the fields of ``SolveOptions`` and ``EngineOptions``, flat at the top level
+The options are those of ``options.OFFERED``, flat at the top level
 of ``config.toml`` under the same names (``max-tokens`` is read as ``max_tokens``), and in the
 environment as ``SSR_LOCAL_`` and the name in capitals. Each value remembers its origin.
 """
