@@ -1,6 +1,6 @@
 """Where a step ends, and what ends a path. Pure: text and counts in, decisions out.
 
-A step is one paragraph of reasoning: it ends after the first blank line that follows
+A step is one paragraph of reasoning: it ends behind the first blank line that follows
 some content (ssr.md). The rule looks at the text alone, never at token boundaries, so a
 step is the same however its characters arrive.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ssr_local.core.records import EndReason
 
-# A blank line after content: a newline, a line of nothing but blanks, a newline.
+# A blank line behind content: a newline, a line of nothing but blanks, a newline.
 _STEP_END = re.compile(r"\S[^\S\n]*\n[^\S\n]*\n")
 _SPACES = re.compile(r"\s+")
 _LOOK_BACK = 1
@@ -31,7 +31,7 @@ class StepSplitter:
     def push(self, piece: str) -> int | None:
         """Take more text in; the length of the finished step in ``self.text``, or None.
 
-        Text past that length belongs to the next step.
+        Text behind that length belongs to the next step.
         """
         self.text += piece
         match = _STEP_END.search(self.text, self._scanned)
@@ -78,7 +78,7 @@ def path_end(
     max_tokens: int,
     max_steps: int,
 ) -> EndReason | None:
-    """Why a path ends after a finished step, or None when it goes on.
+    """Why a path ends behind a finished step, or None when it goes on.
 
     ``step_end`` is the engine's reason for the step's end; ``answered`` says whether the
     path has now stated a final answer; ``num_tokens`` counts the path's tokens so far.

@@ -54,9 +54,9 @@ def group(
             answer=_representative(members),
             paths=tuple(sorted(ballot.path for ballot in members)),
             mean_score=_mean(ballot.mean_score for ballot in members),
-            winner=index == 0,
+            winner=place == 0,
         )
-        for index, members in enumerate(groups)
+        for place, members in enumerate(groups)
     )
 
 
