@@ -12,14 +12,13 @@ import msgspec
 from ssr_local.api import Solver
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.files import STANDARD_INPUT, read_input
-from ssr_local.cli.parameters import options_of
+from ssr_local.cli.parameters import option_type, options_of
 from ssr_local.cli.saving import no_save_option
 from ssr_local.core.config import Settings
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.history.saving import Saver
-from ssr_local.method.verification import VERIFIERS
 from ssr_local.tutoring.checking import (
     STUDENT_VERIFIER,
     CheckedStep,
@@ -49,7 +48,7 @@ def judging_options(function: _F) -> _F:
             ),
             click.option(
                 "--verifier",
-                type=click.Choice(list(VERIFIERS)),
+                type=option_type(SolveOptions, "verifier"),
                 default=STUDENT_VERIFIER,
                 show_default=True,
                 help="how the target scores your steps",

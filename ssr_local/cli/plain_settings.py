@@ -8,7 +8,13 @@ from typing import TypeVar
 from ssr_local.core.config import OPTION_NAMES, Setting, Settings, suggestion
 from ssr_local.core.display import one_line, quoted
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes
+from ssr_local.core.options import (
+    EngineOptions,
+    SolveOptions,
+    validate,
+    why_not_offered,
+    with_changes,
+)
 
 _Options = TypeVar("_Options", SolveOptions, EngineOptions)
 _NOTHING = "none"
@@ -25,9 +31,11 @@ def changed(settings: Settings, name: str, text: str) -> tuple[Settings, Setting
     if key not in OPTION_NAMES:
         raise UsageError(
             f"There is no option {quoted(name)}.",
-            f"Options are: {', '.join(OPTION_NAMES)}.",
+            why_not_offered(key) or f"Options are: {', '.join(OPTION_NAMES)}.",
             suggestion(key, OPTION_NAMES),
         )
+    if why := why_not_offered(key, text):
+        raise UsageError(f"Option {key!r} cannot be {quoted(text)}.", why)
     solve, engine = settings.solve, settings.engine
     if key in SolveOptions.__struct_fields__:
         solve = _with(solve, key, text)

@@ -8,8 +8,8 @@ from ssr_local.diagnosis.findings import Finding
 from ssr_local.diagnosis.speed import ModelSpeed
 from ssr_local.method.verification import VERIFIERS
 
-# The length of the verifiers' questions and of a typical step, in tokens of the default pair.
-_PROBE_TOKENS = {"yes-no": 21, "digit": 46}
+# The length of the digit's question and of a typical step, in tokens of the default pair.
+_PROBE_TOKENS = 46
 _STEP_TOKENS = 40
 
 
@@ -37,7 +37,7 @@ def estimate(draft: ModelSpeed, target: ModelSpeed, num_paths: int, verifier: st
     own = target.decode_one if num_paths == 1 else target.decode_three
     drafting = draft.decode_one if num_paths == 1 else draft.decode_three
     question = VERIFIERS[verifier].question
-    probe = _PROBE_TOKENS.get(question, _STEP_TOKENS) / _STEP_TOKENS if question else 0.0
+    probe = _PROBE_TOKENS / _STEP_TOKENS if question else 0.0
     kept = 1 / drafting + (1 + probe) / target.prefill
     rejected = 1 / own + 1 / draft.prefill
     share = 1 - (1 / own - kept) / rejected

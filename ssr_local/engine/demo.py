@@ -38,25 +38,11 @@ _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
 # step's likelihood follows them. So the default threshold of 7 parts good from bad.
 _EVIDENCE = "made for the demonstration's script"
 # All tokens of a step are equally likely.
-_LIKELIHOOD = Calibration(
-    knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)),
-    mean=-0.2,
-    deviation=0.1,
-    note=_EVIDENCE,
-)
+_LIKELIHOOD = Calibration(knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)), note=_EVIDENCE)
 _CALIBRATIONS = {
-    "yes-no": Calibration(
-        knots=((0.5, 0.0), (0.8, 6.0), (0.9, 7.5), (1.0, 9.0)),
-        mean=0.8,
-        deviation=0.1,
-        note=_EVIDENCE,
-    ),
     "likelihood": _LIKELIHOOD,
     "min-likelihood": _LIKELIHOOD,
     "number-likelihood": _LIKELIHOOD,
-    "combined": Calibration(
-        knots=((-6.0, 0.0), (0.0, 6.0), (2.0, 7.5), (4.0, 9.0)), note=_EVIDENCE
-    ),
 }
 
 
@@ -134,7 +120,7 @@ class DemoScript(Script):
         if not asked or not prompt:
             return {letter: self._letters.get(letter, 0.01) for letter in "ABCDEFGHIJKL"}
         yes = self._yes(prompt, written)
-        return {"Yes": yes, "No": 1 - yes, "8": yes, "2": 1 - yes}
+        return {"8": yes, "2": 1 - yes}
 
     def likelihood(self, text: str) -> float:
         prompt, _, written = text.rpartition(_ASSISTANT)

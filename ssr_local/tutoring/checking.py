@@ -186,8 +186,8 @@ class StudentJudge:
         by_number = verifier == STUDENT_VERIFIER
         self._judge = Judge(verifier, threshold, {} if by_number else calibrations)
         self.name, self.notice = self._judge.verifier.name, self._judge.notice
-        kind = self._judge.verifier.question
-        self.questions = () if kind is None else ((kind, self._judge.wording),)
+        asked = self._judge.verifier.question
+        self.questions = () if asked is None else (asked,)
 
     def verdict(self, step: StepReading) -> Verdict | None:
         """The verdict; None where the step has nothing this verifier looks at."""

@@ -19,7 +19,7 @@ from ssr_local.core.events import (
 from ssr_local.core.records import Strategy, Verdict
 from ssr_local.core.tree import Tree
 
-REJECTED = Verdict(verifier="combined", raw=0.1, score=2.0, accepted=False)
+REJECTED = Verdict(verifier="digit", raw=0.1, score=2.0, accepted=False)
 WIDE = "数学の問題を解く"
 
 

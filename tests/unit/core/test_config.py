@@ -31,6 +31,7 @@ DEFAULTS = {
     name: getattr(options, name)
     for options in (SolveOptions(), EngineOptions())
     for name in options.__struct_fields__
+    if name in OPTION_NAMES
 }
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -38,9 +39,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "paths": st.integers(1, 12),
     "mode": st.sampled_from(["full", "fast1", "fast2"]),
     "strategies": st.sampled_from(["maths", "logic", "my pool.toml", "-"]),
-    "selection": st.sampled_from(["logprob", "generate", "random", "first", "none"]),
-    "selection_permutations": st.integers(1, 12),
-    "verifier": st.sampled_from(["combined", "yes-no", "likelihood", "digit"]),
+    "selection": st.sampled_from(["logprob", "generate", "none"]),
+    "verifier": st.sampled_from(["min-likelihood", "number-likelihood", "likelihood", "digit"]),
     "threshold": st.floats(0, 9),
     "max_tokens": st.integers(1, 1_000_000),
     "max_steps": st.integers(1, 10_000),
@@ -73,6 +73,24 @@ def value_of(settings: Settings, name: str) -> Setting:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ('verifier = "combined"', "Use min-likelihood"),
+        ('selection = "random"', "ssr-m3+random"),
+        ("selection_permutations = 3", "ssr-m3+perm=2"),
+        ("selection-permutations = 1", "ssr-m3+perm=2"),
+    ],
+)
+def test_a_file_with_what_is_offered_no_more_names_what_replaces_it(
+    file: Path, line: str, instead: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(file, line)
+    assert str(file) in caught.value.what
+    assert instead in str(caught.value)
 
 
 def test_every_option_has_values_here() -> None:

@@ -139,7 +139,7 @@ def test_a_rejected_draft_stays_beside_what_replaced_it() -> None:
     assert (step.state, step.author) == ("rewritten", "target")
     assert (step.text, step.rejected) == (TURNS[1].target, TURNS[1].draft)
     assert step.verdict is not None
-    assert step.verdict.score == pytest.approx(4.5)
+    assert step.verdict.score == 4
 
 
 def test_a_rewrite_that_never_comes_leaves_the_rejected_draft() -> None:

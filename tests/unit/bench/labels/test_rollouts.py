@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssr_local import Solver
-from ssr_local.bench.labels.walks import Walker, WalkOptions
+from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
 from ssr_local.bench.records import LabelledStep, Problem, Rate, Walk
 from ssr_local.bench.scoring import Scorer
 from ssr_local.core.options import EngineOptions, SolveOptions
@@ -42,7 +42,7 @@ class Story(Script):
         return whole[len(begun) :] if whole.startswith(begun) else ""
 
     def probe(self, text: str) -> Mapping[str, float]:
-        return {"Yes": 0.5, "No": 0.5, **{str(digit): 0.1 for digit in range(10)}}
+        return {str(digit): 0.1 for digit in range(10)}
 
 
 class Scripted(Solver):
@@ -76,10 +76,13 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def walked(story: Story, scorer: Scorer, max_drafted: int = 8) -> Walk:
     with Scripted(story) as solver:
-        walker = Walker(
-            solver, scorer, SolveOptions(), WalkOptions(samples=3, max_drafted=max_drafted, seed=1)
+        labeller = Labeller(
+            solver,
+            scorer,
+            SolveOptions(),
+            RolloutOptions(samples=3, max_drafted=max_drafted, seed=1),
         )
-        return walker.walk("task", PROBLEM)
+        return labeller.walk("task", PROBLEM)
 
 
 def told(steps: tuple[LabelledStep, ...]) -> list[tuple[str, str, float, float]]:
@@ -154,9 +157,8 @@ def test_long_paths_are_cut(scorer: Scorer) -> None:
 
 def test_every_question_is_read_for_every_step(scorer: Scorer) -> None:
     walk = walked(Story(["D one.\n\n", "D so \\boxed{7}."], GOOD[1:]), scorer)
-    names = {f"{kind}/{wording}" for kind in QUESTIONS for wording in QUESTIONS[kind]}
     for step in walk.steps:
-        assert set(step.probes) == names
+        assert set(step.probes) == set(map("/".join, QUESTIONS))
         assert len(step.log_probs) > 2
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ssr_local.bench.records import Outcome, Row
 from ssr_local.bench.report.arrangement import arrange
-from ssr_local.bench.report.selection_figures import (
+from ssr_local.bench.report.selection import (
     CHOSEN,
     Choice,
     SelectionFigures,
@@ -177,40 +177,3 @@ def test_who_chose(letters: str, selection: str, by: str | None) -> None:
     found = _run("ssr-m3", "p1", [R, R, R], R, letters, selection=selection).result
     assert found is not None
     assert chosen_by(found) == by
-
-
-@pytest.mark.parametrize(
-    ("orders", "overlap", "same_top"),
-    [
-        (["AB", "AB"], 1.0, 1.0),
-        (["AB", "BA"], 1.0, 0.0),
-        (["AB", "CD"], 0.0, 0.0),
-        (["AB", "AC", "CD"], (0.5 + 0.0 + 0.5) / 3, 1 / 3),
-    ],
-)
-def test_letter_orders_agree_as_far_as_they_share_letters(
-    orders: list[str], overlap: float, same_top: float
-) -> None:
-    (found,) = _figures([_run("ssr-m2", "p1", [R, R], R, "AB", orders=orders)]).orders
-    assert (found.num_letters, found.num_pool, found.num_problems) == (2, 4, 1)
-    assert found.overlap is not None
-    assert found.overlap.value == pytest.approx(overlap)
-    assert found.same_top is not None
-    assert found.same_top.value == pytest.approx(same_top)
-    assert (found.chance_overlap, found.chance_top) == (0.5, 0.25)
-
-
-def test_a_problem_counts_once_in_the_letter_orders() -> None:
-    rows = [
-        _run("ssr-m2", "p1", [R, R], R, "AB", orders=["AB", "AB"], repeat=repeat)
-        for repeat in range(3)
-    ] + [_run("ssr-m2", "p2", [R, R], R, "AB", orders=["AB", "CD"])]
-    (found,) = _figures(rows).orders
-    assert found.num_problems == 2
-    assert found.overlap is not None
-    assert found.overlap.value == 0.5
-
-
-@pytest.mark.parametrize("orders", [[], ["AB"], ["AB", ""], ["AB", "MM"]])
-def test_fewer_than_two_readable_orders_say_nothing(orders: list[str]) -> None:
-    assert _figures([_run("ssr-m2", "p1", [R, R], R, "AB", orders=orders)]).orders == ()

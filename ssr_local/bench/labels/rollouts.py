@@ -1,10 +1,10 @@
-"""Steps with labels that no human gave: what a step does to the rate of right answers.
+"""Steps with process labels: what a step does to the rate of right answers.
 
-From every place in a path the target goes on several times by itself. A step behind which
-fewer of those continuations are right than before it has done harm. Paths are walked as SSR
-walks them: the draft writes; where its step did harm, the target's own stands in its place.
-That step is the first one of the first continuation there, whatever came of it, so it is a
-fair sample of the rewrites that SSR trusts blindly.
+From every position in a path the target goes on several times by itself (Monte-Carlo rollouts).
+A step after which fewer rollouts are right than before it has done harm. Paths are walked as SSR
+walks them: the draft writes; where its step did harm, the target's own replaces it. That step is
+the first one of the first rollout there, whatever came of it, so it is a fair sample of the
+rewrites that SSR trusts blindly.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.api import Solver
 from ssr_local.bench.provenance import machine, now, prompt_hash
@@ -29,12 +30,12 @@ from ssr_local.version import VERSION
 _EXACT = 1e-9
 
 
-class WalkOptions(Struct, frozen=True, kw_only=True):
-    """``samples`` continuations from every place; at most ``max_drafted`` drafted steps of one
+class RolloutOptions(Struct, frozen=True, kw_only=True):
+    """``samples`` rollouts from every position; at most ``max_drafted`` drafted steps of one
     problem, so that long paths do not outweigh short ones. A drafted step is replaced when
-    the rate of right answers falls by more than ``margin``. A walk goes on only from places
-    with a rate of at least ``min_rate``: where it is low already, a few continuations cannot
-    tell whether a step lowers it."""
+    the rate of right answers falls by more than ``margin``. A walk goes on only from positions
+    with a rate of at least ``min_rate``: where it is low already, a few rollouts cannot tell
+    whether a step lowers it."""
 
     samples: int = 6
     max_drafted: int = 8
@@ -43,8 +44,8 @@ class WalkOptions(Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class _Place(NamedTuple):
-    """The rate of right answers from somewhere in a path, and the continuations behind it."""
+class _Position(NamedTuple):
+    """The rate of right answers from somewhere in a path, and the rollouts from there."""
 
     rate: Rate
     paths: tuple[ReasoningPath, ...] = ()
@@ -59,120 +60,112 @@ class _Written(NamedTuple):
     answer: str | None
 
 
-class Walker:
+class Labeller:
     """Collects labelled steps with a solver's pair, one problem at a time."""
 
     def __init__(
-        self, solver: Solver, scorer: Scorer, options: SolveOptions, walk: WalkOptions
+        self, solver: Solver, scorer: Scorer, options: SolveOptions, rollouts: RolloutOptions
     ) -> None:
         self._solver, self._scorer = solver, scorer
-        self._options, self._walk = options, walk
+        self._options, self._rollouts = options, rollouts
         self._models = Models()
 
     def walk(self, task: str, problem: Problem) -> Walk:
         """The labelled steps of one problem. Raises what ``Solver.solve`` raises."""
-        started, started_at = time.monotonic(), now()
+        started, begun = time.monotonic(), self._begun(task, problem)
         self._models = Models()
-        start = self._place(problem, self._run(problem, (), "target", self._walk.samples, "start"))
+        start = self._at(problem, self._run(problem, (), "target", self._rollouts.samples, "start"))
         steps = tuple(self._steps(problem, start)) if self._is_clear(start) else ()
         elapsed_s = time.monotonic() - started
-        return self._made(task, problem, started_at, start.rate, steps, elapsed_s)
+        return replace(
+            begun, start=start.rate, steps=steps, models=self._models, elapsed_s=elapsed_s
+        )
 
     def failed(self, task: str, problem: Problem, error: SSRError) -> Walk:
         """What is kept of a problem the models could not be run on."""
-        return self._made(task, problem, now(), Rate(0, 0), (), 0.0, str(error))
+        return replace(self._begun(task, problem), models=self._models, error=str(error))
 
-    def _made(
-        self,
-        task: str,
-        problem: Problem,
-        started_at: str,
-        start: Rate,
-        steps: tuple[LabelledStep, ...],
-        elapsed_s: float,
-        error: str = "",
-    ) -> Walk:
+    def _begun(self, task: str, problem: Problem) -> Walk:
         return Walk(
             task=task,
             problem=problem.id,
             reference=problem.answer,
-            samples=self._walk.samples,
-            seed=self._walk.seed,
-            start=start,
-            steps=steps,
-            models=self._models,
-            elapsed_s=elapsed_s,
+            samples=self._rollouts.samples,
+            seed=self._rollouts.seed,
+            start=Rate(0, 0),
+            steps=(),
+            models=Models(),
+            elapsed_s=0.0,
             version=VERSION,
             prompt_hash=prompt_hash(self._options.strategies),
             machine=machine(),
-            started_at=started_at,
+            started_at=now(),
             subject=problem.subject,
             level=problem.level,
-            error=error,
         )
 
-    def _steps(self, problem: Problem, place: _Place) -> Iterator[LabelledStep]:
-        given: tuple[str, ...] = ()
-        for number in range(self._walk.max_drafted):
-            written = self._drafted(problem, given, number)
+    def _steps(self, problem: Problem, position: _Position) -> Iterator[LabelledStep]:
+        prefix: tuple[str, ...] = ()
+        for number in range(self._rollouts.max_drafted):
+            written = self._drafted(problem, prefix, number)
             if written is None:
                 return
-            after = self._behind(problem, given, written, f"draft {number}")
+            after = self._after(problem, prefix, written, f"draft {number}")
             if not after.rate.num:
                 return
-            yield self._labelled(problem, given, written, place, after)
-            if self._did_harm(place, after):
-                rewrite = _first_step(place.paths[0])
+            yield self._labelled(problem, prefix, written, position, after)
+            if self._did_harm(position, after):
+                rewrite = _first_step(position.paths[0])
                 if rewrite is None:
                     return
                 written = rewrite
-                after = self._behind(problem, given, written, f"rewrite {number}")
+                after = self._after(problem, prefix, written, f"rewrite {number}")
                 if not after.rate.num:
                     return
-                yield self._labelled(problem, given, written, place, after)
+                yield self._labelled(problem, prefix, written, position, after)
             if written.ends or not self._is_clear(after):
                 return
-            given, place = (*given, written.text), after
+            prefix, position = (*prefix, written.text), after
 
-    def _drafted(self, problem: Problem, given: Sequence[str], number: int) -> _Written | None:
-        (path,) = self._run(problem, given, "draft", 1, f"step {number}", max_steps=1).paths
+    def _drafted(self, problem: Problem, prefix: Sequence[str], number: int) -> _Written | None:
+        (path,) = self._run(problem, prefix, "draft", 1, f"step {number}", max_steps=1).paths
         return _first_step(path)
 
-    def _behind(
-        self, problem: Problem, given: Sequence[str], written: _Written, purpose: str
-    ) -> _Place:
-        """What becomes of the path behind a new step."""
+    def _after(
+        self, problem: Problem, prefix: Sequence[str], written: _Written, purpose: str
+    ) -> _Position:
+        """The position after a new step."""
         if written.ends:
-            return _Place(_rate([self._scorer.outcome(problem, written.answer)]))
-        steps = (*given, written.text)
-        return self._place(
-            problem, self._run(problem, steps, "target", self._walk.samples, purpose)
+            return _Position(_rate([self._scorer.outcome(problem, written.answer)]))
+        steps = (*prefix, written.text)
+        return self._at(
+            problem, self._run(problem, steps, "target", self._rollouts.samples, purpose)
         )
 
-    def _place(self, problem: Problem, result: RunResult) -> _Place:
+    def _at(self, problem: Problem, result: RunResult) -> _Position:
         outcomes = [self._scorer.outcome(problem, path.answer) for path in result.paths]
-        return _Place(_rate(outcomes), result.paths)
+        return _Position(_rate(outcomes), result.paths)
 
-    def _did_harm(self, before: _Place, after: _Place) -> bool:
-        return before.rate.share - after.rate.share > self._walk.margin + _EXACT
+    def _did_harm(self, before: _Position, after: _Position) -> bool:
+        return before.rate.share - after.rate.share > self._rollouts.margin + _EXACT
 
-    def _is_clear(self, place: _Place) -> bool:
-        return place.rate.share >= self._walk.min_rate
+    def _is_clear(self, position: _Position) -> bool:
+        return position.rate.share >= self._rollouts.min_rate
 
     def _labelled(
         self,
         problem: Problem,
-        given: tuple[str, ...],
+        prefix: tuple[str, ...],
         written: _Written,
-        before: _Place,
-        after: _Place,
+        before: _Position,
+        after: _Position,
     ) -> LabelledStep:
         (reading,) = self._solver.read_steps(
-            problem.problem, [written.text], strategies=self._options.strategies, given=given
+            problem.problem, [written.text], strategies=self._options.strategies, given=prefix
         )
         return LabelledStep(
             author=written.author,
-            given=given,
+            given=prefix,
             text=written.text,
             before=before.rate,
             after=after.rate,
@@ -185,22 +178,22 @@ class Walker:
     def _run(
         self,
         problem: Problem,
-        given: Sequence[str],
+        prefix: Sequence[str],
         writer: Author,
         num_paths: int,
         purpose: str,
         **changes: int,
     ) -> RunResult:
-        """Paths by one model alone behind the given steps."""
+        """Paths by one model alone after the prefix steps."""
         options = with_changes(
             self._options,
             method="draft" if writer == "draft" else "parallel",
             paths=num_paths,
             mode="full",
-            seed=zlib.crc32(f"{self._walk.seed}/{problem.id}/{purpose}".encode()) % (2**32 - 1),
+            seed=zlib.crc32(f"{self._rollouts.seed}/{problem.id}/{purpose}".encode()) % (2**32 - 1),
             **changes,
         )
-        result = self._solver.solve(problem.problem, options, given=given)
+        result = self._solver.solve(problem.problem, options, given=prefix)
         used = result.models
         self._models = Models(
             draft=used.draft or self._models.draft, target=used.target or self._models.target
