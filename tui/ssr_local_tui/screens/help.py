@@ -9,8 +9,10 @@ from textual.actions import ActionError, parse
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Grid, VerticalScroll
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Label
+
+from ssr_local_tui.screens.dialog import Dialog
 
 Section = tuple[str, Sequence[tuple[str, str]]]
 """A heading and its rows of keys and what they do."""
@@ -68,38 +70,23 @@ def _meaning(active: ActiveBinding) -> str:
 
 
 def _acts(active: ActiveBinding) -> bool:
-    """Whether there is something behind the binding's action."""
+    """Whether a method does the binding's action."""
     try:
         namespace, name, _ = parse(active.binding.action)
     except ActionError:
         return False
     node = active.node
-    places = {"": node, "app": node.app, "screen": node.screen, "focused": node.app.focused}
-    target = places.get(namespace)
+    nodes = {"": node, "app": node.app, "screen": node.screen, "focused": node.app.focused}
+    target = nodes.get(namespace)
     return any(hasattr(target, f"{prefix}{name}") for prefix in ("action_", "_action_"))
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Sections of keys and what they do; gives nothing back."""
 
     DEFAULT_CSS = """
     HelpScreen {
-        align: center middle;
-
-        #help {
-            width: 76;
-            max-width: 100%;
-            height: auto;
-            max-height: 100%;
-            padding: 0 1;
-            scrollbar-size-vertical: 1;
-            border: round $primary;
-            border-title-color: $text-primary;
-            border-title-style: bold;
-            border-subtitle-color: $text-muted;
-            background: $surface;
-            color: $foreground;
-        }
+        #box { border-subtitle-color: $text-muted; color: $foreground; }
         .section {
             text-style: bold;
             color: $text-primary;
@@ -123,31 +110,27 @@ class HelpScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark", "close", "Close the help", id="help-close"),
+        Binding("escape,q,question_mark", "leave", "Close the help", id="help-close"),
     ]
+    BOX = VerticalScroll
+    HEADING = "Keys"
 
     def __init__(self, sections: Sequence[Section]) -> None:
         super().__init__()
         self._sections = sections
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            for title, rows in self._sections:
-                yield Label(title, classes="section", markup=False)
-                with Grid():
-                    for keys, meaning in rows:
-                        yield Label(keys, classes="keys", markup=False)
-                        yield Label(meaning, classes="meaning", markup=False)
+    def content(self) -> ComposeResult:
+        for title, rows in self._sections:
+            yield Label(title, classes="section", markup=False)
+            with Grid():
+                for keys, meaning in rows:
+                    yield Label(keys, classes="keys", markup=False)
+                    yield Label(meaning, classes="meaning", markup=False)
 
     def on_mount(self) -> None:
-        box = self.query_one("#help")
-        box.border_title = "Keys"
-        closing = (a.binding for a in self.active_bindings.values() if a.binding.action == "close")
-        box.border_subtitle = f"Close: {' '.join(map(self.app.get_key_display, closing))}"
+        closing = (a.binding for a in self.active_bindings.values() if a.binding.action == "leave")
+        keys = " ".join(map(self.app.get_key_display, closing))
+        self.query_one("#box").border_subtitle = f"Close: {keys}"
         widest = max((len(keys) for _, rows in self._sections for keys, _ in rows), default=1)
         for grid in self.query(Grid):
             grid.styles.grid_columns = f"{min(widest, _MOST_KEY_CELLS)} 1fr"
-
-    def action_close(self) -> None:
-        """Go back to what was there before."""
-        self.dismiss(None)
