@@ -29,10 +29,6 @@ class Sample(App[None]):
         Binding("x", "move", "A letter that would be typed"),
     ]
 
-    def __init__(self, titles: dict[str, str] | None = None) -> None:
-        super().__init__()
-        self.titles = titles or {}
-
     def compose(self) -> ComposeResult:
         yield Input()
         yield Footer()
@@ -47,7 +43,7 @@ class Sample(App[None]):
 
     def sections(self) -> tuple[Section, ...]:
         active = self.screen.active_bindings.values()
-        return sections_of(active, self.get_key_display, self.titles)
+        return sections_of(active, self.get_key_display)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen(self.sections()))
@@ -72,11 +68,11 @@ def test_it_lists_the_keys_that_do_something() -> None:
     assert not {"f2", "f3", "f4", "f8", "f9", "x"} & set(listed)
 
 
-def test_sections_follow_the_mapping_then_groups_then_places() -> None:
-    found = sections(Sample({"run": "Running", "help": "Reading"}))
-    assert list(found) == ["Running", "Reading", "Input", "Moving", EVERYWHERE]
-    assert found["Running"] == (("^r f5", "Run: Solve the problem"),)
-    assert ("f6", "Move") in found["Moving"]
+def test_sections_are_groups_and_widgets_and_then_what_is_everywhere() -> None:
+    found = sections(Sample())
+    assert list(found) == ["Input", "Moving", EVERYWHERE]
+    assert found["Moving"] == (("f6", "Move"),)
+    assert ("^r f5", "Run: Solve the problem") in found[EVERYWHERE]
     assert "Move cursor left" in dict(found["Input"]).values()
 
 

@@ -40,7 +40,6 @@ PHASES = {
     "ended": "done",
     "cut off": "cut off",
 }
-AUTHORS: dict[Author, str] = {"draft": "draft", "target": "target"}
 
 
 def bar(share: float, cells: int = BAR_CELLS) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.actions import ActionError, parse
@@ -25,23 +25,19 @@ _MOST_KEY_CELLS = 18
 
 
 def sections_of(
-    active: Iterable[ActiveBinding],
-    display: Callable[[Binding], str],
-    titles: Mapping[str, str] | None = None,
+    active: Iterable[ActiveBinding], display: Callable[[Binding], str]
 ) -> tuple[Section, ...]:
     """The bindings as sections of a help.
 
     ``active`` is ``screen.active_bindings.values()``, ``display`` is
-    ``app.get_key_display``. A binding stands under the title that ``titles`` has for its id
-    or action, else under its group's, its widget's ``BINDING_GROUP_TITLE``, ``EVERYWHERE``
-    or ``HERE``. Sections come in ``titles``' order, then as they are met, those two last.
-    Keys that do nothing now, and those the app keeps to itself, are left out.
+    ``app.get_key_display``. A binding stands under its group's title, its widget's
+    ``BINDING_GROUP_TITLE``, ``EVERYWHERE`` or ``HERE``, which come last. Keys that do
+    nothing now, and those the app keeps to itself, are left out.
     """
-    titles = titles or {}
-    sections: dict[str, dict[tuple[str, str], list[str]]] = {title: {} for title in titles.values()}
+    sections: dict[str, dict[tuple[str, str], list[str]]] = {}
     for one in active:
         if one.enabled and one.binding.description and not one.binding.system and _acts(one):
-            rows = sections.setdefault(_title(one, titles), {})
+            rows = sections.setdefault(_title(one), {})
             keys = rows.setdefault((one.binding.action, _meaning(one)), [])
             keys.append(display(one.binding))
     for title in (EVERYWHERE, HERE):
@@ -53,14 +49,10 @@ def sections_of(
     )
 
 
-def _title(active: ActiveBinding, titles: Mapping[str, str]) -> str:
-    binding = active.binding
-    for name in (binding.id, binding.action):
-        if name is not None and name in titles:
-            return titles[name]
-    group = binding.group.description if binding.group else ""
+def _title(active: ActiveBinding) -> str:
+    group = active.binding.group
     fallback = EVERYWHERE if isinstance(active.node, App | Screen) else HERE
-    return group or active.node.BINDING_GROUP_TITLE or fallback
+    return (group and group.description) or active.node.BINDING_GROUP_TITLE or fallback
 
 
 def _meaning(active: ActiveBinding) -> str:
