@@ -35,7 +35,7 @@ TEXTS = {
 }
 # Whole sittings for every text are for the long run; all short ones beside each other for this.
 SHORT = " ".join(text for name, text in TEXTS.items() if len(text) < 100 and name != "markdown")
-SOME = {"short ones": SHORT, "many lines": TEXTS["markdown"] + TEXTS["many lines"][:50]}
+SOME = {"short ones": SHORT, "some lines": TEXTS["markdown"] + TEXTS["many lines"][:50]}
 ALL = [
     *(pytest.param(text, id=name) for name, text in SOME.items()),
     *(pytest.param(text, id=name, marks=pytest.mark.slow) for name, text in TEXTS.items()),

@@ -133,7 +133,7 @@ class MainScreen(Screen[None]):
         self.following = True
         self.run_tree.show_run(self.tree_state)
         self.run_tree.focus()
-        self.draw_all()
+        self._changed()
 
     @on(RunController.Ended)
     def _ended(self) -> None:
@@ -146,6 +146,7 @@ class MainScreen(Screen[None]):
     @on(RunController.Changed)
     def _changed(self) -> None:
         self.draw_all()
+        self.draw()  # looks more often while a run goes on
 
     @on(RunController.Refused)
     def _refused(self) -> None:
