@@ -20,6 +20,9 @@ class FakeHost:
         self.runs = Runs(self.settings.engine, lambda _: None, lambda _: None, keep=False)
         self.background: list[Callable[[], object]] = []
 
+    def key_of(self, binding_id: str) -> str:
+        return binding_id
+
     def in_background(
         self,
         work: Callable[[], Any],

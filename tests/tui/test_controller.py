@@ -123,7 +123,7 @@ def test_one_run_at_a_time(at: Table, folders: Path) -> None:
     at.said()
     at.control.begin("another")
     at.control.play(write_log(demo_log(), folders / "log.jsonl"), 0.0)
-    assert (at.said(), at.control.tree) == (["Refused", "Refused"], tree)
+    assert (at.said(), at.control.tree) == (["Trouble", "Trouble"], tree)
 
 
 def test_again_is_the_same_problem_with_another_seed(at: Table) -> None:

@@ -50,9 +50,6 @@ class RunController:
     class Ended(Message):
         """A run's events are over."""
 
-    class Refused(Message):
-        """A run goes on already."""
-
     class Trouble(Message):
         """Something went wrong that ends no run."""
 
@@ -162,8 +159,7 @@ class RunController:
         self, problem: str, options: SolveOptions | None = None, prefix_steps: Sequence[str] = ()
     ) -> None:
         """Solve a problem, after what is missing has been fetched."""
-        if self.is_going:
-            self._post(self.Refused())
+        if self._is_in_the_way():
             return
         runs, options = self._host.runs, options or self._host.settings.solve
         runs.leave_replay()
@@ -189,8 +185,7 @@ class RunController:
 
     def play(self, file: Path, speed: float) -> None:
         """Show a run from its log."""
-        if self.is_going:
-            self._post(self.Refused())
+        if self._is_in_the_way():
             return
         try:
             feed = self._host.runs.replay(file, speed)
@@ -198,6 +193,12 @@ class RunController:
             self._post(self.Trouble(str(error), "error"))
             return
         self.watch(feed)
+
+    def _is_in_the_way(self) -> bool:
+        if self.is_going:
+            how = f"Stop it first ({self._host.key_of('stop')} in the tree)."
+            self._post(self.Trouble(f"A run goes on. {how}", "warning"))
+        return self.is_going
 
     def watch(self, feed: Feed) -> None:
         """Show the run whose events these are."""

@@ -71,25 +71,19 @@ class ExportScreen(Dialog[Path]):
         overwrite = self._replace == name
         try:
             path = path_of(name)
-            is_there = path.exists()
-        except SSRError as failure:
-            error.update(clean(str(failure)))
-            return
-        except OSError as failure:
-            error.update(f"{printable(name)} cannot be used: {failure.strerror}.")
-            return
-        if is_there and not overwrite:
-            self._replace = name
-            self.query_one("#write", Button).label = "Replace it"
-            error.update(f"{printable(name)} exists. Press once more to replace it.")
-            return
-        try:
+            if path.exists() and not overwrite:
+                self._replace = name
+                self.query_one("#write", Button).label = "Replace it"
+                error.update(f"{printable(name)} exists. Press once more to replace it.")
+                return
             save(self._tree, self._format, path, self._log, overwrite=overwrite)
         except SSRError as failure:
             error.update(clean(str(failure)))
-            return
-        self.notify(f"Written: {printable(str(path))}", markup=False)
-        self.dismiss(path)
+        except OSError as failure:
+            error.update(f"{printable(name)} cannot be used: {failure.strerror}.")
+        else:
+            self.notify(f"Written: {printable(str(path))}", markup=False)
+            self.dismiss(path)
 
 
 class OpenScreen(Dialog[tuple[Path, float]]):

@@ -148,11 +148,6 @@ class MainScreen(Screen[None]):
         self.draw_all()
         self.draw()  # looks more often while a run goes on
 
-    @on(RunController.Refused)
-    def _refused(self) -> None:
-        key = self.host.key_of("stop")
-        self.notify(f"A run goes on. Stop it first ({key} in the tree).", severity="warning")
-
     @on(RunController.Trouble)
     def _trouble(self, event: RunController.Trouble) -> None:
         self.notify(clean(event.text), severity=event.severity, markup=False)

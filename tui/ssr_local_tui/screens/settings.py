@@ -89,13 +89,13 @@ class SettingsScreen(Dialog[dict[str, Value]]):
         Binding(
             "ctrl+r", "reset", "Reset", tooltip="Fill in the option's default", id="settings-reset"
         ),
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="settings-cancel"),
+        Binding("escape", "leave", "Cancel", tooltip="Change nothing", id="settings-cancel"),
         Binding("down", "app.focus_next", "Next field", show=False),
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
 
     HEADING = "Settings"
-    BUTTONS: ClassVar[dict[str, str]] = {"use": "Use", "save": "Save", "cancel": "Cancel"}
+    BUTTONS: ClassVar[dict[str, str]] = {"use": "Use", "save": "Save", "leave": "Cancel"}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012  as Screen has it
     AUTO_FOCUS = "FieldRow Input"
 
@@ -116,13 +116,14 @@ class SettingsScreen(Dialog[dict[str, Value]]):
             button = self.query_one(f"#{action}", Button)
             binding = self._binding(action)
             if binding is not None:
-                button.label = f"{binding.description} {self.app.get_key_display(binding)}"
+                button.label = f"{button.label} {self.app.get_key_display(binding)}"
 
     @property
     def changes(self) -> dict[str, Value]:
         """The accepted values that are not those in force."""
         return {row.field.name: row.value for row in self._rows if row.is_changed}
 
+    @on(Input.Submitted)
     def action_use(self) -> None:
         """Give the changed values back, unless one is wrong."""
         if not self._go_to_wrong():
@@ -144,20 +145,12 @@ class SettingsScreen(Dialog[dict[str, Value]]):
         self._warn_of_variables(changes)
         self.dismiss(changes)
 
-    def action_cancel(self) -> None:
-        """Change nothing."""
-        self.dismiss(None)
-
     def action_reset(self, name: str = "") -> None:
         """Fill in the default of one option, or of the one that has the focus."""
         row = self.query_one(f"#field-{name}", FieldRow) if name else row_of(self.focused)
         if row is not None:
             row.reset()
             row.control.focus()
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.action_use()
 
     @on(FieldRow.Changed)
     def _changed(self) -> None:
@@ -167,9 +160,6 @@ class SettingsScreen(Dialog[dict[str, Value]]):
         self._describe_focused()
 
     @on(events.DescendantFocus)
-    def _focus_moved(self) -> None:
-        self._describe_focused()
-
     def _describe_focused(self) -> None:
         row = row_of(self.focused)
         if row is not None:
