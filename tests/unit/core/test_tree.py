@@ -9,19 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local.coordinator.result import build_result
 from ssr_local.core.commands import AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
 from ssr_local.core.events import (
     AnyEvent,
     Notice,
     PathEnded,
     PathOpened,
-    RunEnded,
-    RunStarted,
     StepDelta,
     StepVerified,
 )
-from ssr_local.core.records import Models
 from ssr_local.core.tree import Node, Tree
 from tests.unit.coordinator.scripted import Desk, Paths, Turn, make_run, steered
 
@@ -40,15 +36,8 @@ def log(
 ) -> list[AnyEvent]:
     """A whole run's events as a worker sends them; ``commands`` by an event's index."""
     run = make_run(paths or Paths(TURNS, B=OTHER), **options)  # type: ignore[arg-type]
-    values: dict[str, str | int | float | bool | None] = {"method": run.options.method}
-    start = RunStarted(
-        problem=run.problem,
-        options=values,
-        models=Models(),
-        pool=run.pool.strategies,
-        version="0",
-    )
-    count = 0
+    run.option_values = {"method": run.options.method}
+    count = -1  # what starts the run is not counted
 
     def react(event: AnyEvent, desk: Desk) -> None:
         nonlocal count
@@ -56,11 +45,7 @@ def log(
             desk.put(commands[count])
         count += 1
 
-    middle = list(steered(run, react))
-    result = build_result(
-        run, options=values, models=Models(), version="0", notices=(), total_s=1.0
-    )
-    return [start, *middle, RunEnded(at_s=1.0, result=result)]
+    return list(steered(run, react))
 
 
 def grown(events: Sequence[AnyEvent]) -> Tree:
