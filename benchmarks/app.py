@@ -173,13 +173,12 @@ def smooth_child(seconds: float, report: Path) -> None:
         def begin(self) -> None:
             started.append(time.process_time())
             feed = Timed(source)
-            self.runs.feed = feed
-            self.main.running = True
+            self.control.watch(feed)
             feed.start()
             self.set_interval(0.2, self.look)
 
         def look(self) -> None:
-            if not self.main.running:
+            if not self.control.running:
                 spent.append(time.process_time())
                 self.exit()
 
@@ -215,7 +214,7 @@ def throughput_child(options: dict[str, Any], report: Path) -> None:
             self.set_interval(0.2, self.look)
 
         def look(self) -> None:
-            result = self.main.tree_state.result
+            result = self.control.tree.result
             if result is not None:
                 report.write_bytes(msgspec.json.encode(result))
                 self.exit()

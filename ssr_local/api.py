@@ -162,7 +162,7 @@ class Solver:
         wording) pairs of ``prompts.QUESTIONS``; None: all of them. Raises like ``solve``.
         """
         if questions is None:
-            questions = [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
+            questions = list(QUESTIONS)
         problem = check_problem(problem)
         load_pool(strategies)
         request = Read(problem, tuple(steps), strategies, tuple(questions), tuple(given))

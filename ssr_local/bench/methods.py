@@ -15,7 +15,14 @@ from msgspec import Struct
 
 from ssr_local.core.display import quoted
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import MAX_PATHS, VERIFIED_METHODS, Method, SolveOptions, with_changes
+from ssr_local.core.options import (
+    MAX_PATHS,
+    VERIFIED_METHODS,
+    Method,
+    SolveOptions,
+    why_not_offered,
+    with_changes,
+)
 from ssr_local.method.verification import VERIFIERS
 
 _NAME = re.compile(
@@ -29,7 +36,20 @@ _MANY: dict[str, Method] = {
     "ssr-m": "ssr",
 }
 _SELECTING = frozenset(("ssr", "parallel-spm"))
-_SELECTIONS = ("random", "none", "first", "generate")
+# What a modifier sets: an option's value, or the option a number is for.
+_WORDS = {
+    **{word: ("selection", word) for word in ("random", "none", "first", "generate")},
+    **{name: ("verifier", name) for name in VERIFIERS},
+}
+_NUMBERS: dict[str, tuple[str, Callable[[str], float]]] = {
+    "perm": ("selection_permutations", int),
+    "tau": ("threshold", float),
+}
+# The methods that an option means something for, and what others do not do.
+_NEEDS = {
+    **dict.fromkeys(("selection", "selection_permutations"), (_SELECTING, "selects no strategies")),
+    **dict.fromkeys(("verifier", "threshold"), (VERIFIED_METHODS, "verifies no steps")),
+}
 # What a name does not say is the default, whatever the user's own settings are.
 _USUAL = {
     name: getattr(SolveOptions(), name)
@@ -70,7 +90,7 @@ EXITS: tuple[Form, ...] = (
     Form("-fast1", "stop at the first answer"),
     Form("-fast2", "stop when two answers agree"),
 )
-"""Behind parallel-N, parallel-spm-N and ssr-mN."""
+"""After parallel-N, parallel-spm-N and ssr-mN."""
 
 MODIFIERS: tuple[Form, ...] = (
     Form("+random", "strategies drawn at random from the pool"),
@@ -100,10 +120,13 @@ def parse_method(name: str) -> MethodSpec:
     changes = _base(match, name)
     method = str(changes["method"])
     for modifier in filter(None, match["modifiers"].split("+")):
-        for key, value in _modifier(modifier, method, name).items():
-            if key in changes and key != "method":
-                raise _refused(name, f"it says twice what {key!r} is")
-            changes[key] = value
+        key, value = _modifier(modifier, name)
+        methods, lacks = _NEEDS[key]
+        if method not in methods:
+            raise _refused(name, f"its method {lacks}")
+        if key in changes:
+            raise _refused(name, f"it says twice what {key!r} is")
+        changes[key] = value
     # The values a modifier may have are those of the options.
     with_changes(SolveOptions(), **changes)
     return MethodSpec(_canonical(match), _USUAL | changes)
@@ -139,39 +162,18 @@ def _base(match: re.Match[str], name: str) -> dict[str, Any]:
     return changes
 
 
-def _modifier(text: str, method: str, name: str) -> dict[str, Any]:
-    word, _, value = text.partition("=")
-    if word in _SELECTIONS and not value:
-        return _allowed(method in _SELECTING, name, "selects no strategies", selection=word)
-    if word == "perm":
-        return _allowed(
-            method in _SELECTING,
-            name,
-            "selects no strategies",
-            selection_permutations=_number(value, name, word, int),
-        )
-    if word == "tau":
-        return _allowed(
-            method in VERIFIED_METHODS,
-            name,
-            "verifies no steps",
-            threshold=_number(value, name, word, float),
-        )
-    if word in VERIFIERS and not value:
-        return _allowed(method in VERIFIED_METHODS, name, "verifies no steps", verifier=word)
-    raise _refused(name, f"there is no modifier {quoted('+' + text)}")
-
-
-def _allowed(applies: bool, name: str, why_not: str, **changes: Any) -> dict[str, Any]:
-    if not applies:
-        raise _refused(name, f"its method {why_not}")
-    return changes
-
-
-def _number(text: str, name: str, word: str, kind: Callable[[str], float]) -> float:
-    if not _NUMBER.fullmatch(text) or (kind is int and "." in text):
-        raise _refused(name, f"+{word}= needs a number")
-    return kind(text)
+def _modifier(text: str, name: str) -> tuple[str, Any]:
+    """The option that a modifier sets, and its value."""
+    word, sign, value = text.partition("=")
+    if word in _NUMBERS:
+        option, kind = _NUMBERS[word]
+        if not _NUMBER.fullmatch(value) or (kind is int and "." in value):
+            raise _refused(name, f"+{word}= needs a number")
+        return option, kind(value)
+    if word in _WORDS and not sign:
+        return _WORDS[word]
+    retired = why_not_offered("verifier", word).rstrip(".")
+    raise _refused(name, retired or f"there is no modifier {quoted('+' + text)}")
 
 
 def _canonical(match: re.Match[str]) -> str:

@@ -42,16 +42,6 @@ class Number(str):
     __slots__ = ()
 
 
-class _LineError(Exception):
-    """What is wrong with one line, and what is accepted instead."""
-
-    def __init__(self, wrong: str, accepted: str = "", next_step: str = "") -> None:
-        super().__init__(wrong)
-        self.wrong = wrong
-        self.accepted = accepted
-        self.next_step = next_step
-
-
 def read_problems(
     file: Path,
     *,
@@ -62,9 +52,9 @@ def read_problems(
     """All problems of a file, in its order; blank lines do not count.
 
     ``code`` says that these are code problems, which need ``test`` and ``entry_point``.
-    ``mapped`` turns the line with that index, from 0, into the keys above; ``name`` stands
-    for the file in errors. Raises ``UsageError`` naming the file, the line, what is wrong
-    and what is accepted.
+    ``mapped`` turns the line with that index, from 0, into the keys above, or raises
+    ``UsageError``; ``name`` stands for the file in errors. Raises ``UsageError`` naming the
+    file, the line, what is wrong and what is accepted.
     """
     shown = printable(name or str(file))
     problems: dict[str, tuple[int, Problem]] = {}
@@ -73,13 +63,13 @@ def read_problems(
             problem = _problem(mapped(_parsed(line), len(problems)), code=code)
             if problem.id in problems:
                 earlier = problems[problem.id][0]
-                raise _LineError(
+                raise UsageError(
                     f"id {quoted(problem.id)} is already that of line {earlier}",
                     "Accepted: every id once.",
                 )
-        except _LineError as error:
+        except UsageError as error:
             raise UsageError(
-                f"{shown}, line {number}: {error.wrong}.", error.accepted, error.next_step
+                f"{shown}, line {number}: {error.what}.", error.why, error.next_step
             ) from error
         problems[problem.id] = (number, problem)
     if not problems:
@@ -93,15 +83,10 @@ def text_of(fields: Fields, key: str) -> str:
     """The text under a key that must be there; a number is the text it is written as."""
     value = fields.get(key)
     if key not in fields:
-        raise _LineError(f"key {key!r} is missing", f"Required: {key!r} with a text.")
+        raise UsageError(f"key {key!r} is missing", f"Required: {key!r} with a text.")
     if not isinstance(value, str):
-        raise _LineError(f"key {key!r} cannot be {_shown(value)}", "Accepted: text or a number.")
+        raise UsageError(f"key {key!r} cannot be {_shown(value)}", "Accepted: text or a number.")
     return value
-
-
-def refuse(wrong: str, accepted: str) -> NoReturn:
-    """End reading at this line; ``mapped`` calls it for what it cannot turn into a problem."""
-    raise _LineError(wrong, accepted)
 
 
 def _lines(file: Path, shown: str) -> Iterator[tuple[int, str]]:
@@ -156,14 +141,14 @@ def _parsed(line: str) -> Fields:
             parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
-        raise _LineError(
+        raise UsageError(
             f"not JSON ({error.msg}, column {error.colno})",
             f"Accepted: one JSON object a line with {needed_keys()}.",
         ) from error
     except RecursionError as error:
-        raise _LineError("nested too deeply", "Accepted: a flat JSON object.") from error
+        raise UsageError("nested too deeply", "Accepted: a flat JSON object.") from error
     if not isinstance(value, dict):
-        raise _LineError(
+        raise UsageError(
             f"{_shown(value)} is not a JSON object", f"Accepted: an object with {needed_keys()}."
         )
     return value
@@ -173,12 +158,12 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
         (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-        raise _LineError(f"key {quoted(twice)} stands twice", "Accepted: every key once.")
+        raise UsageError(f"key {quoted(twice)} stands twice", "Accepted: every key once.")
     return table
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _LineError(f"{name} is not JSON", "Accepted: numbers, texts, true, false and null.")
+    raise UsageError(f"{name} is not JSON", "Accepted: numbers, texts, true, false and null.")
 
 
 def _problem(fields: Fields, *, code: bool) -> Problem:
@@ -188,15 +173,15 @@ def _problem(fields: Fields, *, code: bool) -> Problem:
         # The tests decide about code; the data's own solution is not looked at.
         given = {"answer": "", **given}
     elif "test" in given:
-        raise _LineError(
+        raise UsageError(
             "key 'test' belongs to code problems", "", "For problems of this kind: --task code."
         )
     for key in ("id", "problem", "answer", *(("entry_point", "test") if code else ())):
         if key not in given:
-            raise _LineError(f"key {key!r} is missing", f"Required: {needed_keys(code)}.")
+            raise UsageError(f"key {key!r} is missing", f"Required: {needed_keys(code)}.")
     texts = {key: _text(key, given[key]) for key in _MAX_CHARS if key in given}
     if not texts["answer"].strip() and not code:
-        raise _LineError("key 'answer' is empty", "Accepted: the reference answer.")
+        raise UsageError("key 'answer' is empty", "Accepted: the reference answer.")
     if code:
         _check_tests(texts["entry_point"], texts["test"])
     return Problem(
@@ -214,7 +199,7 @@ def _check_spelling(fields: Fields) -> None:
     for key in fields:
         near = get_close_matches(key[:80], KEYS, n=1, cutoff=0.8)
         if key not in KEYS and near and near[0] not in fields:
-            raise _LineError(
+            raise UsageError(
                 f"unknown key {quoted(key)}",
                 f"Accepted: {', '.join(KEYS)}.",
                 f"Did you mean {near[0]!r}?",
@@ -223,11 +208,11 @@ def _check_spelling(fields: Fields) -> None:
 
 def _checked_problem(value: object) -> str:
     if not isinstance(value, str) or isinstance(value, Number):
-        raise _LineError(f"key 'problem' cannot be {_shown(value)}", "Accepted: a text.")
+        raise UsageError(f"key 'problem' cannot be {_shown(value)}", "Accepted: a text.")
     try:
         check_problem(value)
     except ProblemError as error:
-        raise _LineError(f"key 'problem': {error.what.rstrip('.')}", error.next_step) from error
+        raise UsageError(f"key 'problem': {error.what.rstrip('.')}", error.next_step) from error
     # As it stands: the prompt of a code problem begins and ends with a line break.
     return value
 
@@ -250,16 +235,16 @@ def _text(key: str, value: object) -> str:
         wrong = "is not valid text"
     else:
         return str(value.strip() if key in _ON_ONE_LINE else value)
-    raise _LineError(f"key {key!r} {wrong}", f"Accepted: text of at most {limit} characters.")
+    raise UsageError(f"key {key!r} {wrong}", f"Accepted: text of at most {limit} characters.")
 
 
 def _check_tests(entry_point: str, test: str) -> None:
     if not entry_point.isidentifier() or keyword.iskeyword(entry_point):
-        raise _LineError(
+        raise UsageError(
             f"key 'entry_point' cannot be {quoted(entry_point)}", "Accepted: a function's name."
         )
     if not _CHECK.search(test):
-        raise _LineError(
+        raise UsageError(
             "key 'test' defines no function 'check'",
             "Accepted: Python code with def check(candidate), which asserts what must hold.",
         )
@@ -272,7 +257,7 @@ def _level(value: object) -> int | None:
     match = _LEVEL.fullmatch(value.strip()) if isinstance(value, str) else None
     level = int(match[1]) if match else 0
     if not 1 <= level <= MAX_LEVEL:
-        raise _LineError(
+        raise UsageError(
             f"key 'level' cannot be {_shown(value)}",
             f"Accepted: 1 to {MAX_LEVEL}, or a text such as 'Level 3'.",
         )

@@ -33,7 +33,7 @@ def prompt_hash(strategies: str) -> str:
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 1),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 2),
         pool.strategies,
-        prompts.QUESTIONS,
+        sorted(prompts.QUESTIONS.items()),
     )
     return hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:12]
 

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from ssr_local.core.records import Author, Models, RunResult
 
-Outcome = Literal["right", "wrong", "undecided", "missing", "failed"]
+Outcome = Literal["right", "wrong", "undecided", "not run", "missing", "failed"]
 """What an answer is worth. "undecided": nobody could tell whether it equals the reference;
+"not run": a program that needs something of Python that the bench's interpreter does not have;
 "missing": the run ended without an answer; "failed": the run ended with an error. Only
 "right" counts for accuracy."""
 
@@ -37,7 +38,7 @@ class Row(Struct, frozen=True, kw_only=True):
     seconds with the models loaded already; with ``concurrency`` problems at once it is an
     equal share of the time they all took. ``prompt_hash`` changes when any text changes
     that models are sent, ``calibration_hash`` when what verifiers' values mean does;
-    ``machine`` names processor, cores and memory. ``result`` is None only when the run
+    ``machine`` names CPU, cores and memory. ``result`` is None only when the run
     failed, and ``error`` says why.
     """
 
@@ -68,11 +69,11 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Rate(Struct, frozen=True):
-    """How often the target came to the right answer from one place in a path.
+    """How often the target's rollouts from one position in a path gave the right answer.
 
-    ``num`` continuations, of which ``right`` were right; those whose answer nobody could
-    judge are left out. Where the place already states an answer there is nothing to
-    continue, and ``num`` is 1.
+    ``num`` rollouts, of which ``right`` were right; those whose answer nobody could judge are
+    left out. Where the position already states an answer there is nothing to continue, and
+    ``num`` is 1.
     """
 
     right: int
@@ -80,15 +81,15 @@ class Rate(Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """Right continuations among all, 0 to 1."""
+        """Right rollouts among all, 0 to 1."""
         return self.right / self.num if self.num else 0.0
 
 
 class LabelledStep(Struct, frozen=True, kw_only=True):
     """One step with what it did to the rate of right answers, and what verifiers can read.
 
-    ``given`` are the steps in front of it. ``log_probs`` are the target's log-probabilities
-    (nats) of the step's tokens, ``digits`` the places of those that hold a digit, None where
+    ``given`` are its prefix steps. ``log_probs`` are the target's log-probabilities
+    (nats) of the step's tokens, ``digits`` the indices of those that hold a digit, None where
     nobody looked; ``probes`` maps "question/wording" to the log-probabilities of that question's
     words, in the question's order.
     """
@@ -112,7 +113,7 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
 class Walk(Struct, frozen=True, kw_only=True):
     """The labelled steps of one problem: a line of ``steps.jsonl``.
 
-    ``samples`` continuations were asked for at every place. No steps: the target came to the
+    ``samples`` rollouts were asked for at every position. No steps: the target found the
     right answer too seldom from the problem alone to tell what a step does to that, or, when
     there is an ``error``, the models could not be run on it.
     """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
 from ssr_local.answers.comparer import Comparer
+from ssr_local.bench.programs import check_interpreter, run_program
 from ssr_local.bench.records import Outcome, Problem, Row
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Comparison, RunResult
@@ -55,7 +56,7 @@ class Scorer:
     """Judges answers. Algebra and model-written code run in processes that can be killed.
 
     Use it as a context manager, or call ``close()``. ``allow_code`` says that code a model
-    wrote may be run, locked down, which is the only way to judge a code problem.
+    wrote may be run (``programs``), which is the only way to judge a code problem.
     """
 
     def __init__(self, *, allow_code: bool = False) -> None:
@@ -69,14 +70,7 @@ class Scorer:
             return
         if not self._allow_code:
             raise _not_allowed()
-        from ssr_local.bench.sandbox import obstacle
-
-        if (reason := obstacle()) is not None:
-            raise UsageError(
-                "Code problems cannot be judged here.",
-                f"Code that a model wrote cannot be locked down: {reason}",
-                "Choose another task, or run this one on a current Linux.",
-            )
+        check_interpreter()
 
     def outcome(self, problem: Problem, answer: str | None) -> Outcome:
         """What the answer is worth; "missing" for None.
@@ -87,7 +81,7 @@ class Scorer:
         if problem.test is not None:
             if not self._allow_code:
                 raise _not_allowed()
-            return "missing" if answer is None else _run(problem, answer)
+            return "missing" if answer is None else run_program(problem, answer)
         if answer is None:
             return "missing"
         return _OUTCOMES[self.equivalence(problem)(problem.answer, answer)]
@@ -173,15 +167,15 @@ def majority_outcome(rows: Sequence[Row], compare: Callable[[str, str], Comparis
     ordered = sorted(rows, key=lambda row: row.repeat)
     answers = [row.result.answer if row.result else None for row in ordered]
     ballots = [
-        Ballot(path=place, answer=answer, mean_score=None, selection_score=None)
-        for place, answer in enumerate(answers)
+        Ballot(path=index, answer=answer, mean_score=None, selection_score=None)
+        for index, answer in enumerate(answers)
         if answer is not None
     ]
     if not ballots:
         return "failed" if all(row.outcome == "failed" for row in rows) else "missing"
     largest = min(group(ballots, compare), key=lambda item: (-len(item.paths), item.paths[0]))
-    shown = [place for place in largest.paths if answers[place] == largest.answer]
-    outcomes = [ordered[place].outcome for place in (*shown, *largest.paths)]
+    shown = [index for index in largest.paths if answers[index] == largest.answer]
+    outcomes = [ordered[index].outcome for index in (*shown, *largest.paths)]
     # One form may be beyond the algebra where an equal one is not.
     return next((outcome for outcome in outcomes if outcome != "undecided"), "undecided")
 
@@ -195,22 +189,10 @@ def _words(text: str) -> str:
     return plain.casefold().removeprefix("the ")
 
 
-def _run(problem: Problem, code: str) -> Outcome:
-    from ssr_local.bench.sandbox import run_code
-
-    verdict = run_code(
-        code,
-        problem=problem.problem,
-        test=problem.test or "",
-        entry_point=problem.entry_point or "",
-    )
-    return verdict.outcome
-
-
 def _not_allowed() -> UsageError:
     return UsageError(
         "Code problems are judged by running code that a model wrote.",
-        "That is allowed with --allow-code: in a process without network, with a temporary"
-        " folder of its own and limits of processor, memory and time.",
+        "That is allowed with --allow-code: in an interpreter without files or network, with"
+        " limits of time and memory.",
         "Add --allow-code, or choose another task.",
     )

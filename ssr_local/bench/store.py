@@ -148,7 +148,7 @@ def _agree(folder: Path, path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _cut_unfinished(path: Path) -> None:
-    """Take away what a killed process had begun to write behind the last whole line."""
+    """Take away what a killed process had begun to write after the last whole line."""
     try:
         with path.open("rb+") as file:
             end = file.seek(0, os.SEEK_END)

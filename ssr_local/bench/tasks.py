@@ -29,7 +29,6 @@ from ssr_local.bench.problem_files import (
     Number,
     needed_keys,
     read_problems,
-    refuse,
     text_of,
 )
 from ssr_local.bench.records import Problem
@@ -269,7 +268,9 @@ def _reference(source: HubSource, answer: str) -> str:
         return answer
     last = answer.rpartition(source.marker)[2].strip()
     if not last:
-        refuse(f"key 'answer' says nothing after {source.marker}", "Accepted: the answer there.")
+        raise UsageError(
+            f"key 'answer' says nothing after {source.marker}", "Accepted: the answer there."
+        )
     return last
 
 

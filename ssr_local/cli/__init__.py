@@ -16,12 +16,10 @@ from typing import Any, NoReturn
 import click
 
 from ssr_local.cli.groups import LazyGroup
+from ssr_local.cli.signals import EXIT_INTERRUPTED, end_at_once
 from ssr_local.core.display import clean
 from ssr_local.core.errors import SSRError
 from ssr_local.version import VERSION
-
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 _COMMANDS = {
     "solve": "Solve a problem.",
@@ -75,8 +73,7 @@ def _group() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit with the code documented for how it went."""
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, end_at_once)
     _prepare_streams()
     try:
         code = _group.main(args=arguments, prog_name="ssr-local", standalone_mode=False)
@@ -127,7 +124,3 @@ def _prepare_streams() -> None:
             setattr(sys, name, stream)
         if mode == "w" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    sys.exit(EXIT_TERMINATED)

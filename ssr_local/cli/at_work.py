@@ -11,11 +11,12 @@ import click
 
 from ssr_local.api import Solver
 from ssr_local.cli.progress import progress_shown
-from ssr_local.cli.signals import stopping
+from ssr_local.cli.signals import Stop, stopping
 from ssr_local.core.config import Settings, load_settings
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import SSRError
 from ssr_local.core.options import SolveOptions
+from ssr_local.engine.demo import NOTE, is_demo
 
 
 def settings_in_force(overrides: Mapping[str, Any]) -> Settings:
@@ -24,6 +25,11 @@ def settings_in_force(overrides: Mapping[str, Any]) -> Settings:
     for warning in settings.warnings:
         remark(f"Warning: {warning}")
     return settings
+
+
+def remark(text: str) -> None:
+    """One line on standard error."""
+    click.echo(one_line(text), err=True)
 
 
 @contextmanager
@@ -43,22 +49,22 @@ def solver_for(
 
 
 @contextmanager
-def solver_at_work(settings: Settings) -> Iterator[tuple[Solver, Callable[[], bool]]]:
-    """A solver for these settings, and whether it was told to stop.
+def solver_at_work(
+    settings: Settings, say: Callable[[str], None] | None = None
+) -> Iterator[tuple[Solver, Stop]]:
+    """A solver for these settings, and which signal told it to stop.
 
-    A signal that stopped it is this process's exit code.
+    A signal that stopped it is this process's exit code. Whoever shows the events of a run,
+    and so its notices, gives ``say``.
     """
-    with solver_for(settings, settings.solve) as solver, stopping(solver, remark) as stop:
+    if say is None and is_demo(settings.engine):
+        remark(f"Note: {NOTE}")
+    with solver_for(settings, settings.solve) as solver, stopping(solver, say or remark) as stop:
         try:
-            yield solver, lambda: stop.number is not None
+            yield solver, stop
         except SSRError as error:
             if stop.number is None:
                 raise
             remark(str(error))
         if stop.number is not None:
             sys.exit(stop.exit_code)
-
-
-def remark(text: str) -> None:
-    """One line on standard error."""
-    click.echo(one_line(text), err=True)

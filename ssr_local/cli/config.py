@@ -6,6 +6,7 @@ import json
 import os
 
 import click
+import msgspec
 
 from ssr_local.core.config import (
     Setting,
@@ -93,10 +94,7 @@ def _as_json(settings: Settings) -> str:
     """ASCII only, so that no control character reaches a terminal."""
     found = {
         "file": str(config_file()),
-        "settings": [
-            {"name": s.name, "value": s.value, "origin": s.origin, "detail": s.detail}
-            for s in settings.origins
-        ],
+        "settings": msgspec.to_builtins(settings.origins),
         "warnings": list(settings.warnings),
     }
     return json.dumps(found, indent=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
@@ -13,10 +13,8 @@ from ssr_local.cli.parameters import options_of
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ConfigError, EngineError, ModelError
 from ssr_local.core.options import EngineOptions
-
-if TYPE_CHECKING:
-    from ssr_local.diagnosis import Report
-    from ssr_local.diagnosis.findings import SectionName
+from ssr_local.diagnosis import Report, diagnose
+from ssr_local.diagnosis.findings import SectionName
 
 # In the order in which a run would meet them.
 _EXIT_CODES: tuple[tuple[SectionName, int], ...] = (
@@ -33,13 +31,11 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.option("--self-check", is_flag=True, help="check the engines with the models again")
 @click.option("--json", "as_json", is_flag=True, help="print the whole report as one JSON object")
 def command(no_speed: bool, self_check: bool, as_json: bool, **overrides: Any) -> int:
-    """Look at the processor, the memory, llama.cpp, the models and their speed.
+    """Look at the CPU, the memory, llama.cpp, the models and their speed.
 
     Exit code 0: everything needed for a run is there; 2: the configuration is wrong;
     3: a model is missing, damaged or unusable; 4: the engine cannot start.
     """
-    from ssr_local.diagnosis import diagnose
-
     report = diagnose(
         overrides, with_speed=not no_speed, self_check=self_check, on_progress=_remark
     )

@@ -8,13 +8,11 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
+from ssr_local.cli.judging import read_work
 from ssr_local.cli.parameters import options_of
-from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.core.display import clean
-from ssr_local.core.errors import UsageError
 from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.tutoring.checking import steps_of
 from ssr_local.tutoring.hints import LEVELS, hint
 from ssr_local.tutoring.keeping import keep_hint
 
@@ -44,29 +42,25 @@ def command(
     1: it was withheld, because it would give more away than its level; 2: wrong usage;
     3: model missing or damaged; 4: the engine failed; 130: stopped.
     """
-    if problem == STANDARD_INPUT == file:
-        raise UsageError("Standard input cannot be both the problem and the steps.")
     settings = settings_in_force(overrides)
-    if problem == STANDARD_INPUT:
-        problem = read_input(STANDARD_INPUT, "The problem")
-    steps = steps_of(read_input(file, "The solution")) if file else []
+    problem, steps = read_work(problem, file)
     with (
-        solver_at_work(settings) as (solver, stopped),
+        solver_at_work(settings) as (solver, stop),
         saved("hint", problem, settings, no_save=no_save) as saver,
     ):
-        given = hint(
+        made = hint(
             problem,
             steps,
             level,
             solver=solver,
             options=settings.solve,
-            should_stop=stopped,
+            should_stop=stop.asked,
         )
-        keep_hint(saver, given)
+        keep_hint(saver, made)
     if as_json:
-        click.echo(msgspec.json.encode(given) + b"\n", nl=False)
+        click.echo(msgspec.json.encode(made) + b"\n", nl=False)
     else:
-        if steps and given.after < len(steps):
-            remark(f"Step {given.after + 1} is to be looked at again: the hint is for that one.")
-        click.echo(clean(given.text))
-    return _EXIT_WITHHELD if given.withheld else 0
+        if steps and made.after < len(steps):
+            remark(f"Step {made.after + 1} is to be looked at again: the hint is for that one.")
+        click.echo(clean(made.text))
+    return _EXIT_WITHHELD if made.withheld else 0

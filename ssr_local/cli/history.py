@@ -12,13 +12,13 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark
-from ssr_local.cli.check import show_check
+from ssr_local.cli.files import write_new
+from ssr_local.cli.judging import show_check
 from ssr_local.cli.status import Screen
 from ssr_local.cli.view import LineView
 from ssr_local.core.display import clean, human_bytes, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.events import encode_event
-from ssr_local.core.folders import write_atomically
 from ssr_local.history.store import Entry, History
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
@@ -106,12 +106,7 @@ def export(number: int, form: str, out: Path | None) -> None:
         sys.stdout.flush()
         click.echo(data, nl=False)
         return
-    if out.exists():
-        raise UsageError(f"{out} exists.", "", "Name another file.")
-    try:
-        write_atomically(out, data)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written.", error.strerror or str(error)) from error
+    write_new(out, data)
     remark(f"Written: {out}")
 
 

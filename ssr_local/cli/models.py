@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -22,10 +21,18 @@ from ssr_local.core.errors import (
     ModelError,
     ModelNotFoundError,
 )
-
-if TYPE_CHECKING:
-    from ssr_local.models.download import LocalModel
-    from ssr_local.models.registry import ModelSpec, PairSpec, Registry
+from ssr_local.models.download import (
+    check_again,
+    check_room,
+    ensure_model,
+    known_sha256,
+    local_path,
+    local_state,
+    remove_model,
+    to_fetch,
+    verified_path,
+)
+from ssr_local.models.registry import ModelSpec, PairSpec, Registry, load_registry
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -73,14 +80,11 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
     """Show all models and pairs, and what of them is on this machine."""
-    from ssr_local.models.registry import load_registry
-
-    registry = load_registry()
+    listing = _listing(load_registry())
     if as_json:
-        listing = _listing(registry)
         click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2).decode())
     else:
-        _print_listing(_listing(registry))
+        _print_listing(listing)
 
 
 @command.command()
@@ -90,9 +94,6 @@ def pull(names: tuple[str, ...]) -> None:
 
     An interrupted download goes on where it stopped. A damaged file is fetched again.
     """
-    from ssr_local.models.download import check_room, ensure_model, to_fetch
-    from ssr_local.models.registry import load_registry
-
     specs = _specs(load_registry(), names or ("default",))
     if missing := to_fetch(specs, ask_hub=True):
         _remark(f"To fetch: {missing}.")
@@ -114,9 +115,6 @@ def pull(names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def verify(names: tuple[str, ...]) -> None:
     """Hash model files again and compare; all that are here when no NAME is given."""
-    from ssr_local.models.download import check_again, known_sha256, local_path
-    from ssr_local.models.registry import load_registry
-
     registry = load_registry()
     specs = _specs(registry, names or tuple(registry.models))
     if not names:
@@ -143,9 +141,6 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Remove the files of models, finished or not."""
-    from ssr_local.models.download import local_path, local_state, remove_model
-    from ssr_local.models.registry import load_registry
-
     for spec in _specs(load_registry(), names):
         here = local_state(spec)
         if here.state == "missing":
@@ -161,9 +156,6 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 @click.argument("name")
 def path(name: str) -> None:
     """Print the path of a model's file."""
-    from ssr_local.models.download import verified_path
-    from ssr_local.models.registry import load_registry
-
     click.echo(str(verified_path(load_registry().model(name))))
 
 
@@ -187,12 +179,9 @@ def _specs(registry: Registry, names: Iterable[str]) -> list[ModelSpec]:
     """The models of these names, pairs being replaced by their two, each model once."""
     found: dict[str, ModelSpec] = {}
     for name in names:
-        if name not in registry.models and name in registry.pairs:
-            pair = registry.pairs[name]
-            members = [registry.model(pair.draft), registry.model(pair.target)]
-        else:
-            members = [_model_or_close(registry, name)]
-        found |= {spec.name: spec for spec in members}
+        pair = registry.pairs.get(name) if name not in registry.models else None
+        members = [name] if pair is None else [pair.draft, pair.target]
+        found |= {member: _model_or_close(registry, member) for member in members}
     return list(found.values())
 
 
@@ -207,11 +196,6 @@ def _model_or_close(registry: Registry, name: str) -> ModelSpec:
 
 
 def _listing(registry: Registry) -> Listing:
-    from ssr_local.models.download import known_sha256, local_state
-
-    models = tuple(
-        _model_row(spec, local_state(spec), known_sha256(spec)) for spec in registry.models.values()
-    )
     pairs = tuple(
         PairRow(
             name=pair.name,
@@ -222,20 +206,19 @@ def _listing(registry: Registry) -> Listing:
             calibrations=tuple(pair.calibrations),
         )
         for pair in registry.pairs.values()
-    )  # fmt: skip
-    return Listing(models, pairs)
+    )
+    return Listing(tuple(_model_row(spec) for spec in registry.models.values()), pairs)
 
 
 def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
     """How much of a pair is still to be fetched; None when that is not known here."""
-    from ssr_local.models.download import to_fetch
-
     names = [name for name in (pair.draft, pair.target) if name in registry.models]
     missing = to_fetch(registry.models[name] for name in names)
     return None if missing.unknown else missing.num_bytes
 
 
-def _model_row(spec: ModelSpec, here: LocalModel, sha256: str | None) -> ModelRow:
+def _model_row(spec: ModelSpec) -> ModelRow:
+    here = local_state(spec)
     return ModelRow(
         name=spec.name,
         state=here.state,
@@ -249,7 +232,7 @@ def _model_row(spec: ModelSpec, here: LocalModel, sha256: str | None) -> ModelRo
         context=spec.context,
         note=spec.note,
         sources=tuple(source.label for source in spec.sources),
-        sha256=sha256,
+        sha256=known_sha256(spec),
     )
 
 

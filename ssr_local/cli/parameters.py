@@ -7,7 +7,15 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
-from ssr_local.core.options import SYNONYMS, EngineOptions, SolveOptions, choices, describe
+from ssr_local.core.options import (
+    OFFERED,
+    SYNONYMS,
+    EngineOptions,
+    SolveOptions,
+    choices,
+    describe,
+    why_not_offered,
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -17,22 +25,44 @@ def options_of(
 ) -> Callable[[_F], _F]:
     """A decorator that adds an option for every field (or for ``names``).
 
-    An option that is not given arrives as None, so that other sources of settings count.
+    An option that is not given arrives as None, so that other sources of settings count. One
+    that is offered no more is refused with what replaces it.
     """
     wanted = list(names) or list(kind.__struct_fields__)
 
     def decorate(function: _F) -> _F:
         for name in reversed(wanted):
+            if name not in OFFERED:
+                function = click.option(
+                    f"--{name.replace('_', '-')}",
+                    hidden=True,
+                    expose_value=False,
+                    callback=_refuse_unoffered,
+                )(function)
+                continue
             function = click.option(
                 f"--{name.replace('_', '-')}",
                 name,
                 default=None,
-                type=_type(kind, name),
+                type=option_type(kind, name),
                 help=_help(kind, name),
             )(function)
         return function
 
     return decorate
+
+
+class _Word(click.Choice[str]):
+    """One of an option's words; of one that is offered no more it says what replaces it."""
+
+    def __init__(self, option: str, words: Iterable[str]) -> None:
+        super().__init__(list(words))
+        self._option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if why := why_not_offered(self._option, value):
+            self.fail(why, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _NumberOrWord(click.ParamType[int]):
@@ -50,15 +80,21 @@ class _NumberOrWord(click.ParamType[int]):
         return number
 
 
-def _type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType[Any]:
+def option_type(kind: type[SolveOptions] | type[EngineOptions], name: str) -> click.ParamType[Any]:
+    """What an option takes on the command line."""
     words = choices(kind, name)
     if words:
-        return click.Choice(words)
+        return _Word(name, words)
     annotation = get_type_hints(kind)[name]
     plain = {annotation, *get_args(annotation)}
     if int in plain:
         return _NumberOrWord(SYNONYMS[name]) if name in SYNONYMS else click.INT
     return click.FLOAT if float in plain else click.STRING
+
+
+def _refuse_unoffered(_: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None:
+        raise click.BadParameter(why_not_offered(str(param.name)))
 
 
 def _help(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:

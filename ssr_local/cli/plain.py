@@ -8,38 +8,38 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
 
 from ssr_local.api import Solver
-from ssr_local.cli import EXIT_INTERRUPTED
-from ssr_local.cli.plain_run import (
-    DURING_RUNS,
-    Entry,
-    Figures,
-    Presses,
-    Speaker,
-    Steering,
-    Stopping,
-)
-from ssr_local.cli.plain_settings import changed, lines_of, value_of
-from ssr_local.cli.typed import TypedLines
+from ssr_local.cli.files import reason_of, write_new
+from ssr_local.cli.plain_run import DURING_RUNS, Speaker, Steering, at_work_words
+from ssr_local.cli.plain_settings import changed, lines_of
+from ssr_local.cli.saving import saved
+from ssr_local.cli.signals import EXIT_INTERRUPTED, stopping
+from ssr_local.cli.typed import Entry, TypedLines, understood
 from ssr_local.cli.view import LineView, in_time
 from ssr_local.core.config import Settings, config_file, save_setting
 from ssr_local.core.display import END_WORDS, clean, one_line, quoted
 from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageError
-from ssr_local.core.events import AnyEvent, RunEnded, encode_event, read_events
-from ssr_local.core.records import ReasoningPath, RunResult, Step
-from ssr_local.history.saving import saving
+from ssr_local.core.events import AnyEvent, encode_event, read_events
+from ssr_local.core.records import RunResult
+from ssr_local.core.tree import PathView, Tree
 from ssr_local.method.pools import load_pool
+from ssr_local.pages.run_report import step_words
 
+if TYPE_CHECKING:
+    from ssr_local.models.download import Progress
+
+_TWICE_WITHIN_S = 2.0
 _FENCE = '"""'
 
 BETWEEN_RUNS: Mapping[str, Entry] = {
@@ -54,18 +54,7 @@ BETWEEN_RUNS: Mapping[str, Entry] = {
     "replay": Entry("FILE", "play an event log"),
     "quit": Entry("", "leave; so does the end of input"),
 }
-"""Commands at the prompt, each typed with a slash in front."""
-
-
-class _Leave(Exception):  # noqa: N818 - asked for
-    """The conversation is over."""
-
-
-class _Typed(NamedTuple):
-    """What was typed at the prompt; text of several lines is never a command."""
-
-    text: str
-    is_command: bool
+"""Commands at the prompt, each typed with a slash before it."""
 
 
 def run_plain(
@@ -92,7 +81,7 @@ def run_plain(
         first = partial(talk.solve, problem)
     try:
         talk.go_on(first)
-    except _Leave:
+    except EOFError:
         return 0
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
@@ -107,15 +96,13 @@ class _Conversation:
     def __init__(self, settings: Settings, keep: bool) -> None:
         self._settings, self._keep = settings, keep
         self._solver: Solver | None = None
-        self._figures = Figures()
         self._speaker = Speaker()
-        self._presses = Presses()
         self._lines = TypedLines()
+        self._pressed_s = -_TWICE_WITHIN_S
         self._problem = ""
-        self._result: RunResult | None = None
+        self._tree = Tree()
         self._log: list[bytes] = []
-        with contextlib.suppress(ImportError):  # editing, and a history kept in memory
-            import readline  # noqa: F401
+        self._download: Progress | None = None
 
     def go_on(self, first: Callable[[], None] | None) -> NoReturn:
         """Do what comes first, then what is typed, prompt after prompt."""
@@ -127,7 +114,8 @@ class _Conversation:
                 action = self._asked_for()
             except KeyboardInterrupt:
                 action = None
-                if self._presses.again():
+                before_s, self._pressed_s = self._pressed_s, time.monotonic()
+                if self._pressed_s - before_s < _TWICE_WITHIN_S:
                     raise
                 click.echo("\nCtrl+C twice within 2 seconds leaves; so does /quit.")
 
@@ -152,25 +140,24 @@ class _Conversation:
 
     def _asked_for(self) -> Callable[[], None]:
         try:
-            typed = self._typed()
+            text, is_command = self._typed()
         except EOFError:
             click.echo()
-            raise _Leave from None
-        if not typed.text.strip():
+            raise
+        if not text.strip():
             return lambda: None
-        if typed.is_command:
-            return partial(self._obey, typed.text[1:])
-        return partial(self.solve, typed.text)
+        return partial(self._carry_out, text[1:]) if is_command else partial(self.solve, text)
 
-    def _typed(self) -> _Typed:
+    def _typed(self) -> tuple[str, bool]:
+        """What was typed, and whether it is a command; text of several lines never is."""
         line = self._lines.ask("Problem> ")
         if line.strip() == _FENCE:
-            return _Typed("\n".join(self._until_fence()), is_command=False)
+            return "\n".join(self._until_fence()), False
         text = line
         while line.endswith("\\"):
             line = self._lines.ask("More> ")
             text = f"{text[:-1]}\n{line}"
-        return _Typed(text, is_command=text.startswith("/") and "\n" not in text)
+        return text, text.startswith("/") and "\n" not in text
 
     def _until_fence(self) -> Iterator[str]:
         """The lines up to the closing mark; the end of input closes too."""
@@ -178,17 +165,13 @@ class _Conversation:
             while (line := self._lines.ask("More> ")).strip() != _FENCE:
                 yield line
 
-    def _obey(self, text: str) -> None:
+    def _carry_out(self, text: str) -> None:
         try:
-            name, *arguments = shlex.split(text) or ["help"]
+            words = shlex.split(text) or ["help"]
         except ValueError as error:
             raise UsageError(f"The command cannot be read: {error}.") from error
-        name = name.lower()
-        if name not in BETWEEN_RUNS:
-            near = get_close_matches(name, BETWEEN_RUNS, n=1)
-            hint = f"Did you mean /{near[0]}?" if near else "Type /help for the list."
-            raise UsageError(f"There is no command {quoted('/' + name)}. {hint}")
-        getattr(self, f"_do_{name}")(*_fitting(name, arguments))
+        name, arguments = understood(words, BETWEEN_RUNS, "/")
+        getattr(self, f"_do_{name}")(*arguments)
 
     def _do_help(self) -> None:
         click.echo("At the prompt:")
@@ -209,13 +192,13 @@ class _Conversation:
             for line in lines_of(self._settings):
                 click.echo(line)
             return
-        self._put_in_force(changed(self._settings, name, text))
+        self._put_in_force(changed(self._settings, name, text)[0])
         click.echo(one_line(f"For the next run: {name} is {text}."))
 
     def _do_save(self, name: str, text: str) -> None:
-        fresh = changed(self._settings, name, text)
-        save_setting(name, value_of(name, text))
-        self._put_in_force(fresh)
+        settings, setting = changed(self._settings, name, text)
+        save_setting(name, setting.value)
+        self._put_in_force(settings)
         click.echo(one_line(f"{name} is {text}, also from now on in {config_file()}."))
 
     def _put_in_force(self, settings: Settings) -> None:
@@ -228,7 +211,7 @@ class _Conversation:
             click.echo(f"{one_line(one.letter)}, {one_line(one.name)}: {one_line(one.advice)}")
 
     def _do_show(self, number: str) -> None:
-        paths = {str(path.index + 1): path for path in self._last().paths}
+        paths = {str(path.index + 1): path for path in self._tree.paths.values()}
         if number not in paths:
             known = f"Paths are: {', '.join(paths) or 'none'}."
             raise UsageError(f"There is no path {quoted(number)}.", "", known)
@@ -248,19 +231,19 @@ class _Conversation:
             data = b"".join(line + b"\n" for line in self._log)
         else:
             raise UsageError("There is no run yet.", "", "Type a problem first.")
-        _write_new(path, file, data)
+        write_new(path, data)
         click.echo(f"Written: {one_line(file)}")
 
     def _do_replay(self, file: str) -> None:
         self.replay(_path_of(file), 0.0)
 
     def _do_quit(self) -> None:
-        raise _Leave
+        raise EOFError
 
     def _last(self) -> RunResult:
-        if self._result is None:
+        if self._tree.result is None:
             raise UsageError("No run has ended yet.", "", "Type a problem first.")
-        return self._result
+        return self._tree.result
 
     # Runs --------------------------------------------------------------------------
 
@@ -271,50 +254,55 @@ class _Conversation:
         stream = solver.stream(problem, self._settings.solve, **changes)  # checks what was asked
         if not self._may_download(solver):
             return
-        self._figures = figures = Figures()
-        stopping = Stopping(solver, self._presses, self._speaker.say)
-        steering = Steering(solver, figures, self._speaker.say)
+        self._begin()
+        with stopping(solver, self._speaker.say) as stop:
+            try:
+                self._show_saved(stop.watch(stream), problem, solver)
+            finally:
+                if stop.number == signal.SIGTERM:
+                    sys.exit(stop.exit_code)
+                if stop.asked():  # it counts as the first of two
+                    self._pressed_s = time.monotonic()
+
+    def _show_saved(self, events: Iterable[AnyEvent], problem: str, solver: Solver) -> None:
+        speaker, started_s = self._speaker, time.monotonic()
         with (
-            saving(
-                "run",
-                problem,
-                pair=self._settings.engine.pair,
-                method=self._settings.solve.method,
-                say=self._speaker.say,
-                keep=self._keep,
-            ) as saver,
-            stopping.installed(),
-            self._speaker.at_work(figures.words),
-            self._lines.heard(steering.obey),
+            saved("run", problem, self._settings, no_save=not self._keep, say=speaker.say) as saver,
+            speaker.at_work(
+                lambda: at_work_words(self._tree, time.monotonic() - started_s, self._download)
+            ),
+            self._lines.heard(Steering(solver, self._tree, speaker.say).take),
         ):
-            self._show(saver.watch(stopping.watch(stream)))
+            self._show(saver.watch(events))
 
     def replay(self, file: Path, speed: float) -> None:
         """Say what an event log holds."""
         try:
             with file.open("rb") as handle:
+                self._begin()  # what was there stays when it cannot be opened
                 self._show(in_time(read_events(handle, str(file)), speed))
-        except (OSError, ValueError) as error:  # the latter: a NUL in the name
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{file} cannot be read.", reason) from error
-        if self._result is None:
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{file} cannot be read.", reason_of(error)) from error
+        if self._tree.result is None:
             click.echo(f"{one_line(str(file))}: the log ends before the run did.", err=True)
 
     def _new_solver(self) -> Solver:
+        def take(progress: Progress) -> None:
+            self._download = progress
+
         return Solver(
             engine=self._settings.engine,
-            on_progress=lambda progress: self._figures.downloading(progress),
+            on_progress=take,
             on_notice=lambda line: self._speaker.say(one_line(line)),
         )
 
+    def _begin(self) -> None:
+        self._tree, self._log, self._download = Tree(), [], None
+
     def _show(self, events: Iterable[AnyEvent]) -> None:
-        self._log, self._result = [], None
-        view = LineView(self._speaker.say, spoken=True)
+        view = LineView(self._speaker.say, self._tree, spoken=True)
         for event in events:
             self._log.append(encode_event(event))
-            self._figures.take(event)
-            if isinstance(event, RunEnded):
-                self._result = event.result
             view.show(event)
 
     def _may_download(self, solver: Solver) -> bool:
@@ -332,37 +320,17 @@ class _Conversation:
         return False
 
 
-def _fitting(name: str, arguments: Sequence[str]) -> Sequence[str]:
-    """As many arguments as the command takes; raises ``UsageError``."""
-    shown = BETWEEN_RUNS[name].arguments
-    wanted = len(shown.split())
-    if len(arguments) != wanted and not (shown.startswith("[") and not arguments):
-        takes = f"{wanted or 'no'} argument{'' if wanted == 1 else 's'}"
-        raise UsageError(f"/{name} takes {takes}.", "", f"Type: /{name} {shown}".rstrip())
-    return arguments
-
-
-def _path_lines(path: ReasoningPath) -> Iterator[str]:
+def _path_lines(path: PathView) -> Iterator[str]:
     """A path in full, each step with who wrote it and what it was worth."""
-    number = path.index + 1
-    yield f"Path {number}, strategy {one_line(path.strategy)}, {one_line(path.strategy_name)}:"
-    for place, step in enumerate(path.steps):
-        yield f"Step {place + 1}, {_judged(step)}: {clean(step.text).strip()}"
-        if isinstance(step.draft_text, str):
-            yield f"It stands for the draft's step: {clean(step.draft_text).strip()}"
+    number, strategy = path.index + 1, path.strategy
+    yield f"Path {number}, strategy {one_line(strategy.letter)}, {one_line(strategy.name)}:"
+    for position, step in enumerate(path.steps, 1):
+        yield f"Step {position}, {one_line(step_words(step))}: {clean(step.text).strip()}"
+        if step.rejected is not None:
+            yield f"It stands for the draft's step: {clean(step.rejected).strip()}"
     answer = "" if path.answer is None else f": {one_line(path.answer)}"
     if path.end_reason is not None:
         yield f"Path {number} ends, {END_WORDS[path.end_reason]}{answer}"
-
-
-def _judged(step: Step) -> str:
-    if step.author == "target" and step.accepted is False:
-        draft = step.draft_score
-        score = f" with {draft:.1f} of 9" if isinstance(draft, float) else ""
-        return f"rewritten by the target after the draft's was rejected{score}"
-    if step.score is None:
-        return f"by the {step.author}"
-    return f"by the {step.author}, kept with {step.score:.1f} of 9"
 
 
 def _path_of(file: str) -> Path:
@@ -370,20 +338,3 @@ def _path_of(file: str) -> Path:
         return Path(file).expanduser()
     except RuntimeError as error:  # ~ of somebody who is not known
         raise UsageError(f"{file} names no file.", str(error)) from error
-
-
-def _write_new(path: Path, shown: str, data: bytes) -> None:
-    """Write a file that is not there yet; raises ``UsageError`` when it is, or cannot be."""
-    try:
-        with path.open("xb") as handle:
-            try:
-                handle.write(data)
-                handle.flush()
-            except OSError:
-                path.unlink(missing_ok=True)
-                raise
-    except FileExistsError as error:
-        raise UsageError(f"{shown} exists already.", "", "Give another name.") from error
-    except (OSError, ValueError) as error:  # the latter: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{shown} cannot be written.", reason) from error

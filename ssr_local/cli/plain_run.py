@@ -1,22 +1,18 @@
-"""One run in the plain mode: lines from several threads, Ctrl+C, and what is typed meanwhile."""
+"""One run in the plain mode: lines from several threads, and commands typed meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
-from types import FrameType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from ssr_local.api import Solver
-from ssr_local.cli import EXIT_TERMINATED
+from ssr_local.cli.typed import Entry, nearest, understood
 from ssr_local.core.commands import (
     AddPath,
     AnyCommand,
@@ -27,29 +23,13 @@ from ssr_local.core.commands import (
     Resume,
 )
 from ssr_local.core.display import human_bytes, one_line, quoted
-from ssr_local.core.events import (
-    AnyEvent,
-    PathEnded,
-    PathOpened,
-    RunMeasured,
-    RunPaused,
-    RunResumed,
-    StepDrafted,
-)
+from ssr_local.core.errors import UsageError
+from ssr_local.core.tree import Tree
 
 if TYPE_CHECKING:
     from ssr_local.models.download import Progress
 
 SILENCE_S = 10.0
-_TWICE_WITHIN_S = 2.0
-
-
-class Entry(NamedTuple):
-    """A command as the help shows it: its arguments, and what it does in one line."""
-
-    arguments: str
-    about: str
-
 
 DURING_RUNS: Mapping[str, Entry] = {
     "pause": Entry("", "stand still"),
@@ -61,19 +41,6 @@ DURING_RUNS: Mapping[str, Entry] = {
     "reject": Entry("N", "reject that step; the target writes it anew"),
 }
 """Commands while a run goes on, typed as they are."""
-
-
-class Presses:
-    """Tells one Ctrl+C from two in quick succession."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._last_s = -_TWICE_WITHIN_S
-
-    def again(self) -> bool:
-        """Note a press; whether another one was just before."""
-        before, self._last_s = self._last_s, self._clock()
-        return self._last_s - before < _TWICE_WITHIN_S
 
 
 class Speaker:
@@ -103,153 +70,64 @@ class Speaker:
             thread.join()
 
     def _watch(self, words: Callable[[], str], over: threading.Event) -> None:
-        wait_s = self._silence_s
-        while not over.wait(wait_s):
+        while not over.wait(self._silence_s / 20):
             with self._lock:
-                silent_s = time.monotonic() - self._spoke_s
-                line = words() if silent_s >= self._silence_s else ""
-                if line:
+                is_silent = time.monotonic() - self._spoke_s >= self._silence_s
+                if is_silent and (line := words()):
                     with contextlib.suppress(OSError):  # the run's own thread meets it too
                         self._write(line)
-                # A pause leaves nothing to say; then it is looked again after as long.
-                wait_s = self._silence_s - (silent_s if silent_s < self._silence_s else 0.0)
 
     def _write(self, line: str) -> None:
         self._spoke_s = time.monotonic()
         click.echo(line, color=False)
 
 
-class Figures:
-    """How far a run is, for the line that breaks a silence, and which paths can be steered."""
+def at_work_words(tree: Tree, seconds: float, download: Progress | None) -> str:
+    """What there is to say after a silence; empty while the run is paused.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._started_s = clock()
-        self._num_steps = 0
-        self._num_tokens = 0
-        self._paused = False
-        self._download: Progress | None = None
-        self.live: set[int] = set()
-
-    def take(self, event: AnyEvent) -> None:
-        """Take note of an event."""
-        self._download = None
-        if isinstance(event, StepDrafted):
-            self._num_steps += 1
-        elif isinstance(event, RunMeasured):
-            usage = event.usage
-            self._num_tokens = usage.draft.decode_tokens + usage.target.decode_tokens
-        elif isinstance(event, RunPaused | RunResumed):
-            self._paused = isinstance(event, RunPaused)
-        elif isinstance(event, PathOpened):
-            self.live.add(event.path)
-        elif isinstance(event, PathEnded):
-            self.live.discard(event.path)
-
-    def downloading(self, progress: Progress) -> None:
-        """Take note of how far a download is."""
-        self._download = progress
-
-    def words(self) -> str:
-        """What there is to say after a silence; empty while the run is paused."""
-        if self._paused:
-            return ""
-        if (progress := self._download) is not None:
-            total = f" of {human_bytes(progress.total_bytes)}" if progress.total_bytes else ""
-            done = human_bytes(progress.done_bytes)
-            return one_line(f"Still {progress.phase} {progress.name}: {done}{total}.")
-        seconds = self._clock() - self._started_s
-        return (
-            f"Still working: {self._num_steps} steps, {self._num_tokens} tokens, {seconds:.0f} s."
-        )
+    ``download`` is how far the models were fetched when no event had come yet.
+    """
+    if tree.phase == "paused":
+        return ""
+    if tree.phase == "idle" and download is not None:
+        total = f" of {human_bytes(download.total_bytes)}" if download.total_bytes else ""
+        done = human_bytes(download.done_bytes)
+        return one_line(f"Still {download.phase} {download.name}: {done}{total}.")
+    num_steps = sum(len(path.steps) for path in list(tree.paths.values()))
+    usage = tree.measured.usage if tree.measured else None
+    num_tokens = usage.draft.decode_tokens + usage.target.decode_tokens if usage else 0
+    return f"Still working: {num_steps} steps, {num_tokens} tokens, {seconds:.0f} s."
 
 
 class Steering:
-    """Obeys what is typed while a run goes on."""
+    """Carries out what is typed while a run goes on."""
 
-    def __init__(self, solver: Solver, figures: Figures, say: Callable[[str], None]) -> None:
-        self._solver, self._figures, self._say = solver, figures, say
+    def __init__(self, solver: Solver, tree: Tree, say: Callable[[str], None]) -> None:
+        self._solver, self._tree, self._say = solver, tree, say
 
-    def obey(self, line: str) -> bool:
+    def take(self, line: str) -> bool:
         """Carry out a command, or say why not; False: the line is for after the run."""
-        name, *arguments = line.split()
-        name = name.lower()
-        if name not in DURING_RUNS:
-            return self._guessed(name, arguments)
-        wanted = DURING_RUNS[name].arguments
-        if len(arguments) != len(wanted.split()):
-            self._say(f"Type: {name} {wanted}".rstrip() + ".")
-        elif wanted == "N":
-            self._obey_on_path(name, arguments[0])
-        else:
-            plain: dict[str, AnyCommand] = {
-                "pause": Pause(),
-                "resume": Resume(),
-                "stop": Cancel(),
-            }
-            self._solver.tell(plain.get(name) or AddPath(arguments[0].upper()))
+        words = line.split()
+        name = words[0].lower()
+        if name not in DURING_RUNS and (len(words) > 2 or not nearest(name, DURING_RUNS)):
+            self._say("That line waits until the run is over.")
+            return False
+        try:
+            self._solver.tell(self._command(*understood(words, DURING_RUNS)))
+        except UsageError as error:
+            self._say(one_line(str(error)))
         return True
 
-    def _obey_on_path(self, name: str, number: str) -> None:
-        live = {str(path + 1): path for path in sorted(self._figures.live.copy())}
-        if number not in live:
+    def _command(self, name: str, arguments: Sequence[str]) -> AnyCommand:
+        plain: Mapping[str, AnyCommand] = {"pause": Pause(), "resume": Resume(), "stop": Cancel()}
+        if not arguments:
+            return plain[name]
+        if name == "add":
+            return AddPath(arguments[0].upper())
+        paths = list(self._tree.paths.values())  # in one go: another thread adds to them
+        live = {str(path.index + 1): path.index for path in paths if path.end_reason is None}
+        if arguments[0] not in live:
             which = ", ".join(live) or "none"
-            self._say(f"No path {quoted(number)} goes on. Those that do: {which}.")
-        elif name == "drop":
-            self._solver.tell(DropPath(live[number]))
-        else:
-            self._solver.tell(OverrideVerdict(live[number], accept=name == "keep"))
-
-    def _guessed(self, name: str, arguments: list[str]) -> bool:
-        near = get_close_matches(name, DURING_RUNS, n=1) if len(arguments) < 2 else []
-        if near:
-            self._say(f"There is no command {quoted(name)} in a run. Did you mean {near[0]}?")
-        else:
-            self._say("That line waits until the run is over.")
-        return bool(near)
-
-
-class Stopping:
-    """Ctrl+C stops a run, twice in quick succession ends the program; SIGTERM ends it politely."""
-
-    def __init__(self, solver: Solver, presses: Presses, say: Callable[[str], None]) -> None:
-        self._solver, self._presses, self._say = solver, presses, say
-        self._number: int | None = None
-
-    def watch(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
-        """Pass a run's events on; a signal from before the first one is not lost."""
-        for position, event in enumerate(events):
-            if position == 0 and self._number is not None:
-                self._solver.cancel()  # asked for before the run could take note of it
-            yield event
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Answer the two signals; ends with ``SystemExit`` when SIGTERM was one of them."""
-        numbers = [signal.SIGINT]
-        if hasattr(signal, "SIGTERM"):
-            numbers.append(signal.SIGTERM)
-        before = {number: signal.signal(number, self._handle) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, old in before.items():
-                signal.signal(number, old)
-            if self._number == signal.SIGTERM:
-                sys.exit(EXIT_TERMINATED)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        twice = self._presses.again()
-        if twice and self._number is not None:
-            self._solver.kill()
-            if number == signal.SIGINT:
-                raise KeyboardInterrupt
-            sys.exit(EXIT_TERMINATED)
-        self._number = number
-        # In a thread, because the one interrupted here may hold a lock that these take.
-        threading.Thread(target=self._stop, daemon=True).start()
-
-    def _stop(self) -> None:
-        with contextlib.suppress(OSError):
-            self._say("Stopping. Ctrl+C twice within 2 seconds ends the program.")
-        self._solver.cancel()
+            raise UsageError(f"No path {quoted(arguments[0])} goes on. Those that do: {which}.")
+        path = live[arguments[0]]
+        return DropPath(path) if name == "drop" else OverrideVerdict(path, accept=name == "keep")

@@ -8,23 +8,13 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.check import (
-    SOLVE_OPTIONS,
-    Work,
-    check_and_keep,
-    show_check,
-    show_json,
-    verifier_option,
-)
-from ssr_local.cli.parameters import options_of
-from ssr_local.cli.reading import read_input
-from ssr_local.cli.saving import no_save_option, saved
+from ssr_local.cli.judging import Work, judging_options, read_work, show_check, show_json
+from ssr_local.cli.saving import saved
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
-from ssr_local.tutoring.checking import CheckResult, steps_of
+from ssr_local.tutoring.checking import CheckResult
 
 _EXIT_WRONG = 1
 
@@ -33,14 +23,8 @@ _EXIT_WRONG = 1
 @click.option("--list", "listed", is_flag=True, help="list all problems in practice")
 @click.option("--number", type=int, help="this problem, not the one that is due first")
 @click.option("--steps", "file", help='check this solution of it: a file, or "-"')
-@click.option("--reveal", is_flag=True, help="show how the first wrong step could be written")
-@click.option("--no-vote", is_flag=True, help="do not solve the problem to compare the answer")
 @click.option("--drop", is_flag=True, help="take the problem of --number out of practice")
-@no_save_option
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
-@verifier_option
-@options_of(SolveOptions, SOLVE_OPTIONS)
-@options_of(EngineOptions)
+@judging_options
 def command(
     listed: bool,
     number: int | None,
@@ -82,14 +66,14 @@ def command(
             click.echo(clean(chosen.problem))
             remark(f"Check your solution: ssr-local practice --number {chosen.number} --steps FILE")
         return 0
-    steps = steps_of(read_input(file, "The solution"))
+    _, steps = read_work(chosen.problem, file)
     settings = settings_in_force(overrides)
     with (
-        solver_at_work(settings) as (solver, stopped),
+        solver_at_work(settings) as (solver, stop),
         saved("check", chosen.problem, settings, no_save=no_save) as saver,
     ):
-        work = Work(solver, settings, verifier, not no_vote, stopped)
-        result = check_and_keep(chosen.problem, steps, work, saver)
+        work = Work(solver, settings, verifier, not no_vote, stop.asked)
+        result = work.check(chosen.problem, steps, saver)
         due = saver.solved(chosen.problem, good=result.is_solved)
     if as_json:
         show_json(result, reveal=reveal)

@@ -22,40 +22,29 @@ def progress_shown() -> Iterator[Callable[[Progress], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    drawing = _Drawing()
-    try:
-        yield drawing.show
-    finally:
-        drawing.stop()
+    bars: dict[str, Bar] = {}
 
-
-class _Drawing:
-    """The bar, made when there is something to draw."""
-
-    def __init__(self) -> None:
-        self._bar: Bar | None = None
-        self._shown = ""
-
-    def show(self, progress: Progress) -> None:
-        """Draw how far it is."""
+    def show(progress: Progress) -> None:
         words = f"{progress.name} {progress.phase}"
-        bar = self._bar = self._bar or _new_bar()
-        if words != self._shown:
-            for old in bar.task_ids:
-                bar.remove_task(old)
+        if words not in bars:
+            stop()
+            bars[words] = _new_bar()
             # Rich measures speed from what was there at the start of its task.
-            bar.add_task(words, completed=progress.done_bytes)
-            self._shown = words
-        (task,) = bar.task_ids
-        bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
+            bars[words].add_task(words, completed=progress.done_bytes)
+        (task,) = bars[words].task_ids
+        bars[words].update(task, completed=progress.done_bytes, total=progress.total_bytes)
         if progress.done_bytes == progress.total_bytes:
-            self.stop()  # what follows may want the terminal to itself
+            stop()  # what follows may want the terminal to itself
 
-    def stop(self) -> None:
-        """Take the bar away; the next call draws another."""
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar, self._shown = None, ""
+    def stop() -> None:
+        for bar in bars.values():
+            bar.stop()
+        bars.clear()
+
+    try:
+        yield show
+    finally:
+        stop()
 
 
 def _new_bar() -> Bar:

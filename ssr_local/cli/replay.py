@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from ssr_local.cli.status import Screen
 from ssr_local.cli.view import LineView, in_time
@@ -26,8 +27,6 @@ _EXIT_CUT_OFF = 1
 )
 def command(file: str, as_json: bool, speed: float) -> int:
     """Play the event log FILE, written by "ssr-local solve --events"."""
-    import msgspec
-
     view = LineView(Screen().echo)
     try:
         handle = Path(file).open("rb")  # noqa: SIM115 - closed below

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -17,7 +17,14 @@ no_save_option = click.option("--no-save", is_flag=True, help="keep nothing of t
 
 
 @contextmanager
-def saved(kind: Kind, problem: str, settings: Settings, *, no_save: bool) -> Iterator[Saver]:
+def saved(
+    kind: Kind,
+    problem: str,
+    settings: Settings,
+    *,
+    no_save: bool,
+    say: Callable[[str], None] = remark,
+) -> Iterator[Saver]:
     """A new entry of the history, unless nothing is to be kept.
 
     Raises ``ProblemError`` for a problem that nobody can work on: that is no entry.
@@ -27,7 +34,7 @@ def saved(kind: Kind, problem: str, settings: Settings, *, no_save: bool) -> Ite
         check_problem(problem),
         pair=settings.engine.pair,
         method=settings.solve.method,
-        say=remark,
+        say=say,
         keep=not no_save,
     ) as saver:
         yield saver

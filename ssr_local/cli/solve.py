@@ -11,21 +11,19 @@ from typing import IO, Any
 import click
 import msgspec
 
-from ssr_local.api import Solver
-from ssr_local.cli.at_work import settings_in_force, solver_for
+from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
+from ssr_local.cli.files import STANDARD_INPUT, read_input
 from ssr_local.cli.parameters import options_of
-from ssr_local.cli.reading import STANDARD_INPUT, read_input
 from ssr_local.cli.saving import no_save_option, saved
-from ssr_local.cli.signals import stopping
+from ssr_local.cli.signals import EXIT_INTERRUPTED
 from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
-from ssr_local.core.config import Settings
-from ssr_local.core.display import clean, one_line
+from ssr_local.core.display import one_line
 from ssr_local.core.errors import EngineCrashed, SSRError, UsageError
-from ssr_local.core.events import AnyEvent, RunEnded, write_events
+from ssr_local.core.events import AnyEvent, write_events
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import RunResult
-from ssr_local.history.saving import Saver
+from ssr_local.core.tree import Tree
 
 _EXIT_NO_ANSWER = 1
 
@@ -54,49 +52,33 @@ def command(
     """
     settings = settings_in_force(overrides)
     text = _read_problem(problem, file)
+    show = not as_json and sys.stdout.isatty()
+    tree = Tree()
     with ExitStack() as stack:
         log = stack.enter_context(_event_log(events)) if events else None
-        solver = stack.enter_context(solver_for(settings, settings.solve))
-        show = not as_json and sys.stdout.isatty()
-        screen = stack.enter_context(screen_for(show))
-        stop = stack.enter_context(stopping(solver, screen.remark))
-        view = LineView(screen.echo) if show else None
+        screen = stack.enter_context(screen_for(tree, live=show))
+        view = LineView(screen.echo, tree) if show else None
+        solver, stop = stack.enter_context(solver_at_work(settings, screen.remark))
         saver = stack.enter_context(saved("run", text, settings, no_save=no_save))
-        try:
-            result = _run(solver, text, settings, log, screen, view, saver)
-        except SSRError as error:
-            if stop.number is None:
-                raise
-            click.echo(clean(str(error)), err=True)
-            return stop.exit_code
-    _print(result, as_json)
-    if stop.number is not None or result.status == "cancelled":
-        return stop.exit_code
-    return 0 if result.status == "answered" else _EXIT_NO_ANSWER
+        stream = stop.watch(saver.watch(solver.stream(text, settings.solve)))
+        for event in stream if log is None else _logged(stream, log):
+            screen.start()
+            if view is not None:
+                view.show(event)
+            else:
+                _take(event, tree)
+        if tree.result is None:
+            raise EngineCrashed("The run ended without a result.")
+        _print(tree.result, as_json)
+    return {"answered": 0, "cancelled": EXIT_INTERRUPTED}.get(tree.result.status, _EXIT_NO_ANSWER)
 
 
-def _run(
-    solver: Solver,
-    text: str,
-    settings: Settings,
-    log: IO[bytes] | None,
-    screen: Screen,
-    view: LineView | None,
-    saver: Saver,
-) -> RunResult:
-    stream = saver.watch(solver.stream(text, settings.solve))
-    if log is not None:
-        stream = _logged(stream, log)
-    result: RunResult | None = None
-    for event in stream:
-        screen.take(event)
-        if view is not None:
-            view.show(event)
-        if isinstance(event, RunEnded):
-            result = event.result
-    if result is None:
-        raise EngineCrashed("The run ended without a result.")
-    return result
+def _take(event: AnyEvent, tree: Tree) -> None:
+    """Fold an event into the tree; of all that happens only notices are said, each once."""
+    num_notices = len(tree.notices)
+    tree.apply(event)
+    for message in tree.notices[num_notices:]:
+        remark(f"Note: {message}")
 
 
 def _logged(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:

@@ -5,31 +5,25 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from ssr_local.core.display import one_line
-from ssr_local.core.events import (
-    AnyEvent,
-    ModelLoaded,
-    ModelLoading,
-    PathEnded,
-    PathOpened,
-    RunStarted,
-    StepDelta,
-    StepDrafted,
-    StepRewritten,
-    StepVerified,
-)
+from ssr_local.core.tree import PathView, Phase, Tree
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 _REDRAWS_PER_S = 4
-_DOING = {"draft": "drafts", "target": "writes"}
+_PHASES: Mapping[Phase, str] = {
+    "idle": "starting",
+    "loading": "loaded",
+    "selecting": "reading the problem",
+    "running": "solving",
+}
 # Rows that are left to the lines above; with fewer, the paths are only counted.
 _ROWS_KEPT = 6
 _KEPT_CHARS = 400
@@ -38,8 +32,8 @@ _KEPT_CHARS = 400
 class Screen:
     """Standard output as lines that stay; here with nothing below them."""
 
-    def take(self, event: AnyEvent) -> None:
-        """Take note of an event."""
+    def start(self) -> None:
+        """The run has begun: from now on nothing else draws there."""
 
     def echo(self, line: str) -> None:
         """Write a line, which may carry colours."""
@@ -54,22 +48,23 @@ class Screen:
 class LiveScreen(Screen):
     """A terminal: lines that stay, and below them rows that say what is going on."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: Tree) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._status = status = Status()
+        started_s = time.monotonic()
         self._console = console = Console(highlight=False)
         self._live = Live(
             console=console,
             transient=True,
             refresh_per_second=_REDRAWS_PER_S,
-            get_renderable=lambda: status.render(console.width, console.height),
+            get_renderable=lambda: rows(
+                tree, time.monotonic() - started_s, console.width, console.height
+            ),
         )
 
-    def take(self, event: AnyEvent) -> None:
-        self._live.start()  # once; before the first event a download may be drawn there
-        self._status.take(event)
+    def start(self) -> None:
+        self._live.start()  # before the first event a download may be drawn there
 
     def echo(self, line: str) -> None:
         from rich.text import Text
@@ -85,12 +80,12 @@ class LiveScreen(Screen):
 
 
 @contextmanager
-def screen_for(live: bool) -> Iterator[Screen]:
-    """What to write to: with rows that are redrawn where ``live`` and the terminal can."""
+def screen_for(tree: Tree, *, live: bool) -> Iterator[Screen]:
+    """What to write to: with rows of the tree below where ``live`` and the terminal can."""
     if not live or os.environ.get("TERM") == "dumb" or not _writes_unicode():
         yield Screen()
         return
-    screen = LiveScreen()
+    screen = LiveScreen(tree)
     try:
         yield screen
     finally:
@@ -101,64 +96,44 @@ def _writes_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
-class Status:
-    """Follows a run's events; ``render`` says what every path is doing."""
+def rows(tree: Tree, seconds: float, width: int, height: int) -> Text:
+    """One row a live path where they fit, then the time; what is wider is cut off."""
+    from rich.text import Text
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._started = clock()
-        self._phase = "starting"
-        self._letters: dict[int, str] = {}
-        self._doing: dict[int, str] = {}
-        self._texts: dict[int, str] = {}
+    paths = list(tree.paths.values())  # in one go: another thread adds to them
+    live = sorted((p for p in paths if p.end_reason is None), key=lambda path: path.index)
+    shown = live if len(live) <= height - _ROWS_KEPT else []
+    lines = [_row(path, width) for path in shown]
+    counted = f", {len(live)} of {len(paths)} paths go on" if paths else ""
+    lines.append(f"{seconds:.0f} s, {_phase(tree)}{counted}")
+    return Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
 
-    def take(self, event: AnyEvent) -> None:
-        """Take note of an event."""
-        if isinstance(event, ModelLoading):
-            self._phase = f"loading {one_line(event.name)}"
-        elif isinstance(event, ModelLoaded):
-            self._phase = "loaded"
-        elif isinstance(event, RunStarted):
-            self._phase = "reading the problem"
-        elif isinstance(event, PathOpened):
-            self._phase = "solving"
-            self._letters[event.path] = one_line(event.strategy.letter)
-            self._set(event.path, "begins")
-        elif isinstance(event, StepDelta):
-            doing = f"{_DOING[event.author]} step {event.step + 1}"
-            if not self._doing.get(event.path, "").startswith(doing):
-                self._set(event.path, doing)
-            text = self._texts[event.path] + event.text
-            self._texts[event.path] = text[-_KEPT_CHARS:]
-        elif isinstance(event, StepDrafted):
-            self._doing[event.path] = f"waits, step {event.step + 1}"
-        elif isinstance(event, StepVerified):
-            kept = event.verdict.accepted
-            self._set(event.path, "goes on" if kept else f"is corrected, step {event.step + 1}")
-        elif isinstance(event, StepRewritten):
-            self._set(event.path, "goes on")
-        elif isinstance(event, PathEnded):
-            self._doing.pop(event.path, None)
 
-    def render(self, width: int, height: int) -> Text:
-        """One row a live path where they fit, then the time; what is wider is cut off."""
-        from rich.text import Text
+def _phase(tree: Tree) -> str:
+    loading = [model.name for model in list(tree.models.values()) if model.info is None]
+    if tree.phase == "loading" and loading:
+        return f"loading {one_line(loading[-1])}"
+    return _PHASES.get(tree.phase, tree.phase)
 
-        doing = sorted(self._doing.copy().items())  # another thread changes it
-        rows = []
-        if len(doing) <= height - _ROWS_KEPT:
-            rows = [self._row(path, words, width) for path, words in doing]
-        live = f", {len(doing)} of {len(self._letters)} paths go on" if self._letters else ""
-        seconds = self._clock() - self._started
-        rows.append(f"{seconds:.0f} s, {self._phase}{live}")
-        return Text("\n".join(rows), style="dim", no_wrap=True, overflow="ellipsis")
 
-    def _set(self, path: int, words: str) -> None:
-        self._doing[path], self._texts[path] = words, ""
+def _row(path: PathView, width: int) -> str:
+    words, text = _doing(path)
+    head = f"[{path.index + 1}{one_line(path.strategy.letter)}] {words}  "
+    return head + tail(one_line(text[-_KEPT_CHARS:]), width - len(head) - 1)
 
-    def _row(self, path: int, words: str, width: int) -> str:
-        head = f"[{path + 1}{self._letters.get(path, '')}] {words}  "
-        return head + tail(one_line(self._texts.get(path, "")), width - len(head) - 1)
+
+def _doing(path: PathView) -> tuple[str, str]:
+    """What a path does, and the end of what is being written."""
+    if not path.steps:
+        return "begins", ""
+    step, number = path.steps[-1], len(path.steps)
+    if step.state == "waiting":
+        return f"waits, step {number}", ""
+    if step.state == "rewriting" and not step.text:
+        return f"is corrected, step {number}", ""
+    if step.is_open:
+        return f"{'drafts' if step.author == 'draft' else 'writes'} step {number}", step.text
+    return "goes on", ""
 
 
 def tail(text: str, width: int) -> str:

@@ -1,4 +1,4 @@
-"""Lines a person types while something else is printed."""
+"""What a person types in the plain mode: commands, and lines while something else is printed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,50 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import NamedTuple
 
 import click
 
+from ssr_local.core.display import quoted
+from ssr_local.core.errors import UsageError
+
 _LOOK_S = 0.1
 _MAX_BYTES = 65_536
+
+
+class Entry(NamedTuple):
+    """A command as the help shows it: its arguments, and what it does in one line."""
+
+    arguments: str
+    about: str
+
+
+def understood(
+    words: Sequence[str], table: Mapping[str, Entry], sign: str = ""
+) -> tuple[str, Sequence[str]]:
+    """The name and the arguments of a command of the table, typed with ``sign`` before it.
+
+    Raises ``UsageError`` for a name that is not there, and for a wrong number of arguments.
+    """
+    name, arguments = words[0].lower(), words[1:]
+    if name not in table:
+        near = nearest(name, table)
+        hint = f"Did you mean {sign}{near}?" if near else "Type /help for the list."
+        raise UsageError(f"There is no command {quoted(sign + name)}. {hint}")
+    shown = table[name].arguments
+    wanted = len(shown.split())
+    if len(arguments) != wanted and not (shown.startswith("[") and not arguments):
+        takes = f"{wanted or 'no'} argument{'' if wanted == 1 else 's'}"
+        raise UsageError(f"{sign}{name} takes {takes}.", "", f"Type: {sign}{name} {shown}".rstrip())
+    return name, arguments
+
+
+def nearest(name: str, table: Mapping[str, Entry]) -> str:
+    """The command that was perhaps meant, "" for none."""
+    return next(iter(get_close_matches(name, table, n=1)), "")
 
 
 class TypedLines:
@@ -24,8 +61,9 @@ class TypedLines:
 
     def __init__(self) -> None:
         self._waiting: list[str] = []
-        self._unfinished = b""
         self._at_end = False
+        with contextlib.suppress(ImportError):  # editing, and a history kept in memory
+            import readline  # noqa: F401
 
     def ask(self, prompt: str, *, typed_ahead: bool = True) -> str:
         """The next line; one that waits only with ``typed_ahead``.
@@ -65,13 +103,11 @@ class TypedLines:
             if not select.select([handle], [], [], _LOOK_S)[0]:
                 continue
             try:
-                piece = os.read(handle, _MAX_BYTES)
-            except OSError:  # the terminal is gone
+                piece = os.read(handle, _MAX_BYTES)  # a terminal gives whole lines, one at a time
+            except OSError:  # it is gone
                 piece = b""
             self._at_end = not piece
-            *lines, self._unfinished = (self._unfinished + piece).split(b"\n")
-            for raw in lines:
-                line = raw.decode("utf-8", "replace").strip()
-                with contextlib.suppress(OSError):  # whoever prints the run meets it too
-                    if line and not take(line):
-                        self._waiting.append(line)
+            line = piece.decode("utf-8", "replace").strip()
+            with contextlib.suppress(OSError):  # whoever prints the run meets it too
+                if line and not take(line):
+                    self._waiting.append(line)

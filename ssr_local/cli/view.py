@@ -23,10 +23,10 @@ from ssr_local.core.events import (
     StepDrafted,
     StepRewritten,
     StepVerified,
-    VotesCounted,
 )
 from ssr_local.core.options import VERIFIED_METHODS
-from ssr_local.core.records import Author, ModelInfo, RunResult, VoteGroup
+from ssr_local.core.records import Author, RunResult, VoteGroup
+from ssr_local.core.tree import Tree
 
 _STRATEGIES_SHOWN = 5
 _LONGEST_PAUSE_S = 2.0
@@ -38,34 +38,36 @@ class LineView:
     ``spoken`` puts words where signs would make no sense when read aloud.
     """
 
-    def __init__(self, echo: Callable[[str], None], *, spoken: bool = False) -> None:
+    def __init__(
+        self, echo: Callable[[str], None], tree: Tree | None = None, *, spoken: bool = False
+    ) -> None:
         self._echo = echo
+        self._tree = tree or Tree()
         self._spoken = spoken
-        self._letters: dict[int, str] = {}
-        self._drafted: dict[int, str] = {}
-        self._verified = True
+        self._gap = ": " if spoken else "  "
 
     def show(self, event: AnyEvent) -> None:
-        """Write what there is to say of an event; most token-level ones say nothing."""
+        """Fold an event into the tree, and write what there is to say of it.
+
+        Most token-level ones say nothing.
+        """
+        self._tree.apply(event)
         if isinstance(event, ModelLoading):
             self._line(f"Loading {clean(event.name)} ({event.role}) ...", dim=True)
         elif isinstance(event, ModelLoaded):
             who = f"The {event.role} is" if self._spoken else " "
-            place = clean(_place(event.info))
-            self._line(f"{who} ready after {event.elapsed_s:.1f} s on {place}", dim=True)
+            info = event.info
+            where = clean(f"{info.device}, {info.engine}" if info.engine else info.device)
+            self._line(f"{who} ready after {event.elapsed_s:.1f} s on {where}", dim=True)
         elif isinstance(event, RunStarted):
-            self._verified = event.options.get("method") in VERIFIED_METHODS
             self._line(_options(event), dim=True)
         elif isinstance(event, Notice):
             self._line(f"Note: {one_line(event.message)}", fg="yellow")
         elif isinstance(event, SelectionScored):
             self._selection(event)
         elif isinstance(event, PathOpened):
-            self._letters[event.path] = event.strategy.letter
             if self._spoken:
                 self._line(f"{self._name(event.path)} begins: {one_line(event.strategy.name)}")
-        elif isinstance(event, VotesCounted):
-            return
         elif isinstance(event, RunPaused):
             self._line("Paused.", dim=True)
         elif isinstance(event, RunResumed):
@@ -88,30 +90,14 @@ class LineView:
 
     def _step(self, event: AnyEvent) -> None:
         if isinstance(event, StepDrafted):
-            self._drafted[event.path] = event.text
-            if not self._verified:
+            if self._tree.options.get("method", "ssr") not in VERIFIED_METHODS:
                 tag = self._tag(event.path, event.step, event.author)
                 self._line(f"{tag} {_body(event.text)}")
         elif isinstance(event, StepVerified):
-            verdict = event.verdict
-            score = "no score" if verdict.score is None else f"{verdict.score:.1f}"
-            if self._spoken:
-                score = f"with {score}" if verdict.score is None else f"with {score} of 9"
-            text = _body(self._drafted.get(event.path, ""))
-            tag = self._tag(event.path, event.step, "draft")
-            gap = ": " if self._spoken else "  "
-            if verdict.accepted:
-                self._line(f"{tag} {click.style(f'kept {score}', fg='green')}{gap}{text}")
-            else:
-                why = f" ({one_line(verdict.reason)})" if verdict.reason else ""
-                self._line(
-                    f"{tag} {click.style(f'rejected {score}{why}', fg='red')}"
-                    f"{gap}{click.style(text, dim=True)}"
-                )
+            self._verdict(event)
         elif isinstance(event, StepRewritten):
             tag = self._tag(event.path, event.step, "target")
-            gap = ": " if self._spoken else "  "
-            self._line(f"{tag} {click.style('rewritten', fg='cyan')}{gap}{_body(event.text)}")
+            self._line(f"{tag} {click.style('rewritten', fg='cyan')}{self._gap}{_body(event.text)}")
         elif isinstance(event, PathEnded):
             words = END_WORDS[event.reason]
             answer = "" if event.answer is None else f": {one_line(event.answer)}"
@@ -119,6 +105,27 @@ class LineView:
             self._line(
                 f"{self._name(event.path)} {click.style(f'ends, {words}{answer}', fg=color)}"
             )
+
+    def _verdict(self, event: StepVerified) -> None:
+        verdict = event.verdict
+        score = "no score" if verdict.score is None else f"{verdict.score:.1f}"
+        if self._spoken:
+            score = f"with {score}" if verdict.score is None else f"with {score} of 9"
+        tag, text = self._tag(event.path, event.step, "draft"), self._drafted(event)
+        if verdict.accepted:
+            self._line(f"{tag} {click.style(f'kept {score}', fg='green')}{self._gap}{text}")
+            return
+        why = f" ({one_line(verdict.reason)})" if verdict.reason else ""
+        words = click.style(f"rejected {score}{why}", fg="red")
+        self._line(f"{tag} {words}{self._gap}{click.style(text, dim=True)}")
+
+    def _drafted(self, event: StepVerified) -> str:
+        """What the draft wrote there; "" in a log that begins later."""
+        path = self._tree.paths.get(event.path)
+        if path is None or not 0 <= event.step < len(path.steps):
+            return ""
+        step = path.steps[event.step]
+        return _body(step.text if step.rejected is None else step.rejected)
 
     def result(self, result: RunResult) -> None:
         """The votes, the answer, and what it cost."""
@@ -141,7 +148,8 @@ class LineView:
         return f"{self._name(path)} step {step + 1}{by}"
 
     def _name(self, path: int) -> str:
-        letter = one_line(self._letters.get(path, ""))
+        shown = self._tree.paths.get(path)
+        letter = "" if shown is None else one_line(shown.strategy.letter)
         name = f"Path {path + 1}, strategy {letter}," if self._spoken else f"[{path + 1}{letter}]"
         return click.style(name, fg="blue")
 
@@ -170,10 +178,6 @@ def _options(event: RunStarted) -> str:
     if options.get("method") in VERIFIED_METHODS:
         shown.append(f"verifier {options.get('verifier')}")
     return one_line(", ".join([*shown, f"seed {options.get('seed')}"]))
-
-
-def _place(info: ModelInfo) -> str:
-    return f"{info.device}, {info.engine}" if info.engine else info.device
 
 
 def _body(text: str) -> str:

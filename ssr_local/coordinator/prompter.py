@@ -43,11 +43,7 @@ class Prompter:
         if not self._template:
             self._use_builtin("its file has none")
         asked = Dialogue((Message("system", prompts.SYSTEM), Message("user", _USER_MARK)))
-        questions = {
-            (kind, wording): question.text
-            for kind, wordings in prompts.QUESTIONS.items()
-            for wording, question in wordings.items()
-        }
+        questions = {name: question.text for name, question in prompts.QUESTIONS.items()}
         opened, *probes = self._render([asked, *map(_probe, questions.values())])
         self.opens_thinking = is_thinking(opened)
         """Whether the template itself opens a think block for the assistant."""

@@ -76,7 +76,7 @@ def _read(
         job = ExtendJob(
             seq_id=seq_id,
             suffix=prompter.probe(kind, wording, thinking),
-            candidates=prompter.candidates(QUESTIONS[kind][wording].words),
+            candidates=prompter.candidates(QUESTIONS[kind, wording].words),
         )
         (answer,) = engine.extend([job])
         probes[f"{kind}/{wording}"] = _numbers(engine, answer, answer.probe)

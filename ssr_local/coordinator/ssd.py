@@ -128,7 +128,7 @@ def _probe_job(run: Run, path: PathState) -> ExtendJob:
     if judge.question and judge.verifier.question:
         thinking = is_thinking(path.text + current_step(path).text)
         if thinking not in run.probes:
-            run.probes[thinking] = prompter.probe(judge.verifier.question, judge.wording, thinking)
+            run.probes[thinking] = prompter.probe(*judge.verifier.question, thinking)
         suffix = run.probes[thinking]
     return ExtendJob(
         seq_id=path.sequences["target"],

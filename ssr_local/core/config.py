@@ -1,6 +1,6 @@
 """Settings: command line over environment over configuration file over default.
 
-The options are the fields of ``SolveOptions`` and ``EngineOptions``, flat at the top level
+The options are those of ``options.OFFERED``, flat at the top level
 of ``config.toml`` under the same names (``max-tokens`` is read as ``max_tokens``), and in the
 environment as ``SSR_LOCAL_`` and the name in capitals. Each value remembers its origin.
 """
@@ -19,7 +19,14 @@ from msgspec import Struct
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.folders import config_dir
-from ssr_local.core.options import EngineOptions, SolveOptions, accepted_values, validate
+from ssr_local.core.options import (
+    OFFERED,
+    EngineOptions,
+    SolveOptions,
+    accepted_values,
+    validate,
+    why_not_offered,
+)
 from ssr_local.core.toml_file import (
     decode_text,
     parse_toml,
@@ -46,7 +53,7 @@ RESERVED_VARIABLES = (
 )
 """Environment variables with our prefix that are no options."""
 
-OPTION_NAMES = (*SolveOptions.__struct_fields__, *EngineOptions.__struct_fields__)
+OPTION_NAMES = OFFERED
 
 _MAX_SHOWN_CHARS = 60
 
@@ -230,7 +237,12 @@ def _checked(
 ) -> str | int | float | bool | None:
     """The value as the option takes it; the error begins with ``subject``."""
     kind = SolveOptions if name in SolveOptions.__struct_fields__ else EngineOptions
-    refusal = error_class(f"{subject} cannot be {quoted(value)}.", accepted_values(kind, name))
+    kept_back = why_not_offered(name, value)
+    refusal = error_class(
+        f"{subject} cannot be {quoted(value)}.", kept_back or accepted_values(kind, name)
+    )
+    if kept_back:
+        raise refusal
     try:
         one = (
             validate(SolveOptions, {name: value}, strict=strict)
@@ -246,7 +258,7 @@ def _checked(
 def _unknown_option(name: str) -> UsageError:
     return UsageError(
         f"There is no option {quoted(name)}.",
-        f"Options are: {', '.join(OPTION_NAMES)}.",
+        why_not_offered(name.replace("-", "_")) or f"Options are: {', '.join(OPTION_NAMES)}.",
         suggestion(name.replace("-", "_"), OPTION_NAMES),
     )
 
@@ -255,7 +267,8 @@ def _unknown_key(key: str, shown_file: str) -> ConfigError:
     tables = ", ".join(f"[{table}]" for table in RESERVED_TABLES)
     return ConfigError(
         f"{shown_file}: unknown key {quoted(key)}.",
-        f"Accepted: {', '.join(OPTION_NAMES)}; tables: {tables}.",
+        why_not_offered(key.replace("-", "_"))
+        or f"Accepted: {', '.join(OPTION_NAMES)}; tables: {tables}.",
         suggestion(key.replace("-", "_"), (*OPTION_NAMES, *RESERVED_TABLES)),
     )
 

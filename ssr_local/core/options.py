@@ -17,16 +17,8 @@ from ssr_local.core.errors import UsageError
 
 Method = Literal["ssr", "target", "draft", "parallel", "parallel-spm", "specreason"]
 Mode = Literal["full", "fast1", "fast2"]
-Selection = Literal["logprob", "generate", "random", "first", "none"]
-VerifierName = Literal[
-    "combined",
-    "yes-no",
-    "likelihood",
-    "min-likelihood",
-    "number-likelihood",
-    "digit",
-    "expected-digit",
-]
+Selection = Literal["logprob", "generate", "none", "random", "first"]
+VerifierName = Literal["min-likelihood", "number-likelihood", "likelihood", "digit"]
 
 MAX_PATHS = 12
 
@@ -143,6 +135,24 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 0
 
 
+_ABLATIONS = {"selection": ("random", "first")}
+_UNOFFERED = ("selection_permutations",)
+
+OFFERED = tuple(
+    name
+    for kind in (SolveOptions, EngineOptions)
+    for name in kind.__struct_fields__
+    if name not in _UNOFFERED
+)
+"""What the command line, the configuration file and the app offer: not the bench's ablations."""
+
+RETIRED_VERIFIERS = {
+    "combined": "min-likelihood",
+    "yes-no": "min-likelihood",
+    "expected-digit": "digit",
+}
+"""Verifiers of earlier versions -> what to use instead."""
+
 _Options = TypeVar("_Options", SolveOptions, EngineOptions)
 
 VERIFIED_METHODS = frozenset(("ssr", "specreason"))
@@ -183,6 +193,23 @@ def with_changes(options: _Options, **changes: Any) -> _Options:
     return validate(type(options), current | changes)
 
 
+def why_not_offered(name: str, value: object = None) -> str:
+    """What replaces an option or a value that is offered no more, "" for all others."""
+    if name == "verifier" and isinstance(value, str) and value in RETIRED_VERIFIERS:
+        return (
+            f"The verifier {value!r} is no longer offered. Use {RETIRED_VERIFIERS[value]};"
+            f" accepted: {', '.join(choices(SolveOptions, name))}."
+        )
+    if value in _ABLATIONS.get(name, ()):
+        return (
+            f"That is an ablation: ssr-local bench run --methods ssr-m3+{value}."
+            f" Accepted: {', '.join(choices(SolveOptions, name))}."
+        )
+    if name == "selection_permutations":
+        return "Letter orders are an ablation: ssr-local bench run --methods ssr-m3+perm=2."
+    return ""
+
+
 def accepted_values(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:
     """In words, which values an option takes."""
     words = choices(kind, name)
@@ -190,10 +217,11 @@ def accepted_values(kind: type[SolveOptions] | type[EngineOptions], name: str) -
 
 
 def choices(kind: type[SolveOptions] | type[EngineOptions], name: str) -> tuple[str, ...]:
-    """The words an option accepts, empty when it takes numbers or free text."""
+    """The words an option offers, empty when it takes numbers or free text."""
     for annotated in get_args(_hints(kind)[name])[:1]:
         if get_origin(annotated) is Literal:
-            return tuple(str(value) for value in get_args(annotated))
+            kept_back = _ABLATIONS.get(name, ())
+            return tuple(str(value) for value in get_args(annotated) if value not in kept_back)
     return ()
 
 
@@ -224,7 +252,10 @@ def _range(meta: Meta) -> str:
 
 
 def _refusal(kind: type[SolveOptions] | type[EngineOptions], name: str, value: Any) -> UsageError:
-    return UsageError(f"Option {name!r} cannot be {quoted(value)}.", accepted_values(kind, name))
+    retired = why_not_offered(name, value) if name == "verifier" else ""
+    return UsageError(
+        f"Option {name!r} cannot be {quoted(value)}.", retired or accepted_values(kind, name)
+    )
 
 
 def _reject_nan(values: dict[str, Any]) -> None:

@@ -251,17 +251,13 @@ class RunResult(Struct, frozen=True, kw_only=True):
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a verifier's raw value turns into a score from 0 to 9, for one pair.
 
-    ``mean`` and ``deviation`` standardise the raw value (``combined`` adds up the
-    standardised yes-no and likelihood values). ``knots`` are (raw, score) pairs, both
-    ascending; between them the map is linear, outside it is flat. ``auc``, ``samples``
-    and ``date`` say what evidence it rests on; ``note`` says it in words.
+    ``knots`` are (raw, score) pairs, both ascending; between them the map is linear, outside
+    it is flat. ``auc``, ``samples`` and ``date`` say what evidence it rests on; ``note`` says
+    it in words.
     """
 
     knots: tuple[tuple[float, float], ...]
-    mean: float = 0.0
-    deviation: float = 1.0
     auc: float | None = None
     samples: int | None = None
     date: str | None = None
     note: str = ""
-    wording: str = ""

@@ -49,7 +49,7 @@ from ssr_local.core.records import (
 Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended", "cut off"]
 StepState = Literal["writing", "waiting", "accepted", "rewriting", "rewritten", "unverified"]
 """How far a step is: its author writes; it waits for its verdict; it was kept; the target
-writes its own; that stands in its place; nobody judges steps, or it was cut off before."""
+writes its own; that replaces it; nobody judges steps, or it was cut off before."""
 
 Kind = Literal["run", "strategies", "path", "step", "votes", "notices"]
 
@@ -110,7 +110,7 @@ class ModelView:
 
 @dataclass(slots=True)
 class Counts:
-    """What the run has come to so far, counted from its events."""
+    """What the run has done so far, counted from its events."""
 
     drafted: int = 0
     accepted: int = 0
@@ -173,17 +173,23 @@ class Tree:
         return [path for path in self.paths.values() if path.end_reason is None]
 
     @property
+    def ranked_strategies(self) -> tuple[StrategyScore, ...]:
+        """The pool with its scores, the best first; in its own order before there are any."""
+        return self.scores or tuple(
+            StrategyScore(one.letter, one.name, None, 0) for one in self.pool
+        )
+
+    @property
     def winner(self) -> VoteGroup | None:
         """The group that leads, or has won once the run has ended."""
         return next((group for group in self.groups if group.winner), None)
 
     def settled(self, path: PathView) -> list[StepView]:
-        """A path's steps in front of the first that is not whole, or not judged yet."""
-        verified = self.options.get("method") in VERIFIED_METHODS
+        """A path's steps before the first that is not whole, or not judged yet."""
 
         def stands(step: StepView) -> bool:
             is_whole = step.state == "unverified" and step.num_tokens > 0
-            return step.state in ("accepted", "rewritten") or (is_whole and not verified)
+            return step.state in ("accepted", "rewritten") or (is_whole and not self._is_verified)
 
         return list(takewhile(stands, path.steps))
 
@@ -301,16 +307,16 @@ class Tree:
 
     @staticmethod
     def _completed(path: PathView, whole: ReasoningPath) -> list[Node]:
-        """What a step had come to when its path was stopped: without deltas nothing else says."""
+        """How far a step was when its path was stopped: without deltas nothing else says."""
         changed = []
-        for place, step in enumerate(whole.steps):
-            if place == len(path.steps):
+        for index, step in enumerate(whole.steps):
+            if index == len(path.steps):
                 path.steps.append(StepView(step.author))
-            shown = path.steps[place]
+            shown = path.steps[index]
             if not shown.text.strip():
                 shown.text, shown.author, shown.state = step.text, step.author, "unverified"
                 shown.num_tokens = step.num_tokens
-                changed.append(Node("step", path.index, place))
+                changed.append(Node("step", path.index, index))
         return changed
 
     # Steps -----------------------------------------------------------------
@@ -322,7 +328,7 @@ class Tree:
         step = self._step_at(path, event.step, event.author)
         if step is None:
             return ()
-        if not step.is_open:  # the same place is written anew, after a verdict was changed
+        if not step.is_open:  # the step is written anew, after a verdict was changed
             step.text, step.state = "", "writing"
         step.text += event.text
         return (Node("step", event.path, event.step),)
@@ -353,7 +359,7 @@ class Tree:
     def _verified(self, path: PathView, event: StepVerified) -> Iterable[Node]:
         if event.step >= len(path.steps):
             return ()
-        # Whoever changes a verdict goes back to that step: what came after is gone.
+        # A changed verdict takes the path back to that step: what came after is gone.
         dropped = len(path.steps) - event.step - 1
         del path.steps[event.step + 1 :]
         step = path.steps[event.step]
@@ -383,7 +389,7 @@ class Tree:
 
     @staticmethod
     def _step_at(path: PathView, index: int, author: Author) -> StepView | None:
-        """The step at that place, new if it is the next one; None where there is a gap."""
+        """The step with that index, new if it is the next one; None where there is a gap."""
         if index == len(path.steps):
             path.steps.append(StepView(author))
         return path.steps[index] if 0 <= index < len(path.steps) else None

@@ -21,7 +21,7 @@ from ssr_local.core.options import EngineOptions, SolveOptions, validate
 from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks, speculation
 from ssr_local.diagnosis.engines import look_at_choice, measured_other, model_file
-from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State
+from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State, short
 from ssr_local.diagnosis.pair_facts import (
     ROLES,
     PairModel,
@@ -36,8 +36,6 @@ from ssr_local.engine.choice import EngineChoice
 from ssr_local.method.verification import Judge
 from ssr_local.transport.session import Setup
 from ssr_local.version import VERSION
-
-_NAME_CHARS = 60
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
@@ -128,7 +126,7 @@ def diagnose(
         book.add("models", checks.calibration(judge, solve.verifier))
     return Report(
         version=VERSION,
-        pair=one_line(pair.name if pair else settings.engine.pair, _NAME_CHARS),
+        pair=short(pair.name if pair else settings.engine.pair),
         sections=book.sections(),
         engine=engine,
         models=tuple(
@@ -148,7 +146,7 @@ def diagnose(
 
 
 def _settings(overrides: Mapping[str, Any], book: Book) -> Settings:
-    """The settings in force; where they are wrong, the defaults and what was given by hand."""
+    """The settings in force; where they are wrong, the defaults and the overrides."""
     file = config_file()
     try:
         settings = load_settings(overrides)
@@ -191,11 +189,11 @@ def _look_at_machine(settings: Settings, book: Book, with_speed: bool) -> None:
         "machine",
         Finding("ssr-local", "ok", VERSION),
         Finding("python", "ok", f"{platform.python_version()} on {one_line(platform.platform())}"),
-        checks.processor(name, cores, os.cpu_count() or cores, threads),
+        checks.cpu(name, cores, os.cpu_count() or cores, threads),
         checks.main_memory(hardware.memory()),
     )
     if with_speed and hasattr(os, "getloadavg"):
-        book.add("machine", checks.processor_load(os.getloadavg()[0], cores))
+        book.add("machine", checks.cpu_load(os.getloadavg()[0], cores))
 
 
 def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:
@@ -206,7 +204,7 @@ def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:
         return None
     book.add(
         "engine",
-        Finding("llama-cpp-python", "ok", one_line(engine.version, _NAME_CHARS)),
+        Finding("llama-cpp-python", "ok", short(engine.version)),
         checks.back_ends(engine.system_info),
         checks.instruction_sets(hardware.processor_features(), engine.system_info),
         checks.graphics(hardware.graphics(), engine, settings.engine.gpu_layers),
@@ -246,7 +244,7 @@ def _measure(
             found = Finding(f"{model.role} speed", "warning", why, "Close other programs.")
             book.add("speed", found)
             continue
-        shown = one_line(model.spec.name, _NAME_CHARS)
+        shown = short(model.spec.name)
         on_progress(f"Loading and timing the {model.role}, {shown} ...")
         file = model_file(model)
         setup = Setup(models={model.role: file}, engine=settings.engine)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ssr_local.core.display import human_bytes, one_line
-from ssr_local.diagnosis.findings import Finding, State
+from ssr_local.diagnosis.findings import Finding, State, short
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
@@ -16,14 +16,14 @@ from ssr_local.models.registry import ModelSpec
 
 _README = "see 'GPUs' in the README"
 
-# llama.cpp's names of what it is built for -> the processor's.
+# llama.cpp's names of what it is built for -> the CPU's.
 _LIBRARY_FEATURES = {
     **{"AVX": "avx", "AVX2": "avx2", "FMA": "fma", "F16C": "f16c", "AVX_VNNI": "avx_vnni"},
     **{"AVX512": "avx512f", "AVX512_VNNI": "avx512_vnni", "AVX512_BF16": "avx512_bf16"},
     **{"AMX_INT8": "amx_int8", "NEON": "neon", "DOTPROD": "dotprod"},
     **{"MATMUL_INT8": "i8mm", "SVE": "sve"},
 }
-# Every system tells whether the processor has these; without them such a library dies.
+# Every system tells whether the CPU has these; without them such a library dies.
 _DEADLY = ("avx", "avx2", "avx512f")
 _INSTALL = (
     "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
@@ -51,21 +51,21 @@ _BUSY_LOAD = 0.6
 # The machine -------------------------------------------------------------------
 
 
-def processor(name: str, cores: int, logical: int, threads: int) -> Finding:
-    """The processor, and whether as many threads as asked for make sense on it."""
+def cpu(name: str, cores: int, logical: int, threads: int) -> Finding:
+    """The CPU, and whether as many threads as asked for make sense on it."""
     value = f"{one_line(name, 80)}, {_count(cores, 'core')}, {_count(threads, 'thread')} used"
     if threads > logical:
         return Finding(
             "processor",
             "warning",
             value,
-            f"More threads than processors make it slower: leave --threads out, or give {cores}.",
+            f"More threads than cores make it slower: leave --threads out, or give {cores}.",
         )
     return Finding("processor", "ok", value)
 
 
-def processor_load(load_average: float, cores: int) -> Finding:
-    """Whether other programs keep the processor busy."""
+def cpu_load(load_average: float, cores: int) -> Finding:
+    """Whether other programs keep the CPU busy."""
     value = f"{load_average:.1f} programs running on {_count(cores, 'core')}"
     if load_average > _BUSY_LOAD * cores:
         return Finding(
@@ -101,7 +101,7 @@ def folder(name: str, path: str, writable: bool, loss: str) -> Finding:
 
 
 def instruction_sets(has: Sequence[str], system_info: str) -> Finding:
-    """What the processor can do against what the installed library is built for."""
+    """What the CPU can do against what the installed library is built for."""
     named = re.findall(r"(\w+) = 1", system_info)
     built = {_LIBRARY_FEATURES[name] for name in named if name in _LIBRARY_FEATURES}
     rebuild = f'Rebuild it here: CMAKE_ARGS="-DGGML_NATIVE=on" {_INSTALL}'
@@ -111,7 +111,7 @@ def instruction_sets(has: Sequence[str], system_info: str) -> Finding:
         return Finding(
             "instruction sets",
             "problem",
-            f"llama.cpp is built for {', '.join(lacking)}, which this processor does not have",
+            f"llama.cpp is built for {', '.join(lacking)}, which this CPU does not have",
             rebuild,
         )
     used = ", ".join(name for name in has if name in built) or "none"
@@ -119,7 +119,7 @@ def instruction_sets(has: Sequence[str], system_info: str) -> Finding:
         return Finding(
             "instruction sets",
             "warning",
-            f"uses {used}; built without {', '.join(unused)}, which this processor has",
+            f"uses {used}; built without {', '.join(unused)}, which this CPU has",
             rebuild,
         )
     return Finding("instruction sets", "ok", f"uses {used}")
@@ -133,9 +133,9 @@ def back_ends(system_info: str) -> Finding:
 
 
 def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) -> Finding:
-    """The graphics processors there are against those the installed library can use."""
+    """The GPUs there are against those the installed library can use."""
     usable = usable_gpus(engine)
-    names = ", ".join(one_line(one.name, 60) for one in present)
+    names = ", ".join(short(one.name) for one in present)
     if usable:
         seen = ", ".join(
             f"{one.description or one.name} ({human_bytes(one.free_bytes)} free)" for one in usable
@@ -144,12 +144,12 @@ def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) 
         return Finding("graphics", "ok", f"{seen}{asked}")
     blind = "; llama.cpp is built for one but sees none" if engine.can_offload else ""
     if not present:
-        value = f"none found{blind}; models run on the processor"
+        value = f"none found{blind}; models run on the CPU"
         advice = "--gpu-layers has no effect: leave it out." if gpu_layers > 0 else ""
         return Finding("graphics", "warning" if advice else "ok", value, advice)
     if engine.can_offload:
         return Finding("graphics", "warning", f"{names}{blind}", "Install or repair its driver.")
-    # What shares the main memory with the processor is rarely faster than it, save Apple's.
+    # What shares the main memory with the CPU is rarely faster than it, save Apple's.
     best = min(present, key=lambda one: list(_BACK_ENDS).index(one.maker))
     state: State = "ok" if best.maker == "intel" or gpu_layers == 0 else "warning"
     return Finding(
@@ -158,7 +158,7 @@ def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) 
 
 
 def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
-    """The graphics processors the library can put layers on."""
+    """The GPUs the library can put layers on."""
     if not engine.can_offload:
         return ()
     return tuple(device for device in engine.devices if device.kind in ("gpu", "igpu"))
@@ -176,7 +176,7 @@ def _gpu_build(gpu: Graphics) -> str:
 
 def model_file(role: str, spec: ModelSpec, here: LocalModel, known_hash: bool) -> Finding:
     """Whether a model's file is here and whole."""
-    name = one_line(spec.name, 60)
+    name = short(spec.name)
     pull = f"ssr-local models pull {name}"
     if here.state == "missing":
         advice = f"Fetch it: {pull}" if spec.in_place is None else f"Put it at {here.path}."

@@ -10,7 +10,7 @@ from ssr_local.core.display import one_line
 from ssr_local.core.errors import SSRError
 from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks
-from ssr_local.diagnosis.findings import Book, Finding
+from ssr_local.diagnosis.findings import Book, Finding, short
 from ssr_local.diagnosis.pair_facts import PairModel
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, measure_model
 from ssr_local.engine import choice
@@ -18,8 +18,6 @@ from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.packages import TITLES, EngineName
 from ssr_local.models.download import file_sha256, verified_path
 from ssr_local.transport.session import ModelFile, Setup
-
-_NAME_CHARS = 60
 
 
 def model_file(model: PairModel) -> ModelFile:
@@ -74,7 +72,7 @@ def _choice(model: PairModel, picked: EngineChoice, missing: str) -> Finding:
     if picked.note:
         advice = "Try another version of the engine's package, then --self-check."
     elif missing and picked.why == missing and platform.machine().lower() in ("x86_64", "amd64"):
-        advice = f"On a processor ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
+        advice = f"On a CPU ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
     return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
 
 
@@ -86,7 +84,7 @@ def _check(
     book: Book,
     on_progress: Callable[[str], None],
 ) -> None:
-    shown = one_line(model.spec.name, _NAME_CHARS)
+    shown = short(model.spec.name)
     on_progress(f"Checking {TITLES[name]} with the {model.role}, {shown} ...")
     verified_path(model.spec)  # the verdict is remembered for this very file
     result = choice.run_check(

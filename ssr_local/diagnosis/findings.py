@@ -38,7 +38,7 @@ class Book:
         self._findings: dict[SectionName, list[Finding]] = {name: [] for name in _SECTIONS}
 
     def add(self, section: SectionName, *found: Finding) -> None:
-        """Enter findings behind those the section has."""
+        """Enter findings after those the section has."""
         self._findings[section].extend(found)
 
     def add_error(self, name: str, error: SSRError) -> None:
@@ -52,3 +52,8 @@ class Book:
     def sections(self) -> tuple[Section, ...]:
         """What was found so far, without sections that have nothing."""
         return tuple(Section(name, tuple(found)) for name, found in self._findings.items() if found)
+
+
+def short(name: str) -> str:
+    """A name from outside as a finding shows it."""
+    return one_line(name, 60)

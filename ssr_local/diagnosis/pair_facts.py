@@ -18,10 +18,11 @@ from ssr_local.core.errors import ModelError, SSRError
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import Author
 from ssr_local.diagnosis import checks
-from ssr_local.diagnosis.findings import Book, Finding
+from ssr_local.diagnosis.findings import Book, Finding, short
+from ssr_local.engine.demo import is_demo
 from ssr_local.models.download import LocalModel, known_sha256, local_state, to_fetch
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
-from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.models.registry import ModelSpec, PairSpec, load_registry, resolve_pair
 
 ROLES: tuple[Author, ...] = ("draft", "target")
 
@@ -31,7 +32,6 @@ _PROMPT_TOKENS = 320
 _ADVICE_TOKENS = 72
 _SELECTION_TOKENS = 384
 _ANY_CONTEXT = 1 << 31
-_NAME_CHARS = 60
 
 
 class Cells(Struct, frozen=True):
@@ -85,7 +85,7 @@ def look_at_pair(
 ) -> tuple[PairSpec | None, tuple[PairModel, ...]]:
     """The pair and its models; None and nothing where there is no such pair."""
     options = settings.engine
-    if options.pair == DEMO_PAIR and options.draft is None and options.target is None:
+    if is_demo(options):
         book.add("models", Finding("pair", "ok", "the demonstration; it needs no models"))
         return None, ()
     try:
@@ -95,7 +95,7 @@ def look_at_pair(
     except SSRError as error:
         book.add_error("pair", error)
         return None, ()
-    book.add("models", Finding("pair", "ok", one_line(pair.name, _NAME_CHARS)))
+    book.add("models", Finding("pair", "ok", short(pair.name)))
     path_tokens = _PROMPT_TOKENS + _ADVICE_TOKENS + settings.solve.max_tokens
     found = [_look_at_model(role, spec, cells, path_tokens, book) for role, spec in specs.items()]
     _look_at_disk(tuple(specs.values()), book)
@@ -119,7 +119,7 @@ def _look_at_model(
         model = PairModel(role=role, spec=spec, here=here, header=None)
         return _with_header(model, cells, path_tokens, book) if here.state == "present" else model
     except OSError as error:
-        value = f"{one_line(spec.name, _NAME_CHARS)}: {error.strerror}"
+        value = f"{short(spec.name)}: {error.strerror}"
         book.add("models", Finding(role, "problem", value, "Check the models folder."))
         return None
     except ModelError as error:

@@ -8,8 +8,8 @@ from ssr_local.diagnosis.findings import Finding
 from ssr_local.diagnosis.speed import ModelSpeed
 from ssr_local.method.verification import VERIFIERS
 
-# What the verifiers' questions and a typical step come to, in tokens of the default pair.
-_PROBE_TOKENS = {"yes-no": 21, "digit": 46}
+# The length of the digit's question and of a typical step, in tokens of the default pair.
+_PROBE_TOKENS = 46
 _STEP_TOKENS = 40
 
 
@@ -37,7 +37,7 @@ def estimate(draft: ModelSpeed, target: ModelSpeed, num_paths: int, verifier: st
     own = target.decode_one if num_paths == 1 else target.decode_three
     drafting = draft.decode_one if num_paths == 1 else draft.decode_three
     question = VERIFIERS[verifier].question
-    probe = _PROBE_TOKENS.get(question, _STEP_TOKENS) / _STEP_TOKENS if question else 0.0
+    probe = _PROBE_TOKENS / _STEP_TOKENS if question else 0.0
     kept = 1 / drafting + (1 + probe) / target.prefill
     rejected = 1 / own + 1 / draft.prefill
     share = 1 - (1 / own - kept) / rejected
@@ -56,26 +56,16 @@ def judge(speculation: Speculation, disturbed: bool) -> Finding:
         f"about {speculation.all_kept:.2f} times the target's own time with every drafted step"
         f" kept, {speculation.half_kept:.2f} with half of them"
     )
+    is_slower = speculation.break_even is None
     if speculation.break_even is None:
         value = f"slower than the target alone: {value}"
     else:
+        share = f"{100 * speculation.break_even:.0f} %"
         value = (
-            f"can be faster than the target alone: {value}; it pays when at least"
-            f" {100 * speculation.break_even:.0f} % are kept"
+            f"can be faster than the target alone: {value}; it pays when at least {share} are kept"
         )
     if disturbed:
-        return Finding(
-            name,
-            "warning",
-            f"by these disturbed speeds {value}",
-            "Measure again before trusting it.",
-        )
-    if speculation.break_even is None:
-        return Finding(
-            name,
-            "warning",
-            value,
-            "For speed take --method target or --method parallel; SSR saves the target's"
-            " decoding, not time, on this machine.",
-        )
-    return Finding(name, "ok", value)
+        value = f"by these disturbed speeds {value}"
+        return Finding(name, "warning", value, "Measure again before trusting it.")
+    advice = "For speed take --method target or --method parallel." if is_slower else ""
+    return Finding(name, "warning" if is_slower else "ok", value, advice)

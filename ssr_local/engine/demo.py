@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Author, Calibration
 from ssr_local.engine.base import SEQUENCES
 from ssr_local.engine.fake import FakeEngine, Script
@@ -22,7 +23,11 @@ SPEED_VARIABLE = "SSR_LOCAL_DEMO_SPEED"
 PROBLEM = (
     "A farm has hens and cows. Together they have 30 heads and 84 legs. How many hens are there?"
 )
-_NOTE = "This is the demonstration: a scripted run of one fixed problem; no model is involved."
+NOTE = (
+    "This is the demonstration: the same scripted run for every problem; no model is involved,"
+    f" and what it answers is this: {PROBLEM}"
+)
+"""Said at the start of every run, for whoever asks something else."""
 _ASSISTANT = "<|im_start|>assistant\n"
 _USER = "<|im_start|>user\n"
 _QUESTION = "<|im_end|>\n<|im_start|>user\n"
@@ -33,25 +38,11 @@ _TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
 # step's likelihood follows them. So the default threshold of 7 parts good from bad.
 _EVIDENCE = "made for the demonstration's script"
 # All tokens of a step are equally likely.
-_LIKELIHOOD = Calibration(
-    knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)),
-    mean=-0.2,
-    deviation=0.1,
-    note=_EVIDENCE,
-)
+_LIKELIHOOD = Calibration(knots=((-0.5, 0.0), (-0.2, 6.0), (-0.1, 7.5), (0.0, 9.0)), note=_EVIDENCE)
 _CALIBRATIONS = {
-    "yes-no": Calibration(
-        knots=((0.5, 0.0), (0.8, 6.0), (0.9, 7.5), (1.0, 9.0)),
-        mean=0.8,
-        deviation=0.1,
-        note=_EVIDENCE,
-    ),
     "likelihood": _LIKELIHOOD,
     "min-likelihood": _LIKELIHOOD,
     "number-likelihood": _LIKELIHOOD,
-    "combined": Calibration(
-        knots=((-6.0, 0.0), (0.0, 6.0), (2.0, 7.5), (4.0, 9.0)), note=_EVIDENCE
-    ),
 }
 
 
@@ -116,9 +107,9 @@ class DemoScript(Script):
         if _CHOICE in prompt:
             ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
             return ", ".join(ranked).removeprefix(written)
-        # Behind given steps another path may be the one that goes on from there.
+        # After prefix steps another path may be the one that goes on from there.
         for steps in (self._steps(prompt), *self._paths):
-            rest = _behind(steps, role, written)
+            rest = _after(steps, role, written)
             if rest is not None:
                 return rest
         return ""
@@ -129,7 +120,7 @@ class DemoScript(Script):
         if not asked or not prompt:
             return {letter: self._letters.get(letter, 0.01) for letter in "ABCDEFGHIJKL"}
         yes = self._yes(prompt, written)
-        return {"Yes": yes, "No": 1 - yes, "8": yes, "2": 1 - yes}
+        return {"8": yes, "2": 1 - yes}
 
     def likelihood(self, text: str) -> float:
         prompt, _, written = text.rpartition(_ASSISTANT)
@@ -145,7 +136,7 @@ class DemoScript(Script):
         return self._paths[index % len(self._paths)]
 
 
-def _behind(steps: Sequence[ScriptedStep], role: Author, written: str) -> str | None:
+def _after(steps: Sequence[ScriptedStep], role: Author, written: str) -> str | None:
     """What the model writes next on a path; None where something else is written."""
     for step in steps:
         own = step.draft if role == "draft" else step.target or step.draft
@@ -176,10 +167,15 @@ def demo_engine(
         name=f"demo-{role}",
         num_parameters=_PARAMETERS[role],
         token_s=_TOKEN_S[role] / speed if speed else 0.0,
-        notes=(_NOTE,) if role == "draft" else (),
+        notes=(NOTE,) if role == "draft" else (),
         max_sequences=max_sequences,
         should_stop=should_stop,
     )
+
+
+def is_demo(options: EngineOptions) -> bool:
+    """Whether these options ask for the demonstration."""
+    return options.pair == DEMO_PAIR and options.draft is None and options.target is None
 
 
 def demo_pair() -> PairSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -12,6 +13,8 @@ from ssr_local.core.events import AnyEvent
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Kind, Recording
+
+_T = TypeVar("_T")
 
 
 class Saver:
@@ -22,9 +25,7 @@ class Saver:
 
     def event(self, event: AnyEvent) -> None:
         """Save an event of a run."""
-        with self._forgiven() as recording:
-            if recording is not None:
-                recording.event(event)
+        self._try(lambda recording: recording.event(event))
 
     def watch(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
         """Pass a run's events on, each saved first."""
@@ -34,15 +35,11 @@ class Saver:
 
     def so_far(self, result: Struct, *, body: str) -> None:
         """Save what there is of a check."""
-        with self._forgiven() as recording:
-            if recording is not None:
-                recording.so_far(result, body=body)
+        self._try(lambda recording: recording.so_far(result, body=body))
 
     def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
-        """Save what a check or hint came to."""
-        with self._forgiven() as recording:
-            if recording is not None:
-                recording.end(result, status=status, answer=answer, body=body)
+        """Save the result of a check or hint."""
+        self._try(lambda one: one.end(result, status=status, answer=answer, body=body))
 
     def solved(self, problem: str, *, good: bool | None) -> Due | None:
         """Take note of a checked solution, for practice; what became of the problem there.
@@ -51,24 +48,21 @@ class Saver:
         """
         if good is None:
             return None
-        with self._forgiven() as recording:
-            if recording is not None:
-                return Practice(recording.history).solved(problem, good=good)
-        return None
+        return self._try(lambda one: Practice(one.history).solved(problem, good=good))
 
     def fail(self, error: Exception) -> None:
-        """Save that it came to nothing."""
-        with self._forgiven() as recording:
-            if recording is not None:
-                recording.fail(error)
+        """Save that it failed."""
+        self._try(lambda recording: recording.fail(error))
 
-    @contextmanager
-    def _forgiven(self) -> Iterator[Recording | None]:
+    def _try(self, work: Callable[[Recording], _T]) -> _T | None:
+        if self._recording is None:
+            return None
         try:
-            yield self._recording
+            return work(self._recording)
         except HistoryError as error:
             self._recording = None
             self._say(f"Not saved: {error}")
+            return None
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     ``status`` is that of the result, "going" while it is worked on, "interrupted" when its
     program was killed, "failed" with the reason in ``error``. ``result`` is its JSON text,
-    None where it came to none.
+    None where there is none.
     """
 
     id: int

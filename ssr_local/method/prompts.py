@@ -1,8 +1,7 @@
 """Every text a model is sent, apart from the strategies' own sentences. Pure.
 
 The problem always comes first, so that everything before the advice is one shared prefix
-for all paths, for selection and for verification. ``QUESTIONS`` keeps the candidates for
-the verifier's wording side by side; a pair's calibration decides between them.
+for all paths, for selection and for verification.
 """
 
 from __future__ import annotations
@@ -17,48 +16,21 @@ SYSTEM = "You are a careful problem solver. You think step by step and check you
 
 
 class Question(Struct, frozen=True):
-    """What the target is asked behind a drafted step, and the words it may reply with.
-
-    For two words, the first says that the step is good.
-    """
+    """What the target is asked after a drafted step, and the words it may reply with."""
 
     text: str
     words: tuple[str, ...]
 
 
-_DIGITS = tuple(str(digit) for digit in range(10))
-
-QUESTIONS: dict[str, dict[str, Question]] = {
-    "yes-no": {
-        "correct": Question("Is the last step correct? Reply Yes or No.", ("Yes", "No")),
-        "mistake": Question(
-            "Does the last step contain a mistake? Reply Yes or No.", ("No", "Yes")
-        ),
-        "follows": Question(
-            "Check the last step again: does it follow from what stands before it, with every"
-            " number right? Reply Yes or No.",
-            ("Yes", "No"),
-        ),
-        "leads": Question(
-            "Will going on from the last step lead to the right answer? Reply Yes or No.",
-            ("Yes", "No"),
-        ),
-    },
-    "digit": {
-        "rate": Question(
-            "Rate the last step: is it correct, and does it lead to the solution?"
-            " Reply with one digit from 0 (wrong) to 9 (certainly right).",
-            _DIGITS,
-        ),
-        "sure": Question(
-            "How sure are you that everything up to here is right?"
-            " Reply with one digit from 0 (certainly wrong) to 9 (certainly right).",
-            _DIGITS,
-        ),
-    },
+DIGIT = ("digit", "rate")
+QUESTIONS: dict[tuple[str, str], Question] = {
+    DIGIT: Question(
+        "Rate the last step: is it correct, and does it lead to the solution?"
+        " Reply with one digit from 0 (wrong) to 9 (certainly right).",
+        tuple(str(digit) for digit in range(10)),
+    ),
 }
-"""Kind of question -> name of its wording -> the question. The first wording is used where a
-calibration names none."""
+"""(kind, wording) -> the question; both stand in the keys of ``StepReading.probes``."""
 
 
 def path_request(problem: str, advice: str, instruction: str) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from ssr_local.core.records import UNKNOWN_LETTER, Strategy, StrategyScore
 
 _WORD_LETTERS = frozenset("AI")
-_BEHIND_LETTERS = frozenset(("and", "or", "then", "is", "are", "because", "for", "as", "with"))
+_AFTER_LETTERS = frozenset(("and", "or", "then", "is", "are", "because", "for", "as", "with"))
 
 
 def orders(strategies: Sequence[Strategy], permutations: int) -> list[tuple[Strategy, ...]]:
     """Cyclic orders of the pool, evenly spread, the pool's own first.
 
-    Letters stay at their places in the list and strategies move through them, so that
+    Letters stay where they are in the list and strategies move through them, so that
     what a small model feels for a letter cancels out over the orders.
     """
     count = max(1, min(permutations, len(strategies)))
@@ -85,8 +85,8 @@ def parse_letters(text: str, strategies: Sequence[Strategy], count: int) -> tupl
 
 
 def _is_prose(word: str, following: str) -> bool:
-    """Whether "A" or "I" is the word and not the letter, judged by what comes behind it."""
-    return word in _WORD_LETTERS and following.islower() and following not in _BEHIND_LETTERS
+    """Whether "A" or "I" is the word and not the letter, judged by what follows it."""
+    return word in _WORD_LETTERS and following.islower() and following not in _AFTER_LETTERS
 
 
 def at_random(strategies: Sequence[Strategy], count: int, seed: int) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 A verifier reads one raw value from what the target returned; a calibration maps it to
 the scale 0 to 9, so that a threshold means the same under every verifier (ssr.md,
-section 2). To add a verifier, write its function and enter it in ``VERIFIERS``.
+section 2). To add a verifier, write its function, enter it in ``VERIFIERS`` and name it in
+``options.VerifierName``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from ssr_local.core.records import Calibration, StepReading, Verdict
-from ssr_local.method.prompts import QUESTIONS, Question
+from ssr_local.core.records import Calibration, Verdict
+from ssr_local.method.prompts import DIGIT, QUESTIONS, Question
 
 MAX_SCORE = 9.0
 _DIGITS = frozenset(b"0123456789")
@@ -46,10 +47,10 @@ class Reading(Struct, frozen=True, kw_only=True):
         tokens: tuple[float, ...] | None,
         digits: Sequence[int] | None,
     ) -> Reading:
-        """The reading; ``digits`` are the places of the tokens that hold a digit."""
+        """The reading; ``digits`` are the indices of the tokens that hold a digit."""
         numbers = None
         if tokens is not None and digits is not None:
-            numbers = tuple(tokens[place] for place in digits)
+            numbers = tuple(tokens[index] for index in digits)
         return cls(probe=probe, tokens=tokens, numbers=numbers)
 
 
@@ -64,65 +65,52 @@ class Readable(Protocol):
     def probes(self) -> Mapping[str, tuple[float, ...]]: ...
 
 
-def reading_of(step: Readable, question: str | None, wording: str) -> Reading:
+def reading_of(step: Readable, question: tuple[str, str] | None) -> Reading:
     """What a run would have of the step under this question, None for none."""
-    probe = None if question is None else step.probes.get(f"{question}/{wording}")
+    probe = None if question is None else step.probes.get("/".join(question))
     return Reading.of(probe, step.log_probs, step.digits)
 
 
 def places_of_digits(pieces: Sequence[bytes]) -> tuple[int, ...]:
-    """The places, from 0, of the tokens that hold a digit."""
-    return tuple(place for place, piece in enumerate(pieces) if not _DIGITS.isdisjoint(piece))
+    """The indices of the tokens that hold a digit."""
+    return tuple(index for index, piece in enumerate(pieces) if not _DIGITS.isdisjoint(piece))
 
 
 class Verifier(Struct, frozen=True, kw_only=True):
     """How one verifier works.
 
-    ``question`` is the kind of question its probe asks (``prompts.QUESTIONS``), None when it
-    asks nothing; the wording is that of ``worded_by``'s calibration. ``raw`` turns a reading
-    into a value, NaN when it cannot be read.
+    ``question`` is what its probe asks (a key of ``prompts.QUESTIONS``), None when it asks
+    nothing. ``raw`` turns a reading into a value, NaN when it cannot be read.
     """
 
     name: str
-    question: str | None
-    worded_by: str = ""
+    question: tuple[str, str] | None = None
     needs_tokens: bool = False
     needs_digits: bool = False
-    raw: Callable[[Reading, Mapping[str, Calibration]], float]
+    raw: Callable[[Reading], float]
 
 
-def expected_digit(reading: Reading, _: Mapping[str, Calibration]) -> float:
-    """The mean digit under the ten digits' probabilities, 0 to 9."""
-    weights = _share(reading.probe)
-    return math.fsum(digit * weight for digit, weight in enumerate(weights))
-
-
-def most_likely_digit(reading: Reading, _: Mapping[str, Calibration]) -> float:
+def most_likely_digit(reading: Reading) -> float:
     """The digit the target would say (the paper's greedy score), 0 to 9."""
-    weights = _share(reading.probe)
-    if any(math.isnan(weight) for weight in weights):
+    probe = reading.probe
+    if not probe or any(map(math.isnan, probe)) or not math.isfinite(max(probe)):
         return math.nan
-    return float(max(range(len(weights)), key=weights.__getitem__))
+    return float(max(range(len(probe)), key=probe.__getitem__))
 
 
-def yes_no(reading: Reading, _: Mapping[str, Calibration]) -> float:
-    """The probability of the word for a good step among the two words, 0 to 1."""
-    return _share(reading.probe)[0]
-
-
-def mean_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
+def mean_likelihood(reading: Reading) -> float:
     """Mean log-probability of the step's tokens, nats a token."""
     if not reading.tokens:
         return math.nan
     return math.fsum(reading.tokens) / len(reading.tokens)
 
 
-def lowest_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
+def lowest_likelihood(reading: Reading) -> float:
     """Log-probability of the step's least likely token, nats."""
     return _lowest(reading.tokens) if reading.tokens else math.nan
 
 
-def number_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
+def number_likelihood(reading: Reading) -> float:
     """Log-probability of the least likely token that holds a digit, nats; 0 without numbers.
 
     A person's words are none a model would choose; the numbers are the same when right.
@@ -132,55 +120,22 @@ def number_likelihood(reading: Reading, _: Mapping[str, Calibration]) -> float:
     return _lowest(reading.numbers) if reading.numbers else 0.0
 
 
-def combined(reading: Reading, calibrations: Mapping[str, Calibration]) -> float:
-    """Standardised yes-no plus standardised mean likelihood, in deviations."""
-    return standardise(yes_no(reading, {}), calibrations["yes-no"]) + standardise(
-        mean_likelihood(reading, {}), calibrations["likelihood"]
-    )
-
-
 VERIFIERS: dict[str, Verifier] = {
     verifier.name: verifier
     for verifier in (
+        Verifier(name="min-likelihood", needs_tokens=True, raw=lowest_likelihood),
         Verifier(
-            name="combined",
-            question="yes-no",
-            worded_by="yes-no",
-            needs_tokens=True,
-            raw=combined,
+            name="number-likelihood", needs_tokens=True, needs_digits=True, raw=number_likelihood
         ),
-        Verifier(name="yes-no", question="yes-no", worded_by="yes-no", raw=yes_no),
-        Verifier(name="likelihood", question=None, needs_tokens=True, raw=mean_likelihood),
-        Verifier(name="min-likelihood", question=None, needs_tokens=True, raw=lowest_likelihood),
-        Verifier(
-            name="number-likelihood",
-            question=None,
-            needs_tokens=True,
-            needs_digits=True,
-            raw=number_likelihood,
-        ),
-        Verifier(
-            name="digit",
-            question="digit",
-            worded_by="digit",
-            raw=most_likely_digit,
-        ),
-        Verifier(
-            name="expected-digit",
-            question="digit",
-            worded_by="expected-digit",
-            raw=expected_digit,
-        ),
+        Verifier(name="likelihood", needs_tokens=True, raw=mean_likelihood),
+        Verifier(name="digit", question=DIGIT, raw=most_likely_digit),
     )
 }
 
-_REQUIRED = {"combined": ("yes-no", "likelihood", "combined")}
-# The paper's verifiers speak the scale already, and how likely a number is means much the same
+# The paper's verifier speaks the scale already, and how likely a number is means much the same
 # under any model: one in four is 7, one in three thousand is 0.
 _SELF_CALIBRATED = {
-    **dict.fromkeys(
-        ("digit", "expected-digit"), Calibration(knots=((0.0, 0.0), (MAX_SCORE, MAX_SCORE)))
-    ),
+    "digit": Calibration(knots=((0.0, 0.0), (MAX_SCORE, MAX_SCORE))),
     "number-likelihood": Calibration(knots=((-8.0, 0.0), (-1.4, 7.0), (0.0, MAX_SCORE))),
 }
 
@@ -195,31 +150,30 @@ class Judge:
     def __init__(
         self, verifier: str, threshold: float, calibrations: Mapping[str, Calibration]
     ) -> None:
-        self._calibrations = _SELF_CALIBRATED | dict(calibrations)
+        calibration = (_SELF_CALIBRATED | dict(calibrations)).get(verifier)
+        self._knots = calibration.knots if calibration else None
         self._threshold = threshold
-        self._relative = any(
-            name not in self._calibrations for name in _REQUIRED.get(verifier, (verifier,))
-        )
         self.notice = (
             f"There is no calibration of the verifier {verifier!r} for this pair: steps are scored"
             " by their likelihood relative to this run's own steps."
-            if self._relative
+            if calibration is None
             else ""
         )
-        self.verifier = VERIFIERS["likelihood" if self._relative else verifier]
-        self.wording, self.question = self._worded()
+        self.verifier = VERIFIERS["likelihood" if calibration is None else verifier]
+        asked = self.verifier.question
+        self.question: Question | None = None if asked is None else QUESTIONS[asked]
         self._weight = _PRIOR_WEIGHT
         self._mean = _PRIOR_MEAN
         self._squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2
 
-    def verdict_on(self, step: StepReading) -> Verdict:
+    def verdict_on(self, step: Readable) -> Verdict:
         """The verdict on a step that was read with this judge's question."""
-        return self.verdict(reading_of(step, self.verifier.question, self.wording))
+        return self.verdict(reading_of(step, self.verifier.question))
 
     def verdict(self, reading: Reading) -> Verdict:
         """The verdict on one step; what cannot be read is rejected, with the reason."""
-        raw = self.verifier.raw(reading, self._calibrations)
-        mean = mean_likelihood(reading, {})
+        raw = self.verifier.raw(reading)
+        mean = mean_likelihood(reading)
         words = self.question.words if self.question else ()
         shown = tuple(zip(words, reading.probe or (), strict=False))
         if not math.isfinite(raw):
@@ -231,7 +185,7 @@ class Judge:
                 " or gave none of the candidates any probability",
                 log_probs=tuple((name, _finite(value)) for name, value in shown),
             )
-        score = self._relative_score(raw) if self._relative else self._score(raw)
+        score = self._relative_score(raw) if self._knots is None else interpolate(self._knots, raw)
         return Verdict(
             score=score,
             accepted=score >= self._threshold,
@@ -241,17 +195,6 @@ class Judge:
             mean_log_prob=mean if math.isfinite(mean) else None,
         )
 
-    def _worded(self) -> tuple[str, Question | None]:
-        """The name of the question's wording and the question; none where nothing is asked."""
-        if self.verifier.question is None:
-            return "", None
-        wordings = QUESTIONS[self.verifier.question]
-        wording = self._calibrations[self.verifier.worded_by].wording or next(iter(wordings))
-        return wording, wordings[wording]
-
-    def _score(self, raw: float) -> float:
-        return interpolate(self._calibrations[self.verifier.name].knots, raw)
-
     def _relative_score(self, raw: float) -> float:
         deviation = math.sqrt(self._squares / self._weight) or 1.0
         score = _RELATIVE_CENTRE + _RELATIVE_SLOPE * (raw - self._mean) / deviation
@@ -260,11 +203,6 @@ class Judge:
         self._mean += step / self._weight
         self._squares += step * (raw - self._mean)
         return min(MAX_SCORE, max(0.0, score))
-
-
-def standardise(raw: float, calibration: Calibration) -> float:
-    """``raw`` in deviations from the calibration's mean."""
-    return (raw - calibration.mean) / calibration.deviation
 
 
 def interpolate(knots: Sequence[tuple[float, float]], raw: float) -> float:
@@ -283,18 +221,6 @@ def interpolate(knots: Sequence[tuple[float, float]], raw: float) -> float:
 def _lowest(log_probs: tuple[float, ...]) -> float:
     """The lowest; NaN when any is, which ``min`` may pass over."""
     return math.nan if any(map(math.isnan, log_probs)) else min(log_probs)
-
-
-def _share(log_probs: tuple[float, ...] | None) -> list[float]:
-    """Probabilities among the candidates alone; NaN when none has any."""
-    if not log_probs or any(math.isnan(value) for value in log_probs):
-        return [math.nan] * max(1, len(log_probs or ()))
-    top = max(log_probs)
-    if not math.isfinite(top):
-        return [math.nan] * len(log_probs)
-    weights = [math.exp(value - top) for value in log_probs]
-    total = math.fsum(weights)
-    return [weight / total for weight in weights]
 
 
 def _finite(value: float) -> float:

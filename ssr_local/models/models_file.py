@@ -19,12 +19,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssr_local.core.errors import ConfigError
+from ssr_local.core.options import RETIRED_VERIFIERS
 from ssr_local.core.records import Calibration
 from ssr_local.core.toml_file import parse_toml
-from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.prompts import DIGIT
 from ssr_local.method.verification import VERIFIERS
 
 MAX_PARTS = 10_000
+
+_RETIRED_FIELDS = ("mean", "deviation", "wording")
 
 _PACKAGE = r"^[A-Za-z0-9]([A-Za-z0-9._-]|\{n\})*$"
 _Positive = Annotated[int, Meta(ge=1)]
@@ -240,27 +243,39 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
     key = f"pairs.{name}"
     accepted = tuple(field for field in PairSpec.__struct_fields__ if field != "name")
     _refuse_unknown(table, accepted, where, key)
-    calibrations = table.get("calibrations", {})
+    calibrations = table.get("calibrations")
     if isinstance(calibrations, dict):
-        _refuse_unknown(calibrations, VERIFIERS, where, f"{key}.calibrations")
-        for verifier, one in calibrations.items():
-            if isinstance(one, dict):
-                _refuse_unknown(
-                    one, Calibration.__struct_fields__, where, f"{key}.calibrations.{verifier}"
-                )
+        kept = {
+            verifier: _read_calibration(one, where, f"{key}.calibrations.{verifier}")
+            for verifier, one in calibrations.items()
+            if verifier not in RETIRED_VERIFIERS
+        }
+        _refuse_unknown(kept, VERIFIERS, where, f"{key}.calibrations")
+        table = table | {"calibrations": kept}
     pair = _convert(table | {"name": name}, PairSpec, where, key)
     for verifier, calibration in pair.calibrations.items():
         _check_calibration(calibration, where, f"{key}.calibrations.{verifier}")
-        _check_wording(verifier, calibration.wording, where, f"{key}.calibrations.{verifier}")
     return pair
+
+
+def _read_calibration(table: Any, where: str, key: str) -> Any:
+    """Without what earlier versions wrote for verifiers and wordings that are no more."""
+    if not isinstance(table, dict):
+        return table
+    kept = {field: value for field, value in table.items() if field not in _RETIRED_FIELDS}
+    _refuse_unknown(kept, Calibration.__struct_fields__, where, key)
+    if table.get("wording", "") not in ("", DIGIT[1]):
+        raise ConfigError(
+            f"{where}: {key}.wording cannot be {table['wording']!r}.",
+            f"A verifier's question has one wording, {DIGIT[1]!r}.",
+        )
+    return kept
 
 
 def _check_calibration(calibration: Calibration, where: str, key: str) -> None:
     numbers = [value for knot in calibration.knots for value in knot]
-    if not all(math.isfinite(x) for x in (*numbers, calibration.mean, calibration.deviation)):
+    if not all(map(math.isfinite, numbers)):
         raise ConfigError(f"{where}: {key} holds a number that is not finite.")
-    if calibration.deviation <= 0:
-        raise ConfigError(f"{where}: {key}.deviation must be above 0.")
     raws, scores = numbers[0::2], numbers[1::2]
     rising = all(a < b for a, b in itertools.pairwise(raws))
     if not raws or not rising or scores != sorted(scores) or scores[0] < 0 or scores[-1] > 9:
@@ -268,14 +283,6 @@ def _check_calibration(calibration: Calibration, where: str, key: str) -> None:
             f"{where}: {key}.knots cannot be {[list(knot) for knot in calibration.knots]}.",
             "Accepted: [raw, score] pairs, both ascending, scores from 0 to 9.",
         )
-
-
-def _check_wording(verifier: str, wording: str, where: str, key: str) -> None:
-    kind = VERIFIERS[verifier].question
-    known = tuple(QUESTIONS[kind]) if kind else ()
-    if wording and wording not in known:
-        accepted = f"Accepted: {', '.join(known)}." if known else "This verifier asks nothing."
-        raise ConfigError(f"{where}: {key}.wording cannot be {wording!r}.", accepted)
 
 
 def is_plain_name(name: str) -> bool:

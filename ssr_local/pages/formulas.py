@@ -56,7 +56,7 @@ def formatted(text: str, *, formulas: bool = True) -> str:
 
 
 class _Marks:
-    """Formulas of a text, each with a mark in its place that nobody else can write."""
+    """Formulas of a text, each replaced by a mark that nobody else can write."""
 
     def __init__(self) -> None:
         self._nonce = secrets.token_hex(8)

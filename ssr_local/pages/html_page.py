@@ -98,7 +98,7 @@ def _run(tree: Tree, status: str = "") -> Iterator[str]:
         yield f"<p>Path {result.best_path + 1} got furthest.</p>"
     yield from _votes(tree)
     if tree.given:
-        yield "<details open><summary>Given steps, written by neither model</summary>"
+        yield "<details open><summary>Prefix steps, written by neither model</summary>"
         yield from (f'<div class="step">{formatted(text)}</div>' for text in tree.given)
         yield "</details>"
     for path in tree.paths.values():

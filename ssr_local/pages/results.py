@@ -1,4 +1,4 @@
-"""What an entry of the history came to, for whoever shows it."""
+"""The result of an entry of the history, for whoever shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ssr_local.tutoring.hints import Hint
 
 
 def result_of(entry: Entry) -> RunResult | CheckResult | Hint | None:
-    """What an entry came to; None where it came to nothing. Raises ``HistoryError``."""
+    """An entry's result; None where there is none. Raises ``HistoryError``."""
     kinds: dict[str, type[RunResult] | type[CheckResult] | type[Hint]] = {
         "run": RunResult,
         "check": CheckResult,

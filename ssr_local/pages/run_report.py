@@ -37,7 +37,7 @@ def as_markdown(
         "## Problem",
         quote(tree.result.problem if tree.result else tree.problem)
         or "Not known: the log begins later.",
-        *_given(tree),
+        *_prefix_steps(tree),
         *_answer(tree),
         *_votes(tree),
         *strategies(tree),
@@ -85,13 +85,13 @@ def _number(value: float | None, digits: int) -> str:
 # Sections ----------------------------------------------------------------------
 
 
-def _given(tree: Tree) -> Iterator[str]:
+def _prefix_steps(tree: Tree) -> Iterator[str]:
     given = tree.result.given if tree.result else tree.given
     if given:
-        yield "## Given steps"
+        yield "## Prefix steps"
         yield "Every path began with them; neither model wrote them."
-    for place, text in enumerate(given, 1):
-        yield f"**Given {place}**"
+    for position, text in enumerate(given, 1):
+        yield f"**Prefix step {position}**"
         yield quote(text)
 
 
@@ -152,8 +152,8 @@ def _path(path: PathView) -> Iterator[str]:
     if strategy.advice:
         yield "The strategy's advice:"
         yield quote(strategy.advice)
-    for place, step in enumerate(path.steps, 1):
-        yield from _step(place, step)
+    for position, step in enumerate(path.steps, 1):
+        yield from _step(position, step)
     if path.end_reason is None:
         yield "**This path has not ended.**"
         return
@@ -164,8 +164,8 @@ def _path(path: PathView) -> Iterator[str]:
     yield f"**End of the path:** {'; '.join(parts)}."
 
 
-def _step(place: int, step: StepView) -> Iterator[str]:
-    yield f"**Step {place}**, {name(step_words(step))}"
+def _step(position: int, step: StepView) -> Iterator[str]:
+    yield f"**Step {position}**, {name(step_words(step))}"
     if step.rejected is not None:
         yield "The draft's version was rejected:"
         yield struck(step.rejected) or "It was empty."

@@ -214,7 +214,7 @@ class Algebra:
         return claim.chained or manner.rewrites or stands_alone
 
     def _has_units(self, symbols: frozenset[str]) -> bool:
-        """Whether letters are units: 750 g, where g stands behind numbers only."""
+        """Whether letters are units: 750 g, where g stands after numbers only."""
         return bool(symbols & (_UNIT_LETTERS - self._lone))
 
 

@@ -1,6 +1,6 @@
 """A student's worked solution, judged step by step.
 
-The target reads the steps as it reads a draft's, behind one shared prefix and with one probe
+The target reads the steps as it reads a draft's, after one shared prefix and with one probe
 a step; algebra checks their equations without any model. Where the two disagree algebra
 wins. The usual verifier looks at the numbers alone: a person's words are none that a model
 would choose, and all others take them for mistakes (benchmarks/README.md). For the first bad
@@ -63,7 +63,7 @@ class CheckedStep(Struct, frozen=True, kw_only=True):
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
-    """What a check came to; ``ssr-local check --json`` prints exactly this.
+    """The result of a check; ``ssr-local check --json`` prints exactly this.
 
     ``first_bad`` counts from 0. ``correction`` is the first bad step as the target would
     write it. ``answer`` is the student's, ``vote`` that of the method's paths, both None
@@ -186,8 +186,8 @@ class StudentJudge:
         by_number = verifier == STUDENT_VERIFIER
         self._judge = Judge(verifier, threshold, {} if by_number else calibrations)
         self.name, self.notice = self._judge.verifier.name, self._judge.notice
-        kind = self._judge.verifier.question
-        self.questions = () if kind is None else ((kind, self._judge.wording),)
+        asked = self._judge.verifier.question
+        self.questions = () if asked is None else (asked,)
 
     def verdict(self, step: StepReading) -> Verdict | None:
         """The verdict; None where the step has nothing this verifier looks at."""
@@ -253,10 +253,10 @@ class _Check:
         return msgspec.structs.replace(judged, steps=tuple(steps))
 
     def corrected(self, judged: CheckResult) -> CheckResult:
-        """The first bad step as the target would write it behind the last good one."""
+        """The first bad step as the target would write it after the last good one."""
         number = judged.first_bad or 0
         options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
-        run = self._solved(options, self._given(number))
+        run = self._solved(options, self._prefix(number))
         correction = "".join(path.text for path in run.paths[:1]).strip()
         return msgspec.structs.replace(judged, correction=correction)
 
@@ -280,7 +280,7 @@ class _Check:
         said = self._solver.reply(
             self._problem,
             WHY_WRONG,
-            given=self._given(number + 1),
+            given=self._prefix(number + 1),
             strategies=self._options.strategies,
             max_tokens=MAX_REASON_TOKENS,
         )
@@ -301,7 +301,7 @@ class _Check:
         if self._should_stop():
             raise Interrupted(STOPPED)
 
-    def _given(self, number: int) -> tuple[str, ...]:
+    def _prefix(self, number: int) -> tuple[str, ...]:
         return tuple(f"{step}\n\n" for step in self._steps[:number])
 
     def _accepted(self, answer: str | None, run: RunResult | None) -> bool | None:
@@ -320,7 +320,7 @@ def whole_run(
     given: Sequence[str],
     should_stop: Callable[[], bool],
 ) -> RunResult:
-    """What a run came to; raises ``Interrupted`` when it was stopped before its end.
+    """A run's result; raises ``Interrupted`` when it was stopped before its end.
 
     Whoever stops may do so between two runs, when there is none to cancel: so this looks
     at every event of the run itself.
@@ -349,7 +349,7 @@ def stated_answer(steps: Sequence[str]) -> str | None:
 def answer_of(steps: Sequence[str]) -> str | None:
     """The answer that a worked solution states: in a box, in words, else its last results.
 
-    What stands behind "check" is none; several values of one letter are one answer.
+    What stands after "check" is none; several values of one letter are one answer.
     """
     answer = stated_answer(steps)
     if answer is not None:

@@ -99,7 +99,7 @@ def hint(
     helper: Helper | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Hint:
-    """A hint of a level, 1 to 4, behind the good ones among the student's steps.
+    """A hint of a level, 1 to 4, after the good ones among the student's steps.
 
     Raises ``UsageError`` for another level and ``SSRError`` like ``Solver.solve``.
     """
@@ -126,7 +126,7 @@ class _Hints:
         self._problem, self._solver, self._options = problem, solver, options
         self._helper, self._should_stop = helper, should_stop
         self._good = _good_steps(self._checked(steps))
-        self._given = tuple(f"{step}\n\n" for step in self._good)
+        self._prefix = tuple(f"{step}\n\n" for step in self._good)
 
     def at(self, level: int) -> Hint:
         if level == 4:
@@ -141,7 +141,7 @@ class _Hints:
         return self._idea(path) if level == 2 else self._next(path)
 
     def _solved(self, options: SolveOptions) -> RunResult:
-        return whole_run(self._solver, self._problem, options, self._given, self._should_stop)
+        return whole_run(self._solver, self._problem, options, self._prefix, self._should_stop)
 
     def _go_on(self) -> None:
         if self._should_stop():
@@ -165,7 +165,7 @@ class _Hints:
         pool = load_pool(self._options.strategies)
         strategy = pool.by_letter(path.strategy)
         questions = [text.format(advice=strategy.advice) for text in _WHY]
-        said = self._asked(questions, self._given, path)
+        said = self._asked(questions, self._prefix, path)
         text = f"Try this: {strategy.advice}"
         if said is None:
             return self._hint(1, f"{text} {_WITHHELD[1]}", strategy=strategy.name)
@@ -173,8 +173,8 @@ class _Hints:
 
     def _idea(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text
-        behind = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
-        said = self._asked(_IDEA, (*self._given, behind), path)
+        whole = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
+        said = self._asked(_IDEA, (*self._prefix, whole), path)
         if said is None:
             return self._hint(2, _WITHHELD[2], withheld=True)
         return self._hint(2, said)

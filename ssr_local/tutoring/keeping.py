@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from ssr_local.history.saving import Saver
 from ssr_local.tutoring.checking import CheckResult
@@ -12,13 +11,9 @@ from ssr_local.tutoring.hints import Hint
 
 def kept_check(saver: Saver, work: Callable[..., CheckResult]) -> CheckResult:
     """The check that ``work(on_judged=...)`` makes, saved as it grows and at its end."""
-    result = work(on_judged=partial(_keep_so_far, saver))
+    result = work(on_judged=lambda judged: saver.so_far(judged, body=_text_of(judged)))
     keep_check(saver, result)
     return result
-
-
-def _keep_so_far(saver: Saver, result: CheckResult) -> None:
-    saver.so_far(result, body=_text_of(result))
 
 
 def keep_check(saver: Saver, result: CheckResult) -> None:
@@ -36,7 +31,7 @@ def _text_of(result: CheckResult) -> str:
     return "\n\n".join(step.text for step in result.steps)
 
 
-def keep_hint(saver: Saver, given: Hint) -> None:
+def keep_hint(saver: Saver, hint: Hint) -> None:
     """Save a hint."""
-    status = "withheld" if given.withheld else "given"
-    saver.end(given, status=status, answer=None, body=given.text)
+    status = "withheld" if hint.withheld else "given"
+    saver.end(hint, status=status, answer=None, body=hint.text)

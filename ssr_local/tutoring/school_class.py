@@ -84,7 +84,7 @@ def _solutions(file: Path, reader: Any) -> list[Solution]:
             f"{file} has no column {missing[0]!r}.",
             f"Its first line must name: {', '.join(COLUMNS)}.",
         )
-    places = [heads.index(name) for name in COLUMNS]
+    indices = [heads.index(name) for name in COLUMNS]
     found = []
     for row in reader:
         if not any(map(str.strip, row)):
@@ -96,7 +96,7 @@ def _solutions(file: Path, reader: Any) -> list[Solution]:
                 "A text with a separator in it stands in quotation marks.",
             )
         cells = [*row, *[""] * len(heads)]
-        found.append(Solution(*(cells[place].strip() for place in places)))
+        found.append(Solution(*(cells[index].strip() for index in indices)))
     if not found:
         raise UsageError(f"{file} has no solutions.", "Only the first line is there.")
     return found

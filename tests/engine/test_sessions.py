@@ -349,7 +349,7 @@ def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
     ("problem", "options"),
     [
         (PROBLEM, {"paths": 5}),
-        (PROBLEM, {"paths": 3, "selection": "generate", "verifier": "combined"}),
+        (PROBLEM, {"paths": 3, "selection": "generate", "verifier": "digit"}),
         (PROBLEM, {"paths": 8, "selection_permutations": 6}),
         (PROBLEM + " Why?" * 100, {"paths": 5}),
         (PROBLEM + " Why?" * 100, {"paths": 1, "selection_permutations": 8}),

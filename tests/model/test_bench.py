@@ -63,7 +63,7 @@ def test_one_problems_labelled_steps(tmp_path: Path) -> None:
     assert walk.start.num == 2
     assert walk.start.right > 0
     assert walk.steps
-    questions = {f"{kind}/{wording}" for kind in QUESTIONS for wording in QUESTIONS[kind]}
+    questions = set(map("/".join, QUESTIONS))
     for step in walk.steps:
         assert all(value <= 0 for value in step.log_probs)
         assert set(step.probes) == questions

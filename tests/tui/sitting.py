@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 from textual.binding import Binding
 from textual.notifications import Notification
@@ -15,19 +16,19 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from ssr_local import Solver
+from ssr_local.core.commands import Pause
 from ssr_local.core.config import load_settings
 from ssr_local.core.events import AnyEvent, encode_event, read_events
 from ssr_local.core.tree import Tree
 from ssr_local_tui.app import SSRApp
 from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.problem import ProblemInput
-from ssr_local_tui.widgets.run_tree import Item
 from tests.tui import pilot as drive
 
 PROBLEM = "A farm has hens and cows."
 WELCOMED = Preferences(welcomed=True)
-_ATTEMPTS = 5
 _T = TypeVar("_T", bound=Callable[..., Any])
 
 
@@ -35,7 +36,7 @@ def covers(*binding_ids: str) -> Callable[[_T], _T]:
     """Says of a test which bindings it presses; ``test_app_bindings.py`` looks for the rest."""
 
     def mark(test: _T) -> _T:
-        test.covered = frozenset(binding_ids)  # type: ignore[attr-defined]
+        test.covered = getattr(test, "covered", frozenset()) | set(binding_ids)  # type: ignore[attr-defined]
         return test
 
     return mark
@@ -127,30 +128,36 @@ class Sitting:
 
     async def ended(self) -> None:
         """Wait for the end of the run, all of it drawn."""
-        await self.until(lambda: self.tree.phase == "ended" and not self.main.running)
+        await self.until(lambda: self.tree.phase == "ended" and not self.app.control.running)
         await self.settle()
 
     async def solve(self, problem: str = PROBLEM) -> None:
+        before = self.tree
         await self.ask(problem)
+        await self.until(lambda: self.tree is not before)
         await self.ended()
 
-    async def pause_when(self, condition: Callable[[], object]) -> None:
-        """Make the run stand still where something holds.
+    async def ask_paused(self, condition: Callable[[Tree], object], problem: str = PROBLEM) -> None:
+        """Solve a problem, and make it stand still as soon as something holds of its tree."""
+        solver, tree = self.app.runs.solver, Tree()
+        stream = solver.stream
 
-        A machine with other work to do can miss the place; then the problem is solved again.
-        """
-        for _ in range(_ATTEMPTS):
-            await self.until(lambda: condition() or not (self.main.running or self.main.busy))
-            if self.main.running:
-                await self.press("p")
-                await self.until(lambda: self.tree.phase in ("paused", "ended"))
-            if self.tree.phase == "paused" and condition():
-                return
-            if self.tree.phase == "paused":
-                await self.press("x")
-            await self.ended()
-            await self.ask(self.tree.problem)
-        raise AssertionError(f"Missed {_ATTEMPTS} times; the screen:\n{self.text()}")
+        def until_it_holds(*arguments: Any, **more: Any) -> Iterator[AnyEvent]:
+            events = stream(*arguments, **more)
+            for event in events:
+                tree.apply(event)
+                holds = condition(tree)
+                if holds:
+                    solver.tell(Pause())
+                yield event
+                if holds:
+                    break
+            yield from events
+
+        with mock.patch.object(solver, "stream", until_it_holds):
+            await self.ask(problem)
+            await self.until(lambda: self.tree.phase == "paused")
+        await self.settle()
 
     async def put_cursor(self, item: Item) -> None:
         assert self.main.run_tree.reveal(item), f"{item} is not in the tree"
@@ -210,7 +217,7 @@ def watch(
     """The same, on a log of these events that has been played to its end."""
 
     async def after_the_end(sitting: Sitting) -> None:
-        await sitting.until(lambda: not sitting.main.running)
+        await sitting.until(lambda: not sitting.app.control.running)
         await sitting.settle()
         await script(sitting)
 

@@ -64,9 +64,9 @@ def in_terminal(
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
     terminal = Terminal(f"ssr-{uuid.uuid4().hex[:8]}")
+    folders = ("config", "cache", "data")
     variables = {
-        "SSR_LOCAL_CONFIG_DIR": str(folder / "config"),
-        "SSR_LOCAL_CACHE_DIR": str(folder / "cache"),
+        **{f"SSR_LOCAL_{name.upper()}_DIR": str(folder / name) for name in folders},
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tui'}",
         **environment,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,15 +13,9 @@ from ssr_local.core.tree import Tree
 from ssr_local.models.download import ToFetch
 from ssr_local_tui.runs import Runs
 from tests.tui.pilot import TIMEOUT_S, paste
-from tests.tui.sitting import PROBLEM, Sitting, covers, keys_of, sit
+from tests.tui.sitting import PROBLEM, Sitting, covers, sit
 
 pytestmark = pytest.mark.usefixtures("folders")
-
-
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run takes some seconds, so that it can be met while it goes on."""
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
 
 
 def paths_as_text(tree: Tree) -> list[list[str]]:
@@ -32,49 +25,25 @@ def paths_as_text(tree: Tree) -> list[list[str]]:
 # The input ------------------------------------------------------------------------------
 
 
-def test_what_is_typed_is_solved_with_enter() -> None:
+@covers("problem", "problem-line", "tree")
+def test_what_the_input_takes_starts_nothing_before_enter() -> None:
     async def script(at: Sitting) -> None:
         assert at.main.focused is at.input
-        await at.type("Hens and cows?")
-        await at.press("enter")
-        await at.ended()
-        assert at.tree.problem == "Hens and cows?"
-        await at.until_shows("Answer: 18")
+        await at.press("enter", "space", "enter")  # nothing to solve
+        at.input.clear()
+        await at.press("a", "ctrl+j", "b", "alt+enter", "c")
+        assert at.input.text == "a\nb\nc"
+        at.input.clear()
+        letters = "xpryndaveosqlcbmf.+-?/"  # all of them keys elsewhere
+        await at.type(letters)
+        assert at.input.text == letters
+        await at.press("escape")
         assert at.main.focused is at.main.run_tree
-
-    sit(script)
-
-
-def test_enter_on_nothing_starts_nothing() -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("enter", "space", "enter")
-        assert at.app.runs.feed is None
-        assert not at.main.busy
-
-    sit(script)
-
-
-@covers("problem-line")
-@pytest.mark.parametrize("key", ["ctrl+j", "alt+enter"])
-def test_a_new_line_is_no_start(key: str) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("a", key, "b")
-        assert at.input.text == "a\nb"
-        assert at.app.runs.feed is None
-
-    sit(script)
-
-
-def test_several_lines_are_pasted_as_they_are_and_solved_together() -> None:
-    text = "1. A farm\n   has hens.\n\n2. How many? 数える ✓"
-
-    async def script(at: Sitting) -> None:
-        await paste(at.pilot, text)
-        assert at.input.text == text
-        assert at.app.runs.feed is None
-        await at.press("enter")
-        await at.ended()
-        assert at.tree.problem == text
+        await at.press("i")
+        assert at.main.focused is at.input
+        assert at.input.text == letters
+        assert (at.app.runs.feed, at.app.control.is_going) == (None, False)
+        assert (at.dialog, at.app.is_running) == ("MainScreen", True)
 
     sit(script)
 
@@ -88,34 +57,14 @@ def test_earlier_problems_come_back_with_up_and_down() -> None:
         for key in ("up", "up", "up", "down", "down", "down"):
             await at.press(key)
             shown.append(at.input.text)
-        # What was solved again is last once; nothing lies before the first or behind the new.
+        # What was solved again is last once; nothing comes before the first or after the new.
         assert shown == ["first", "second", "second", "first", "new", "new"]
-
-    sit(script)
-
-
-def test_up_and_down_move_within_several_lines_first() -> None:
-    async def script(at: Sitting) -> None:
-        at.input.remember("earlier")
         at.input.load_text("one\ntwo")
         at.input.move_cursor((1, 0))
-        await at.press("up")
+        await at.press("up")  # within several lines first
         assert at.input.text == "one\ntwo"
         await at.press("up")
-        assert at.input.text == "earlier"
-
-    sit(script)
-
-
-@covers("problem", "tree")
-@pytest.mark.parametrize("key", keys_of("problem"))
-def test_the_input_is_left_and_come_back_to(key: str) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("escape")
-        assert at.main.focused is at.main.run_tree
-        await at.press(key)
-        assert at.main.focused is at.input
-        assert at.input.text == ""
+        assert at.input.text == "first"
 
     sit(script)
 
@@ -123,10 +72,45 @@ def test_the_input_is_left_and_come_back_to(key: str) -> None:
 # A run ----------------------------------------------------------------------------------
 
 
-def test_a_problem_given_at_the_start_is_solved_at_once() -> None:
+def test_what_is_typed_or_pasted_is_solved_and_leaves_a_log(folders: Path) -> None:
+    text = "1. A farm\n   has hens.\n\n2. How many? 数える ✓"
+
+    async def script(at: Sitting) -> None:
+        await at.type("Hens and cows?")
+        await at.press("enter")
+        await at.ended()
+        await at.until_shows("Answer: 18")
+        assert at.main.focused is at.main.run_tree
+        await at.press("i")
+        at.input.clear()
+        await paste(at.pilot, text)
+        assert at.input.text == text
+        await at.press("enter")
+        await at.until(lambda: at.tree.problem == text)
+        await at.ended()
+
+    sit(script)
+    problems = []
+    for log in sorted((folders / "cache" / "runs").iterdir(), key=lambda one: one.stat().st_mtime):
+        with log.open("rb") as file:
+            problems += [e.problem for e in read_events(file, "") if isinstance(e, RunStarted)]
+    assert problems == ["Hens and cows?", text]
+
+
+@covers("again")
+def test_a_problem_given_at_the_start_is_solved_at_once_and_again_with_other_seeds() -> None:
     async def script(at: Sitting) -> None:
         await at.ended()
-        assert at.tree.problem == PROBLEM
+        seeds = [at.tree.options["seed"]]
+        for _ in range(2):
+            first = at.tree
+            await at.press("r")
+            await at.until(lambda first=first: at.tree is not first)
+            await at.ended()
+            assert at.tree.problem == PROBLEM
+            seeds.append(at.tree.options["seed"])
+        assert seeds[0] == 1
+        assert len(set(seeds)) == 3
 
     sit(script, problem=PROBLEM)
 
@@ -149,48 +133,29 @@ def test_a_stopped_run_keeps_what_there_is(slow: None) -> None:
     sit(script)
 
 
-@covers("app-stop")
-def test_ctrl_c_stops_a_run_and_otherwise_says_how_to_leave(slow: None) -> None:
+@covers("app-stop", "dialog-stop")
+@pytest.mark.parametrize("dialog", ["MainScreen", "ComparisonScreen"])
+def test_ctrl_c_stops_a_run_and_otherwise_says_how_to_leave(slow: None, dialog: str) -> None:
     async def script(at: Sitting) -> None:
         await at.press("escape", "ctrl+c")
         await at.until_said("Ctrl+Q")
         await at.ask()
-        await at.until(lambda: at.tree.paths)
+        await at.until(lambda: len(at.tree.paths) > 1)
+        if dialog == "ComparisonScreen":
+            await at.press("v")
+        await at.until_on(dialog)
         await at.press("ctrl+c")
         await at.ended()
         assert at.tree.result is not None
         assert at.tree.result.status == "cancelled"
-        assert at.app.is_running
+        assert (at.dialog, at.app.is_running) == (dialog, True)
 
     sit(script)
 
 
 @pytest.mark.parametrize("key", ["x", "ctrl+c"])
-def test_a_run_that_has_not_begun_can_be_stopped(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, answered = threading.Event(), threading.Event()
-
-    def slowly(runs: Runs, options: SolveOptions) -> ToFetch:
-        asked.set()
-        answered.wait(TIMEOUT_S)
-        return ToFetch(num_bytes=0)
-
-    async def script(at: Sitting) -> None:
-        monkeypatch.setattr(Runs, "missing", slowly)
-        await at.ask("stopped")
-        await at.until(asked.is_set)
-        await at.press(key)
-        assert not at.main.busy
-        await at.ask("another")
-        answered.set()
-        await at.ended()
-        assert at.tree.problem == "another"
-        assert len(list((Path("cache") / "runs").iterdir())) == 1
-
-    sit(script)
-
-
-def test_a_run_that_never_began_has_no_events_of_the_one_before(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_run_that_has_not_begun_can_be_stopped(
+    key: str, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answered = threading.Event(), threading.Event()
 
@@ -201,29 +166,41 @@ def test_a_run_that_never_began_has_no_events_of_the_one_before(
 
     async def script(at: Sitting) -> None:
         await at.solve()
-        assert at.app.runs.feed is not None
         monkeypatch.setattr(Runs, "missing", slowly)
-        await at.ask("another")
+        await at.ask("stopped")
         await at.until(asked.is_set)
-        await at.press("x")
-        assert at.app.runs.feed is None
+        await at.press(key)
+        assert not at.app.control.is_going
+        assert at.app.runs.feed is None  # no events of the one before
+        await at.ask("another")
         answered.set()
+        await at.ended()
+        assert at.tree.problem == "another"
 
     sit(script)
+    assert len(list((folders / "cache" / "runs").iterdir())) == 2
 
 
-@covers("dialog-stop")
-def test_a_run_is_stopped_from_a_dialog_too(slow: None) -> None:
+@covers("pause")
+def test_a_paused_run_stands_still_in_the_way_of_others_and_goes_on() -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until(lambda: len(at.tree.paths) > 1)
-        await at.press("v")
-        await at.until_on("ComparisonScreen")
-        await at.press("ctrl+c")
-        await at.until(lambda: not at.main.running)
+        await at.ask_paused(lambda tree: tree.counts.accepted >= 1)
+        await at.until_shows("paused")
+        tree, revision = at.tree, at.tree.revision
+        await at.ask("another")
+        await at.until_said("A run goes on")
+        assert at.input.text == "another"
+        assert not any(at.main.check_action(one, ()) for one in ("again", "settings", "open"))
+        await at.pilot.pause(0.1)
+        assert (at.tree, at.tree.revision) == (tree, revision)
+        await at.press("escape", "p")
+        await at.ended()
+        await at.until_shows("Answer: 18")
+        await at.ask_paused(lambda tree: tree.paths)
+        await at.press("x")
+        await at.ended()
         assert at.tree.result is not None
         assert at.tree.result.status == "cancelled"
-        assert at.dialog == "ComparisonScreen"
 
     sit(script)
 
@@ -233,9 +210,9 @@ def test_a_pause_is_said_before_it_begins_and_called_off(slow: None) -> None:
         await at.ask()
         await at.until(lambda: at.tree.paths)
         at.main.action_pause()
-        assert "[will pause]" in at.main.replay_text()
+        assert "[will pause]" in at.app.control.playing
         at.main.action_pause()
-        assert at.main.replay_text() == ""
+        assert at.app.control.playing == ""
         await at.ended()
         assert at.tree.result is not None
         assert at.tree.result.status == "answered"
@@ -243,92 +220,16 @@ def test_a_pause_is_said_before_it_begins_and_called_off(slow: None) -> None:
     sit(script)
 
 
-@covers("pause")
-def test_a_paused_run_stands_still_and_goes_on(slow: None) -> None:
+def test_every_method_is_shown() -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.pause_when(lambda: at.tree.counts.accepted >= 1)
-        await at.until_shows("paused")
-        revision = at.tree.revision
-        await at.pilot.pause(0.3)
-        assert at.tree.revision == revision
-        await at.press("p")
-        await at.ended()
-        await at.until_shows("Answer: 18")
+        for method in ("parallel", "specreason", "target", "draft"):
+            at.app._changed({"method": method})
+            await at.solve(f"Solved by {method}.")
+            await at.until_shows("Answer: 18")
+            await at.until_shows(f"pair demo · {method}")
+            assert len(at.tree.paths) == (3 if method == "parallel" else 1)
 
     sit(script)
-
-
-def test_a_paused_run_can_be_stopped(slow: None) -> None:
-    async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.pause_when(lambda: at.tree.paths)
-        await at.press("x")
-        await at.ended()
-        assert at.tree.result is not None
-        assert at.tree.result.status == "cancelled"
-
-    sit(script)
-
-
-@covers("again")
-def test_again_takes_the_same_problem_with_another_seed() -> None:
-    async def script(at: Sitting) -> None:
-        assert not at.main.check_action("again", ())
-        await at.solve()
-        seeds = [at.tree.options["seed"]]
-        for _ in range(2):
-            first = at.tree
-            await at.press("r")
-            await at.until(lambda first=first: at.tree is not first)
-            await at.ended()
-            assert at.tree.problem == PROBLEM
-            seeds.append(at.tree.options["seed"])
-        assert seeds[0] == 1
-        assert len(set(seeds)) == 3
-
-    sit(script)
-
-
-def test_one_run_at_a_time(slow: None) -> None:
-    async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until(lambda: at.tree.paths)
-        tree = at.tree
-        await at.ask("another")
-        await at.until_said("A run goes on")
-        assert at.tree is tree
-        assert at.input.text == "another"
-        for action in ("again", "settings", "open"):
-            assert not at.main.check_action(action, ())
-        await at.press("escape", "x")
-        await at.ended()
-
-    sit(script)
-
-
-def test_every_run_leaves_a_log_that_can_be_read(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve()
-        await at.solve("another")
-
-    sit(script)
-    problems = []
-    for log in sorted((folders / "cache" / "runs").iterdir(), key=lambda one: one.stat().st_mtime):
-        with log.open("rb") as file:
-            problems += [e.problem for e in read_events(file, "") if isinstance(e, RunStarted)]
-    assert problems == [PROBLEM, "another"]
-
-
-@pytest.mark.parametrize("method", ["parallel", "specreason", "target", "draft"])
-def test_every_method_is_shown(method: Any) -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve()
-        await at.until_shows("Answer: 18")
-        await at.until_shows(f"pair demo · {method}")
-        assert len(at.tree.paths) == (3 if method == "parallel" else 1)
-
-    sit(script, method=method)
 
 
 @covers("quit", "app-quit")
@@ -343,14 +244,3 @@ def test_keys_that_leave(keys: tuple[str, ...]) -> None:
         await at.until(lambda: not at.app.is_running)
 
     assert sit(script).return_code == 0
-
-
-def test_letters_typed_into_the_input_do_nothing_else() -> None:
-    async def script(at: Sitting) -> None:
-        text = "xpryndaveosqlcbmf.+-?/"
-        await at.type(text)
-        assert at.input.text == text
-        assert at.dialog == "MainScreen"
-        assert at.app.is_running
-
-    sit(script)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -19,28 +21,11 @@ from ssr_local_tui.screens.practice import PracticeScreen
 from ssr_local_tui.screens.tutor import TutorScreen
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
-from tests.tui import (
-    test_app,
-    test_app_files,
-    test_app_history,
-    test_app_looks,
-    test_app_replay,
-    test_app_settings,
-    test_app_steering,
-    test_app_tutor,
-    test_app_views,
-)
 
-MODULES = (
-    test_app,
-    test_app_files,
-    test_app_history,
-    test_app_looks,
-    test_app_replay,
-    test_app_settings,
-    test_app_steering,
-    test_app_tutor,
-    test_app_views,
+MODULES = tuple(
+    import_module(f"tests.tui.{file.stem}")
+    for file in Path(__file__).parent.glob("test_app*.py")
+    if file.name != Path(__file__).name
 )
 OWNERS = (
     *(SSRApp, MainScreen, ProblemInput, RunTree),

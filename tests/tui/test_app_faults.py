@@ -22,12 +22,7 @@ from ssr_local_tui.runs import Runs
 from tests.tui.pilot import TIMEOUT_S
 from tests.tui.sitting import PROBLEM, Sitting, demo_log, sit, write_log
 
-pytestmark = pytest.mark.usefixtures("folders")
-
-
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
+pytestmark = pytest.mark.usefixtures("worker")
 
 
 # The worker -----------------------------------------------------------------------------
@@ -46,10 +41,10 @@ def test_a_killed_worker_is_told_the_tree_stays_and_r_starts_again(
         await at.until_shows("killed by signal 9")
         await at.until_shows("Press r to start again.")
         assert at.shows("Let h be the number of hens")
-        assert not at.main.running
+        assert not at.app.control.running
         monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
         await at.press("r")
-        await at.until(lambda: at.main.error is None)
+        await at.until(lambda: at.app.control.error is None)
         await at.ended()
         await at.until_shows("Answer: 18")
         assert at.app.runs.solver.worker_pid not in (None, pid)
@@ -74,18 +69,25 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("moment", ["at once", "at the first event", "in the middle", "paused"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "in the middle",
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("at once", "at first", "paused")),
+    ],
+)
 def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) -> None:
     before = children()
 
     async def script(at: Sitting) -> None:
+        if moment == "paused":
+            await at.ask_paused(lambda tree: tree.paths)
+            return
         await at.ask()
-        if moment == "at the first event":
+        if moment == "at first":
             await at.until(lambda: at.tree.phase != "idle")
         elif moment == "in the middle":
             await at.until(lambda: at.tree.counts.drafted >= 1)
-        elif moment == "paused":
-            await at.pause_when(lambda: at.tree.paths)
 
     app = sit(script)
     if app.runs.feed is not None:
@@ -100,7 +102,7 @@ def test_an_unknown_pair_is_named_and_another_can_be_chosen() -> None:
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.until_shows("'nowhere'")
-        assert not at.main.busy
+        assert not at.app.control.busy
         at.app._changed({"pair": "demo"})
         await at.press("r")
         await at.ended()
@@ -128,26 +130,6 @@ def copied(folders: Path) -> Path:
 
 def fetched(folder: Path) -> set[str]:
     return {path.name for path in (folder / "data" / "models").glob("*.gguf")}
-
-
-def test_missing_models_are_fetched_only_when_that_is_wanted(copied: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until_on("DownloadScreen")
-        await at.until_shows("To be downloaded once")
-        await at.press("escape")
-        await at.until_on("MainScreen")
-        await at.until_said("Nothing was started.")
-        assert fetched(copied) == set()
-        assert not at.main.busy
-        await at.press("r")
-        await at.until_on("DownloadScreen")
-        await at.press("enter")
-        await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
-        await at.until(lambda: at.main.error is not None)  # these are no models
-        await at.until_shows("Press r to start again.")
-
-    sit(script, pair="copied")
 
 
 class Held:
@@ -179,8 +161,18 @@ class Held:
         await at.until(self.waits.is_set)
 
 
-def test_a_download_is_stopped_and_goes_on(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.until_shows("To be downloaded once")
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        await at.until_said("Nothing was started.")
+        assert fetched(copied) == set()
+        assert not at.app.control.is_going
         held = Held(monkeypatch)
         await held.begin(at)
         await at.until_shows("Stop")
@@ -194,7 +186,8 @@ def test_a_download_is_stopped_and_goes_on(copied: Path, monkeypatch: pytest.Mon
         await at.until_on("DownloadScreen")
         await at.press("enter")
         await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
-        await at.until(lambda: at.main.error is not None)
+        await at.until(lambda: at.app.control.error is not None)  # these are no models
+        await at.until_shows("Press r to start again.")
 
     sit(script, pair="copied")
 
@@ -211,7 +204,7 @@ def test_a_download_that_ends_below_the_palette_starts_the_run(
         await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
         await at.press("escape")
         await at.until_on("MainScreen")
-        await at.until(lambda: at.main.error is not None)  # these are no models
+        await at.until(lambda: at.app.control.error is not None)  # these are no models
         assert not at.said("Nothing was started")
 
     sit(script, pair="copied")
@@ -222,14 +215,11 @@ def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def script(at: Sitting) -> None:
         await held.begin(at)
-        threading.Timer(0.5, held.free.set).start()
+        threading.Timer(0.1, held.free.set).start()
         await at.press("ctrl+q")
 
     sit(script, pair="copied")
-    deadline = time.monotonic() + TIMEOUT_S  # nobody waits for the thread
-    while not held.stopped and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert held.stopped
+    wait_for(lambda: held.stopped)  # nobody else waits for the thread
     assert "target.gguf" not in fetched(copied)
 
 
@@ -251,7 +241,7 @@ def test_a_source_that_is_not_there_is_named_and_tried_again(copied: Path) -> No
         await at.until(lambda: not at.app.screen.query("Button.-active"))
         await at.press("enter")
         await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
-        await at.until(lambda: at.main.error is not None)
+        await at.until(lambda: at.app.control.error is not None)
 
     sit(script, pair="copied")
 
@@ -283,58 +273,43 @@ def test_leaving_waits_for_no_connection(
 
 # Logs -----------------------------------------------------------------------------------
 
-LOGS: list[tuple[str, bytes, str]] = [
-    ("empty", b"", "the event log is empty"),
-    ("no log", b"Dear diary,\n", "line 1: not an event"),
-    ("bytes", b"\xff\xfe\x00\n" * 3, "line 1: not an event"),
-    ("markup", b"[bold]\n[/]\n", "line 1: not an event"),
-]
 
-
-@pytest.mark.parametrize(("contents", "said"), [row[1:] for row in LOGS], ids=[r[0] for r in LOGS])
-def test_a_log_that_is_none_is_told(folders: Path, contents: bytes, said: str) -> None:
-    file = folders / "x[red].jsonl"
-    file.write_bytes(contents)
+def test_logs_that_are_none_are_told(folders: Path) -> None:
+    logs = {"empty": b"", "none": b"Dear diary,\n", "bytes": b"\xff\xfe\x00\n" * 3}
+    logs["[red]markup"] = b"[bold]\n[/]\n"
+    for name, contents in logs.items():
+        (folders / f"{name}.jsonl").write_bytes(contents)
 
     async def script(at: Sitting) -> None:
-        await at.until_shows(said)
-        assert "x[red].jsonl" in at.text()
-        assert not at.main.running
+        for name in logs:
+            at.app.control.play(folders / f"{name}.jsonl", 0.0)
+            await at.until(lambda: not at.app.control.running)
+            await at.until_shows(f"{name}.jsonl")
+            assert at.shows("log is empty" if name == "empty" else "line 1: not an event")
+        at.app.control.play(folders / "gone.jsonl", 0.0)
+        await at.until_said("cannot be opened")
 
-    sit(script, replay=file)
+    sit(script)
 
 
-def test_a_log_damaged_in_the_middle_shows_what_stands_before(folders: Path) -> None:
-    file = write_log(demo_log(), folders / "log.jsonl")
-    lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join([*lines[:200], b"{oops\n", *lines[201:]]))
+def test_a_log_that_is_damaged_or_cut_off_is_shown_as_far_as_it_goes(folders: Path) -> None:
+    damaged = write_log(demo_log(), folders / "damaged.jsonl")
+    whole = damaged.read_bytes()
+    (folders / "cut.jsonl").write_bytes(whole[:20_000])
+    lines = whole.splitlines(keepends=True)
+    damaged.write_bytes(b"".join([*lines[:200], b"{oops\n", *lines[201:]]))
 
     async def script(at: Sitting) -> None:
         await at.until_shows("line 201: not an event")
         assert at.shows("Let h be the number of hens")
+        at.app.control.play(folders / "cut.jsonl", 0.0)
+        await at.until(lambda: not at.app.control.running)
+        await at.until_shows("Let h be the number of hens")
+        assert at.app.control.error is None
         await at.solve()
         await at.until_shows("Answer: 18")
 
-    sit(script, replay=file)
-
-
-def test_a_log_that_was_cut_off_is_shown_as_far_as_it_goes(folders: Path) -> None:
-    file = write_log(demo_log(), folders / "log.jsonl")
-    file.write_bytes(file.read_bytes()[:20_000])
-
-    async def script(at: Sitting) -> None:
-        await at.until(lambda: not at.main.running)
-        await at.until_shows("Let h be the number of hens")
-        assert at.main.error is None
-
-    sit(script, replay=file)
-
-
-def test_a_log_that_is_gone_is_told(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.until_shows("cannot be opened")
-
-    sit(script, replay=folders / "gone.jsonl")
+    sit(script, replay=damaged)
 
 
 def unwritable_folder(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

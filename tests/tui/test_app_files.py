@@ -61,29 +61,19 @@ def test_an_existing_file_is_replaced_only_when_asked_twice(folders: Path) -> No
 
 
 @covers("open")
-def test_a_recent_run_is_opened_from_the_list(folders: Path) -> None:
+def test_a_run_is_opened_by_its_path_or_from_the_list_and_played_as_it_was(folders: Path) -> None:
     runs = folders / "cache" / "runs"
     runs.mkdir(parents=True)
     write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
-
-    async def script(at: Sitting) -> None:
-        await at.press("escape", "o")
-        await at.until_shows("20260101-120000  A farm has hens and cows.")
-        await at.press("tab", "enter")
-        await at.ended()
-        await at.until_shows("Answer: 18")
-        await at.until_shows("[replay, at once]")
-
-    sit(script)
-
-
-def test_a_log_is_opened_by_its_path_and_a_missing_one_is_named(folders: Path) -> None:
     write_log(demo_log(), folders / "it.jsonl")
 
-    async def script(at: Sitting) -> None:
+    async def open_dialog(at: Sitting) -> Input:
         await at.press("escape", "o")
         await at.until_on("OpenScreen")
-        field = at.app.screen.query_one("#file", Input)
+        return at.app.screen.query_one("#file", Input)
+
+    async def script(at: Sitting) -> None:
+        field = await open_dialog(at)
         field.value = "nowhere.jsonl"
         await at.press("enter")
         await at.until_shows("There is no file nowhere.jsonl.")
@@ -91,29 +81,25 @@ def test_a_log_is_opened_by_its_path_and_a_missing_one_is_named(folders: Path) -
         await at.press("enter")
         await at.ended()
         await at.until_shows("Answer: 18")
-
-    sit(script)
-
-
-def test_a_recent_run_is_played_as_it_was(folders: Path) -> None:
-    runs = folders / "cache" / "runs"
-    runs.mkdir(parents=True)
-    write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
-
-    async def script(at: Sitting) -> None:
-        await at.press("escape", "o")
-        await at.until_on("OpenScreen")
+        before = at.tree
+        await open_dialog(at)
+        await at.until_shows("20260101-120000  A farm has hens and cows.")
+        await at.press("tab", "enter")
+        await at.until(lambda: at.tree is not before)
+        await at.ended()
+        await at.until_shows("[replay, at once]")
+        await open_dialog(at)
         await at.click_on("Play as it was")
         await at.until_on("MainScreen")
         await at.until_shows("[replay, 1 × as fast]")
         await at.until(lambda: at.tree.problem)
         await at.press("x")
-        await at.until(lambda: not at.main.running)
+        await at.until(lambda: not at.app.control.running)
 
     sit(script)
 
 
-def test_nothing_to_open_is_said(folders: Path) -> None:
+def test_nothing_to_open_is_said() -> None:
     async def script(at: Sitting) -> None:
         await at.press("escape", "o")
         await at.until_on("OpenScreen")

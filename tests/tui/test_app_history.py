@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from textual.widgets import Input, OptionList, TextArea
@@ -16,7 +18,7 @@ from ssr_local.core.errors import HistoryError
 from ssr_local.history.practice import Practice
 from ssr_local.history.store import History
 from ssr_local.tutoring.checking import check
-from ssr_local_tui.preferences import Preferences
+from tests.tui.pilot import TIMEOUT_S
 from tests.tui.sitting import PROBLEM, Sitting, covers, sit
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -40,8 +42,8 @@ async def open_history(at: Sitting, words: str) -> None:
     await at.until_shows(words)
 
 
-@covers("history")
-def test_a_run_is_kept_found_and_opened_again(folders: Path) -> None:
+@covers("history", "history-again")
+def test_a_run_is_kept_found_opened_and_taken_up_again(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.solve()
         await at.solve("Another farm.")
@@ -59,6 +61,11 @@ def test_a_run_is_kept_found_and_opened_again(folders: Path) -> None:
         assert feed is not None
         assert feed.recorded is not None
         logs.append(feed.recorded)
+        await open_history(at, PROBLEM)
+        await at.press("f5")
+        await at.until_on("MainScreen")
+        assert at.input.text == PROBLEM
+        assert at.main.focused is at.input
 
     logs: list[Path] = []
     sit(script)
@@ -68,30 +75,10 @@ def test_a_run_is_kept_found_and_opened_again(folders: Path) -> None:
     assert kept(folders) == [(problem, "answered") for problem in problems]
 
 
-@covers("history-again")
-def test_a_problem_is_taken_up_again(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve()
-        await open_history(at, PROBLEM)
-        await at.press("f5")
-        await at.until_on("MainScreen")
-        assert at.input.text == PROBLEM
-        assert at.main.focused is at.input
-
-    sit(script)
-
-
 @covers("history-continue")
-def test_a_stopped_run_goes_on_behind_its_longest_path(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "1")
-
+def test_a_stopped_run_goes_on_after_its_longest_path(folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.pause_when(
-            lambda: 0 in at.tree.paths and len(at.tree.settled(at.tree.paths[0])) >= 2
-        )
+        await at.ask_paused(lambda tree: 0 in tree.paths and len(tree.settled(tree.paths[0])) >= 2)
         await at.press("x")
         await at.ended()
         stood = [step.text for step in at.tree.settled(at.tree.paths[0])]
@@ -105,7 +92,7 @@ def test_a_stopped_run_goes_on_behind_its_longest_path(
         assert at.tree.result.answer == "18"
         await open_history(at, "answered")
         await at.press("f6")  # this one has ended
-        await at.until_shows("This run came to its end.")
+        await at.until_shows("This run has ended.")
 
     sit(script, paths=1)
 
@@ -126,15 +113,18 @@ def test_a_check_is_opened_in_the_tutor_with_its_steps(folders: Path) -> None:
     sit(script)
 
 
-def slowed(monkeypatch: pytest.MonkeyPatch, name: str, seconds: float) -> None:
-    """Make a question to the history take time, as when another program holds it."""
-    whole = getattr(History, name)
+@contextmanager
+def held(name: str) -> Iterator[threading.Event]:
+    """A question to the history has no answer before the event is set: another has the file."""
+    whole, free = getattr(History, name), threading.Event()
 
-    def slow(*arguments: Any) -> Any:
-        time.sleep(seconds)
+    def wait(*arguments: Any) -> Any:
+        free.wait(TIMEOUT_S)
         return whole(*arguments)
 
-    monkeypatch.setattr(History, name, slow)
+    with mock.patch.object(History, name, wait):
+        yield free
+        free.set()
 
 
 def keep_two() -> None:
@@ -143,17 +133,16 @@ def keep_two() -> None:
             history.begin("run", problem).fail(ValueError("no"))
 
 
-def test_enter_takes_what_the_words_find_and_not_what_is_still_listed(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_enter_takes_what_the_words_find_and_not_what_is_still_listed(folders: Path) -> None:
     keep_two()
-    slowed(monkeypatch, "search", 0.4)
 
     async def script(at: Sitting) -> None:
         await open_history(at, "Another farm.")
-        await at.type("anoth")
-        await at.press("f5")  # before anything can have been found
-        await at.until_on("MainScreen")
+        with held("search") as free:
+            await at.type("anoth")
+            await at.press("f5")  # before anything can have been found
+            free.set()
+            await at.until_on("MainScreen")
         assert at.input.text == "Another farm."
 
     sit(script)
@@ -180,48 +169,41 @@ def test_a_search_that_fails_is_said_and_leaves_nothing_to_open(
     sit(script)
 
 
-def test_what_is_found_waits_while_the_palette_lies_above(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def under_the_palette(at: Sitting, free: threading.Event) -> None:
+    """What is found comes while the palette lies above, which goes then."""
+    await at.press("ctrl+p")
+    await at.until_on("CommandPalette")
+    free.set()
+    await at.pilot.pause(0.3)
+    assert at.dialog == "CommandPalette"
+    await at.press("escape")
+
+
+def test_what_is_found_waits_while_the_palette_lies_above(folders: Path) -> None:
     keep_two()
-    slowed(monkeypatch, "entries", 0.5)
 
     async def script(at: Sitting) -> None:
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.press("ctrl+p")
-        await at.until_on("CommandPalette")
-        await asyncio.sleep(1)
-        await at.press("escape")
+        with held("entries") as free:
+            await at.press("escape", "h")
+            await at.until_on("HistoryScreen")
+            await under_the_palette(at, free)
         await at.until_on("HistoryScreen")
         await at.until_shows("Another farm.")
         await at.press("f5")
         await at.until_on("MainScreen")
-
-    sit(script)
-
-
-def test_nothing_is_opened_while_the_palette_lies_above(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def script(at: Sitting) -> None:
         await at.solve()
-        slowed(monkeypatch, "events", 0.5)
         await open_history(at, "answered")
-        await at.press("enter")
-        await at.until_shows("Looking ...")
-        await at.press("ctrl+p")
-        await at.until_on("CommandPalette")
-        await asyncio.sleep(1)
-        assert at.dialog == "CommandPalette"
-        await at.press("escape")
+        with held("events") as free:
+            await at.press("enter")
+            await at.until_shows("Looking ...")
+            await under_the_palette(at, free)
         await at.until_on("MainScreen")
         await at.until_shows("[replay, at once]")
 
     sit(script)
 
 
-def test_why_a_run_came_to_nothing_is_said_when_it_is_opened(folders: Path) -> None:
+def test_why_a_run_has_no_events_is_said_when_it_is_opened(folders: Path) -> None:
     with History() as history:
         history.begin("run", PROBLEM).fail(ValueError("The model is missing."))
 
@@ -233,18 +215,16 @@ def test_why_a_run_came_to_nothing_is_said_when_it_is_opened(folders: Path) -> N
     sit(script)
 
 
-def test_a_damaged_history_is_said_to_whoever_has_left_meanwhile(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_history_is_said_to_whoever_has_left_meanwhile(folders: Path) -> None:
     (folders / "data").mkdir()
     (folders / "data" / "history.sqlite3").write_bytes(b"no database " * 1000)
-    slowed(monkeypatch, "entries", 0.3)
 
     async def script(at: Sitting) -> None:
-        await at.press("escape", "h")
-        await at.until_on("HistoryScreen")
-        await at.press("escape")
-        await at.until_on("MainScreen")
+        with held("entries"):
+            await at.press("escape", "h")
+            await at.until_on("HistoryScreen")
+            await at.press("escape")
+            await at.until_on("MainScreen")
         await at.until_said("It was kept as history-damaged-")
 
     sit(script)
@@ -282,28 +262,17 @@ def test_what_went_wrong_is_practised_and_taken_out(folders: Path) -> None:
         assert (left.problem, left.num_reviews) == (PROBLEM, 2)
 
 
-def test_where_nothing_is_in_practice_it_says_so(folders: Path) -> None:
+def test_what_is_empty_says_so_and_a_stopped_run_is_kept(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.press("escape", "w")
         await at.until_shows("Nothing is in practice")
         await at.press("delete", "escape")
         await at.until_on("MainScreen")
-
-    sit(script)
-
-
-def test_an_empty_history_says_so_and_a_stopped_run_is_kept(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
-
-    async def script(at: Sitting) -> None:
         await at.press("escape", "h")
         await at.until_shows("Nothing was saved yet.")
         await at.press("enter", "escape")
         await at.until_on("MainScreen")
-        await at.ask()
-        await at.until(lambda: at.tree.counts.drafted >= 1)
+        await at.ask_paused(lambda tree: tree.counts.drafted >= 1)
         await at.press("x")
         await at.ended()
 
@@ -316,6 +285,6 @@ def test_nothing_is_kept_when_that_is_not_wanted(folders: Path) -> None:
         at.app.runs.keep = False
         await at.solve()
 
-    sit(script, preferences=Preferences(welcomed=True))
+    sit(script)
     assert not (folders / "data" / "history.sqlite3").exists()
     assert not list((folders / "cache").rglob("*.jsonl"))

@@ -14,15 +14,16 @@ from textual.color import Color
 from ssr_local.core.errors import UsageError
 from ssr_local.core.events import AnyEvent, StepDelta, decode_event, encode_event
 from ssr_local_tui.screens.strategies import StrategyScreen
-from ssr_local_tui.widgets.run_tree import Item
+from ssr_local_tui.widgets.items import Item
 from tests.tui.pilot import paste, screen_lines
 from tests.tui.sitting import PROBLEM, Sitting, demo_log, sit, watch, write_log
 
 pytestmark = pytest.mark.usefixtures("folders")
 
+MARKUP = "[bold]x[/] [/ [/b] [@click=app.quit]y[/] [link=file:///etc]z[$primary] \\[ ["
 TEXTS = {
     "escapes": "\x1b[31mred\x1b]0;title\x07\x1b]52;c;aGk=\x07\x9b2J\x1bPq\x1b\\\x08\x7f\0 \x1b",
-    "markup": "[bold]x[/] [/ [/b] [@click=app.quit]y[/] [link=file:///etc]z[$primary] \\[ [",
+    "markup": MARKUP,
     "wide": "漢字かな 🙂 👩‍👩‍👧 e\u0301\u0301 ﷽ ｗｉｄｅ",
     "right to left": "مرحبا \u202eabc\u202c שלום \u2067x\u2069 \u200fy",
     "markdown": "# h\n| a | b |\n|--|--|\n| `x | *y |\n```\n<b>&amp;\n> - 1. [l](file:///) ![i](x)",
@@ -32,6 +33,13 @@ TEXTS = {
     "deep": "$\\frac{" * 1_000,
     "surrogates of a sort": "\ufffe\uffff\U000e0001\U0010ffff\ufeff",
 }
+# Whole sittings for every text are for the long run; all short ones beside each other for this.
+SHORT = " ".join(text for name, text in TEXTS.items() if len(text) < 100 and name != "markdown")
+SOME = {"short ones": SHORT, "some lines": TEXTS["markdown"] + TEXTS["many lines"][:50]}
+ALL = [
+    *(pytest.param(text, id=name) for name, text in SOME.items()),
+    *(pytest.param(text, id=name, marks=pytest.mark.slow) for name, text in TEXTS.items()),
+]
 REPLACED = frozenset(("text", "problem", "answer", "advice", "message", "draft_text", "strategy"))
 LONGEST_DELTA = 60
 MANY_CHARS = 10_000
@@ -75,7 +83,7 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("text", ALL)
 def test_foreign_text_is_shown_and_never_obeyed(text: str, folders: Path) -> None:
     runs = folders / "cache" / "runs"
     runs.mkdir(parents=True)
@@ -106,36 +114,28 @@ def test_foreign_text_is_shown_and_never_obeyed(text: str, folders: Path) -> Non
     watch(hostile_log(text), folders, script)
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("text", ALL)
 def test_foreign_text_in_input_errors_and_messages(text: str) -> None:
     async def script(at: Sitting) -> None:
         await paste(at.pilot, text)
         await at.settle()
-        at.main.failed(UsageError(text, text, text))
+        at.app.control.fail(UsageError(text, text, text))
         at.app._notice(text)
         await at.settle()
         await at.until(lambda: at.notices)
         await at.settle()
         lines = screen_lines(at.app)
-        assert not {sign for line in lines for sign in line} & {
-            "\x1b",
-            "\x9b",
-            "\x07",
-            "\0",
-            "\x08",
-        }
+        assert not set("".join(lines)) & set("\x1b\x9b\x07\0\x08")
 
     sit(script)
 
 
-SIZES = [(200, 60), (40, 10), (20, 5), (1, 1), (20, 5), (200, 60)]
+SIZES = [(200, 60), (40, 10), (1, 1), (20, 5)]
 
 
 def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
+    slow: None,
 ) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "2")
-
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.until(lambda: at.tree.counts.drafted >= 1)
@@ -145,7 +145,7 @@ def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
             await at.until(lambda size=size: at.main.size == size)
             check_screen(at)
             await at.until(
-                lambda revision=revision: at.tree.revision > revision or not at.main.running
+                lambda revision=revision: at.tree.revision > revision or not at.app.control.running
             )
         await at.ended()
         await at.until_shows("Answer: 18")
@@ -154,8 +154,7 @@ def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
     sit(script)
 
 
-@pytest.mark.parametrize("size", [(40, 12), (24, 8)], ids=str)
-def test_dialogs_fit_into_a_small_terminal(size: tuple[int, int], folders: Path) -> None:
+def test_dialogs_fit_into_a_small_terminal(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         for key in ("e", "o", "v", "s", "question_mark"):
             await at.press(key)
@@ -166,7 +165,7 @@ def test_dialogs_fit_into_a_small_terminal(size: tuple[int, int], folders: Path)
             await at.until_on("MainScreen")
         check_screen(at)
 
-    watch(demo_log(), folders, script, size=size)
+    watch(demo_log(), folders, script, size=(24, 8))
 
 
 def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +185,7 @@ def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.M
 
 def test_a_problem_of_escapes_is_solved(folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        await at.solve(f"{PROBLEM} {TEXTS['markup']} \x1b[2J")
+        await at.solve(f"{PROBLEM} {MARKUP} \x1b[2J")
         check_screen(at)
 
     sit(script)

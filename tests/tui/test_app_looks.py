@@ -11,23 +11,25 @@ from textual.color import Color
 from ssr_local.core.config import config_file
 from ssr_local_tui.preferences import Preferences, load_preferences
 from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.screens.welcome import WelcomeScreen
 from tests.tui.sitting import Sitting, covers, demo_log, keys_of, sit, watch
 
 pytestmark = pytest.mark.usefixtures("folders")
 
+NO_WORDS = " ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂"
 LEAST_CONTRAST = 2.7  # of Textual's own placeholder; everything of ours has more than 3
 
 
 @covers("help", "help-close")
-@pytest.mark.parametrize("key", keys_of("help"))
-def test_the_help_shows_the_keys_of_now(key: str, folders: Path) -> None:
+def test_the_help_shows_the_keys_of_now(folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        await at.press(key)
-        await at.until_on("HelpScreen")
-        await at.until_shows("Compare: two paths side by side")
-        assert not at.shows("stand still")  # nothing runs
-        await at.press("escape")
-        await at.until_on("MainScreen")
+        for key in keys_of("help"):
+            await at.press(key)
+            await at.until_on("HelpScreen")
+            await at.until_shows("Compare: two paths side by side")
+            assert not at.shows("stand still")  # nothing runs
+            await at.press("escape")
+            await at.until_on("MainScreen")
 
     watch(demo_log(), folders, script, size=(120, 60))
 
@@ -75,31 +77,35 @@ def lines(at: Sitting) -> list[str]:
     return [line[line.find("│", 1) :] for line in at.text().splitlines()]
 
 
-def test_a_theme_is_remembered_also_when_it_is_changed_back(folders: Path) -> None:
+def test_a_theme_is_remembered_and_one_that_cannot_be_saved_is_used(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         first = at.app.theme
-        at.app.theme = "textual-light"
-        await at.settle()
-        assert load_preferences().theme == "textual-light"
-        at.app.theme = first
-        await at.settle()
-        assert load_preferences().theme == first
+        for theme in ("textual-light", first):
+            at.app.theme = theme
+            await at.settle()
+            assert load_preferences().theme == theme
+        config_file().unlink()
+        config_file().mkdir()
+        at.app.theme = "nord"
+        await at.until_said("not a regular file")
+        assert at.app.theme == "nord"
 
     sit(script)
 
 
-@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
-def test_every_word_can_be_read_in_the_dark_and_in_the_light(theme: str, folders: Path) -> None:
+def test_every_word_can_be_read_in_the_dark_and_in_the_light(folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        at.app.theme = theme
-        await at.settle()
-        pale = [
-            segment.text.strip()
-            for strip in at.app.screen._compositor.render_strips()
-            for segment in strip
-            if segment.text.strip(" ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂") and contrast_of(segment) < LEAST_CONTRAST
-        ]
-        assert pale == []
+        for theme in ("textual-dark", "textual-light"):
+            at.app.theme = theme
+            await at.settle()
+            pale = [
+                segment.text.strip()
+                for strip in at.app.screen._compositor.render_strips()
+                for segment in strip
+                if segment.text.strip(" ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂")
+                and contrast_of(segment) < LEAST_CONTRAST
+            ]
+            assert pale == []
 
     watch(demo_log(), folders, script)
 
@@ -127,23 +133,16 @@ def luminance(colour: Color) -> float:
     return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
-def test_a_theme_that_cannot_be_saved_is_told_and_used(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        config_file().mkdir(parents=True)
-        at.app.theme = "nord"
-        await at.until_said("not a regular file")
-        assert at.app.theme == "nord"
-
-    sit(script)
-
-
-@pytest.mark.parametrize("key", ["enter", "escape", "space", "q"])
-def test_the_first_start_explains_itself_once(key: str, folders: Path) -> None:
+def test_the_first_start_explains_itself_once(folders: Path) -> None:
     async def first(at: Sitting) -> None:
-        await at.until_shows("Welcome to ssr-local")
-        await at.press(key)
-        await at.until_on("MainScreen")
-        await at.settle()
+        for key in ("enter", "escape", "space", "q"):
+            await at.until_shows("Welcome to ssr-local")
+            await at.press(key)
+            await at.until_on("MainScreen")
+            await at.settle()
+            if key != "q":
+                at.app.push_screen(WelcomeScreen())
+                await at.until_on("WelcomeScreen")
 
     async def second(at: Sitting) -> None:
         assert at.dialog == "MainScreen"

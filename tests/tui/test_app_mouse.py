@@ -10,19 +10,19 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 from ssr_local_tui.preferences import Preferences
-from ssr_local_tui.widgets.run_tree import Item, RunTree
-from tests.tui.sitting import Sitting, demo_log, sit, watch
+from ssr_local_tui.widgets.items import Item
+from tests.tui.sitting import Sitting, demo_log, watch
 
 pytestmark = pytest.mark.usefixtures("folders")
 
 
 async def click_in_footer(at: Sitting, words: str, dialog: str) -> None:
     """Click on a key until its dialog opens: a footer that is just drawn anew hears no click."""
-    for _ in range(4):
+    for _ in range(8):
         keys = at.main.query_one(Footer).query(FooterKey)
         await at.click_at(next(key for key in keys if key.description == words))
         with contextlib.suppress(AssertionError):
-            await at.until(lambda: at.dialog == dialog, 4.0)
+            await at.until(lambda: at.dialog == dialog, 2.0)
             return
 
 
@@ -43,22 +43,17 @@ def test_keys_in_the_footer_are_buttons(folders: Path) -> None:
     watch(demo_log(), folders, script)
 
 
-def test_a_click_on_a_line_of_the_tree_shows_it_in_full(folders: Path) -> None:
+def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.click_on("Heads give h + c = 30")
         assert at.main.run_tree.selected_item == Item("step", 0, 1)
         await at.until_shows("Step 2: kept, score 7.8 of 9")
-
-    watch(demo_log(), folders, script)
-
-
-def test_a_click_on_a_path_closes_and_opens_it(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        tree = at.main.query_one(RunTree)
         for closed in (True, False):
             await at.click_on("1 A algebraic")
             await at.until(lambda closed=closed: at.shows("8.0 Let h be") != closed)
-        assert tree.selected_item == Item("path", 0)
+        assert at.main.run_tree.selected_item == Item("path", 0)
+        await at.click_at(at.input, 3, 1)
+        assert at.main.focused is at.input
 
     watch(demo_log(), folders, script)
 
@@ -88,12 +83,3 @@ def test_buttons_of_dialogs(folders: Path) -> None:
 
     watch(demo_log(), folders, script, preferences=Preferences())
     assert [one.suffix for one in folders.glob("ssr-*")] == [".svg"]
-
-
-def test_the_input_is_a_click_away() -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("escape")
-        await at.click_at(at.input, 3, 1)
-        assert at.main.focused is at.input
-
-    sit(script)

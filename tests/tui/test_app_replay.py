@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local_tui.widgets.run_tree import Item
+from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import Sitting, covers, demo_log, keys_of, sit, write_log
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -45,18 +45,19 @@ def test_a_replay_goes_on_event_by_event(log: Path) -> None:
         await at.press("full_stop")
         await at.until(lambda: at.tree.paths[0].steps[0].state == "accepted")
         assert len(at.tree.paths[0].steps) == 1
+        await at.put_cursor(Item("step", 0, 0))
+        assert not any(at.main.check_action(a, ()) for a in ("drop", "add", "keep", "reject"))
 
     sit(script, replay=log, speed=1.0)
 
 
 @covers("replay-faster", "replay-slower")
-@pytest.mark.parametrize("key", keys_of("replay-faster"))
-def test_a_replay_is_made_faster_and_slower(key: str, log: Path) -> None:
+def test_a_replay_is_made_faster_and_slower(log: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.press("escape")
         seen = []
-        for pressed in (key, key, "minus", "minus", "minus"):
-            await at.press(pressed)
+        for key in (*keys_of("replay-faster"), "minus", "minus", "minus"):
+            await at.press(key)
             seen.append(speed(at))
         assert seen == [2.0, 4.0, 2.0, 1.0, 0.5]
         await at.until_shows("[replay, 0.5 × as fast]")
@@ -71,24 +72,11 @@ def test_a_replay_stands_still_goes_on_and_is_stopped(log: Path) -> None:
         await at.press("p")
         await at.until(lambda: not at.shows("stands still"))
         await at.press("x")
-        await at.until(lambda: not at.main.running)
+        await at.until(lambda: not at.app.control.running)
         assert at.tree.phase != "ended"
         assert not any(at.main.check_action(a, ()) for a in ("replay_step", "faster", "slower"))
         await at.solve()  # a replay stands in no run's way
         await at.until_shows("Answer: 18")
         assert "replay" not in at.text()
-
-    sit(script, replay=log, speed=1.0)
-
-
-def test_a_replay_obeys_no_commands(log: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("escape")
-        for _ in range(3):
-            await at.press("full_stop")
-        await at.until(lambda: at.tree.counts.drafted == 1)
-        await at.put_cursor(Item("step", 0, 0))
-        for action in ("drop", "add", "keep", "reject"):
-            assert not at.main.check_action(action, ())
 
     sit(script, replay=log, speed=1.0)

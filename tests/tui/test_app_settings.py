@@ -29,23 +29,27 @@ async def fill_in(at: Sitting, key: str, **values: str) -> None:
 def test_what_is_changed_counts_from_the_next_run_on() -> None:
     async def script(at: Sitting) -> None:
         await at.solve()
-        assert len(at.tree.paths) == 3
-        pid = at.app.runs.solver.worker_pid
+        solver = at.app.runs.solver
         await fill_in(at, "ctrl+o", paths="2", mode="fast1")
         await at.until_shows("2 paths · fast1")
         assert len(at.tree.paths) == 3
-        await at.solve()
-        assert at.tree.options["paths"] == 2
-        assert at.tree.options["mode"] == "fast1"
-        assert at.app.runs.solver.worker_pid == pid  # the models stay loaded
+        first = at.tree
+        await at.press("r")
+        await at.until(lambda: at.tree is not first)
+        await at.ended()
+        assert (at.tree.options["paths"], at.tree.options["mode"]) == (2, "fast1")
+        assert at.app.runs.solver is solver  # the models stay loaded
         assert not config_file().exists()
+        before = at.app.settings
+        await fill_in(at, "escape", paths="4")
+        assert at.app.settings == before
 
     sit(script)
 
 
-def test_a_setting_of_the_file_is_cleared_and_put_back() -> None:
+def test_a_setting_of_the_file_is_cleared_put_back_and_saved() -> None:
     config_file().parent.mkdir(parents=True)
-    config_file().write_text("time-limit = 90.0\nmax-tokens = 700\n")
+    config_file().write_text("# mine\nmax-tokens = 700 # so\n")
 
     async def script(at: Sitting) -> None:
         at.app._changed({"draft": None})
@@ -54,45 +58,15 @@ def test_a_setting_of_the_file_is_cleared_and_put_back() -> None:
         assert origins["max_tokens"].value == 700
         at.app._changed({"draft": "other"})
         assert at.app.settings.engine.draft == "other"
-
-    sit(script)
-
-
-def test_again_takes_the_settings_of_now() -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve()
-        await fill_in(at, "ctrl+o", paths="2")
-        first = at.tree
-        await at.press("r")
-        await at.until(lambda: at.tree is not first)
-        await at.ended()
-        assert len(at.tree.paths) == 2
-
-    sit(script)
-
-
-def test_what_is_saved_is_in_force_and_in_the_file() -> None:
-    config_file().parent.mkdir(parents=True)
-    config_file().write_text("# mine\npaths = 3 # three\n")
-
-    async def script(at: Sitting) -> None:
         await fill_in(at, "ctrl+s", threshold="5.5")
         await at.until_shows("≥ 5.5")
         assert at.app.settings.solve.threshold == 5.5
-        assert config_file().read_text() == "# mine\npaths = 3 # three\nthreshold = 5.5\n"
+        assert config_file().read_text() == "# mine\nmax-tokens = 700 # so\nthreshold = 5.5\n"
 
     sit(script)
 
 
-def test_cancelled_settings_change_nothing() -> None:
-    async def script(at: Sitting) -> None:
-        before = at.app.settings
-        await fill_in(at, "escape", paths="2")
-        assert at.app.settings == before
-
-    sit(script)
-
-
+@pytest.mark.usefixtures("worker")
 def test_another_pair_is_another_solver_and_the_old_models_are_given_back(folders: Path) -> None:
     (folders / "config").mkdir()
     (folders / "config" / "models.toml").write_text(
@@ -104,12 +78,14 @@ def test_another_pair_is_another_solver_and_the_old_models_are_given_back(folder
         await at.solve()
         old, pid = at.app.runs.solver, at.app.runs.solver.worker_pid
         assert pid is not None
-        await fill_in(at, "ctrl+o", pair="other")
+        await at.solve("another")
+        assert at.app.runs.solver.worker_pid == pid
+        at.app._changed({"pair": "other"})
         await at.until_shows("pair other")
         assert at.app.runs.solver is not old
         assert at.app.runs.solver.engine.pair == "other"
         await at.until(lambda: not is_alive(pid))
-        await fill_in(at, "ctrl+o", pair="demo")
+        at.app._changed({"pair": "demo"})
         await at.solve()
         await at.until_shows("Answer: 18")
 

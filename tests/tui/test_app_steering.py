@@ -6,18 +6,13 @@ import pytest
 from textual.widgets import OptionList
 
 from ssr_local.core.tree import Node, PathView
-from ssr_local_tui.widgets.run_tree import Item
+from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import Sitting, covers, sit
 
-pytestmark = pytest.mark.usefixtures("folders", "slow")
+pytestmark = pytest.mark.usefixtures("folders")
 
 REJECTED = "Dividing the second equation by 2 gives h + 2c = 84."
 REWRITTEN = "Dividing the second equation by 2 gives h + 2c = 42."
-
-
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "1")
 
 
 def steps_of(path: PathView) -> list[str]:
@@ -26,14 +21,7 @@ def steps_of(path: PathView) -> list[str]:
 
 async def paused_after_step(at: Sitting, number: int) -> PathView:
     """A run of one path that stands still once that step was judged; the cursor is on it."""
-    await at.ask()
-    await at.pause_when(
-        lambda: (
-            0 in at.tree.paths
-            and (judged := [step for step in at.tree.paths[0].steps if step.verdict])
-            and len(judged) == number
-        )
-    )
+    await at.ask_paused(lambda tree: tree.counts.drafted >= number)
     await at.put_cursor(Item("step", 0, number - 1))
     return at.tree.paths[0]
 
@@ -81,8 +69,7 @@ def test_a_kept_step_is_rejected_and_the_target_writes_its_own() -> None:
 @covers("drop")
 def test_a_dropped_path_ends_without_a_vote_and_the_others_go_on() -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.pause_when(lambda: at.tree.counts.drafted >= 2)
+        await at.ask_paused(lambda tree: tree.counts.drafted >= 2)
         await at.press("home")
         assert not at.main.check_action("drop", ())  # the problem is no path
         await at.put_cursor(Item("path", 1))
@@ -101,8 +88,7 @@ def test_a_dropped_path_ends_without_a_vote_and_the_others_go_on() -> None:
 @covers("add")
 def test_a_path_is_added_with_the_strategy_that_was_chosen() -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.pause_when(lambda: at.tree.counts.drafted >= 1)
+        await at.ask_paused(lambda tree: tree.counts.drafted >= 1)
         await at.press("a")
         await at.until_on("StrategyScreen")
         await at.press("escape")
@@ -127,12 +113,12 @@ def test_a_path_is_added_with_the_strategy_that_was_chosen() -> None:
 
 
 @covers("follow")
-def test_the_cursor_follows_what_is_written_until_told_not_to() -> None:
+def test_the_cursor_follows_what_is_written_until_told_not_to(slow: None) -> None:
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.until(lambda: at.main.run_tree.selected_item.step >= 1)
         item = at.main.run_tree.selected_item
-        assert (item.kind, item.place) == ("step", 0)
+        assert (item.kind, item.index) == ("step", 0)
         await at.press("f")
         item = at.main.run_tree.selected_item
         await at.ended()
@@ -141,34 +127,26 @@ def test_the_cursor_follows_what_is_written_until_told_not_to() -> None:
     sit(script, paths=1)
 
 
-def test_the_cursor_ends_on_the_answer_where_nobody_moved_it() -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve()
-        assert at.main.run_tree.selected_item == Item("vote", 0)
-        await at.until_shows("Winning answer")
-
-    sit(script)
-
-
 @pytest.mark.parametrize("moves", [("up",), ("home", "down")])
-def test_who_moves_about_is_not_led_away(moves: tuple[str, ...]) -> None:
+def test_who_moves_about_is_not_led_away_and_others_end_on_the_answer(moves: tuple[str]) -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until(lambda: at.main.run_tree.selected_item.kind == "step")
+        await at.ask_paused(lambda tree: tree.counts.drafted >= 2)
+        assert at.main.run_tree.selected_item.kind == "step"
         await at.press(*moves)
         item = at.main.run_tree.selected_item
+        await at.press("p")
         await at.ended()
         assert at.main.run_tree.selected_item == item
         await at.solve("another")  # is followed again
         assert at.main.run_tree.selected_item == Item("vote", 0)
+        await at.until_shows("Winning answer")
 
     sit(script, paths=1)
 
 
 def test_a_cursor_on_a_step_that_is_taken_back_stays_on_its_path() -> None:
     async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.pause_when(lambda: at.tree.paths and len(at.tree.paths[0].steps) >= 2)
+        await at.ask_paused(lambda tree: tree.paths and len(tree.paths[0].steps) >= 2)
         await at.put_cursor(Item("step", 0, len(at.tree.paths[0].steps) - 1))
         at.tree.paths[0].steps.pop()
         at.main.run_tree.sync([Node("path", 0)])
@@ -180,13 +158,12 @@ def test_a_cursor_on_a_step_that_is_taken_back_stays_on_its_path() -> None:
         await at.settle()
         assert at.main.run_tree.selected_item == Item("path", 0)
         await at.press("x")
-        await at.until(lambda: not at.main.running)
+        await at.until(lambda: not at.app.control.running)
 
     sit(script)
 
 
-def test_nothing_can_be_steered_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+def test_nothing_can_be_steered_without_a_run() -> None:
     actions = ("stop", "pause", "drop", "add", "keep", "reject", "follow")
 
     async def script(at: Sitting) -> None:

@@ -109,7 +109,7 @@ def test_every_hint_goes_one_level_further(folders: Path) -> None:
             await at.until_shows(words)
         screen.query_one("#problem-text", TextArea).load_text("Another.")
         await at.until(lambda: not at.shows("Hint 1:"))
-        assert screen.level == 0
+        assert screen.work.level == 0
 
     sit(script, size=(120, 50))
 
@@ -122,18 +122,6 @@ def test_a_hint_is_in_sight_below_many_marks() -> None:
         await at.until_shows("Hint 1: Try this")
 
     sit(script, size=(80, 24))
-
-
-def test_f3_right_behind_a_change_gives_its_hint_and_no_level_is_skipped() -> None:
-    async def script(at: Sitting) -> None:
-        screen = await open_tutor(at, steps=GOOD)
-        screen.query_one("#steps-text", TextArea).insert("So it goes. ")
-        await at.press("f3", "f3", "f3")
-        await at.until(lambda: [one.level for one in screen._hints] == [1])
-        await at.until_shows("✓ 2")  # judged again behind it
-        assert screen.level == 1
-
-    sit(script, size=(120, 50))
 
 
 @covers("tutor-solution")
@@ -159,8 +147,8 @@ def test_writing_on_calls_off_what_was_under_way(monkeypatch: pytest.MonkeyPatch
         await at.press("ctrl+c")
         field = screen.query_one("#steps-text", TextArea)
         field.load_text("So it goes.")
-        await at.until(lambda: screen.result is not None)
-        assert screen._hints == []
+        await at.until(lambda: screen.work.result is not None)
+        assert screen.work.hints == []
         assert at.app.is_running
 
     sit(script)

@@ -11,8 +11,9 @@ from textual.widgets import Select
 
 from ssr_local.core.events import PathOpened
 from ssr_local_tui.widgets.detail import DetailPane, formatted
+from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.metrics import MetricsPane
-from ssr_local_tui.widgets.run_tree import Item, RunTree
+from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui.sitting import Sitting, covers, demo_log, watch
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -21,38 +22,29 @@ LAST_STEP = Item("step", 0, 4)
 
 
 @covers("metrics", "detail")
-@pytest.mark.parametrize(
-    ("key", "pane"), [("m", MetricsPane), ("b", DetailPane)], ids=["metrics", "detail"]
-)
 @pytest.mark.parametrize("size", [(120, 40), (60, 16)], ids=str)
-def test_panes_come_and_go(
-    key: str, pane: type[DetailPane | MetricsPane], size: tuple[int, int], folders: Path
-) -> None:
+def test_panes_come_and_go_and_stay_away(size: tuple[int, int], folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        widget = at.main.query_one(pane)
         roomy = size == (120, 40)
-        assert widget.display == roomy  # where there is room, they are there
-        for shown in (not roomy, roomy):
-            await at.press(key)
-            await at.until(lambda shown=shown: widget.display == shown)
-            await at.until(lambda shown=shown: bool(widget.region.area) == shown)
+        for key, pane in (("m", MetricsPane), ("b", DetailPane)):
+            widget = at.main.query_one(pane)
+            assert widget.display == roomy  # where there is room, they are there
+            for shown in (not roomy, roomy):
+                await at.press(key)
+                await at.until(lambda w=widget, shown=shown: w.display == shown)
+                await at.until(lambda w=widget, shown=shown: bool(w.region.area) == shown)
+        if roomy:
+            await at.press("b")
+            await at.pilot.resize_terminal(200, 60)
+            await at.until(lambda: at.main.query_one(RunTree).region.right > 110)
+            assert not at.main.query_one(DetailPane).display
+            assert at.main.query_one(MetricsPane).display
 
     watch(demo_log(), folders, script, size=size)
 
 
-def test_a_pane_that_was_sent_away_stays_away_when_the_terminal_grows(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("b")
-        await at.pilot.resize_terminal(200, 60)
-        await at.until(lambda: at.main.query_one(RunTree).region.right > 110)
-        assert not at.main.query_one(DetailPane).display
-        assert at.main.query_one(MetricsPane).display
-
-    watch(demo_log(), folders, script)
-
-
-@covers("source")
-def test_formulas_are_shown_readable_or_as_they_were_written(folders: Path) -> None:
+@covers("source", "tree-open", "tree-close", "copy")
+def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(LAST_STEP)
         detail = at.main.query_one(DetailPane)
@@ -61,6 +53,23 @@ def test_formulas_are_shown_readable_or_as_they_were_written(folders: Path) -> N
         await at.until(lambda: r"\boxed{18}" in content(detail))
         await at.press("l")
         await at.until(lambda: "⟦18⟧" in content(detail))
+        await at.put_cursor(Item("path", 0))
+        for key, count in (("left", 0), ("right", 1)):
+            await at.press(key)
+            await at.until(lambda count=count: at.text().count("8.0 Let h be") == count)
+        await at.press("right")
+        assert at.main.run_tree.selected_item == Item("step", 0, 0)
+        await at.press("left")
+        assert at.main.run_tree.selected_item == Item("path", 0)
+        strips = at.app.screen._compositor.render_strips()
+        struck = "".join(part.text for strip in strips for part in strip if part.style.strike)
+        assert "Dividing the second equation by 2 gives h + 2c =" in struck  # by the draft
+        assert "h + 2c = 42" not in struck
+        for item, text in COPIES:
+            await at.put_cursor(item)
+            await at.press("c")
+            assert at.app.clipboard == text
+            await at.until_said(f"Copied: {text}"[:40])
 
     watch(demo_log(), folders, script)
 
@@ -72,21 +81,6 @@ def content(pane: DetailPane) -> str:
     return "\n".join(strip.crop(region.x, region.right).text for strip in strips)
 
 
-@covers("tree-open", "tree-close")
-def test_left_and_right_close_and_open_what_the_cursor_is_on(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.put_cursor(Item("path", 0))
-        for key, count in (("left", 0), ("right", 1)):
-            await at.press(key)
-            await at.until(lambda count=count: at.text().count("8.0 Let h be") == count)
-        await at.press("right")
-        assert at.main.run_tree.selected_item == Item("step", 0, 0)
-        await at.press("left")
-        assert at.main.run_tree.selected_item == Item("path", 0)
-
-    watch(demo_log(), folders, script)
-
-
 COPIES = [
     (Item("problem"), "A farm has hens and cows."),
     (LAST_STEP, r"There are \boxed{18} hens."),
@@ -96,22 +90,16 @@ COPIES = [
 ]
 
 
-@covers("copy")
-def test_what_the_cursor_is_on_is_copied_as_it_was_written(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        for item, text in COPIES:
-            await at.put_cursor(item)
-            await at.press("c")
-            assert at.app.clipboard == text
-            await at.until_said(f"Copied: {text}"[:40])
-
-    watch(demo_log(), folders, script)
-
-
 @covers("compare", "comparison-next", "comparison-next-left", "comparison-source")
+@covers("comparison-close", "dialog-close")
 def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(Item("path", 1))
+        for key in ("v", "q", "escape"):
+            await at.press("v")
+            await at.until_on("ComparisonScreen")
+            await at.press(key)
+            await at.until_on("MainScreen")
         await at.press("v")
         await at.until_on("ComparisonScreen")
         left, right = (at.app.screen.query_one(f"#path-{n}", Select) for n in (0, 1))
@@ -123,50 +111,14 @@ def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
         await at.until(lambda: left.value == 2)
         await at.press("l")
         await at.until_shows(r"\boxed{21}")
-        await at.press("escape")
-        await at.until_on("MainScreen")
-
-    watch(demo_log(), folders, script)
-
-
-@covers("comparison-close", "dialog-close")
-@pytest.mark.parametrize("key", ["v", "q", "escape"])
-def test_the_comparison_is_closed(key: str, folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("v")
-        await at.until_on("ComparisonScreen")
-        await at.press(key)
-        await at.until_on("MainScreen")
-
-    watch(demo_log(), folders, script)
-
-
-def test_a_path_that_is_opened_while_two_are_compared_can_be_chosen(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("v")
-        await at.until_on("ComparisonScreen")
         opened = next(e for e in demo_log() if isinstance(e, PathOpened) and e.path == 0)
-        at.tree.apply_all([msgspec.structs.replace(opened, path=3)])
-        right = at.app.screen.query_one("#path-1", Select)
+        at.tree.apply_all([msgspec.structs.replace(opened, path=3)])  # meanwhile
         seen = set()
         await at.until(lambda: len(right._options) == 4)
         for _ in range(4):
             await at.press("right_square_bracket")
             seen.add(right.value)
         assert seen == {0, 1, 2, 3}
-
-    watch(demo_log(), folders, script)
-
-
-def test_what_the_draft_had_written_is_struck_through(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.put_cursor(Item("path", 0))
-        strips = at.app.screen._compositor.render_strips()
-        struck = "".join(
-            segment.text for strip in strips for segment in strip if segment.style.strike
-        )
-        assert "Dividing the second equation by 2 gives h + 2c =" in struck
-        assert "h + 2c = 42" not in struck
 
     watch(demo_log(), folders, script)
 

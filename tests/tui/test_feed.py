@@ -57,21 +57,15 @@ def test_events_come_in_order_and_each_once() -> None:
     assert feed.error is None
 
 
-def test_what_came_before_an_error_stays() -> None:
+@pytest.mark.parametrize("num", [3, 0])
+def test_what_came_before_an_error_stays(num: int) -> None:
     def source() -> Iterator[AnyEvent]:
-        yield from notices(3)
+        yield from notices(num)
         raise ModelError("gone", "why", "what next")
 
     feed = finished(Feed(source))
     assert isinstance(feed.error, ModelError)
-    assert len(feed.drain()) == 3
-
-
-def test_a_source_that_cannot_even_begin_is_an_error_too() -> None:
-    def source() -> Iterator[AnyEvent]:
-        raise ModelError("gone")
-
-    assert isinstance(finished(Feed(source)).error, ModelError)
+    assert len(feed.drain()) == num
 
 
 def test_an_error_nobody_thought_of_is_told_on_one_line() -> None:
@@ -129,6 +123,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_log_can_be_read_after_its_writer_was_killed(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     path = os.pathsep.join((str(ROOT), str(ROOT / "tui")))
@@ -200,20 +195,15 @@ class Played:
 
     def stands_still(self) -> bool:
         before = self.num
-        time.sleep(0.1)
+        time.sleep(0.05)
         return self.num == before and not self.is_over
 
 
-def test_at_speed_0_everything_comes_at_once() -> None:
-    started = time.monotonic()
-    assert list(Pace(0.0).play(notices(100, 60.0), lambda _: True)) == notices(100, 60.0)
-    assert time.monotonic() - started < 5
-
-
-@pytest.mark.parametrize(("speed", "least_s"), [(1.0, 0.3), (4.0, 0.075), (0.5, 0.6)])
+@pytest.mark.parametrize(("speed", "least_s"), [(0.0, 0.0), (1.0, 0.15), (4.0, 0.03), (0.5, 0.3)])
 def test_events_keep_their_distance_times_the_speed(speed: float, least_s: float) -> None:
+    gap_s = 0.05 if speed else 60.0
     started = time.monotonic()
-    assert len(list(Pace(speed).play(notices(4, 0.1), lambda _: True))) == 4
+    assert list(Pace(speed).play(notices(4, gap_s), lambda _: True)) == notices(4, gap_s)
     assert least_s <= time.monotonic() - started < least_s + 5
 
 
@@ -239,7 +229,7 @@ def test_it_stands_still_and_goes_on() -> None:
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_a_step_ends_behind_the_next_event_that_can_be_seen(every: int) -> None:
+def test_a_step_ends_after_the_next_event_that_can_be_seen(every: int) -> None:
     pace = Pace(1.0)
     pace.toggle()
     played = Played(pace, notices(20, 3600.0), every)

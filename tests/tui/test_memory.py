@@ -15,7 +15,7 @@ from ssr_local_tui.feed import KEPT_LOGS, Feed
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui.sitting import Sitting, sit
 
-pytestmark = pytest.mark.usefixtures("folders")
+pytestmark = pytest.mark.usefixtures("worker")
 
 PROBLEMS = 50
 SETTLED_AFTER = 10
@@ -47,6 +47,7 @@ def held(at: Sitting) -> Held:
     )
 
 
+@pytest.mark.slow
 def test_fifty_problems_in_one_sitting_are_no_heavier_than_ten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -55,7 +56,7 @@ def test_fifty_problems_in_one_sitting_are_no_heavier_than_ten(
     async def script(at: Sitting) -> None:
         for number in range(PROBLEMS):
             # As long as the others, and another one.
-            at.main.begin(f"A farm has hens and cows, number {number:02}.")
+            at.app.control.begin(f"A farm has hens and cows, number {number:02}.")
             await at.ended()
             await at.until(lambda: at.main.query_one(RunTree).last_line > 5)
             if number + 1 in (SETTLED_AFTER, PROBLEMS):

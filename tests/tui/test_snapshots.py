@@ -32,7 +32,7 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.records import Timing
 from ssr_local_tui.preferences import Preferences
-from ssr_local_tui.widgets.run_tree import Item
+from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import WELCOMED, Sitting, demo_log, sit, watch
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -48,7 +48,7 @@ TIMING = Timing(
 
 def even(events: Iterable[AnyEvent]) -> list[AnyEvent]:
     """The events with times that do not depend on the machine they were recorded on."""
-    return [timed(event, place * 0.02) for place, event in enumerate(events)]
+    return [timed(event, index * 0.02) for index, event in enumerate(events)]
 
 
 def timed(event: AnyEvent, at_s: float) -> AnyEvent:
@@ -67,8 +67,8 @@ def timed(event: AnyEvent, at_s: float) -> AnyEvent:
 def up_to(kind: type[Event], number: int) -> list[AnyEvent]:
     """The run until that many events of a kind have come; what was measured is left out."""
     events = [event for event in even(demo_log()) if not isinstance(event, RunMeasured)]
-    places = [place for place, event in enumerate(events) if isinstance(event, kind)]
-    return events[: places[number - 1] + 1]
+    indices = [index for index, event in enumerate(events) if isinstance(event, kind)]
+    return events[: indices[number - 1] + 1]
 
 
 # States ---------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ async def help_(at: Sitting) -> None:
 
 
 async def error(at: Sitting) -> None:
-    at.main.failed(
+    at.app.control.fail(
         EngineCrashed(
             "The worker process that runs the models has ended.",
             "It was killed by signal 9.",
@@ -136,25 +136,27 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", STATES)
-def test_the_screen_looks_as_it_did(name: str, size: tuple[int, int], folders: Path) -> None:
-    state = STATES[name]
-    file = FOLDER / f"{name}-{size[0]}x{size[1]}.txt"
-    screens: list[str] = []
+def test_the_screen_looks_as_it_did(name: str, folders: Path) -> None:
+    state, differences = STATES[name], []
 
     async def script(at: Sitting) -> None:
         await state.script(at)
-        await at.settle()
-        at.main.draw_all()
-        screens.append(await final(at, folders, file))
+        for size in SIZES:
+            file = FOLDER / f"{name}-{size[0]}x{size[1]}.txt"
+            await at.pilot.resize_terminal(*size)
+            await at.until(lambda size=size: at.main.size == size)
+            await at.settle()
+            at.main.draw_all()
+            differences.append(difference(await final(at, folders, file), file))
 
-    how = {"size": size, "preferences": state.preferences}
+    how = {"size": SIZES[0], "preferences": state.preferences}
     if state.events is None:
         sit(script, **how)  # type: ignore[arg-type]
     else:
         watch(state.events(), folders, script, **how)
-    compare(screens[0], file)
+    if any(differences):
+        pytest.fail("\n".join(filter(None, differences)), pytrace=False)
 
 
 async def final(at: Sitting, folders: Path, file: Path) -> str:
@@ -162,7 +164,7 @@ async def final(at: Sitting, folders: Path, file: Path) -> str:
     stored = file.read_text(encoding="utf-8") if file.exists() else ""
     deadline = time.monotonic() + SETTLING_S
     while time.monotonic() < deadline:
-        await at.pilot.pause()
+        await at.settle()
         if not os.environ.get(ACCEPT) and normal(at.text(), folders) == stored:
             break
     return normal(at.text(), folders)
@@ -174,18 +176,19 @@ def normal(text: str, folders: Path) -> str:
     return re.sub(r"\bseed \d+", "seed N", text) + "\n"
 
 
-def compare(screen: str, file: Path) -> None:
+def difference(screen: str, file: Path) -> str:
+    """What is other than stored, with the way to accept it; empty when nothing is."""
     if os.environ.get(ACCEPT):
         FOLDER.mkdir(exist_ok=True)
         file.write_text(screen, encoding="utf-8")
-        return
+        return ""
     stored = file.read_text(encoding="utf-8") if file.exists() else ""
-    if screen != stored:
-        diff = difflib.unified_diff(
-            stored.splitlines(), screen.splitlines(), file.name, "now", lineterm=""
-        )
-        how = f"If that is meant: {ACCEPT}=1 pytest tests/tui/test_snapshots.py"
-        pytest.fail("\n".join([*diff, "", how]), pytrace=False)
+    if screen == stored:
+        return ""
+    lines = (stored.splitlines(), screen.splitlines())
+    diff = difflib.unified_diff(*lines, file.name, "now", lineterm="")
+    how = f"If that is meant: {ACCEPT}=1 pytest tests/tui/test_snapshots.py"
+    return "\n".join([*diff, "", how])
 
 
 def test_no_snapshot_is_left_over() -> None:
@@ -198,8 +201,7 @@ def test_a_difference_is_shown_with_the_way_to_accept_it(
 ) -> None:
     monkeypatch.delenv(ACCEPT, raising=False)
     (tmp_path / "a.txt").write_text("one\ntwo\n")
-    with pytest.raises(pytest.fail.Exception) as caught:
-        compare("one\n2\n", tmp_path / "a.txt")
-    assert "-two\n+2" in str(caught.value)
-    assert f"{ACCEPT}=1 pytest" in str(caught.value)
-    compare("one\ntwo\n", tmp_path / "a.txt")
+    found = difference("one\n2\n", tmp_path / "a.txt")
+    assert "-two\n+2" in found
+    assert f"{ACCEPT}=1 pytest" in found
+    assert difference("one\ntwo\n", tmp_path / "a.txt") == ""

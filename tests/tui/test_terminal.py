@@ -55,7 +55,9 @@ def test_a_run_is_stopped_at_once_and_stays(folder: Path) -> None:
         terminal.until("exit code 0")
 
 
-@pytest.mark.parametrize(("name", "code"), [("TERM", 143), ("HUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("TERM", 143), pytest.param("HUP", 129, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_the_app_and_gives_the_terminal_back(
     folder: Path, name: str, code: int
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_signal_ends_the_app_and_gives_the_terminal_back(
     assert log.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_tiny_and_grows(folder: Path) -> None:
     with in_terminal(
         folder, "tui", "--demo", columns=20, rows=5, SSR_LOCAL_DEMO_SPEED="4"
@@ -85,6 +88,7 @@ def test_a_terminal_that_is_tiny_and_grows(folder: Path) -> None:
         terminal.until("exit code 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [

@@ -22,6 +22,7 @@ from ssr_local.core.events import RunEnded, StepDelta, StepVerified
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import RunResult
 from ssr_local.engine.base import Cancelled
+from ssr_local.method.verification import VERIFIERS
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_models_that_are_expected_come_with_the_first_ones() -> None:
         assert solver.worker_pid == worker
 
 
-@pytest.mark.parametrize("verifier", ["combined", "yes-no", "likelihood", "digit"])
+@pytest.mark.parametrize("verifier", VERIFIERS)
 @pytest.mark.parametrize("method", ["ssr", "specreason"])
 def test_the_demonstration_under_every_verifier(verifier: str, method: str) -> None:
     with Solver(pair="demo", in_process=True) as one:
@@ -332,8 +333,8 @@ def test_going_on_from_given_steps_and_reading_them(solver: Solver) -> None:
     readings = solver.read_steps("farm", steps)
     assert [reading.text for reading in readings] == steps
     assert solver.read_steps("farm", steps[2:], given=steps[:2]) == readings[2:]
-    (only,) = solver.read_steps("farm", steps[:1], questions=[("yes-no", "mistake")])
-    assert set(only.probes) == {"yes-no/mistake"}
+    (only,) = solver.read_steps("farm", steps[:1], questions=[("digit", "rate")])
+    assert set(only.probes) == {"digit/rate"}
 
 
 @pytest.fixture

@@ -42,4 +42,4 @@ def test_a_comparison_under_way_ends_with_the_run() -> None:
         started = time.monotonic()
         compared = Comparer(helper, lambda: time.monotonic() > started + 0.3)
         assert compared(*SLOW) == "undecided"
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4  # and not the five seconds of a comparison

@@ -101,9 +101,9 @@ def test_a_run_is_a_report_in_markdown(run: list[AnyEvent]) -> None:
 
 def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
     cut = entry("run", None, status="interrupted", answer=None)
-    drafted = next(place for place, event in enumerate(run) if isinstance(event, StepDrafted))
+    drafted = next(index for index, event in enumerate(run) if isinstance(event, StepDrafted))
     without_verdict = run[: drafted + 1]
-    verified = next(place for place, event in enumerate(run) if isinstance(event, StepVerified))
+    verified = next(index for index, event in enumerate(run) if isinstance(event, StepVerified))
     for made in (page_of(cut, without_verdict), markdown_of(cut, without_verdict)):
         assert "Let h be the number of hens" in made
         assert "interrupted" in made
@@ -116,8 +116,8 @@ def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
 def test_a_rejected_step_is_bad_until_its_rewrite_is_there(run: list[AnyEvent]) -> None:
     cut = entry("run", None, status="interrupted", answer=None)
     rejected = next(
-        place
-        for place, event in enumerate(run)
+        index
+        for index, event in enumerate(run)
         if isinstance(event, StepVerified) and not event.verdict.accepted
     )
     page = page_of(
@@ -132,7 +132,7 @@ def test_given_steps_are_on_the_page() -> None:
         problem="x", options={}, models=Models(), pool=(), version="0", given=("Let $h$ be it.",)
     )
     cut = entry("run", None, status="interrupted", answer=None)
-    assert "Given steps, written by neither model" in page_of(cut, [started])
+    assert "Prefix steps, written by neither model" in page_of(cut, [started])
     assert "> Let $h$ be it." in markdown_of(cut, [started])
 
 
@@ -214,12 +214,6 @@ HOSTILE = [
     "$" + "{" * 1500 + "$",
     "&#xE000;3&#xE001; &#60;script&#62; $x$",
 ]
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_hostile_is_obeyed(text: str) -> None:
-    made = entry("hint", Hint(problem=text, level=1, text=text), problem=text, error=text)
-    assert is_harmless(page_of(made))
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, *OF_REPORTS], ids=range(len(HOSTILE + OF_REPORTS)))

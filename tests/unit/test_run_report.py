@@ -293,18 +293,18 @@ def test_a_whole_run_is_reported_in_full() -> None:
     for expected in (
         "> How many?",
         "## Answer\n\n`7`\n",
-        "- `7` **(winner)**: paths 1, 3, mean score 8.3",
-        "- `8`: path 2, mean score 8.6",
+        "- `7` **(winner)**: paths 1, 3, mean score 8.2",
+        "- `8`: path 2, mean score 8.5",
         "| A | name A | 0.400 | yes | 1 |",
         "| D | name D | 0.060 |  |  |",
         "## Path 2: B name B",
         "> adviceB please",
-        "**Step 1**, by the draft: accepted, score 8.1\n\n> First we look.",
-        "**Step 2**, by the target: rewritten, the draft's score 4.5",
+        "**Step 1**, by the draft: accepted, score 8.0\n\n> First we look.",
+        "**Step 2**, by the target: rewritten, the draft's score 4.0",
         "> ~~A slip is made here.~~",
         "In its place:\n\n> The target says it right.",
         "> So it is \\boxed{7}.",
-        "**End of the path:** answer `7`; mean score 8.3.",
+        "**End of the path:** answer `7`; mean score 8.2.",
         "| total | 1.00 |",
         "7 of 10 drafted steps accepted (70%), 3 rewritten.",
         "- `method`: `ssr`",
@@ -347,7 +347,7 @@ def test_models_options_given_steps_and_notices_are_reported() -> None:
         " SHA-256 `ab12`"
     ) in report
     assert "- `seed`: `7`" in report
-    assert "**Given 2**\n\n> Given two." in report
+    assert "**Prefix step 2**\n\n> Given two." in report
     assert "\n> No GPU was found.\n" in report
 
 

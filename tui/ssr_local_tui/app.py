@@ -21,9 +21,19 @@ from ssr_local.core.display import one_line
 from ssr_local.core.options import with_changes
 from ssr_local.models.download import Progress
 from ssr_local.models.registry import load_registry
+from ssr_local_tui.background import Background
+from ssr_local_tui.controller import RunController
 from ssr_local_tui.preferences import Preferences, save_preference
 from ssr_local_tui.runs import Runs
+from ssr_local_tui.screens.comparison import ComparisonScreen
+from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.screens.help import HelpScreen, sections_of
+from ssr_local_tui.screens.history import HistoryScreen
 from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.screens.practice import PracticeScreen
+from ssr_local_tui.screens.settings import SettingsScreen
+from ssr_local_tui.screens.tutor import TutorScreen
+from ssr_local_tui.screens.welcome import WelcomeScreen
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
 
@@ -57,10 +67,12 @@ class SSRApp(App[int]):
         self.settings = settings
         self.preferences = preferences
         self.runs = Runs(settings.engine, self._progress, self._notice, keep=keep)
+        self.in_background = Background(self)
         self.progress: Progress | None = None
         self._problem, self._replay, self._speed = problem, replay, speed
         self._overrides = overrides or {}
-        self.main = MainScreen("")
+        self.control = RunController(self, lambda message: self.main.post_message(message))
+        self.main = MainScreen(self.control)
         self.set_keymap(dict(preferences.keys))
         self.theme = preferences.theme
 
@@ -86,14 +98,11 @@ class SSRApp(App[int]):
         self.push_screen(self.main)
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
         if self._replay is not None:
-            self.call_after_refresh(self.main.play, self._replay, self._speed)
+            self.call_after_refresh(self.control.play, self._replay, self._speed)
         elif self._problem:
-            self.call_after_refresh(self.main.begin, self._problem)
+            self.call_after_refresh(self.control.begin, self._problem)
         if not self.preferences.welcomed:
-            from ssr_local_tui.screens.welcome import WelcomeScreen
-
             self.push_screen(WelcomeScreen(), lambda _: self._keep("welcomed", True))
-
         self._leave_when_told()
 
     def on_unmount(self) -> None:
@@ -125,8 +134,8 @@ class SSRApp(App[int]):
 
     def action_stop_or_copy(self) -> None:
         """What Ctrl+C does: stop a run; without one, say how to leave."""
-        if self.main.running or self.main.busy:
-            self.main.action_stop()
+        if self.control.is_going:
+            self.control.stop()
         else:
             self.notify("Press Ctrl+Q to quit.")
 
@@ -136,19 +145,15 @@ class SSRApp(App[int]):
 
     def open_help(self) -> None:
         """The keys that do something now."""
-        from ssr_local_tui.screens.help import HelpScreen, sections_of
-
         active = self.screen.active_bindings.values()
         self.push_screen(HelpScreen(sections_of(active, self.get_key_display)))
 
     def open_settings(self) -> None:
         """Every option, for this session or for good."""
-        from ssr_local_tui.screens.settings import SettingsScreen
-
         try:
             pairs = list(load_registry().pairs)
         except SSRError as error:
-            self.main.failed(error)
+            self.control.fail(error)
             return
         self.push_screen(SettingsScreen(self.settings, pairs), self._changed)
 
@@ -161,10 +166,10 @@ class SSRApp(App[int]):
             self._overrides = overrides
             self.runs.use_engine(self.settings.engine)
         except SSRError as error:
-            self.main.failed(error)
+            self.control.fail(error)
             return
-        if not self.main.tree_state.problem:
-            self.main.error = None  # it was of settings that are mended now
+        if not self.control.tree.problem:
+            self.control.error = None  # it was of settings that are mended now
         self.main.draw_all()
 
     def _keep_theme(self, name: str) -> None:
@@ -195,15 +200,6 @@ def binding_ids() -> frozenset[str]:
 
 @cache
 def _bindings() -> tuple[Binding, ...]:
-    from ssr_local_tui.screens.comparison import ComparisonScreen
-    from ssr_local_tui.screens.dialog import Dialog
-    from ssr_local_tui.screens.help import HelpScreen
-    from ssr_local_tui.screens.history import HistoryScreen
-    from ssr_local_tui.screens.practice import PracticeScreen
-    from ssr_local_tui.screens.settings import SettingsScreen
-    from ssr_local_tui.screens.tutor import TutorScreen
-    from ssr_local_tui.screens.welcome import WelcomeScreen
-
     homes = (
         *(SSRApp, MainScreen, RunTree, ProblemInput),
         *(ComparisonScreen, Dialog, HelpScreen, HistoryScreen, PracticeScreen, SettingsScreen),

@@ -103,10 +103,10 @@ def aligned(first: PathView, second: PathView) -> list[Row]:
 
 
 class _Result(NamedTuple):
-    """A number a path comes to: the step, its place in the path, and what it was made from."""
+    """A number a path comes to: its step, its index among the results, what it was made from."""
 
     step: int
-    place: int
+    position: int
     number: Number
     operands: frozenset[Fraction]
 
@@ -231,7 +231,7 @@ def _parting(sides: tuple[_Side, _Side], pair: _Pair) -> Disagreement:
     if agreed is None:
         explanation = _sentence(tail)
     else:
-        common = _shown(sides[0].results[agreed[0].place].number.shown)
+        common = _shown(sides[0].results[agreed[0].position].number.shown)
         explanation = _sentence(f"both come to {common}; then {tail}")
     return Disagreement(
         steps[0], steps[1], explanation, (agreed[0].step, agreed[1].step) if agreed else None
@@ -249,7 +249,7 @@ def _last_agreed(sides: tuple[_Side, _Side], pair: _Pair) -> tuple[_Result, _Res
     """The last result of the first path that both have before they part."""
     first, second = sides
     ends = [
-        result.place if result else len(side.results)
+        result.position if result else len(side.results)
         for side, result in zip(sides, pair, strict=True)
     ]
     for one in reversed(first.results[: ends[0]]):

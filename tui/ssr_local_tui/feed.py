@@ -28,8 +28,8 @@ class Feed:
     """The events of one run, made by ``source`` in a thread of its own.
 
     ``log`` is where they are written, None for nowhere; ``recorded`` is the log that they come
-    from, which is only read. ``error`` is what ended the events, None when they came to
-    their own end; valid when ``is_over``.
+    from, which is only read. ``error`` is what ended the events, None when they ended by
+    themselves; valid when ``is_over``.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Pace:
             self._changed.notify_all()
 
     def step(self) -> None:
-        """Stand still behind the next event that can be seen."""
+        """Stand still after the next event that can be seen."""
         with self._changed:
             self._paused = True
             self._steps += 1
@@ -207,7 +207,7 @@ class Pace:
     def play(
         self, events: Iterable[AnyEvent], is_step: Callable[[AnyEvent], bool]
     ) -> Iterator[AnyEvent]:
-        """The events, each at its time; ``is_step`` says behind which ``step`` stops."""
+        """The events, each at its time; ``is_step`` says after which ``step`` stops."""
         before: float | None = None
         for event in events:
             gap = 0.0 if before is None else max(0.0, event.at_s - before)

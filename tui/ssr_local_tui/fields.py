@@ -102,7 +102,7 @@ class Field(Struct, frozen=True):
 def fields_of(settings: Settings, pairs: Sequence[str]) -> tuple[Field, ...]:
     """A field for every option, ``COMMON`` first; ``pairs`` are the registry's names."""
     fields = {setting.name: _field(setting, pairs) for setting in settings.origins}
-    return tuple(fields[name] for name in sorted(fields, key=_place))
+    return tuple(fields[name] for name in sorted(fields, key=_position))
 
 
 def _field(setting: Setting, pairs: Sequence[str]) -> Field:
@@ -114,5 +114,5 @@ def _field(setting: Setting, pairs: Sequence[str]) -> Field:
     return Field(kind, setting, words)
 
 
-def _place(name: str) -> int:
+def _position(name: str) -> int:
     return COMMON.index(name) if name in COMMON else len(COMMON)

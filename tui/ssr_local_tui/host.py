@@ -8,6 +8,7 @@ from textual.screen import Screen
 
 from ssr_local.core.config import Settings
 from ssr_local.models.download import Progress
+from ssr_local_tui.background import Background
 from ssr_local_tui.runs import Runs
 
 
@@ -16,6 +17,7 @@ class Host(Protocol):
 
     settings: Settings
     runs: Runs
+    in_background: Background
     progress: Progress | None
 
     @property

@@ -330,10 +330,10 @@ def _closed(inside: str) -> bool:
     if inside[:1] not in pairs:
         return not re.search(r"[\s/+*·×−-]", inside[1:])
     depth = 0
-    for place, sign in enumerate(inside):
+    for index, sign in enumerate(inside):
         depth += (sign == inside[0]) - (sign == pairs[inside[0]])
         if depth == 0:
-            return place == len(inside) - 1
+            return index == len(inside) - 1
     return False
 
 

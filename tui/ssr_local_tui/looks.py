@@ -40,7 +40,6 @@ PHASES = {
     "ended": "done",
     "cut off": "cut off",
 }
-AUTHORS: dict[Author, str] = {"draft": "draft", "target": "target"}
 
 
 def bar(share: float, cells: int = BAR_CELLS) -> str:
@@ -120,6 +119,6 @@ def figures_of(tree: Tree) -> tuple[Usage, Timing] | None:
     return None if source is None else (source.usage, source.timing_s)
 
 
-def place_of(info: ModelInfo) -> str:
+def device_of(info: ModelInfo) -> str:
     """Where a model runs: device and library."""
     return one_line(f"{info.device}, {info.engine}" if info.engine else info.device, 60)

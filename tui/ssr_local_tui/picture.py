@@ -60,8 +60,8 @@ def _text(text: str, style: str = "default") -> Text:
 def _root(tree: Tree) -> Branch:
     problem = tree.result.problem if tree.result else tree.problem
     root = Branch(_text(_shown(problem) or "(problem not known)", "bold"), guide_style="dim")
-    for place, step in enumerate(tree.result.given if tree.result else tree.given, 1):
-        root.add(_text(f"given {place}  {_shown(step)}"))
+    for number, step in enumerate(tree.result.given if tree.result else tree.given, 1):
+        root.add(_text(f"prefix step {number}  {_shown(step)}"))
     for line in _strategies(tree):
         root.add(_text(line, "dim"))
     for path in tree.paths.values():
@@ -86,8 +86,8 @@ def _add_path(root: Branch, path: PathView) -> None:
     strategy = path.strategy
     name = f"path {path.index + 1}  {_line(strategy.letter)} {_line(strategy.name)}".rstrip()
     branch = root.add(_text(name, "bold blue"))
-    for place, step in enumerate(path.steps, 1):
-        branch.add(_step(place, step))
+    for number, step in enumerate(path.steps, 1):
+        branch.add(_step(number, step))
     if path.end_reason is None:
         branch.add(_text("not ended", "yellow"))
         return
@@ -96,13 +96,13 @@ def _add_path(root: Branch, path: PathView) -> None:
     branch.add(_text(f"end: {END_WORDS[path.end_reason]}{answer}", style))
 
 
-def _step(place: int, step: StepView) -> Text:
+def _step(number: int, step: StepView) -> Text:
     score = ""
     if step.verdict is not None:
         value = step.verdict.score
         score = " no score" if value is None else f" {value:.1f}"
     whole = _text("")
-    whole.append(f"{place} {step.author}, {step.state}{score}", _STYLES[step.state])
+    whole.append(f"{number} {step.author}, {step.state}{score}", _STYLES[step.state])
     if step.rejected is not None:
         whole.append("\n" + (_shown(step.rejected) or "(empty)"), "strike dim red")
     return whole.append("\n" + (_shown(step.text) or "(nothing written)"))

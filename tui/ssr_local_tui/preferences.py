@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
@@ -44,16 +43,13 @@ class Preferences(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = {}
 
 
-def load_preferences(
-    file: Path | None = None, *, binding_ids: Collection[str] | None = None
-) -> Preferences:
+def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferences:
     """The preferences in the settings file; a file or table that is not there sets nothing.
 
-    ``file`` stands in for ``config_file()``. With ``binding_ids``, all there are, keys for
-    other ids are refused too. Raises ``ConfigError`` naming the file, the key and what is
-    accepted.
+    With ``binding_ids``, all there are, keys for other ids are refused too. Raises
+    ``ConfigError`` naming the file, the key and what is accepted.
     """
-    file = config_file() if file is None else file
+    file = config_file()
     shown = printable(str(file))
     table = parse_toml(existing_text(file), shown).get(TABLE, {})
     if not isinstance(table, dict):
@@ -68,7 +64,7 @@ def load_preferences(
     return msgspec.convert(values, Preferences)
 
 
-def save_preference(name: str, value: str | bool, file: Path | None = None) -> None:
+def save_preference(name: str, value: str | bool) -> None:
     """Write one preference into the settings file, its comments and order kept.
 
     The file is replaced as a whole or not at all. Raises ``UsageError`` for a name or value
@@ -77,7 +73,7 @@ def save_preference(name: str, value: str | bool, file: Path | None = None) -> N
     if name == KEYS:
         raise UsageError("Keys are not saved by the app.", "", "Edit [tui.keys] by hand.")
     _check(name, value, "", UsageError)
-    file = config_file() if file is None else file
+    file = config_file()
     write_atomically(file, _edited(existing_text(file), name, value, printable(str(file))))
 
 

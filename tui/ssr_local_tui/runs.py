@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ssr_local import Solver
 from ssr_local.core.commands import AnyCommand
@@ -32,14 +31,6 @@ from ssr_local_tui.feed import Feed, Pace, new_log
 
 _STEPS = (SelectionScored, StepDrafted, StepVerified, StepRewritten, PathEnded, RunEnded)
 _CLOSE_WAIT_S = 3.0
-
-
-class Asked(NamedTuple):
-    """A problem to solve, how, and the steps every path begins with."""
-
-    problem: str
-    options: SolveOptions
-    given: tuple[str, ...] = ()
 
 
 class Runs:
@@ -95,23 +86,23 @@ class Runs:
         """Download what is missing. Blocks; ``cancel`` from another thread ends it."""
         self.solver.fetch(options)
 
-    def start(self, asked: Asked) -> Feed:
-        """Begin to solve a problem."""
+    def start(
+        self, problem: str, options: SolveOptions, prefix_steps: tuple[str, ...] = ()
+    ) -> Feed:
+        """Begin to solve a problem; every path begins with the prefix steps."""
         solver = self.solver
         self.leave_replay()
 
         def events() -> Iterator[AnyEvent]:
             with saving(
                 "run",
-                asked.problem,
+                problem,
                 pair=self._engine.pair,
-                method=asked.options.method,
+                method=options.method,
                 say=self._on_notice,
                 keep=self.keep,
             ) as saver:
-                for event in saver.watch(
-                    solver.stream(asked.problem, asked.options, given=asked.given)
-                ):
+                for event in saver.watch(solver.stream(problem, options, given=prefix_steps)):
                     if feed.stopping:  # asked for before there was a run to tell
                         feed.stopping = False
                         solver.cancel()
@@ -129,7 +120,7 @@ class Runs:
 
     def _passing_file(self) -> Path:
         """A name for an event log that goes away with the app."""
-        with self._making:  # dialogs ask for one from their threads
+        with self._making:  # dialogs ask for one in their threads
             if self._passing is None:
                 self._passing = tempfile.TemporaryDirectory(
                     prefix="ssr-local-", ignore_cleanup_errors=True
@@ -183,7 +174,7 @@ class Runs:
         return file
 
     def tell(self, command: AnyCommand) -> None:
-        """Steer the live run; a replay obeys nobody."""
+        """Steer the live run; a replay takes no commands."""
         if self._solver is not None and self.pace is None:
             self._solver.tell(command)
 

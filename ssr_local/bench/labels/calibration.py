@@ -1,55 +1,25 @@
 """From labelled steps to a pair's calibrations: 9 times the chance that a step is good. Pure.
 
 Everything is learned twice: from all steps, for use, and from all problems but a few, to see what
-it is worth on those few. The second time repeats every choice (wording, curve,
-standardisation), so that its figures flatter nothing.
+it is worth on those few.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from msgspec.structs import replace
+import tomlkit
+from msgspec import Struct
 
-from ssr_local.bench.labels.curves import auc, auc_interval
-from ssr_local.bench.labels.fits import (
-    HardFit,
-    PairFit,
-    VerifierFit,
-    WordingChoice,
-    WordingResult,
-    about,
-    auc_text,
-    documented,
-    evidence,
-    ratio_text,
-)
-from ssr_local.bench.labels.judging import (
-    MARGIN,
-    THRESHOLD,
-    JudgedStep,
-    LabelNoise,
-    judged,
-    label_noise,
-)
-from ssr_local.bench.labels.learning import (
-    Choice,
-    Learned,
-    at_their_word,
-    curve_for,
-    folds_of,
-    held_out,
-    learn,
-    losses_of,
-    mean_loss,
-    saving,
-)
-from ssr_local.bench.labels.readings import fitted_raws, operating, wordings_of
+from ssr_local.bench.labels.fitting import Curve, Fit, fit_best, num_folds
+from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD, JudgedStep, judged
+from ssr_local.bench.labels.ranking import auc, auc_interval
+from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import Models
+from ssr_local.core.records import Calibration, Models
 from ssr_local.method.verification import MAX_SCORE, VERIFIERS
 
 MIN_STEPS = 10
@@ -62,81 +32,113 @@ class TooFewStepsError(UsageError):
     """These labelled steps are not enough for a calibration."""
 
 
+class VerifierFit(Struct, frozen=True, kw_only=True):
+    """What a verifier's calibration is worth on problems it was not learned from.
+
+    ``curve_losses``, log losses in nats a step, decided between the curves; ``log_loss`` is that
+    of the held-out scores. The AUC is that of the raw value, from which nothing is learned.
+    ``lowest_score`` and ``highest_score`` are those the calibration can give. ``scores`` are those
+    of all steps, each from the other folds' calibration; None where it cannot be read.
+    """
+
+    name: str
+    curve: Curve
+    curve_losses: dict[Curve, float]
+    log_loss: float
+    auc: float | None
+    interval: Interval | None
+    operating: Operating
+    lowest_score: float
+    highest_score: float
+    num_unreadable: int
+    scores: tuple[float | None, ...]
+
+
+class PairFit(Struct, frozen=True, kw_only=True):
+    """A pair's calibrations with the evidence for them.
+
+    ``best_verifier`` has the lowest log loss on problems held out. ``left_out`` names verifiers
+    without enough readable steps.
+    """
+
+    calibrations: dict[str, Calibration]
+    verifiers: tuple[VerifierFit, ...]
+    best_verifier: str
+    margin: float
+    folds: int
+    date: str
+    num_steps: int
+    num_bad: int
+    num_problems: int
+    left_out: tuple[str, ...]
+
+
 def fit_pair(
-    walks: Sequence[Walk],
-    *,
-    margin: float = MARGIN,
-    threshold: float = THRESHOLD,
-    folds: int = 5,
-    seed: int = 0,
-    date: str,
+    walks: Sequence[Walk], *, margin: float = MARGIN, threshold: float = THRESHOLD, date: str
 ) -> PairFit:
     """The calibrations that the drafted steps of ``walks`` give, cross-validated by problem.
 
-    ``threshold`` is what the operating figures are for. With fewer problems than ``folds`` every
-    problem is a fold. Raises ``TooFewStepsError`` when good or bad steps are too few (it says how
-    many are missing) or unreadable, and ``UsageError`` when the walks are of several pairs and
-    without scipy.
+    ``threshold`` is what the operating figures are for. Raises ``TooFewStepsError`` when good or
+    bad steps are too few (it says how many are missing) or unreadable, and ``UsageError`` when the
+    walks are of several pairs and without the ``bench`` extra.
     """
-    if folds < 2:
-        raise UsageError(f"Cross-validation takes 2 folds or more, not {folds}.")
     check_one_pair(walks)
     steps = judged(walks, margin)
     _check_enough(steps)
-    candidates = _candidates(steps)
-    learned = learn(steps, candidates, folds, seed)
-    parts = folds_of(steps, folds, seed)
-    chances, base = held_out(steps, candidates, parts, folds, seed)
-    noise = label_noise(steps)
-    hard = _hard_fits(steps, candidates, parts, folds, seed)
-    fits = tuple(
-        _verifier_fit(
-            name, learned, chances[name], base, steps, parts, noise, hard[name], threshold
-        )
-        for name in candidates
-    )
-    basis = about(walks, steps, margin, noise)
-    best_verifier, reason = _best(fits, chances, steps)
-    asked = [name for name in learned.choices if VERIFIERS[name].question]
-    return PairFit(
-        calibrations={
-            fit.name: documented(learned.calibrations[fit.name], fit, basis, date) for fit in fits
-        },
-        verifiers=fits,
-        wordings=tuple(_explained(name, learned.choices[name], steps) for name in asked),
-        best_verifier=best_verifier,
-        reason=reason,
-        margin=margin,
-        folds=len(set(parts)),
-        seed=seed,
-        date=date,
-        num_steps=len(steps),
-        num_bad=sum(not one.good for one in steps),
-        share_good=sum(one.chance for one in steps) / len(steps),
-        num_problems=len({one.problem for one in steps}),
-        base_log_loss=mean_loss(losses_of(base, steps)),
-        noise=noise,
-        left_out=tuple(name for name in VERIFIERS if name not in candidates),
-    )
-
-
-def _candidates(steps: Sequence[JudgedStep]) -> dict[str, tuple[str, ...]]:
-    """By verifier: the wordings that enough good and enough bad steps have a value of."""
-
-    def is_enough(name: str, wording: str) -> bool:
-        raws = fitted_raws(name, wording, [one.step for one in steps])
-        good = [one.good for raw, one in zip(raws, steps, strict=True) if not math.isnan(raw)]
-        return min(sum(good), len(good) - sum(good)) >= MIN_STEPS
-
-    found = {
-        name: tuple(one for one in wordings_of(verifier) if is_enough(name, one))
-        for name, verifier in VERIFIERS.items()
-    }
-    if not any(found.values()):
+    samples = {name: Sample.of(raw_values(name, steps), steps) for name in VERIFIERS}
+    samples = {name: one for name, one in samples.items() if _is_enough(one)}
+    if not samples:
         raise TooFewStepsError(
             "No verifier can read these steps.", "They hold no log-probabilities."
         )
-    return {name: wordings for name, wordings in found.items() if wordings}
+    fits = {name: fit_best(sample) for name, sample in samples.items()}
+    verifiers = tuple(
+        _verifier_fit(name, fits[name], sample, threshold) for name, sample in samples.items()
+    )
+    basis = _basis(walks, steps, margin)
+    return PairFit(
+        calibrations={
+            one.name: _calibration(fits[one.name], one, basis, date) for one in verifiers
+        },
+        verifiers=verifiers,
+        best_verifier=min(verifiers, key=lambda one: one.log_loss).name,
+        margin=margin,
+        folds=num_folds([one.problem for one in steps]),
+        date=date,
+        num_steps=len(steps),
+        num_bad=sum(not one.good for one in steps),
+        num_problems=len({one.problem for one in steps}),
+        left_out=tuple(name for name in VERIFIERS if name not in samples),
+    )
+
+
+def calibration_toml(pair: str, fit: PairFit) -> str:
+    """The calibrations as models.toml has them, to stand after ``[pairs.<pair>]``."""
+    blocks = []
+    for name, calibration in fit.calibrations.items():
+        header = ".".join(
+            tomlkit.key(part).as_string() for part in ("pairs", pair, "calibrations", name)
+        )
+        lines = [f"[{header}]"]
+        for field in Calibration.__struct_fields__:
+            value = getattr(calibration, field)
+            if value not in (None, ""):
+                lines.append(f"{field} = {tomlkit.item(value).as_string()}")
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def in_words(fit: PairFit) -> str:
+    """The fit's figures, a line for each verifier."""
+    lines = [
+        f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
+        f" cross-validated in {fit.folds} parts by problem.",
+        *(f"{one.name}: {_figures(one)}" for one in fit.verifiers),
+        f"Best by log loss on problems held out: {fit.best_verifier}.",
+    ]
+    if fit.left_out:
+        lines.append(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")
+    return "\n".join(lines)
 
 
 def check_one_pair(walks: Sequence[Walk]) -> None:
@@ -162,6 +164,11 @@ def check_one_pair(walks: Sequence[Walk]) -> None:
 def _model(models: Models, role: str) -> tuple[str, str | None] | None:
     found = models.draft if role == "draft" else models.target
     return None if found is None else (found.name, found.sha256)
+
+
+def _is_enough(sample: Sample) -> bool:
+    good = sample.readable().good
+    return min(sum(good), len(good) - sum(good)) >= MIN_STEPS
 
 
 def _check_enough(steps: Sequence[JudgedStep]) -> None:
@@ -191,131 +198,67 @@ def _missing(count: int, least: int, num: int) -> int:
     return math.ceil((least - count) * (num + 1) / (count + 0.5))
 
 
-def _ranked(
-    values: Sequence[float], steps: Sequence[JudgedStep], parts: Sequence[int] | None
-) -> tuple[float | None, Interval | None]:
-    """The AUC and its interval; within the folds ``parts`` where they are given."""
-    places = [place for place, value in enumerate(values) if not math.isnan(value)]
-    known = [values[place] for place in places]
-    good = [steps[place].good for place in places]
-    strata = None if parts is None else [parts[place] for place in places]
-    groups = [steps[place].problem for place in places]
-    return auc(known, good, strata=strata), auc_interval(known, good, groups, strata=strata)
-
-
-def _hard_fits(
-    steps: Sequence[JudgedStep],
-    candidates: Mapping[str, tuple[str, ...]],
-    parts: Sequence[int],
-    folds: int,
-    seed: int,
-) -> dict[str, HardFit]:
-    """The same with labels taken at their word, to be set beside."""
-    steps = at_their_word(steps)
-    found = learn(steps, candidates, folds, seed).calibrations
-    chances, base = held_out(steps, candidates, parts, folds, seed)
-    plain = losses_of(base, steps)
-    return {
-        name: HardFit(
-            found[name].knots[0][1],
-            found[name].knots[-1][1],
-            saving(plain, losses_of(chances[name], steps), steps),
-        )
-        for name in candidates
-    }
-
-
-def _verifier_fit(
-    name: str,
-    learned: Learned,
-    chances: Sequence[float],
-    base: Sequence[float],
-    steps: Sequence[JudgedStep],
-    parts: Sequence[int],
-    noise: LabelNoise | None,
-    hard: HardFit,
-    threshold: float,
-) -> VerifierFit:
-    calibration = learned.calibrations[name]
-    losses = losses_of(chances, steps)
-    value, interval = _ranked(chances, steps, parts)
+def _verifier_fit(name: str, fit: Fit, sample: Sample, threshold: float) -> VerifierFit:
+    known = sample.readable()
     # An unreadable step's NaN is at or above nothing, so it counts as rejected.
-    accepted = [MAX_SCORE * chance >= threshold for chance in chances]
-    fit = VerifierFit(
+    accepted = [MAX_SCORE * chance >= threshold for chance in fit.chances]
+    return VerifierFit(
         name=name,
-        wording=calibration.wording,
-        curve=curve_for(learned.curves[name]),
-        curve_losses=learned.curves[name],
-        log_loss=mean_loss(losses),
-        gain=saving(losses_of(base, steps), losses, steps),
-        auc=value,
-        interval=interval,
-        auc_without_noise=noise.without_noise(value) if noise else None,
-        operating=operating(accepted, [one.good for one in steps], threshold),
-        lowest_score=calibration.knots[0][1],
-        highest_score=calibration.knots[-1][1],
-        num_unreadable=sum(map(math.isnan, chances)),
-        at_their_word=hard,
-        scores=tuple(None if math.isnan(chance) else MAX_SCORE * chance for chance in chances),
-        evidence="",
+        curve=fit.curve,
+        curve_losses=fit.losses,
+        log_loss=fit.losses[fit.curve],
+        auc=auc(known.values, known.good),
+        interval=auc_interval(*known),
+        operating=operating(accepted, sample.good, threshold),
+        lowest_score=MAX_SCORE * fit.knots[0][1],
+        highest_score=MAX_SCORE * fit.knots[-1][1],
+        num_unreadable=sum(map(math.isnan, fit.chances)),
+        scores=tuple(None if math.isnan(chance) else MAX_SCORE * chance for chance in fit.chances),
     )
-    return replace(fit, evidence=evidence(fit, calibration, noise))
 
 
-def _best(
-    fits: Sequence[VerifierFit],
-    chances: Mapping[str, Sequence[float]],
-    steps: Sequence[JudgedStep],
-) -> tuple[str, str]:
-    """The verifier with the lowest log loss on problems held out, and why it is that one."""
-    ranked = sorted(fits, key=lambda fit: (round(fit.log_loss, 3), -(fit.auc or 0.0)))
-    best = ranked[0]
-    own = losses_of(chances[best.name], steps)
-    close = []
-    for other in ranked[1:]:
-        gain = saving(losses_of(chances[other.name], steps), own, steps)
-        if gain is None or gain.low <= 0:
-            close.append(other.name)
-    reason = (
-        f"{best.name} has the lowest log loss on problems held out, {best.log_loss:.3f} nats a"
-        f" step, and {auc_text(best.auc, best.interval)}."
+def _calibration(fit: Fit, found: VerifierFit, basis: str, date: str) -> Calibration:
+    # Two raw values may become one when rounded; the later, higher chance stands.
+    knots = {
+        round(raw, 4) + 0.0: round(MAX_SCORE * chance, 3)  # no negative zero
+        for raw, chance in fit.knots
+    }
+    return Calibration(
+        knots=tuple(knots.items()),
+        auc=None if found.auc is None else round(found.auc, 3),
+        samples=found.operating.accepted.num - found.num_unreadable,
+        date=date,
+        note=f"{basis}; {_figures(found)}",
     )
-    if close:
-        reason += f" Within chance of it: {', '.join(close)}."
-    if best.gain is None or best.gain.low <= 0:
-        reason += " Not even it is better than the base rate alone beyond chance."
-    if best.lowest_score >= THRESHOLD or not best.is_reachable:
-        outcome = "accepts" if best.is_reachable else "rejects"
-        reason += f" At the default threshold it {outcome} every step."
-    return best.name, reason
 
 
-def _explained(name: str, choice: Choice, steps: Sequence[JudgedStep]) -> WordingChoice:
-    results = []
-    for wording, loss in choice.losses.items():
-        raws = fitted_raws(name, wording, [one.step for one in steps])
-        results.append(WordingResult(wording, loss, *_ranked(raws, steps, None)))
-    first, best = results[0], min(results, key=lambda result: result.log_loss)
-    chosen = next(result for result in results if result.wording == choice.wording)
-    if choice.gain is None:
-        reason = f"{first.wording!r} has the lowest log loss, {first.log_loss:.3f} nats a step"
-    else:
-        verdict = (
-            "more than chance explains"
-            if chosen is best
-            else f"within chance, so the first, {first.wording!r}, stays"
-        )
-        reason = (
-            f"{best.wording!r} saves {ratio_text(choice.gain)} nats a step over {first.wording!r}:"
-            f" {verdict}"
-        )
-    apart = chosen.interval is not None and chosen.interval.low > 0.5
-    chance = "the interval excludes chance" if apart else "not distinguishable from chance"
-    ranking = auc_text(chosen.auc, chosen.interval)
-    return WordingChoice(
-        verifier=name,
-        wording=chosen.wording,
-        results=tuple(results),
-        gain=choice.gain,
-        reason=f"{reason}. {chosen.wording!r} has {ranking}; {chance}.",
+def _basis(walks: Sequence[Walk], steps: Sequence[JudgedStep], margin: float) -> str:
+    """What the steps are, for notes."""
+    tasks = sorted({walk.task for walk in walks})
+    samples = " or ".join(str(num) for num in sorted({walk.samples for walk in walks}))
+    num_bad = sum(not one.good for one in steps)
+    return (
+        f"{len(steps)} drafted steps of {len({one.problem for one in steps})} problems"
+        f" ({', '.join(tasks)}), {100 * num_bad / len(steps):.0f} % bad (of {samples} rollouts by"
+        f" the target, the share that was right fell by more than {margin:g})"
     )
+
+
+def _figures(fit: VerifierFit) -> str:
+    at = fit.operating
+    found = "no AUC" if fit.auc is None else f"AUC {fit.auc:.2f}"
+    if fit.interval:
+        found += f" [{fit.interval.low:.2f}, {fit.interval.high:.2f}]"
+    found += (
+        f"; on problems held out a threshold of {at.threshold:g} accepts"
+        f" {_percent(at.false_accepts.share)} of the bad steps and rejects"
+        f" {_percent(at.false_rejects.share)} of the good ones; {fit.curve}, scores from"
+        f" {fit.lowest_score:.2f} to {fit.highest_score:.2f}"
+    )
+    if fit.num_unreadable:
+        found += f"; {fit.num_unreadable} steps could not be read, which counts as rejected"
+    return found
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.0f} %"

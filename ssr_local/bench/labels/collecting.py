@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ssr_local.bench.labels.walks import Walker
+from ssr_local.bench.labels.rollouts import Labeller
 from ssr_local.bench.records import Problem, Walk
 from ssr_local.bench.runner import MAX_FAILURES
 from ssr_local.bench.store import LineFile
@@ -22,9 +22,9 @@ def num_labelled(file: LineFile[Walk], task: str) -> int:
 
 
 def collect(
-    walker: Walker, file: LineFile[Walk], task: str, problems: Sequence[Problem], num: int
+    labeller: Labeller, file: LineFile[Walk], task: str, problems: Sequence[Problem], num: int
 ) -> Iterator[Walk]:
-    """Walk problem after problem until ``num`` of the draft's steps are labelled.
+    """Label problem after problem until ``num`` of the draft's steps are labelled.
 
     Yields each walk when it has been written; problems the file has already are passed over.
     A problem the models cannot be run on costs its walk, which says why; when the engine
@@ -39,9 +39,9 @@ def collect(
         if (task, problem.id) in done:
             continue
         try:
-            walk, failure = walker.walk(task, problem), None
+            walk, failure = labeller.walk(task, problem), None
         except (EngineError, ProblemError) as error:
-            walk, failure = walker.failed(task, problem, error), error
+            walk, failure = labeller.failed(task, problem, error), error
         file.append(walk)
         labelled += num_drafted(walk)
         yield walk

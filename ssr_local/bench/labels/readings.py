@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from ssr_local.bench.labels.judging import THRESHOLD
-from ssr_local.bench.records import LabelledStep
+from ssr_local.bench.labels.process_labels import THRESHOLD, JudgedStep
 from ssr_local.bench.statistics import Proportion, proportion
-from ssr_local.core.records import Calibration
-from ssr_local.method.prompts import QUESTIONS
-from ssr_local.method.verification import VERIFIERS, Reading, Verifier, reading_of
+from ssr_local.method.verification import VERIFIERS, reading_of
 
 
 class Operating(Struct, frozen=True):
@@ -29,49 +26,36 @@ class Operating(Struct, frozen=True):
     false_rejects: Proportion
 
 
-def wordings_of(verifier: Verifier) -> tuple[str, ...]:
-    """The candidates for the wording of a verifier's question; one "" where it asks nothing."""
-    return tuple(QUESTIONS[verifier.question]) if verifier.question else ("",)
+class Sample(NamedTuple):
+    """Values of steps, NaN unread, with their labels and problems."""
+
+    values: Sequence[float]
+    good: Sequence[bool]
+    problems: Sequence[str]
+
+    @classmethod
+    def of(cls, values: Sequence[float], steps: Sequence[JudgedStep]) -> Sample:
+        """These values of these steps."""
+        return cls(values, [one.good for one in steps], [one.problem for one in steps])
+
+    def at(self, indices: Sequence[int]) -> Sample:
+        """Those at these indices."""
+        return Sample(
+            [self.values[i] for i in indices],
+            [self.good[i] for i in indices],
+            [self.problems[i] for i in indices],
+        )
+
+    def readable(self) -> Sample:
+        """Those with a value."""
+        return self.at([i for i, value in enumerate(self.values) if not math.isnan(value)])
 
 
-def reading(step: LabelledStep, verifier: Verifier, wording: str) -> Reading:
-    """What a run would have of the step under this wording."""
-    return reading_of(step, verifier.question, wording)
-
-
-def raw_values(
-    steps: Sequence[LabelledStep],
-    verifier: Verifier,
-    wording: str,
-    calibrations: Mapping[str, Calibration],
-) -> list[float]:
-    """What the verifier reads of each step; NaN where a run could not read it either."""
-    raws = (verifier.raw(reading(step, verifier, wording), calibrations) for step in steps)
+def raw_values(name: str, steps: Sequence[JudgedStep]) -> list[float]:
+    """What a verifier reads of each step; NaN where a run could not read it either."""
+    verifier = VERIFIERS[name]
+    raws = (verifier.raw(reading_of(one.step, verifier.question)) for one in steps)
     return [raw if math.isfinite(raw) else math.nan for raw in raws]
-
-
-def spread(raws: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation of the readable values; 0 and 1 where there are none, and a
-    deviation of 1 where they are all the same."""
-    known = [raw for raw in raws if not math.isnan(raw)]
-    if not known:
-        return 0.0, 1.0
-    return statistics.fmean(known), statistics.pstdev(known) or 1.0
-
-
-def standardising(steps: Sequence[LabelledStep], wording: str) -> dict[str, Calibration]:
-    """What ``combined`` standardises by, fitted on these steps; ``wording`` is that of yes-no."""
-    found = {}
-    for name, asked in (("yes-no", wording), ("likelihood", "")):
-        mean, deviation = spread(raw_values(steps, VERIFIERS[name], asked, {}))
-        found[name] = Calibration(knots=(), mean=mean, deviation=deviation, wording=asked)
-    return found
-
-
-def fitted_raws(name: str, wording: str, steps: Sequence[LabelledStep]) -> list[float]:
-    """What a verifier reads of the steps; ``combined`` is standardised on them."""
-    fitted = standardising(steps, wording) if name == "combined" else {}
-    return raw_values(steps, VERIFIERS[name], wording, fitted)
 
 
 def operating(

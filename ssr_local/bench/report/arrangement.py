@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local.bench.records import Row
+from ssr_local.bench.statistics import Share, mcnemar, mean, share
 from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
 from ssr_local.method.verification import VERIFIERS
 
 TARGET = "target"
 """The method everything is compared with."""
+
+STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
+"""Ends of paths that were stopped from outside: nobody knows what they would have become."""
 
 _KINDS = ("target", "draft", "parallel", "parallel-spm", "specreason", "ssr")
 _NAME = re.compile(
@@ -28,11 +32,11 @@ Unit = tuple[str, int]
 
 
 class Runs(Struct, frozen=True, kw_only=True):
-    """The rows of one task at one concurrency: method -> problem -> repeat -> row."""
+    """The rows of one task at one concurrency: method -> problem and repeat -> row."""
 
     task: str
     concurrency: int
-    rows: dict[str, dict[str, dict[int, Row]]]
+    rows: dict[str, dict[Unit, Row]]
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -42,7 +46,12 @@ class Runs(Struct, frozen=True, kw_only=True):
     @property
     def problems(self) -> tuple[str, ...]:
         """Every problem that some method has tried, sorted."""
-        return tuple(sorted({problem for by_id in self.rows.values() for problem in by_id}))
+        return tuple(sorted({problem for units in self.rows.values() for problem, _ in units}))
+
+    @property
+    def all(self) -> tuple[Row, ...]:
+        """Every row, by method, problem and repeat."""
+        return tuple(row for method in self.methods for row in self.of(method))
 
     @property
     def timed_alone(self) -> bool:
@@ -51,37 +60,51 @@ class Runs(Struct, frozen=True, kw_only=True):
 
     def of(self, method: str) -> tuple[Row, ...]:
         """A method's rows, by problem and repeat."""
-        by_problem = self.rows.get(method, {})
-        return tuple(
-            row for problem in sorted(by_problem) for _, row in sorted(by_problem[problem].items())
-        )
+        return tuple(row for _, row in sorted(self.rows[method].items(), key=lambda item: item[0]))
 
     def shared(self, methods: Iterable[str]) -> tuple[Unit, ...]:
         """What all these methods have tried, sorted; nothing without methods."""
-        tried = [
-            {(problem, repeat) for problem, rows in self.rows[method].items() for repeat in rows}
-            for method in methods
-        ]
-        return tuple(sorted(set.intersection(*tried))) if tried else ()
+        tried = [self.rows[method].keys() for method in methods]
+        return tuple(sorted(set(tried[0]).intersection(*tried))) if tried else ()
 
     def at(self, method: str, units: Iterable[Unit]) -> tuple[Row, ...]:
         """A method's rows for these, in their order."""
-        return tuple(self.rows[method][problem][repeat] for problem, repeat in units)
+        return tuple(self.rows[method][unit] for unit in units)
+
+    def pairs(
+        self, one: str, two: str, units: Iterable[Unit], holds: Callable[[Row], bool]
+    ) -> list[tuple[bool, bool]]:
+        """What holds of two methods at each problem's first repeat: independent trials."""
+        once = first_of_each(units)
+        both = zip(self.at(one, once), self.at(two, once), strict=True)
+        return [(holds(a), holds(b)) for a, b in both]
+
+    def p(self, one: str, two: str, units: Iterable[Unit], holds: Callable[[Row], bool]) -> float:
+        """The exact McNemar p of those pairs."""
+        pairs = self.pairs(one, two, units, holds)
+        return mcnemar(pairs.count((True, False)), pairs.count((False, True)))
 
 
 def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
     """The rows by task and concurrency, and how many stand there twice (the first is kept).
 
-    A method's name says which verifier and threshold it ran with, where they are not the usual.
+    A method's name says which verifier and threshold it ran with, where they are not the usual:
+    what is usual, and what a bench was told, changes. Nobody knows the options of a failed run,
+    so it gets the name of the others.
     """
-    rows = _in_full(rows)
-    groups: dict[tuple[str, int], dict[str, dict[str, dict[int, Row]]]] = {}
+    names: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.result is not None:
+            names.setdefault((row.task, row.method), _full_name(row.method, row.result.options))
+    groups: dict[tuple[str, int], dict[str, dict[Unit, Row]]] = {}
     num_twice = 0
     for row in rows:
-        methods = groups.setdefault((row.task, row.concurrency), {})
-        repeats = methods.setdefault(row.method, {}).setdefault(row.problem, {})
-        num_twice += row.repeat in repeats
-        repeats.setdefault(row.repeat, row)
+        name = names.get((row.task, row.method), row.method)
+        if row.result is not None:
+            name = _full_name(row.method, row.result.options)
+        units = groups.setdefault((row.task, row.concurrency), {}).setdefault(name, {})
+        num_twice += (row.problem, row.repeat) in units
+        units.setdefault((row.problem, row.repeat), msgspec.structs.replace(row, method=name))
     return (
         tuple(
             Runs(task=task, concurrency=concurrency, rows=methods)
@@ -89,23 +112,6 @@ def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
         ),
         num_twice,
     )
-
-
-def _in_full(rows: Sequence[Row]) -> list[Row]:
-    """The rows, methods named as the grammar names verifier and threshold where they are not
-    the usual: what is usual, and what a bench was told, changes."""
-    names: dict[tuple[str, str], str] = {}
-    for row in rows:
-        if row.result is not None:
-            names.setdefault((row.task, row.method), _full_name(row.method, row.result.options))
-    named = []
-    for row in rows:
-        if row.result is not None:
-            name = _full_name(row.method, row.result.options)
-        else:  # nobody knows its options: those of the others under its name
-            name = names.get((row.task, row.method), row.method)
-        named.append(row if name == row.method else msgspec.structs.replace(row, method=name))
-    return named
 
 
 def _full_name(method: str, options: Mapping[str, Option]) -> str:
@@ -124,7 +130,7 @@ def _full_name(method: str, options: Mapping[str, Option]) -> str:
 
 
 def method_order(name: str) -> tuple[int, int, str, str, str]:
-    """The key that puts single models first and changes behind what they change."""
+    """The key that puts single models first and changes after what they change."""
     parts = _NAME.fullmatch(name)
     if parts is None:
         return (len(_KINDS), 0, "", "", name)
@@ -168,3 +174,15 @@ def first_of_each(units: Iterable[Unit]) -> tuple[Unit, ...]:
 def is_right(row: Row) -> bool:
     """Whether the run's answer counts; undecided and missing ones do not."""
     return row.outcome == "right"
+
+
+def accuracy(rows: Iterable[Row]) -> Share | None:
+    """pass@1: the mean over problems of the share of right runs."""
+    return share_of_problems(rows, is_right)
+
+
+def share_of_problems(rows: Iterable[Row], holds: Callable[[Row], bool]) -> Share | None:
+    """The mean over problems of the share of runs of which something holds."""
+    shares = [sum(map(holds, found)) / len(found) for found in by_problem(rows).values()]
+    value = mean(shares)
+    return None if value is None else share(value, len(shares))

@@ -1,17 +1,18 @@
-"""How runs go wrong: signatures that can be read off a row. Section 7 of the report. Pure."""
+"""How runs go wrong: signatures that can be read off a row. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from ssr_local.bench.records import Row
-from ssr_local.bench.report.arrangement import Runs, is_right
+from ssr_local.bench.report.arrangement import Runs
 from ssr_local.bench.report.depth import is_accepted, is_drafted, is_rewrite
-from ssr_local.bench.report.selection_figures import CHOSEN, any_right, chosen_by
-from ssr_local.core.records import UNKNOWN_LETTER, ReasoningPath
+from ssr_local.bench.report.selection import CHOSEN, any_right, chosen_by
+from ssr_local.core.records import UNKNOWN_LETTER, ReasoningPath, RunResult
 
 MAX_EXAMPLES = 5
 
@@ -25,6 +26,11 @@ class Example(Struct, frozen=True):
     method: str
     repeat: int
 
+    def __str__(self) -> str:
+        return f"{self.problem} ({self.method}" + (
+            f", repeat {self.repeat})" if self.repeat else ")"
+        )
+
 
 class MethodCount(Struct, frozen=True):
     """How many of one method's runs (or paths) show a signature, of how many that could."""
@@ -32,6 +38,9 @@ class MethodCount(Struct, frozen=True):
     method: str
     num: int
     of: int
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.num}/{self.of}"
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -46,146 +55,141 @@ class Signature(Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...]
 
 
+class _Run(NamedTuple):
+    """A run that has a result."""
+
+    row: Row
+    result: RunResult
+
+    @property
+    def outcome(self) -> str:
+        return self.row.outcome
+
+    def num_paths(self, holds: Callable[[ReasoningPath], bool]) -> int:
+        return sum(map(holds, self.result.paths))
+
+    @property
+    def won_wrongly(self) -> tuple[ReasoningPath, ...]:
+        """The paths that gave a wrong answer."""
+        won = {index for group in self.result.votes if group.winner for index in group.paths}
+        wrong = self.outcome == "wrong"
+        return tuple(path for path in self.result.paths if wrong and path.index in won)
+
+    @property
+    def pruned(self) -> set[str]:
+        """The strategies that were not chosen."""
+        return {score.letter for score in self.result.strategies if score.times_chosen == 0}
+
+
 class _Kind(NamedTuple):
     name: str
     meaning: str
     of_what: str
-    could: Callable[[Row], int]
-    shows: Callable[[Row], int]
+    could: Callable[[_Run], int]
+    shows: Callable[[_Run], int]
     """How many in a run could show it and do: 0 or 1 unless paths are counted."""
 
 
 def failures(runs: Runs) -> tuple[Signature, ...]:
     """Every signature, also those nobody shows, counted over all the task's runs."""
-    rows = [row for method in runs.methods for row in runs.of(method)]
-    return tuple(_count(kind, rows, runs.methods) for kind in _kinds(_right_strategies(rows)))
+    found = [_Run(row, row.result) for row in runs.all if row.result is not None]
+    return tuple(_count(kind, found, runs.methods) for kind in _kinds(_right_strategies(found)))
 
 
-def _kinds(right_on: dict[str, set[str]]) -> tuple[_Kind, ...]:
+def _kinds(right_on: Mapping[str, set[str]]) -> tuple[_Kind, ...]:
     return (
         _Kind(
             "good strategy pruned",
-            "not right, and on the same problem another run had a right path on a strategy that"
-            " the target left out here",
+            "another run was right on a strategy that the target left out here",
             "runs that are not right after a choice by the target",
-            lambda row: not is_right(row) and _chose(row),
-            lambda row: bool(_pruned(row) & right_on.get(row.problem, set())),
+            lambda run: run.outcome != "right" and chosen_by(run.result) == CHOSEN,
+            lambda run: bool(run.pruned & right_on[run.row.problem]),
         ),
         _Kind(
             "bad step accepted",
-            "wrong, and a path behind the answer consists of accepted drafts alone, so one of them"
-            " was bad; a lower bound, as beside rewrites a bad step may have been accepted too",
+            "a winning path is of accepted drafts alone, so one was bad (a lower bound)",
             "wrong runs with drafted steps",
-            lambda row: row.outcome == "wrong" and _any_path(row, _is_verified),
-            lambda row: any(map(_is_unchanged, _won_wrongly(row))),
+            lambda run: run.outcome == "wrong" and run.num_paths(_is_verified) > 0,
+            lambda run: any(map(_is_unchanged, run.won_wrongly)),
         ),
         _Kind(
             "accepted step in a wrong winner",
-            "a path behind a wrong answer holds at least one accepted draft, good or bad: an upper"
-            " bound for paths that an accepted step spoilt",
-            "paths with drafted steps behind wrong answers",
-            lambda row: sum(map(_is_verified, _won_wrongly(row))),
-            lambda row: sum(any(map(is_accepted, path.steps)) for path in _won_wrongly(row)),
+            "at least one draft was accepted, good or bad (an upper bound)",
+            "winning paths with drafted steps of wrong runs",
+            lambda run: sum(map(_is_verified, run.won_wrongly)),
+            lambda run: sum(any(map(is_accepted, path.steps)) for path in run.won_wrongly),
         ),
         _Kind(
             "target rewrote more than half of a path",
-            "more than half of the steps of a path are the target's rewrites",
+            "more than half of its steps are rewrites",
             "paths with drafted steps",
-            lambda row: _num_paths(row, _is_verified),
-            lambda row: _num_paths(row, _mostly_rewritten),
+            lambda run: run.num_paths(_is_verified),
+            lambda run: run.num_paths(_mostly_rewritten),
         ),
         _Kind(
             "right path outvoted",
             "a path was right, and the vote was not",
             "runs with a right path",
-            any_right,
-            lambda row: row.outcome == "wrong",
+            lambda run: any_right(run.row),
+            lambda run: run.outcome == "wrong",
         ),
         _Kind(
             "all paths cut off",
-            "no answer, because every path came to the end of a budget",
+            "every path reached the end of a budget",
             "runs without an answer",
-            lambda row: row.outcome == "missing",
-            lambda row: (
-                row.result is not None
-                and bool(row.result.paths)
-                and all(path.end_reason in _BUDGETS for path in row.result.paths)
-            ),
+            lambda run: run.outcome == "missing",
+            lambda run: run.num_paths(_is_cut_off) == len(run.result.paths) > 0,
         ),
         _Kind(
             "step repeated itself",
             "a path ended because its steps repeated",
             "runs with a result",
-            lambda row: row.result is not None,
-            lambda row: _any_path(row, lambda path: path.end_reason == "repetition"),
+            lambda run: 1,
+            lambda run: run.num_paths(lambda path: path.end_reason == "repetition") > 0,
         ),
     )
 
 
-def _count(kind: _Kind, rows: Sequence[Row], methods: Sequence[str]) -> Signature:
-    could = [(row, num) for row in rows if (num := kind.could(row))]
-    shown = [(row, num) for row, _ in could if (num := kind.shows(row))]
-    counts = (
-        MethodCount(
-            method,
-            sum(num for row, num in shown if row.method == method),
-            sum(num for row, num in could if row.method == method),
-        )
-        for method in methods
-    )
+def _count(kind: _Kind, runs: Sequence[_Run], methods: Sequence[str]) -> Signature:
+    could: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
+    seen: list[Row] = []
+    for run in runs:
+        if num := kind.could(run):
+            could[run.row.method] += num
+            shown[run.row.method] += kind.shows(run)
+            seen += [run.row] if kind.shows(run) else []
     return Signature(
         name=kind.name,
         meaning=kind.meaning,
         of_what=kind.of_what,
-        num=sum(num for _, num in shown),
-        of=sum(num for _, num in could),
-        by_method=tuple(count for count in counts if count.num),
+        num=shown.total(),
+        of=could.total(),
+        by_method=tuple(MethodCount(m, shown[m], could[m]) for m in methods if shown[m]),
         examples=tuple(
-            Example(row.problem, row.method, row.repeat)
-            for row in _spread([row for row, _ in shown])[:MAX_EXAMPLES]
+            Example(row.problem, row.method, row.repeat) for row in _spread(seen)[:MAX_EXAMPLES]
         ),
     )
 
 
 def _spread(rows: Sequence[Row]) -> list[Row]:
     """The rows with each problem's first before any second, so that examples differ."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     ranked = []
     for row in rows:
-        seen[row.problem] = seen.get(row.problem, 0) + 1
+        seen[row.problem] += 1
         ranked.append((seen[row.problem], row))
     return [row for _, row in sorted(ranked, key=lambda item: item[0])]
 
 
-def _right_strategies(rows: Sequence[Row]) -> dict[str, set[str]]:
+def _right_strategies(runs: Sequence[_Run]) -> Mapping[str, set[str]]:
     """Problem -> the letters some run had a right path on."""
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        if row.result is not None:
-            paths = zip(row.result.paths, row.path_outcomes, strict=False)
-            found.setdefault(row.problem, set()).update(
-                path.strategy
-                for path, outcome in paths
-                if outcome == "right" and path.strategy != UNKNOWN_LETTER
-            )
+    found: dict[str, set[str]] = {run.row.problem: set() for run in runs}
+    for run in runs:
+        for path, outcome in zip(run.result.paths, run.row.path_outcomes, strict=False):
+            if outcome == "right" and path.strategy != UNKNOWN_LETTER:
+                found[run.row.problem].add(path.strategy)
     return found
-
-
-def _chose(row: Row) -> bool:
-    return row.result is not None and chosen_by(row.result) == CHOSEN
-
-
-def _pruned(row: Row) -> set[str]:
-    scores = row.result.strategies if row.result else ()
-    return {score.letter for score in scores if score.times_chosen == 0}
-
-
-def _any_path(row: Row, holds: Callable[[ReasoningPath], bool]) -> bool:
-    return row.result is not None and any(map(holds, row.result.paths))
-
-
-def _num_paths(row: Row, holds: Callable[[ReasoningPath], bool]) -> int:
-    return sum(map(holds, row.result.paths)) if row.result is not None else 0
 
 
 def _is_verified(path: ReasoningPath) -> bool:
@@ -200,9 +204,5 @@ def _is_unchanged(path: ReasoningPath) -> bool:
     return bool(path.steps) and all(map(is_accepted, path.steps))
 
 
-def _won_wrongly(row: Row) -> tuple[ReasoningPath, ...]:
-    """The paths behind a wrong answer."""
-    if row.result is None or row.outcome != "wrong":
-        return ()
-    won = {index for group in row.result.votes if group.winner for index in group.paths}
-    return tuple(path for path in row.result.paths if path.index in won)
+def _is_cut_off(path: ReasoningPath) -> bool:
+    return path.end_reason in _BUDGETS

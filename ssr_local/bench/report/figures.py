@@ -10,13 +10,13 @@ from msgspec import Struct
 from ssr_local.bench.labels.verifiers import MARGIN, THRESHOLD, VerifierReport, score_verifiers
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.report.arrangement import Runs, arrange
+from ssr_local.bench.report.decision import Decision, decide
 from ssr_local.bench.report.depth import Depth, depth
 from ssr_local.bench.report.failures import Signature, failures
 from ssr_local.bench.report.material import Material, gather
-from ssr_local.bench.report.selection_figures import SelectionFigures, selection_figures
+from ssr_local.bench.report.selection import SelectionFigures, selection_figures
 from ssr_local.bench.report.summary import MethodSummary, summarise
 from ssr_local.bench.report.tradeoff import Tradeoff, trade
-from ssr_local.bench.report.verdict import Plain, in_plain_words
 from ssr_local.core.records import Calibration
 
 
@@ -31,7 +31,7 @@ class TaskReport(Struct, frozen=True, kw_only=True):
     selection: SelectionFigures
     depth: Depth
     failures: tuple[Signature, ...]
-    plain: Plain
+    decision: Decision = msgspec.field(name="plain")  # as reports of 0.1.0 name it
 
     @property
     def title(self) -> str:
@@ -63,7 +63,7 @@ def build_report(
     groups, num_twice = arrange(rows)
     return Report(
         material=gather(groups, walks, num_twice),
-        tasks=tuple(_task(runs) for runs in groups),
+        tasks=tuple(map(_task, groups)),
         steps=score_verifiers(walks, margin=margin, calibrations=calibrations, threshold=threshold)
         if walks
         else None,
@@ -81,12 +81,7 @@ def _task(runs: Runs) -> TaskReport:
         selection=selection_figures(runs),
         depth=depth(runs),
         failures=failures(runs),
-        plain=in_plain_words(
-            task=runs.task,
-            concurrency=runs.concurrency,
-            summaries=summaries,
-            tradeoff=tradeoff,
-        ),
+        decision=decide(summaries, tradeoff),
     )
 
 

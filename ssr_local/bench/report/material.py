@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
 
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.report.arrangement import Option, Runs, method_order
-from ssr_local.core.records import Author, ModelInfo, Models
+from ssr_local.core.records import Models
 
 # Models are compared by their hashes; a method that needs one model may or may not name both.
 _OF_MODELS = frozenset(("pair", "draft", "target", "seed"))
@@ -32,7 +33,7 @@ class TaskRuns(Struct, frozen=True, kw_only=True):
 class ModelFile(Struct, frozen=True, kw_only=True):
     """One model file as it was run."""
 
-    role: Author
+    role: str
     name: str
     file: str
     sha256: str | None
@@ -70,27 +71,23 @@ class Material(Struct, frozen=True, kw_only=True):
 
 def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Material:
     """What these rows and walks rest on."""
-    rows = [row for runs in groups for method in runs.methods for row in runs.of(method)]
+    rows = [row for runs in groups for row in runs.all]
     lines: list[Row | Walk] = [*rows, *walks]
     models = _distinct(
         file
         for pair in (*(row.result.models for row in rows if row.result), *(w.models for w in walks))
         for file in _files(pair)
     )
-    starts = sorted(line.started_at for line in lines)
-    known = {
-        "machines": _distinct(line.machine for line in lines),
-        "versions": _distinct(line.version for line in lines),
-    }
+    starts = [line.started_at for line in lines]
     return Material(
-        tasks=tuple(_task(runs) for runs in groups),
+        tasks=tuple(map(_task, groups)),
         models=tuple(sorted(models, key=lambda file: (file.role, file.name, file.engine))),
-        machines=known["machines"],
-        versions=known["versions"],
+        machines=_distinct(line.machine for line in lines),
+        versions=_distinct(line.version for line in lines),
         prompt_hashes=tuple(sorted({(line.task, line.prompt_hash) for line in lines})),
         seeds=tuple(sorted({line.seed for line in lines})),
-        first_at=starts[0] if starts else "",
-        last_at=starts[-1] if starts else "",
+        first_at=min(starts, default=""),
+        last_at=max(starts, default=""),
         settings=_settings(rows),
         num_walks=len(walks),
         num_steps=sum(len(walk.steps) for walk in walks),
@@ -99,19 +96,18 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
 
 
 def _task(runs: Runs) -> TaskRuns:
-    repeats = [len(rows) for problems in runs.rows.values() for rows in problems.values()]
+    tries = Counter((row.method, row.problem) for row in runs.all)
     return TaskRuns(
         task=runs.task,
         concurrency=runs.concurrency,
         num_problems=len(runs.problems),
-        num_runs=sum(repeats),
+        num_runs=len(runs.all),
         methods=runs.methods,
-        num_repeats=max(repeats, default=0),
+        num_repeats=max(tries.values()),
     )
 
 
 def _files(pair: Models) -> list[ModelFile]:
-    named: list[tuple[Author, ModelInfo | None]] = [("draft", pair.draft), ("target", pair.target)]
     return [
         ModelFile(
             role=role,
@@ -122,7 +118,7 @@ def _files(pair: Models) -> list[ModelFile]:
             engine=info.engine,
             device=info.device,
         )
-        for role, info in named
+        for role, info in (("draft", pair.draft), ("target", pair.target))
         if info is not None
     ]
 
@@ -180,18 +176,10 @@ def _mixed(what: str, values: Iterable[str], so: str) -> Iterable[str]:
 
 def _mixed_options(rows: Sequence[Row]) -> Iterable[str]:
     """One sentence for every method of a task that ran with several values of an option."""
-    by_method = _grouped(rows, lambda row: (row.task, row.method))
-    for task, method in sorted(by_method, key=lambda key: (key[0], method_order(key[1]))):
-        found = by_method[task, method]
-        names = [s.name for s in _settings(found, _OF_MODELS) if len(s.values) > 1]
-        if names:
-            yield f"{method} on {task} ran with several values of {', '.join(names)}."
-
-
-def _grouped(
-    rows: Sequence[Row], key: Callable[[Row], tuple[str, str]]
-) -> dict[tuple[str, str], list[Row]]:
-    groups: dict[tuple[str, str], list[Row]] = {}
+    by_method: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return groups
+        by_method.setdefault((row.task, row.method), []).append(row)
+    for task, method in sorted(by_method, key=lambda key: (key[0], method_order(key[1]))):
+        found = _settings(by_method[task, method], _OF_MODELS)
+        if names := [setting.name for setting in found if len(setting.values) > 1]:
+            yield f"{method} on {task} ran with several values of {', '.join(names)}."

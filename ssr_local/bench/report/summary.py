@@ -1,4 +1,4 @@
-"""The main table: what each method of one task came to, alone and against the target. Pure."""
+"""The main table: the result of each method of one task, alone and against the target. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from statistics import median
 from msgspec import Struct
 
 from ssr_local.bench.records import Outcome, Row
-from ssr_local.bench.report.arrangement import (
-    TARGET,
-    Runs,
-    by_problem,
-    first_of_each,
-    is_right,
-)
-from ssr_local.bench.report.paired import paired_difference
-from ssr_local.bench.report.shares import Share, accuracy, clustered, mean, without_interval
+from ssr_local.bench.report.arrangement import TARGET, Runs, accuracy, by_problem, is_right
 from ssr_local.bench.scoring import majority_outcome
-from ssr_local.bench.statistics import Interval, Ratio, mcnemar, pass_at_k
+from ssr_local.bench.statistics import (
+    Interval,
+    Ratio,
+    Share,
+    clustered,
+    mcnemar,
+    mean,
+    paired_difference,
+    pass_at_k,
+)
 from ssr_local.core.records import Comparison, RunResult
+
+MAX_LISTED = 5
 
 
 class Unanswered(Struct, frozen=True):
@@ -33,6 +36,12 @@ class Unanswered(Struct, frozen=True):
     num_runs: int
     problems: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.problems[:MAX_LISTED])
+        more = len(self.problems) - MAX_LISTED
+        text = f"{self.num_runs} {self.outcome}: {shown}" + (f" and {more} more" * (more > 0))
+        return text + (f" ({'; '.join(self.reasons[:MAX_LISTED])})" if self.reasons else "")
 
 
 class AgainstTarget(Struct, frozen=True, kw_only=True):
@@ -72,6 +81,9 @@ class PassAt(Struct, frozen=True):
     k: int
     value: float
 
+    def __str__(self) -> str:
+        return f"{self.value:.2f} at {self.k}"
+
 
 class MethodSummary(Struct, frozen=True, kw_only=True):
     """One line of the main table.
@@ -109,41 +121,38 @@ def summarise(runs: Runs) -> tuple[MethodSummary, ...]:
     return tuple(_summary(runs, method) for method in runs.methods)
 
 
-def against(runs: Runs, method: str, other: str) -> AgainstTarget | None:
+def _beside(runs: Runs, method: str, other: str = TARGET) -> AgainstTarget | None:
     """``method`` beside ``other``; None when they have tried nothing in common."""
-    units = runs.shared([method, other])
-    if not units:
+    if method == other or other not in runs.rows or not (units := runs.shared([method, other])):
         return None
-    once = first_of_each(units)
-    pairs = [
-        (is_right(one), is_right(two))
-        for one, two in zip(runs.at(method, once), runs.at(other, once), strict=True)
-    ]
-    shared = [accuracy(runs.at(name, units)) for name in (method, other)]
+    pairs = runs.pairs(method, other, units, is_right)
+    cells = [pairs.count((one, two)) for one in (True, False) for two in (True, False)]
+    mine, theirs = runs.at(method, units), runs.at(other, units)
+    shares = accuracy(mine), accuracy(theirs)
     both = [
         (one, two)
-        for one, two in zip(runs.at(method, units), runs.at(other, units), strict=True)
+        for one, two in zip(mine, theirs, strict=True)
         if one.result is not None and two.result is not None
     ]
     return AgainstTarget(
-        num_problems=len(once),
-        num_right=sum(one for one, _ in pairs),
-        num_target_right=sum(two for _, two in pairs),
-        p=mcnemar(pairs.count((True, False)), pairs.count((False, True))),
-        difference=paired_difference(
-            pairs.count((True, True)),
-            pairs.count((True, False)),
-            pairs.count((False, True)),
-            pairs.count((False, False)),
-        ),
-        accuracy=shared[0].value if shared[0] else None,
-        target_accuracy=shared[1].value if shared[1] else None,
+        num_problems=len(pairs),
+        num_right=cells[0] + cells[1],
+        num_target_right=cells[0] + cells[2],
+        p=mcnemar(cells[1], cells[2]),
+        difference=paired_difference(*cells),
+        accuracy=shares[0].value if shares[0] else None,
+        target_accuracy=shares[1].value if shares[1] else None,
         same_runs=len(units) == len(runs.of(method)) == len(runs.of(other)),
         decode_flops=_quotient(both, lambda result: result.flops.decode),
         total_flops=_quotient(both, lambda result: result.flops.total),
         time=_time_ratio(both) if runs.timed_alone else without_interval(_time_ratio(both)),
         timed_alone=runs.timed_alone,
     )
+
+
+def without_interval(ratio: Ratio | None) -> Ratio | None:
+    """The ratio alone, both ends at its value, as of problems that all agree."""
+    return ratio and Ratio(ratio.value, ratio.value, ratio.value, ratio.num)
 
 
 def results(rows: Iterable[Row]) -> list[RunResult]:
@@ -185,16 +194,12 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         ),
         median_s=median(seconds) if seconds else None,
         mean_s=mean(seconds),
-        target=_against_target(runs, method),
+        target=_beside(runs, method),
     )
 
 
-def _against_target(runs: Runs, method: str) -> AgainstTarget | None:
-    return against(runs, method, TARGET) if method != TARGET and TARGET in runs.rows else None
-
-
 def _unanswered(rows: Sequence[Row]) -> tuple[Unanswered, ...]:
-    kinds: tuple[Outcome, ...] = ("missing", "undecided", "failed")
+    kinds: tuple[Outcome, ...] = ("missing", "undecided", "not run", "failed")
     found = [(kind, [row for row in rows if row.outcome == kind]) for kind in kinds]
     return tuple(
         Unanswered(
@@ -255,20 +260,20 @@ def _quotient(
         math.fsum(amount(result) for result in results(pair[side] for pair in both))
         for side in (0, 1)
     )
-    return mine / theirs if theirs > 0 else None
+    return _share_of(mine, theirs)
 
 
 def _time_ratio(both: Sequence[tuple[Row, Row]]) -> Ratio | None:
-    problems: dict[str, list[tuple[Row, Row]]] = {}
+    """Repeats are averaged in a problem: one entry a problem."""
+    problems: dict[str, list[tuple[float, float]]] = {}
     for one, two in both:
-        problems.setdefault(one.problem, []).append((one, two))
+        problems.setdefault(one.problem, []).append((one.elapsed_s, two.elapsed_s))
     return clustered(
-        {problem: [(_mean_s(pairs, 0), _mean_s(pairs, 1))] for problem, pairs in problems.items()}
+        {
+            problem: [(mine / len(found), theirs / len(found)) for mine, theirs in found]
+            for problem, found in problems.items()
+        }
     )
-
-
-def _mean_s(pairs: Sequence[tuple[Row, Row]], side: int) -> float:
-    return math.fsum(pair[side].elapsed_s for pair in pairs) / len(pairs)
 
 
 def _share_of(part: float, whole: float) -> float | None:

@@ -1,101 +1,159 @@
-"""Figures and foreign text as Markdown shows them. Pure."""
+"""The report as Markdown: one table and three sentences, then every figure as a table. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
-from ssr_local.bench.report.shares import Share
-from ssr_local.bench.statistics import Ratio
-from ssr_local.core.display import one_line
+from ssr_local.bench.labels.verifiers import VerifierReport
+from ssr_local.bench.report.depth import MAX_POSITION
+from ssr_local.bench.report.figures import Report, TaskReport
+from ssr_local.bench.report.markdown import (
+    DASH,
+    bullets,
+    cell,
+    escaped,
+    p_text,
+    table,
+    table_of,
+)
+from ssr_local.bench.report.material import Material
+from ssr_local.bench.report.plots import pictures
+from ssr_local.bench.report.selection import SelectionPart
+from ssr_local.bench.report.summary import MethodSummary
 
-DASH = "-"
-FEWEST_FOR_INTERVAL = 10
-"""Of so many problems drawn anew an interval is about what it says it is: of five it holds the
-truth in some 81 of 100 cases, of eight in 86, and not in 95."""
-MAX_CELL_CHARS = 100
+_HEAD = """\
+Accuracy is pass@1 over problems; points, exact McNemar p, time and FLOPs are beside `target` on the
+problems both have, and ratios below 1 are in favour of the method. A decision counts a difference
+in accuracy as shown below p = 0.05 (not corrected for the number of methods) and one in time when
+its interval leaves out 1. \"use\" is the fastest method that could not be told apart from the most
+accurate one."""
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
-
-
-def escaped(text: str, limit: int = MAX_CELL_CHARS) -> str:
-    """Text of unknown origin as it reads, on one line, with no meaning to Markdown or HTML."""
-    line = _SPECIAL.sub(r"\\\1", one_line(text, limit))
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # A bare address would become a link.
-    return line.replace("://", ":&#47;&#47;").replace("www.", "www&#46;").replace("@", "&#64;")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], num_left: int = 1) -> str:
-    """A Markdown table; the first ``num_left`` columns are text, the others right-aligned."""
-    rule = [":--"] * num_left + ["--:"] * (len(header) - num_left)
-    lines = [header, rule, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def bullets(items: Iterable[str]) -> str:
-    """A Markdown list."""
-    return "\n".join(f"- {item}" for item in items)
-
-
-def decimal(value: float | None) -> str:
-    """Three digits that matter: 0.123, 4.56, 78.9, 1234."""
-    if value is None:
-        return DASH
-    size = abs(value)
-    places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
-    text = f"{value:.{places}f}"
-    return text if float(text) else text.lstrip("-")
+_STEPS = """\
+A step is bad where the target's own rate of right answers fell by more than the margin from before
+to after it; no human labelled any. False accepts are of the bad steps, false rejects of the good
+ones; where they are not held out they are by the calibration in force, which flatters if it was
+fitted to these steps. Length, position and rate before are no verifiers: one that is no better than
+they may have learned no more."""
 
 
-def count(value: float | None) -> str:
-    """A mean of things that are counted in tens and more."""
-    return DASH if value is None else f"{value:,.0f}".replace(",", " ")
+def report_markdown(report: Report, *, plots: bool = True) -> str:
+    """The whole report; ``plots=False`` leaves out the pictures, for where none were drawn."""
+    parts = ["# Evaluation of ssr-local", report_head(report)]
+    for index, task in enumerate(report.tasks):
+        parts += [f"## {escaped(task.title)}", *_task(task)]
+        parts += _embedded(report, index) if plots else []
+    if report.steps:
+        parts += ["## Verification", steps_markdown(report.steps)]
+        parts += _embedded(report, None) if plots else []
+    parts += ["## What was run", *_material(report.material)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def times(value: float) -> str:
-    """A factor: "4.10 times"."""
-    return f"{decimal(value)} times"
+def report_head(report: Report) -> str:
+    """The result: one table, three sentences, and what should not have been mixed."""
+    rows = [_head_row(task, method) for task in report.tasks for method in task.methods]
+    heads = ("Task", "Method", "Decision", "Problems", "Accuracy [95 %]")
+    beside = ("Points to target [95 %]", "p", "Time [95 %]", "Decode FLOPs", "Total FLOPs")
+    warnings = bullets(escaped(text, 0) for text in report.material.warnings)
+    shown = [table((*heads, *beside), rows, num_left=3), _HEAD] if rows else ["No rows."]
+    return "\n\n".join(filter(None, (*shown, warnings)))
 
 
-def percent(value: float | None) -> str:
-    """A share from 0 to 1 in whole per cent, for samples of some dozens."""
-    return DASH if value is None else f"{100 * value:.0f} %"
+def _head_row(task: TaskReport, method: MethodSummary) -> Sequence[str]:
+    beside, decision = method.target, task.decision
+    said: list[str] = [one.worth for one in decision.findings if one.method == method.method]
+    said += ["use"] if decision.use == method.method else []
+    return (
+        escaped(task.title),
+        escaped(method.method),
+        ", ".join(said) or DASH,
+        str(method.num_problems),
+        cell(method.accuracy),
+        DASH
+        if beside is None or beside.difference is None
+        else f"{100 * beside.gain / beside.num_problems:+.0f}"
+        f" [{100 * beside.difference.low:.0f}, {100 * beside.difference.high:.0f}]",
+        p_text(beside.p if beside else None),
+        *(cell(getattr(beside, name, None)) for name in ("time", "decode_flops", "total_flops")),
+    )
 
 
-def share_text(share: Share | None) -> str:
-    """A share with its interval, in per cent."""
-    if share is None:
-        return DASH
-    return f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+def _task(task: TaskReport) -> Iterable[str]:
+    trade, choice, depth = task.tradeoff, task.selection, task.depth
+    beside = {m.method: m.target for m in task.methods if m.target and not m.target.same_runs}
+    if task.concurrency > 1:
+        yield "Seconds are each problem's equal share of the time its batch took."
+    yield table_of(task.methods, "target", title="Methods")
+    yield table_of(
+        [*beside.values()],
+        "same_runs",
+        "timed_alone",
+        title="Methods that tried more or less than target, where both have tried",
+        names=[*beside],
+    )
+    yield table_of(trade.points, title="Accuracy against cost, where all of these have tried")
+    yield table_of([trade], "points", title="FLOPs against time, between them (Spearman's ρ)")
+    yield table_of(choice.rows, title="Strategies chosen by the target, at random, and none")
+    yield from (_parts(by, choice.parts) for by in ("subject", "level"))
+    yield table_of(choice.strategies, title="Strategies")
+    yield table_of(depth.verified, title="Depth: paths drafted and verified, by number of steps")
+    yield table_of(depth.target_alone, title="Depth: paths of the target alone")
+    yield table_of(depth.draft_alone, title="Depth: paths of the draft alone")
+    last = f"{MAX_POSITION} and later together"
+    yield table_of(depth.positions, title=f"Drafted steps by their position, {last}")
+    seen = [signature for signature in task.failures if signature.of]
+    yield table_of(seen, title="Failure signatures")
 
 
-def ratio_text(ratio: Ratio | None) -> str:
-    """A ratio with its interval."""
-    if ratio is None:
-        return DASH
-    if not has_interval(ratio):
-        return decimal(ratio.value)
-    return f"{decimal(ratio.value)} [{decimal(ratio.low)}, {decimal(ratio.high)}]"
+def _parts(by: str, parts: Sequence[SelectionPart]) -> str:
+    """A line for each subject or level, a column for each method."""
+    found = {(part.value, part.method): part for part in parts if part.by == by}
+    methods = dict.fromkeys(method for _, method in found)
+    rows = [
+        [
+            escaped(value),
+            *(
+                f"{one.num_any_right}, {one.num_vote_right} / {one.num_runs}"
+                if (one := found.get((value, method)))
+                else DASH
+                for method in methods
+            ),
+        ]
+        for value in dict.fromkeys(value for value, _ in found)
+    ]
+    title = f"### By {by}: runs with a path right, with the vote right / runs\n\n"
+    return title + table((by, *map(escaped, methods)), rows) if rows else ""
 
 
-def percent_ratio(ratio: Ratio | None) -> str:
-    """A ratio that is a share, in per cent with its interval."""
-    if ratio is None:
-        return DASH
-    value = f"{100 * ratio.value:.0f} %"
-    if not has_interval(ratio):
-        return value
-    return f"{value} [{100 * ratio.low:.0f}, {100 * ratio.high:.0f}]"
+def steps_markdown(report: VerifierReport) -> str:
+    """What verifiers are worth on labelled steps: false accepts and false rejects first."""
+    bins = ("roc", "scores", "threshold")
+    nested = ("verifiers", "baselines", "parts", "fallback")
+    scores = [score for score in report.verifiers if score.num_good + score.num_bad]
+    scores += report.baselines if report.num_judged else ()
+    fallback = [report.fallback] if report.fallback else []
+    parts = [
+        table_of(scores, *bins, title="Verifiers"),
+        table_of(fallback, title="The likelihood without a calibration"),
+        *(
+            table_of(part.scores, title=f"{part.name.capitalize()} steps, {cell(part.bad)} bad")
+            for part in report.parts
+            if part.bad.num
+        ),
+        table_of([report], *nested, title="Labelled steps"),
+        _STEPS,
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
-def has_interval(ratio: Ratio) -> bool:
-    """Whether drawing problems anew says something: of few, equal or joint ones it does not."""
-    return ratio.num >= FEWEST_FOR_INTERVAL and ratio.low < ratio.high
+def _material(material: Material) -> Iterable[str]:
+    yield table_of(material.tasks, title="Tasks")
+    yield table_of(material.models, title="Models")
+    yield table_of([material], "tasks", "models", "settings", "warnings", title="Rows")
+    yield table_of(material.settings, title="Options")
 
 
-def p_text(p: float | None) -> str:
-    """A p-value."""
-    if p is None:
-        return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+def _embedded(report: Report, task: int | None) -> Iterable[str]:
+    for picture in pictures(report):
+        if picture.task == task:
+            yield f"![{escaped(picture.title)}]({picture.file})"

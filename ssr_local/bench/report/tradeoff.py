@@ -1,4 +1,4 @@
-"""Accuracy against cost, and FLOPs against the clock: sections 2 and 3 of the report. Pure."""
+"""Accuracy against cost, and FLOPs against the clock. Pure."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.bench.records import Row
-from ssr_local.bench.report.arrangement import Runs, by_problem, first_of_each, is_right
-from ssr_local.bench.report.shares import Share, accuracy, clustered, mean, without_interval
-from ssr_local.bench.report.summary import results
-from ssr_local.bench.statistics import Ratio, mcnemar, spearman
+from ssr_local.bench.report.arrangement import Runs, accuracy, by_problem, is_right
+from ssr_local.bench.report.summary import results, without_interval
+from ssr_local.bench.statistics import Ratio, Share, clustered, mean, spearman
 
 Cost = Literal["seconds", "decode_flops", "total_flops"]
 COSTS: tuple[Cost, ...] = ("seconds", "decode_flops", "total_flops")
 
 FEWEST_RANKED = 5
 """A rank correlation of fewer says next to nothing: of four, one order in 24 gives a 1."""
-
-_GIGA = 1e9
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -48,21 +46,6 @@ class Point(Struct, frozen=True, kw_only=True):
         return number if number else None
 
 
-class Rates(Struct, frozen=True, kw_only=True):
-    """What one method's FLOPs were to the clock, over all its runs.
-
-    ``gflops_per_s`` counts prefill too. The correlations (Spearman) are between a run's
-    FLOPs and its seconds, run by run; none where runs of one batch share its time.
-    """
-
-    method: str
-    num_runs: int
-    decode_gflops_per_s: float | None
-    gflops_per_s: float | None
-    decode_correlation: float | None
-    total_correlation: float | None
-
-
 class Tradeoff(Struct, frozen=True, kw_only=True):
     """The compared methods: ``num_problems`` that all of them tried, ``num_timed`` without
     a failed run. ``left_out`` did fewer than half as many as the fullest. The correlations
@@ -74,37 +57,44 @@ class Tradeoff(Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...]
     best: str | None
     points: tuple[Point, ...]
-    rates: tuple[Rates, ...]
     decode_correlation: float | None
     total_correlation: float | None
 
 
 def trade(runs: Runs) -> Tradeoff:
     """Accuracy and costs of the methods that have done enough of the task to be compared."""
-    most = max((len(problems) for problems in runs.rows.values()), default=0)
-    compared = [name for name in runs.methods if 2 * len(runs.rows[name]) >= most]
+    tried = {name: len(by_problem(runs.of(name))) for name in runs.methods}
+    compared = [name for name in runs.methods if 2 * tried[name] >= max(tried.values())]
     units = runs.shared(compared)
     rows = {name: runs.at(name, units) for name in compared} if units else {}
     timed = [
-        place
-        for place in range(len(units))
-        if all(found[place].result is not None for found in rows.values())
+        index
+        for index in range(len(units))
+        if all(found[index].result is not None for found in rows.values())
     ]
     points = [
-        _point(name, found, [found[place] for place in timed], runs.timed_alone)
+        point
         for name, found in rows.items()
+        if (point := _point(name, found, [found[index] for index in timed], runs.timed_alone))
     ]
-    known = [point for point in points if point is not None]
-    best = min(known, key=_by_accuracy, default=None)
+    best = min(points, key=_by_accuracy).method if points else None
     return Tradeoff(
         num_problems=len({problem for problem, _ in units}),
-        num_timed=len({units[place][0] for place in timed}),
+        num_timed=len({units[index][0] for index in timed}),
         left_out=tuple(name for name in runs.methods if name not in compared),
-        best=best.method if best else None,
-        points=tuple(_placed(runs, point, known, best.method if best else "") for point in known),
-        rates=tuple(_rates(runs, name) for name in runs.methods),
-        decode_correlation=_correlation(known, "decode_flops"),
-        total_correlation=_correlation(known, "total_flops"),
+        best=best,
+        points=tuple(
+            replace(
+                point,
+                p_best=runs.p(best, point.method, units, is_right)
+                if best is not None and best != point.method
+                else None,
+                fronts=tuple(cost for cost in COSTS if point in front(points, cost)),
+            )
+            for point in points
+        ),
+        decode_correlation=_correlation(points, "decode_flops"),
+        total_correlation=_correlation(points, "total_flops"),
     )
 
 
@@ -150,61 +140,12 @@ def _point(
     )
 
 
-def _placed(runs: Runs, point: Point, points: Sequence[Point], best: str) -> Point:
-    """The point with its place among the others."""
-    return Point(
-        method=point.method,
-        accuracy=point.accuracy,
-        seconds=point.seconds,
-        decode_flops=point.decode_flops,
-        total_flops=point.total_flops,
-        p_best=None if point.method == best else _p(runs, best, point.method, points),
-        fronts=tuple(cost for cost in COSTS if point in front(points, cost)),
-    )
-
-
-def _p(runs: Runs, one: str, two: str, points: Sequence[Point]) -> float:
-    units = first_of_each(runs.shared(point.method for point in points))
-    pairs = [
-        (is_right(a), is_right(b))
-        for a, b in zip(runs.at(one, units), runs.at(two, units), strict=True)
-    ]
-    return mcnemar(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
-
-
 def _correlation(points: Sequence[Point], cost: Cost) -> float | None:
     pairs = [
         (amount, seconds)
         for point in points
-        if (amount := point.cost(cost)) is not None
-        and (seconds := point.cost("seconds")) is not None
+        if (amount := point.cost(cost)) and (seconds := point.cost("seconds"))
     ]
-    return _spearman(pairs)
-
-
-def _rates(runs: Runs, method: str) -> Rates:
-    timed = [
-        (row.elapsed_s, row.result.flops.decode, row.result.flops.total)
-        for row in runs.of(method)
-        if row.result is not None
-    ]
-    seconds = math.fsum(second for second, _, _ in timed)
-    ranked = timed if runs.timed_alone else []
-    return Rates(
-        method=method,
-        num_runs=len(timed),
-        decode_gflops_per_s=_rate(math.fsum(decode for _, decode, _ in timed), seconds),
-        gflops_per_s=_rate(math.fsum(total for _, _, total in timed), seconds),
-        decode_correlation=_spearman([(decode, second) for second, decode, _ in ranked]),
-        total_correlation=_spearman([(total, second) for second, _, total in ranked]),
-    )
-
-
-def _rate(flops: float, seconds: float) -> float | None:
-    return flops / _GIGA / seconds if seconds > 0 and flops > 0 else None
-
-
-def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
     if len(pairs) < FEWEST_RANKED:
         return None
-    return spearman([one for one, _ in pairs], [two for _, two in pairs])
+    return spearman([amount for amount, _ in pairs], [seconds for _, seconds in pairs])

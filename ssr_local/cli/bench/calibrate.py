@@ -8,9 +8,8 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.bench.labels.calibration import fit_pair
-from ssr_local.bench.labels.fits import PairFit, calibration_toml, noise_text
-from ssr_local.bench.labels.judging import MARGIN
+from ssr_local.bench.labels.calibration import calibration_toml, fit_pair, in_words
+from ssr_local.bench.labels.process_labels import MARGIN
 from ssr_local.bench.provenance import now
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import (
@@ -20,7 +19,7 @@ from ssr_local.cli.bench.parameters import (
     settings_for,
 )
 from ssr_local.cli.bench.results import read_walks, write_or_say
-from ssr_local.cli.bench.steps import collect_into, walk_options
+from ssr_local.cli.bench.steps import collect_into, rollout_options
 from ssr_local.core.errors import UsageError
 from ssr_local.core.folders import write_atomically
 from ssr_local.core.options import EngineOptions
@@ -32,7 +31,7 @@ _AS_IN_THE_PAPER = "digit"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@walk_options
+@rollout_options
 @click.option(
     "--with",
     "others",
@@ -90,7 +89,7 @@ def command(
     if as_json:
         write_or_say(msgspec.json.format(msgspec.json.encode(fit)).decode())
     else:
-        write_or_say(_in_words(fit) + "\n\n" + toml)
+        write_or_say(in_words(fit) + "\n\n" + toml)
     return 0 if labelled >= num else 1
 
 
@@ -114,17 +113,3 @@ def _pair(engine: EngineOptions) -> str:
             "Make a pair of them in your models.toml: ssr-local config path",
         )
     return engine.pair
-
-
-def _in_words(fit: PairFit) -> str:
-    lines = [
-        f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
-        f" cross-validated in {fit.folds} parts by problem.",
-        *([noise_text(fit.noise, fit.share_good)] if fit.noise else []),
-        *(f"{one.name}: {one.evidence}" for one in fit.verifiers),
-        *(f"Wording for {choice.verifier}: {choice.reason}" for choice in fit.wordings),
-        f"Best: {fit.best_verifier}. {fit.reason}",
-    ]
-    if fit.left_out:
-        lines.append(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")
-    return "\n".join(lines)

@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
         return
     heads = (
         ("Methods, N from 1 to 12:", BASES),
-        ("Early exits, behind parallel-N, parallel-spm-N and ssr-mN:", EXITS),
+        ("Early exits, after parallel-N, parallel-spm-N and ssr-mN:", EXITS),
         ("Modifiers, as many as apply:", MODIFIERS),
     )
     for head, forms in heads:

@@ -75,7 +75,7 @@ def data_options(function: _F) -> _F:
             click.option(
                 "--allow-code",
                 is_flag=True,
-                help="run the code that models write, locked down, to see whether it is right",
+                help="run the programs that models write, without files or network, to judge them",
             ),
         )
     ):

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from ssr_local.bench.report.compare import compare_markdown
-from ssr_local.bench.report.document import report_markdown
 from ssr_local.bench.report.figures import Report, build_report, report_json
 from ssr_local.bench.report.plots import write_plots
+from ssr_local.bench.report.tables import report_head, report_markdown
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, write_or_say
@@ -35,8 +35,7 @@ def command(directories: tuple[Path, ...], compare: bool, threshold: float, no_p
         write_plots(report, folder)
     _write(folder / "report.json", report_json(report))
     _write(folder / "report.md", report_markdown(report, plots=not no_plots).encode())
-    for task in report.tasks:
-        write_or_say(task.plain.text)
+    write_or_say(report_head(report))
     remark(f"Written: {folder / 'report.md'}, report.json" + ("" if no_plots else " and plots"))
 
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from ssr_local.bench.labels.collecting import collect, num_drafted, num_labelled
-from ssr_local.bench.labels.walks import Walker, WalkOptions
+from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
 from ssr_local.bench.records import Walk
 from ssr_local.bench.scoring import Scorer
 from ssr_local.bench.store import WALKS, open_for_writing
@@ -30,9 +30,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _EXIT_TOO_FEW = 1
 
 
-def walk_options(function: _F) -> _F:
+def rollout_options(function: _F) -> _F:
     """--num, --samples, --max-drafted, --margin and --min-rate."""
-    usual = WalkOptions()
+    usual = RolloutOptions()
     for add in reversed(
         (
             click.option(
@@ -47,7 +47,7 @@ def walk_options(function: _F) -> _F:
                 type=click.IntRange(2, 12),
                 default=usual.samples,
                 show_default=True,
-                help="continuations by the target from every place",
+                help="rollouts by the target from every position",
             ),
             click.option(
                 "--max-drafted",
@@ -61,14 +61,14 @@ def walk_options(function: _F) -> _F:
                 type=click.FloatRange(0, 1),
                 default=usual.margin,
                 show_default=True,
-                help="a step behind which the rate of right answers falls by more is replaced",
+                help="a step after which the rate of right answers falls by more is replaced",
             ),
             click.option(
                 "--min-rate",
                 type=click.FloatRange(0, 1),
                 default=usual.min_rate,
                 show_default=True,
-                help="go on only from places with at least this rate of right answers",
+                help="go on only from positions with at least this rate of right answers",
             ),
         )
     ):
@@ -78,15 +78,15 @@ def walk_options(function: _F) -> _F:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@walk_options
+@rollout_options
 @model_options
 def command(out: Path | None, task: str, num: int, **more: Any) -> int:
     """Collect labelled steps in OUT/steps.jsonl, one line for each problem.
 
-    From before and behind every drafted step the target goes on several times by itself;
-    what the step did to the rate of right answers is its label, and no human gave it. The
-    same command continues what is there. Exit codes as for 'bench run'; 1: the task has too
-    few problems.
+    From before and after every drafted step the target goes on several times by itself
+    (Monte-Carlo rollouts); what the step did to the rate of right answers is its process
+    label, and no human gave it. The same command continues what is there. Exit codes as for
+    'bench run'; 1: the task has too few problems.
     """
     folder = folder_for(task, out)
     labelled = collect_into(folder, task, num, **more)
@@ -112,11 +112,11 @@ def collect_into(
 ) -> int:
     """Collect until ``num`` of the draft's steps of the task are labelled; how many there are."""
     settings = settings_for(task, overrides)
-    walk = WalkOptions(
+    rollouts = RolloutOptions(
         samples=samples, max_drafted=max_drafted, margin=margin, min_rate=min_rate, seed=seed
     )
     problems = problems_of(task, data, skip, limit)
-    common = in_common(settings, verified=False, **msgspec.structs.asdict(walk))
+    common = in_common(settings, verified=False, **msgspec.structs.asdict(rollouts))
     with (
         Scorer(allow_code=allow_code) as scorer,
         open_for_writing(out, WALKS, Walk, common) as file,
@@ -126,9 +126,9 @@ def collect_into(
         remark(f"{labelled} of {num} steps are labelled in {out}.")
         if labelled < num:
             with kept_in(out), solver_for(settings) as solver:
-                walker = Walker(solver, scorer, settings.solve, walk)
+                labeller = Labeller(solver, scorer, settings.solve, rollouts)
                 countdown = Countdown(num - labelled)
-                for line in collect(walker, file, task, problems, num):
+                for line in collect(labeller, file, task, problems, num):
                     countdown.step(_line(line), num_drafted(line))
         return num_labelled(file, task)
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ssr_local.bench.labels.verifiers import MARGIN, score_verifiers
-from ssr_local.bench.report.steps_section import steps_section
+from ssr_local.bench.report.tables import steps_markdown
 from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_say
 
@@ -25,7 +25,7 @@ from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_sa
 @threshold_option
 @click.option("--json", "as_json", is_flag=True, help="print everything as one JSON object")
 def command(directories: tuple[Path, ...], margin: float, threshold: float, as_json: bool) -> None:
-    """Score every verifier, in every wording, on the labelled steps in DIRECTORIES."""
+    """Score every verifier on the labelled steps in DIRECTORIES."""
     walks = read_walks(directories)
     report = score_verifiers(
         walks, margin=margin, calibrations=calibrations_of(walks), threshold=threshold
@@ -33,4 +33,4 @@ def command(directories: tuple[Path, ...], margin: float, threshold: float, as_j
     if as_json:
         write_or_say(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
-        write_or_say(steps_section(report))
+        write_or_say(steps_markdown(report))

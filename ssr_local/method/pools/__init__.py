@@ -29,7 +29,7 @@ MAX_POOL_BYTES = 256 * 1024
 UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 """The strategy without advice; it belongs to every pool and stands in no file."""
 
-_PACKAGED = ("maths", "logic", "code")
+PACKAGED = ("maths", "logic", "code")
 _MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
 _POOL_KEYS = ("name", "description", "answer", "instruction", "strategies")
 _STRATEGY_KEYS = ("letter", "name", "advice")
@@ -60,18 +60,13 @@ class Pool(Struct, frozen=True):
         )
 
 
-def available_pools() -> tuple[str, ...]:
-    """The names of the pools that ship with the package."""
-    return _PACKAGED
-
-
 def load_pool(name_or_path: str) -> Pool:
     """A packaged pool by its name, else the pool in the TOML file of that path.
 
     A packaged name comes first; write ``./maths`` for a file of such a name. Raises
     ``ConfigError`` naming the file, the key and what is accepted.
     """
-    if name_or_path in _PACKAGED:
+    if name_or_path in PACKAGED:
         packaged = resources.files(__name__) / f"{name_or_path}.toml"
         source = f"{name_or_path}.toml"
         return _pool(parse_toml(packaged.read_bytes(), source), source)
@@ -84,10 +79,10 @@ def load_pool(name_or_path: str) -> Pool:
 
 
 def _no_such_pool(name: str) -> ConfigError:
-    near = get_close_matches(name[:80], _PACKAGED, n=1)
+    near = get_close_matches(name[:80], PACKAGED, n=1)
     return ConfigError(
         f"There is no strategy pool {quoted(name)}, and no file of that name.",
-        f"Pools: {', '.join(_PACKAGED)}, or the path of a TOML file.",
+        f"Pools: {', '.join(PACKAGED)}, or the path of a TOML file.",
         f"Did you mean {near[0]!r}?" if near else "",
     )
 

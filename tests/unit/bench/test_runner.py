@@ -130,35 +130,23 @@ def test_answers_are_judged(
     assert row.outcome == outcome
 
 
-@pytest.mark.parametrize("stop", range(1, 10))
-def test_what_was_stopped_anywhere_goes_on_and_counts_nothing_twice(
-    tmp_path: Path, solver: Solver, scorer: Scorer, stop: int
-) -> None:
-    first = run(tmp_path / "out", solver, scorer, bench(), stop)
-    second = run(tmp_path / "out", solver, scorer, bench())
-    assert len(first) == stop
-    keys = [row.key for row in first + second]
-    assert keys == [
-        ("farm", job.problem.id, job.method.name, job.repeat)
-        for (job,) in schedule(PROBLEMS, METHODS, 1)
-    ]
-
-
+@pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("stop", range(1, 9))
-def test_what_was_stopped_within_a_wave_goes_on_with_the_rest_of_it(
-    tmp_path: Path, folders: None, scorer: Scorer, stop: int
+def test_what_was_stopped_anywhere_goes_on_and_counts_nothing_twice(
+    tmp_path: Path, folders: None, scorer: Scorer, stop: int, at_once: int
 ) -> None:
-    what = Bench("farm", PROBLEMS, METHODS, 1, seed=7, at_once=2)
-    with Solver(pair="demo", at_once=2, in_process=True) as solver:
+    what = Bench("farm", PROBLEMS, METHODS, 1, seed=7, at_once=at_once)
+    with Solver(pair="demo", at_once=at_once, in_process=True) as solver:
         first = run(tmp_path / "out", solver, scorer, what, stop)
         second = run(tmp_path / "out", solver, scorer, what)
     assert len(first) == stop
     assert [row.key for row in first + second] == [
         ("farm", job.problem.id, job.method.name, job.repeat)
-        for wave in schedule(PROBLEMS, METHODS, 1, at_once=2)
+        for wave in schedule(PROBLEMS, METHODS, 1, at_once=at_once)
         for job in wave
     ]
-    assert {row.concurrency for row in second} == {2}
+    # Three problems, two at once: the third is no measurement of one after another.
+    assert {row.concurrency for row in first + second} == {at_once}
 
 
 def test_problems_at_once_are_whole_waves_of_one_method() -> None:
@@ -172,16 +160,6 @@ def test_problems_at_once_are_whole_waves_of_one_method() -> None:
         ("draft", ["p2"]),
         ("target", ["p2"]),
     ]
-
-
-def test_what_is_left_over_belongs_to_the_same_bench(
-    tmp_path: Path, folders: None, scorer: Scorer
-) -> None:
-    """Three problems, two at once: the third is no measurement of one after another."""
-    with Solver(pair="demo", at_once=2) as solver:
-        what = Bench("farm", PROBLEMS, METHODS[:1], 1, 7, at_once=2)
-        rows = run(tmp_path / "out", solver, scorer, what)
-    assert [row.concurrency for row in rows] == [2, 2, 2]
 
 
 def test_rows_of_problems_at_once_share_the_time(

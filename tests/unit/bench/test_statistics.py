@@ -9,16 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.bench.statistics import (
+    Ratio,
     bootstrap_ratio,
-    drop_probabilities,
-    grouped_folds,
-    grouped_mean,
-    log_losses,
+    clustered,
     mcnemar,
+    paired_difference,
     pass_at_k,
-    posterior,
     proportion,
-    share_behind,
+    share,
     spearman,
     wilson,
 )
@@ -91,15 +89,62 @@ def test_no_ratio_without_a_denominator(tops: list[float], bottoms: list[float])
     assert bootstrap_ratio(tops, bottoms) is None
 
 
-def test_resamples_without_a_denominator_are_left_out() -> None:
-    found = bootstrap_ratio([1.0, 0.0], [1.0, 0.0])
-    assert found is not None
-    assert (found.low, found.high) == (1.0, 1.0)
+def test_problems_without_a_denominator_are_left_out() -> None:
+    assert bootstrap_ratio([1.0, 0.0], [1.0, 0.0]) == Ratio(1.0, 1.0, 1.0, 1)
 
 
 def test_unpaired_sums_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 numerators and 1 denominators"):
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
         bootstrap_ratio([1, 2], [1])
+
+
+def test_clustered_draws_problems_and_not_their_parts() -> None:
+    found = clustered({"a": [(1.0, 1.0)] * 50, "b": [(0.0, 1.0)] * 50, "c": [(0.0, 0.0)]})
+    assert found == Ratio(0.5, 0.0, 1.0, 2)
+    assert clustered({"a": []}) is None
+
+
+@given(st.floats(0, 1), st.integers(1, 50))
+def test_an_interval_holds_its_share(value: float, num: int) -> None:
+    found = share(value, num)
+    assert found is not None
+    assert 0 <= found.low <= value <= found.high <= 1
+    assert share(value, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    [
+        # Newcombe 1998, method 10: a table with one empty cell, and ones without differing pairs.
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+        ((36, 14, 0, 0), 0.1528, 0.4167),
+        ((30, 0, 0, 0), -0.1135, 0.1135),
+        # Altman et al. 2000, Statistics with Confidence, table 6.2: a positive correlation.
+        ((14, 5, 0, 22), 0.011, 0.226),
+        # Fagerland et al. 2014, airway hyper-responsiveness (Bentur et al. 2009).
+        ((1, 1, 7, 12), -0.507, -0.026),
+    ],
+)
+def test_paired_differences_as_published(
+    cells: tuple[int, int, int, int], low: float, high: float
+) -> None:
+    found = paired_difference(*cells)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((low, high), abs=6e-4)
+
+
+@given(*[st.integers(0, 40)] * 4)
+def test_a_paired_difference_holds_it_and_changes_sides_with_the_methods(
+    both: int, first: int, second: int, neither: int
+) -> None:
+    found = paired_difference(both, first, second, neither)
+    swapped = paired_difference(both, second, first, neither)
+    if found is None or swapped is None:
+        assert both + first + second + neither == 0
+        return
+    difference = (first - second) / (both + first + second + neither)
+    assert -1 - 1e-9 <= found.low <= difference <= found.high <= 1 + 1e-9
+    assert (swapped.low, swapped.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
 
 
 @given(
@@ -108,101 +153,14 @@ def test_unpaired_sums_are_refused() -> None:
 )
 def test_scaling_the_numerators_scales_the_ratio(pairs: list[tuple[int, int]], factor: int) -> None:
     tops, bottoms = zip(*pairs, strict=True)
-    plain = bootstrap_ratio(tops, bottoms, resamples=50)
-    scaled = bootstrap_ratio([top * factor for top in tops], bottoms, resamples=50)
+    plain = bootstrap_ratio(tops, bottoms)
+    scaled = bootstrap_ratio([top * factor for top in tops], bottoms)
     assert plain is not None
     assert scaled is not None
     assert plain.low <= plain.high
     assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
         (plain.value * factor, plain.low * factor, plain.high * factor)
     )
-
-
-def test_a_mean_over_groups_knows_that_steps_of_one_stand_together() -> None:
-    values = [1.0, 0.0] * 50
-    together = grouped_mean(values, [str(place % 4) for place in range(100)])
-    apart = grouped_mean(values, [str(place) for place in range(100)])
-    assert together is not None
-    assert apart is not None
-    assert together.value == apart.value == 0.5
-    assert (together.num, apart.num) == (4, 100)
-    assert together.high - together.low > 2 * (apart.high - apart.low)
-
-
-def test_a_mean_over_groups_leaves_out_what_is_unknown() -> None:
-    found = grouped_mean([math.nan, 2.0, 4.0], ["a", "a", "b"])
-    assert found is not None
-    assert found.value == 3.0
-    assert grouped_mean([math.nan], ["a"]) is None
-
-
-_STEPS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.booleans()), max_size=40)
-
-
-@given(_STEPS, st.integers(2, 6), st.integers(0, 5))
-def test_no_group_is_split_between_folds(
-    steps: list[tuple[str, bool]], folds: int, seed: int
-) -> None:
-    groups = [group for group, _ in steps]
-    found = grouped_folds(groups, [label for _, label in steps], folds, seed)
-    assert len(set(zip(groups, found, strict=True))) == len(set(groups))
-    assert len(set(found)) == min(folds, len(set(groups)))
-
-
-def test_folds_share_the_groups_with_false_labels() -> None:
-    groups = [str(number) for number in range(20)]
-    labels = [number >= 5 for number in range(20)]
-    for seed in range(5):
-        found = grouped_folds(groups, labels, 5, seed)
-        assert len(set(found[:5])) == 5
-
-
-def test_log_losses() -> None:
-    found = log_losses([0.5, 0.25, 0.25, math.nan], [True, True, False, True])
-    assert found[:3] == pytest.approx([math.log(2), math.log(4), math.log(4 / 3)])
-    assert math.isnan(found[3])
-    assert all(map(math.isfinite, log_losses([0.0, 1.0], [True, False])))
-
-
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_the_loss_of_noisy_labels_is_least_at_the_true_share(share: float) -> None:
-    # In expectation over labels that are wrong a quarter of the time.
-    def loss(chance: float) -> float:
-        on_true, on_false = log_losses([chance, chance], [0.75, 0.25])
-        seen = 0.75 * share + 0.25 * (1 - share)
-        return seen * on_true + (1 - seen) * on_false
-
-    assert loss(share) < min(loss(share - 0.05), loss(share + 0.05))
-
-
-def test_the_share_behind_noisy_labels() -> None:
-    evidence = [0.75] * 6 + [0.25] * 4  # 0.6 = 0.75 s + 0.25 (1 - s)
-    assert share_behind(evidence, 0.5) == pytest.approx(0.7, abs=1e-3)
-    assert share_behind([0.5] * 4, 0.3) == pytest.approx(0.3)
-    assert share_behind([1.0, 1.0, 0.0], 0.5) == pytest.approx(2 / 3)
-    assert share_behind([], 0.5) is None
-
-
-def test_posterior_is_bayes_rule() -> None:
-    assert posterior(0.5, 0.8) == pytest.approx(0.8)
-    assert posterior(0.9, 0.2) == pytest.approx(0.18 / 0.26)
-    assert posterior(0.0, 0.7) == 0.0
-    assert posterior(1.0, 0.0) == 1.0
-
-
-# Chen et al. 2021: 1 - C(n - c, k) / C(n, k).
-@pytest.mark.parametrize(
-    ("num", "right", "k", "expected"),
-    [
-        (10, 3, 1, 0.3),
-        (10, 3, 2, 1 - 21 / 45),
-        (5, 1, 5, 1.0),
-        (5, 0, 3, 0.0),
-        (4, 4, 1, 1.0),
-    ],
-)
-def test_pass_at_k(num: int, right: int, k: int, expected: float) -> None:
-    assert pass_at_k(num, right, k) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(("num", "right", "k"), [(3, 1, 4), (3, 1, 0), (3, 4, 1), (3, -1, 1)])
@@ -241,78 +199,6 @@ def test_spearman(xs: list[float], ys: list[float], expected: float) -> None:
 )
 def test_no_rank_correlation_of_too_little(xs: list[float], ys: list[float]) -> None:
     assert spearman(xs, ys) is None
-
-
-def _sampled(
-    neutral: float, num: int, least: int, seed: int
-) -> tuple[list[bool], list[float], list[bool]]:
-    """Labels by samples, estimated chances of a drop, and the truth, of steps above 0.35.
-
-    Only places with ``least`` right samples are seen at all.
-    """
-    rng = random.Random(seed)
-    found = []
-    while len(found) < 400:
-        rate = rng.betavariate(1, 1)
-        later = rate if rng.random() < neutral else 0.02
-        counts = [sum(rng.random() < p for _ in range(num)) for p in (rate, later)]
-        if counts[0] >= least:
-            found.append((counts[0], counts[1], rate - later > 0.35))
-    before, after = [(a, num) for a, _, _ in found], [(b, num) for _, b, _ in found]
-    chances = drop_probabilities(before, after, [False] * 400, 0.35, least=least / num)
-    kept = [place for place in range(400) if found[place][0] / num > 0.35]
-    labels = [(found[place][0] - found[place][1]) / num > 0.35 for place in kept]
-    return labels, [chances[place] for place in kept], [found[place][2] for place in kept]
-
-
-@pytest.mark.parametrize("num", [6, 8])
-@pytest.mark.parametrize("least", [0, 3])
-@pytest.mark.parametrize("neutral", [1.0, 0.75, 0.4])
-def test_the_noise_of_labels_is_what_it_is_estimated_to_be(
-    neutral: float, least: int, num: int
-) -> None:
-    labels, chances, truth = _sampled(neutral, num, least, seed=num)
-    wrong = sum(label != real for label, real in zip(labels, truth, strict=True)) / len(labels)
-    expected = sum(1 - c if label else c for label, c in zip(labels, chances, strict=True))
-    assert expected / len(labels) == pytest.approx(wrong, abs=0.035)
-
-
-def test_places_chosen_by_their_samples_are_not_taken_at_their_word() -> None:
-    # Harmless steps at a rate of 0.3, seen only where 3 of 6 or more happened to be right.
-    rng = random.Random(7)
-    counts: list[tuple[int, int]] = []
-    while len(counts) < 300:
-        right, later = (sum(rng.random() < 0.3 for _ in range(6)) for _ in range(2))
-        if right >= 3:
-            counts.append((right, later))
-    chosen, blind = (
-        sum(
-            drop_probabilities(
-                [(a, 6) for a, _ in counts],
-                [(b, 6) for _, b in counts],
-                [False] * 300,
-                0.35,
-                least=least,
-            )
-        )
-        / 300
-        for least in (0.5, 0.0)
-    )
-    assert chosen < 0.02 < 0.05 < blind
-
-
-def test_a_rate_known_without_sampling_is_believed() -> None:
-    mixed = [(6, 6)] * 10, [(6, 6)] * 5 + [(3, 6)] * 5
-    *_, sampled = drop_probabilities([*mixed[0], (4, 6)], [*mixed[1], (0, 1)], [False] * 11, 0.35)
-    *_, known = drop_probabilities(
-        [*mixed[0], (4, 6)], [*mixed[1], (0, 1)], [False] * 10 + [True], 0.35
-    )
-    assert known > 0.9
-    assert known > sampled
-
-
-def test_no_steps_have_no_chances() -> None:
-    assert drop_probabilities([], [], [], 0.35) == []
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.bench.records import Row
+from ssr_local.bench.report.figures import build_report
+from ssr_local.bench.report.tables import report_markdown
 from ssr_local.bench.store import ROWS, open_for_writing, read_lines
 from ssr_local.core.errors import SSRError, UsageError
 
@@ -163,3 +166,20 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_no_file_has_no_lines(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path / ROWS, Row)) == []
+
+
+def test_a_directory_of_version_0_1_0_still_opens(tmp_path: Path) -> None:
+    """Its methods and its settings name verifiers that are no longer offered."""
+    folder = shutil.copytree(Path(__file__).parent / "data" / "rows-0.1.0", tmp_path / "rows")
+    rows = list(read_lines(folder / ROWS, Row))
+    methods = ["target", "ssr-m1+combined", "ssr-m1+perm=2+random"]
+    assert [one.method for one in rows] == methods
+    assert rows[2].result is not None
+    assert rows[2].result.options["selection_permutations"] == 2
+    text = report_markdown(build_report(rows), plots=False)
+    assert all(f"| {name} " in text for name in ("target", "ssr-m1+combined"))
+    with (
+        pytest.raises(UsageError, match="begun with verifier = 'yes-no'"),
+        open_for_writing(folder, ROWS, Row, {"verifier": "min-likelihood"}),
+    ):
+        pass

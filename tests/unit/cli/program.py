@@ -1,9 +1,10 @@
-"""The ``ssr-local`` command as a user runs it: a process, sometimes on a terminal."""
+"""The ``ssr-local`` command as a user runs it: in this process, in its own, or on a terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import select
@@ -13,11 +14,17 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
+from unittest import mock
 
+from ssr_local import cli
+from ssr_local.api import Solver
+from ssr_local.cli import at_work, plain
 from ssr_local.core.config import OPTION_NAMES
+from ssr_local.engine import demo
 
 ROOT = Path(__file__).parents[3]
 LIMIT_S = 60.0
@@ -37,6 +44,44 @@ class Program:
             "SSR_LOCAL_DEMO_SPEED": speed,
             "TERM": "xterm-256color",
         }
+
+    def here(
+        self, *arguments: str | bytes, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """A command that has ended, in this process, models and all: a start costs a second."""
+        streams = [
+            io.TextIOWrapper(io.BytesIO(one), "utf-8", "surrogateescape")
+            for one in (stdin, b"", b"")
+        ]
+        with self._at_home(), contextlib.ExitStack() as stack:
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                stack.enter_context(mock.patch.object(sys, name, stream))
+            try:
+                cli.main([os.fsdecode(one) for one in arguments])
+            except SystemExit as ended:
+                code = ended.code
+        assert isinstance(code, int)
+        for stream in streams[1:]:
+            stream.flush()
+        out, err = (stream.buffer.getvalue() for stream in streams[1:])  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    @contextlib.contextmanager
+    def _at_home(self) -> Iterator[None]:
+        before, on_term = Path.cwd(), signal.getsignal(signal.SIGTERM)
+        in_process = partial(Solver, in_process=True)
+        demo._SCRIPT._met.clear()
+        os.chdir(self.folder)
+        try:
+            with (
+                mock.patch.dict(os.environ, self.env, clear=True),
+                mock.patch.object(at_work, "Solver", in_process),
+                mock.patch.object(plain, "Solver", in_process),
+            ):
+                yield
+        finally:
+            os.chdir(before)
+            signal.signal(signal.SIGTERM, on_term)
 
     def start(
         self,
@@ -111,6 +156,13 @@ class Program:
     def _wait_for_end(pid: int) -> None:
         """Until the process is a zombie, which the caller then reaps."""
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def remarks(done: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """What a command with the demonstration wrote to standard error, once that it is scripted."""
+    note, *others = done.stderr.decode().splitlines()
+    assert note.startswith("Note: This is the demonstration: the same scripted run")
+    return others
 
 
 def child_of(pid: int, limit_s: float = 20.0) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -167,7 +166,7 @@ def test_labelled_steps_from_collecting_to_scores(program: Program) -> None:
     assert more.returncode == 1
     scored = program.run("bench", "verifiers", "out")
     assert scored.returncode == 0
-    assert b"\n| combined | correct | " in scored.stdout
+    assert b"min-likelihood" in scored.stdout
     as_json = json.loads(program.run("bench", "verifiers", "out", "--json").stdout)
     assert as_json["num_judged"] >= 5
 
@@ -175,14 +174,13 @@ def test_labelled_steps_from_collecting_to_scores(program: Program) -> None:
 def test_a_calibration_is_put_in_force(program: Program) -> None:
     out = program.folder / "out"
     out.mkdir()
-    walks = planted({"yes-no/mistake": 3.0, "likelihood": 2.0})
+    walks = planted({"likelihood": 2.0})
     (out / WALKS).write_bytes(b"".join(msgspec.json.encode(walk) + b"\n" for walk in walks))
     arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--out", "out", "--num", "1")
     done = program.run("bench", "calibrate", *arguments, "--write", "mine.toml")
     assert done.returncode == 0, done.stderr
     written = (program.folder / "mine.toml").read_text()
-    assert "[pairs.default.calibrations.combined]" in written
-    assert 'wording = "mistake"' in written
+    assert "[pairs.default.calibrations.likelihood]" in written
     assert "calibrations.digit]" not in written
     assert written in done.stdout.decode()
     assert not (program.folder / "data" / "calibrations").exists()
@@ -255,6 +253,5 @@ def test_model_written_code_needs_to_be_allowed(program: Program) -> None:
     assert refused.returncode == 2
     assert b"--allow-code" in refused.stderr
     allowed = program.run(*arguments, "--out", "out", "--allow-code", "--methods", "target")
-    if os.name == "posix" and b"cannot be locked down" not in allowed.stderr:
-        assert allowed.returncode == 0
-        assert [row.outcome for row in rows(program)] == ["missing"]
+    assert allowed.returncode == 0, allowed.stderr
+    assert [row.outcome for row in rows(program)] == ["missing"]

@@ -47,13 +47,8 @@ def test_everything_is_there(models: list[str]) -> None:
     result = run(*models)
     assert code_of(result) == 0
     lines = result.stdout.splitlines()
-    assert [line for line in lines if line and line[0] != " "][:-1] == [
-        "Machine",
-        "Configuration",
-        "Engine",
-        "Models",
-        "Speed",
-    ]
+    heads = [line for line in lines if line and line[0] != " "][:-1]
+    assert heads == ["Machine", "Configuration", "Engine", "Models", "Speed"]
     assert lines[-1].startswith("Everything needed for a run is there")
     assert any(line.split()[1:3] == ["draft", "speed"] for line in lines)
     assert result.stderr == ""
@@ -109,27 +104,7 @@ def test_wrong_options_are_left_to_the_top_level() -> None:
     assert isinstance(run("--threads", "-5").exception, UsageError)
 
 
-def test_json_is_the_whole_report_in_plain_signs(models: list[str]) -> None:
-    result = run(*models, "--json")
-    assert code_of(result) == 0
-    assert result.stdout.isascii()
-    report = json.loads(result.stdout)
-    assert [section["name"] for section in report["sections"]] == [
-        "machine",
-        "configuration",
-        "engine",
-        "models",
-        "speed",
-    ]
-    finding = report["sections"][0]["findings"][0]
-    assert set(finding) == {"name", "state", "value", "advice"}
-    assert report["models"][1]["speed"]["prefill"] > 0
-    assert report["models"][0]["kv_bytes"] == report["models"][0]["kv_bytes_default"]
-    assert report["engine"]["version"]
-    assert report["speculation"][1]["num_paths"] == 3
-
-
-def test_the_command_prints_json_and_nothing_else(models: list[str]) -> None:
+def test_json_is_the_whole_report_and_nothing_else(models: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ssr_local", "doctor", "--json", *models],
         capture_output=True,
@@ -138,7 +113,16 @@ def test_the_command_prints_json_and_nothing_else(models: list[str]) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(done.stdout)["models"][0]["speed"]
+    assert done.stdout.isascii()
+    report = json.loads(done.stdout)
+    names = [section["name"] for section in report["sections"]]
+    assert names == ["machine", "configuration", "engine", "models", "speed"]
+    finding = report["sections"][0]["findings"][0]
+    assert set(finding) == {"name", "state", "value", "advice"}
+    assert report["models"][1]["speed"]["prefill"] > 0
+    assert report["models"][0]["kv_bytes"] == report["models"][0]["kv_bytes_default"]
+    assert report["engine"]["version"]
+    assert report["speculation"][1]["num_paths"] == 3
 
 
 def test_a_closed_pipe_is_no_error(models: list[str]) -> None:

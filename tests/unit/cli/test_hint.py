@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.program import Program
+from tests.unit.cli.program import Program, remarks
 
 DEMO = ("hint", "--pair", "demo", "A farm has hens and cows. How many hens?")
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
 def test_a_hint_is_printed_alone(program: Program) -> None:
-    done = program.run(*DEMO, "--level", "3")
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = program.here(*DEMO, "--level", "3")
+    assert (done.returncode, remarks(done)) == (0, [])
     assert done.stdout.decode() == "Let h be the number of hens and c the number of cows.\n"
 
 
-def test_behind_the_students_steps(program: Program) -> None:
+def test_after_the_students_steps(program: Program) -> None:
     steps = "Let h be the number of hens and c the number of cows.\n\nSo 2 + 2 = 5.\n"
-    done = program.run(*DEMO, "--level", "3", "--steps", "-", stdin=steps.encode())
-    assert done.stderr.decode() == "Step 2 is to be looked at again: the hint is for that one.\n"
+    done = program.here(*DEMO, "--level", "3", "--steps", "-", stdin=steps.encode())
+    assert remarks(done) == ["Step 2 is to be looked at again: the hint is for that one."]
     assert "Heads give" in done.stdout.decode()
 
 
 def test_json(program: Program) -> None:
-    hint = json.loads(program.run(*DEMO, "--json").stdout)
+    hint = json.loads(program.here(*DEMO, "--json").stdout)
     assert (hint["level"], hint["strategy"]) == (1, "algebraic simplification")
     assert hint["withheld"] is False
 
 
 @pytest.mark.parametrize("level", ["0", "5", "x"])
 def test_wrong_levels(level: str, program: Program) -> None:
-    assert program.run(*DEMO, "--level", level).returncode == 2
+    assert program.here(*DEMO, "--level", level).returncode == 2

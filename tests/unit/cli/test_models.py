@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
-from ssr_local.core.display import human_bytes
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, SSRError
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 40
@@ -194,7 +193,7 @@ def test_interrupted_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object, **__: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssr_local.models.download.ensure_model", interrupted)
+    monkeypatch.setattr("ssr_local.cli.models.ensure_model", interrupted)
     error = error_of(run("pull", "one"))
     assert error.exit_code == 130
     assert "ssr-local models pull one" in str(error)
@@ -229,18 +228,3 @@ def test_nothing_heavy_is_imported() -> None:
     )
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "words"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (5000, "5 kB"),
-        (491400064, "491 MB"),
-        (999_600_000, "1.0 GB"),
-        (1117320768, "1.1 GB"),
-    ],
-)
-def test_sizes_are_readable(num_bytes: int, words: str) -> None:
-    assert human_bytes(num_bytes) == words

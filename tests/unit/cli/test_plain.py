@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import re
@@ -11,8 +10,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -20,12 +17,13 @@ import pytest
 
 from ssr_local.api import Solver
 from ssr_local.cli import plain
-from ssr_local.cli.plain_run import DURING_RUNS, Figures, Presses, Speaker, Stopping
+from ssr_local.cli.plain_run import DURING_RUNS, Speaker, at_work_words
+from ssr_local.cli.signals import stopping
 from ssr_local.cli.typed import TypedLines
-from ssr_local.core.config import OPTION_NAMES, load_settings, variable_name
 from ssr_local.core.errors import Interrupted
 from ssr_local.core.events import (
     AnyEvent,
+    PathOpened,
     RunMeasured,
     RunPaused,
     RunResumed,
@@ -33,7 +31,8 @@ from ssr_local.core.events import (
     StepVerified,
     read_events,
 )
-from ssr_local.core.records import ModelUsage, Usage
+from ssr_local.core.records import ModelUsage, Strategy, Usage
+from ssr_local.core.tree import Tree
 from ssr_local.models.download import Progress
 from tests.unit.cli.program import Program, child_of
 
@@ -45,39 +44,25 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
-@pytest.fixture
 def slow(tmp_path: Path) -> Program:
     return Program(tmp_path, speed=BY_HAND)
 
 
 @pytest.fixture
-def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
-    """Talks in this process, models and all: a program's start costs a second."""
-    for name, value in Program(tmp_path).env.items():
-        monkeypatch.setenv(name, value)
-    for name in OPTION_NAMES:
-        monkeypatch.delenv(variable_name(name), raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plain, "Solver", partial(Solver, in_process=True))
-
+def say(program: Program) -> Say:
     def say(*lines: str) -> str:
-        said = io.StringIO()
-        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        with redirect_stdout(said), redirect_stderr(said):
-            code = plain.run_plain(load_settings({"pair": "demo"}), None)
-        assert code == 0
-        assert "\x1b" not in said.getvalue()
-        return said.getvalue()
+        typed = "".join(f"{line}\n" for line in lines)
+        done = program.here(*DEMO, stdin=typed.encode("utf-8", "surrogateescape"))
+        text = (done.stdout + done.stderr).decode()
+        assert done.returncode == 0
+        assert "\x1b" not in text
+        return text
 
     return say
 
 
 def test_a_problem_is_solved_in_sentences(program: Program) -> None:
-    done = program.run(*DEMO, "How many hens?")
+    done = program.here(*DEMO, "How many hens?")
     assert (done.returncode, done.stderr) == (0, b"")
     text = done.stdout.decode()
     for words in (
@@ -109,12 +94,13 @@ SOLVED = "Answer: 18"
         (["/set gpu-layers auto", "/set"], ["gpu_layers: -1 (option)"]),
         (["/set"], ["verifier: min-likelihood (default)", "pair: demo (option)"]),
         (["/set pair nope", "x", "/set pair demo", "x"], ["nope", SOLVED]),
-        (["hens", "/show 1"], ["Step 2, by the draft, kept with 7.8 of 9: Heads"]),
-        (["hens", "/show 1"], ["Step 3, rewritten by", "for the draft's step: Dividing"]),
+        (["hens", "/show 1"], ["Step 2, by the draft: accepted, score 7.8: Heads"]),
+        (["hens", "/show 1"], ["3, by the target: rewritten", "for the draft's step: Dividing"]),
         (["hens", "/show 9"], ["There is no path '9'.\nPaths are: 1, 2, 3."]),
         (["hens", "/answer"], ["kept;", "Problem> Most votes: 18"]),
         (["/strategies"], ["K, casework and construction: "]),
-        (["/show 1", "/answer", "/export a.json"], ["No run has ended yet."] * 3),
+        (["/show 1"], ["There is no path '1'.\nPaths are: none."]),
+        (["/answer", "/export a.json"], ["No run has ended yet."] * 2),
         (["/export a.jsonl"], ["There is no run yet."]),
         (["/again"], ["There is no problem yet."]),
         (["/shwo 1"], ["Did you mean /show?"]),
@@ -224,13 +210,14 @@ def test_a_silence_is_broken_and_only_a_silence(capsys: pytest.CaptureFixture[st
     speaker = Speaker(silence_s=0.2)
     with speaker.at_work(lambda: next(words)):
         for _ in range(6):
-            time.sleep(0.08)
+            time.sleep(0.05)
             speaker.say("busy")
         assert capsys.readouterr().out == "busy\n" * 6
-        time.sleep(0.75)
+        time.sleep(0.5)
     assert capsys.readouterr().out in ("at work 0\n", "at work 0\nat work 1\n")
 
 
+OPENED = PathOpened(path=0, strategy=Strategy("A", "a", "a"), selection_score=None)
 DRAFTED = StepDrafted(path=0, step=0, author="draft", text="x", num_tokens=9)
 MEASURED = RunMeasured(
     usage=Usage(draft=ModelUsage(decode_tokens=30), target=ModelUsage(decode_tokens=4)),
@@ -242,45 +229,28 @@ MEASURED = RunMeasured(
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ([], "Still working: 0 steps, 0 tokens, 7 s."),
-        ([DRAFTED, MEASURED, DRAFTED], "Still working: 2 steps, 34 tokens, 7 s."),
-        ([DRAFTED, RunPaused()], ""),
-        ([RunPaused(), RunResumed()], "Still working: 0 steps, 0 tokens, 7 s."),
+        ([], "Still fetching big: 120 MB of 491 MB."),
+        ([OPENED], "Still working: 0 steps, 0 tokens, 7 s."),
+        ([OPENED, DRAFTED, MEASURED], "Still working: 1 steps, 34 tokens, 7 s."),
+        ([OPENED, RunPaused()], ""),
+        ([OPENED, RunPaused(), RunResumed()], "Still working: 0 steps, 0 tokens, 7 s."),
     ],
 )
 def test_what_breaks_a_silence(events: list[AnyEvent], words: str) -> None:
-    figures = Figures(clock=itertools.count(0, 7).__next__)
-    for event in events:
-        figures.take(event)
-    assert figures.words() == words
-
-
-def test_a_download_breaks_the_silence_with_its_own_figures() -> None:
-    figures = Figures()
-    figures.downloading(
-        Progress(
-            name="big\x1b[2J", phase="fetching", source="hub", done_bytes=120_000_000,
-            total_bytes=491_000_000, speed=None, eta_s=None,
-        )
+    download = Progress(
+        name="big\x1b[2J", phase="fetching", source="hub", done_bytes=120_000_000,
+        total_bytes=491_000_000, speed=None, eta_s=None,
     )  # fmt: skip
-    assert figures.words() == "Still fetching big: 120 MB of 491 MB."
-    figures.take(DRAFTED)
-    assert "working" in figures.words()
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [([0.0], [False]), ([5, 6.9, 8.8], [False, True, True]), ([5, 7.1, 9], [False, False, True])],
-)
-def test_two_presses_within_two_seconds(times: list[float], expected: list[bool]) -> None:
-    presses = Presses(clock=iter(times).__next__)
-    assert [presses.again() for _ in times] == expected
+    tree = Tree()
+    tree.apply_all(events)
+    assert at_work_words(tree, 7, download) == words
 
 
 class Told:
     """Stands in for a solver: how often it was told to stop."""
 
     num_cancels = 0
+    worker_pid = 1
 
     def cancel(self) -> None:
         self.num_cancels += 1
@@ -288,15 +258,30 @@ class Told:
 
 def test_a_signal_before_the_run_has_begun_is_not_lost() -> None:
     told = Told()
-    stopping = Stopping(cast(Solver, told), Presses(), lambda line: None)
-    with stopping.installed():
+    with stopping(cast(Solver, told), lambda line: None) as stop:
         os.kill(os.getpid(), signal.SIGINT)
         deadline = time.monotonic() + 10
         while not told.num_cancels and time.monotonic() < deadline:
             time.sleep(0.01)
         told.num_cancels = 0
-        assert list(stopping.watch([DRAFTED, DRAFTED])) == [DRAFTED, DRAFTED]
-    assert told.num_cancels == 1
+        assert list(stop.watch([DRAFTED, DRAFTED])) == [DRAFTED, DRAFTED]
+    assert (told.num_cancels, stop.exit_code) == (1, 130)
+
+
+@pytest.mark.parametrize(("within_s", "code"), [(60.0, 130), (0.0, 0)])
+def test_two_presses_leave_only_in_quick_succession(
+    program: Program, monkeypatch: pytest.MonkeyPatch, within_s: float, code: int
+) -> None:
+    def pressed(_self: TypedLines, _prompt: str) -> str:
+        presses.append(1)
+        if len(presses) > 2:
+            raise EOFError
+        raise KeyboardInterrupt
+
+    presses: list[int] = []
+    monkeypatch.setattr(plain, "_TWICE_WITHIN_S", within_s)
+    monkeypatch.setattr(TypedLines, "ask", pressed)
+    assert program.here(*DEMO).returncode == code
 
 
 def test_a_question_is_not_answered_by_a_line_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,9 +317,9 @@ def typed(program: Program, *turns: Turn, arguments: tuple[str, ...] = DEMO) -> 
     def reading(terminal: int, pid: int, _react: Callable[[bytes, int], None]) -> bytes:
         def react(text: bytes, pid: int) -> None:
             nonlocal seen
-            while waiting and (place := text.find(waiting[0][0].encode(), seen)) >= 0:
+            while waiting and (found := text.find(waiting[0][0].encode(), seen)) >= 0:
                 words, keys = waiting.pop(0)
-                seen = place + len(words)
+                seen = found + len(words)
                 if keys == PRESS:
                     time.sleep(0.1)  # a signal just before readline looks for keys waits for one
                 if isinstance(keys, bytes):
@@ -363,8 +348,8 @@ STEERED = (
     ("reject 1", "step 1, by the draft, rejected"),
     ("drop 2", "No path '2' goes on. Those that do: 1, 3, 4."),
     ("keep 99999999999999999999", "No path '99999999999999999999' goes on."),
-    ("drop", "Type: drop N."),
-    ("pasue", "There is no command 'pasue' in a run. Did you mean pause?"),
+    ("drop", "Type: drop N"),
+    ("pasue", "There is no command 'pasue'. Did you mean pause?"),
     ("/set paths 2", "waits until the run is over."),
 )
 
@@ -395,10 +380,10 @@ def test_a_verdict_is_changed_and_the_run_goes_on(slow: Program) -> None:
 def test_ctrl_c_stops_a_run_and_the_next_one_works(slow: Program, when: str) -> None:
     again: Turn = ("Problem> ", b"/set mode fast1\n")
     code, text = typed(
-        slow, ASK, (when, PRESS), ("Stopping.", b""), again, ASK, (SOLVED, b""), QUIT
+        slow, ASK, (when, PRESS), ("Stopping;", b""), again, ASK, (SOLVED, b""), QUIT
     )
     assert code == 0
-    assert "Stopp" in text.partition("Stopping.")[2].partition("Problem>")[0]
+    assert "Stopp" in text.partition("Stopping;")[2].partition("Problem>")[0]
 
 
 @linux
@@ -410,7 +395,7 @@ def test_ctrl_c_twice_ends_a_run_that_does_not_answer(slow: Program) -> None:
         os.kill(worker[0], signal.SIGSTOP)
         os.kill(pid, signal.SIGINT)
 
-    code, text = typed(slow, ASK, (FIRST, hang), ("Stopping.", PRESS))
+    code, text = typed(slow, ASK, (FIRST, hang), ("Stopping;", PRESS))
     assert (code, "Interrupted." in text) == (130, True)
     with pytest.raises(ProcessLookupError):
         os.kill(worker[0], 0)
@@ -448,7 +433,7 @@ def test_ways_out_of_the_prompt(program: Program, turns: list[Turn], code: int, 
 
 
 def test_ctrl_c_in_a_replay_leaves_the_replay(program: Program) -> None:
-    program.run("solve", "--pair", "demo", "x", "--events", "run.jsonl")
+    program.here("solve", "--pair", "demo", "x", "--events", "run.jsonl")
     replay = (*DEMO, "--replay", "run.jsonl", "--speed", "0.001")
     code, text = typed(program, ("Loading", PRESS), QUIT, arguments=replay)
     assert (code, "Answer" in text) == (0, False)

@@ -4,62 +4,57 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 
 from tests.unit.cli.program import Program
 
 DEMO = ("--pair", "demo", "--no-vote")
 
 
-def test_a_problem_that_went_wrong_comes_back(tmp_path: Path) -> None:
-    program = Program(tmp_path)
-    assert program.run("practice").stderr == b"Nothing is due.\n"
-    wrong = program.run("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
+def test_a_problem_that_went_wrong_comes_back(program: Program) -> None:
+    assert program.here("practice").stderr == b"Nothing is due.\n"
+    wrong = program.here("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
     assert b"In practice: it comes back on" in wrong.stderr
-    (listed,) = json.loads(program.run("practice", "--list", "--json").stdout)
+    (listed,) = json.loads(program.here("practice", "--list", "--json").stdout)
     assert listed["problem"] == "Two twos?"
-    assert program.run("practice").stderr == b"Nothing is due.\n"  # not today
+    assert program.here("practice").stderr == b"Nothing is due.\n"  # not today
 
     (file,) = program.folder.rglob("history.sqlite3")
     with sqlite3.connect(file) as database:
         database.execute("UPDATE practice SET due = '2020-01-01T00:00:00.000+00:00'")
-    assert program.run("practice").stdout == b"Two twos?\n"
-    again = program.run("practice", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
+    assert program.here("practice").stdout == b"Two twos?\n"
+    again = program.here("practice", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
     assert again.returncode == 1
-    good = program.run("practice", "--number", "1", *DEMO, "--steps", "-", stdin=b"2 * 2 = 4")
+    good = program.here("practice", "--number", "1", *DEMO, "--steps", "-", stdin=b"2 * 2 = 4")
     assert good.returncode == 0
     assert b"It comes back on" in good.stderr
-    assert b"Two twos?" in program.run("practice", "--list").stdout
-    assert program.run("practice", "--drop", "--number", "1").returncode == 0
-    assert program.run("practice", "--list", "--json").stdout == b"[]\n"
+    assert b"Two twos?" in program.here("practice", "--list").stdout
+    assert program.here("practice", "--drop", "--number", "1").returncode == 0
+    assert program.here("practice", "--list", "--json").stdout == b"[]\n"
 
 
-def test_how_it_could_go_is_shown_only_when_asked(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+def test_how_it_could_go_is_shown_only_when_asked(program: Program) -> None:
     problem, wrong = "A farm has hens and cows. How many hens?", b"Heads: 2 + 2 = 5"
-    program.run("check", problem, *DEMO, "--steps", "-", stdin=wrong)
+    program.here("check", problem, *DEMO, "--steps", "-", stdin=wrong)
     asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
-    assert b"It could go like this:" not in program.run(*asked, stdin=wrong).stdout
-    assert b"It could go like this:" in program.run(*asked, "--reveal", stdin=wrong).stdout
+    assert b"It could go like this:" not in program.here(*asked, stdin=wrong).stdout
+    assert b"It could go like this:" in program.here(*asked, "--reveal", stdin=wrong).stdout
 
 
-def test_nothing_is_kept_when_that_is_not_wanted(tmp_path: Path) -> None:
-    program = Program(tmp_path)
-    program.run("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
-    before = program.run("practice", "--list", "--json").stdout
+def test_nothing_is_kept_when_that_is_not_wanted(program: Program) -> None:
+    program.here("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
+    before = program.here("practice", "--list", "--json").stdout
     asked = ("practice", "--number", "1", *DEMO, "--steps", "-")
-    unsaved = program.run(*asked, "--no-save", stdin=b"2 * 2 = 4")
+    unsaved = program.here(*asked, "--no-save", stdin=b"2 * 2 = 4")
     assert unsaved.returncode == 0
     assert b"Nothing is kept of it: it comes back on" in unsaved.stderr
     assert b", as before." in unsaved.stderr
     (program.folder / "config").mkdir(exist_ok=True)
     (program.folder / "config" / "config.toml").write_text("[history]\nsave = false\n")
-    assert b"Nothing is kept" in program.run(*asked, stdin=b"2 * 2 = 4").stderr
-    assert program.run("practice", "--list", "--json").stdout == before
-    assert len(json.loads(program.run("history", "list", "--json").stdout)) == 1
+    assert b"Nothing is kept" in program.here(*asked, stdin=b"2 * 2 = 4").stderr
+    assert program.here("practice", "--list", "--json").stdout == before
+    assert len(json.loads(program.here("history", "list", "--json").stdout)) == 1
 
 
-def test_wrong_usage(tmp_path: Path) -> None:
-    program = Program(tmp_path)
-    assert program.run("practice", "--drop").returncode == 2
-    assert program.run("practice", "--number", "3").returncode == 1
+def test_wrong_usage(program: Program) -> None:
+    assert program.here("practice", "--drop").returncode == 2
+    assert program.here("practice", "--number", "3").returncode == 1

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from tests.unit.cli.program import Program
 
@@ -21,11 +18,6 @@ with progress_shown() as show:
         raise SystemExit("failed")
 print("afterwards", file=sys.stderr)
 """
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
 
 
 def shown(program: Program, times: int, fails: bool = False) -> str:

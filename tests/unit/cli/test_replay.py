@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
-import time
-from pathlib import Path
 
 import pytest
 
+from ssr_local.cli import view
 from ssr_local.core.events import (
     AnyEvent,
     Notice,
@@ -36,11 +35,6 @@ from ssr_local.core.records import (
 from tests.unit.cli.program import Program
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07\u202eevil"
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
 
 
 def result(status: Status, answer: str | None, best_path: int | None = None) -> RunResult:
@@ -98,7 +92,7 @@ def test_nothing_in_a_log_can_steer_the_terminal(program: Program, end: RunResul
     assert "evil" in text
     for sign in ("\x1b", "\x07", "\u202e", "owned", "cm0g"):
         assert sign not in text
-    assert b"\x1b" not in program.run("replay", log).stdout
+    assert b"\x1b" not in program.here("replay", log).stdout
 
 
 @pytest.mark.parametrize(
@@ -108,13 +102,13 @@ def test_nothing_in_a_log_can_steer_the_terminal(program: Program, end: RunResul
 def test_exit_codes(program: Program, status: Status, answer: str | None, code: int) -> None:
     log = write_log(program, RunEnded(result=result(status, answer)))
     for more in ((), ("--json",)):
-        assert program.run("replay", log, *more).returncode == code
+        assert program.here("replay", log, *more).returncode == code
 
 
 @pytest.mark.parametrize("end", [b"", b'{"event":"Not'])
 def test_a_log_that_was_cut_off(program: Program, end: bytes) -> None:
     log = write_log(program, Notice(message="so far"), end=end)
-    shown = program.run("replay", log)
+    shown = program.here("replay", log)
     assert shown.returncode == 1
     assert b"so far" in shown.stdout
     assert b"ends before the run did" in shown.stderr
@@ -124,7 +118,7 @@ def test_a_log_that_was_cut_off(program: Program, end: bytes) -> None:
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_file_that_is_no_log(program: Program, data: bytes, more: tuple[str, ...]) -> None:
     (program.folder / "other").write_bytes(data)
-    done = program.run("replay", "other", *more)
+    done = program.here("replay", "other", *more)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"other" in done.stderr
     assert len(done.stderr.splitlines()) <= 3
@@ -133,30 +127,29 @@ def test_a_file_that_is_no_log(program: Program, data: bytes, more: tuple[str, .
 @pytest.mark.parametrize("best_path", [7, -1])
 def test_a_log_whose_best_path_is_not_there(program: Program, best_path: int) -> None:
     log = write_log(program, RunEnded(result=result("no_answer", None, best_path)))
-    assert program.run("replay", log).returncode == 1
+    assert program.here("replay", log).returncode == 1
 
 
 def test_the_whole_run_is_shown_also_without_a_terminal(program: Program) -> None:
-    solved = program.run("solve", "--pair", "demo", "x", "--events", "run.jsonl")
+    solved = program.here("solve", "--pair", "demo", "x", "--events", "run.jsonl")
     assert solved.stdout == b"18\n"
-    shown = program.run("replay", "run.jsonl").stdout.decode()
+    shown = program.here("replay", "run.jsonl").stdout.decode()
     for words in ("Strategies: *A", "[1A] step 3 rewritten", "Answer: 18", "\n* 18  (paths 1, 2"):
         assert words in shown
     assert "\x1b" not in shown
 
 
-def test_speed(program: Program) -> None:
-    log = write_log(
-        program, Notice(message="a"), Notice(at_s=100.0, message="b"), Notice(at_s=5, message="c")
-    )
-    for speed, least, most in (("0", 0.0, 1.9), ("10", 2.0, 5.0)):
-        started = time.monotonic()
-        assert program.run("replay", log, "--speed", speed).returncode == 1
-        assert least <= time.monotonic() - started < most
+@pytest.mark.parametrize(("speed", "slept"), [(0, []), (10, [0, 2.0, 0]), (100, [0, 1.0, 0])])
+def test_speed(monkeypatch: pytest.MonkeyPatch, speed: float, slept: list[float]) -> None:
+    events = [Notice(at_s=at_s, message="") for at_s in (0.0, 100.0, 5.0)]
+    waited: list[float] = []
+    monkeypatch.setattr(view.time, "sleep", waited.append)
+    assert list(view.in_time(events, speed)) == events
+    assert waited == slept
 
 
 def test_json_prints_nothing_but_the_result(program: Program) -> None:
     log = write_log(program, *HOSTILE, RunEnded(result=result("answered", "1")))
-    shown = json.loads(program.run("replay", "--json", log).stdout)
+    shown = json.loads(program.here("replay", "--json", log).stdout)
     assert shown["problem"] == EVIL
     assert shown["answer"] == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,13 +30,15 @@ POOL = Pool(
 ASSISTANT = "<|im_start|>assistant\n"
 QUESTION = "<|im_end|>\n<|im_start|>user\n"
 NOT_YET = "Do not solve this yet."
-# P(Yes) is the score: 0.8 is kept at the default threshold, 0.7 is not.
-CALIBRATIONS = {"yes-no": Calibration(knots=((0.0, 0.0), (1.0, 9.0)))}
+CALIBRATIONS = {"digit": Calibration(knots=((0.0, 0.0), (9.0, 9.0)))}
 LETTERS = {"A": 0.4, "B": 0.3, "C": 0.2, "D": 0.06, "E": 0.04}
 
 
 class Turn(NamedTuple):
-    """A step: the draft's text, P(Yes), and the target's own text."""
+    """A step: the draft's text, how good the target finds it, and the target's own text.
+
+    0.8 gets the digit 7, which is kept at the default threshold; 0.7 gets 6, which is not.
+    """
 
     draft: str
     yes: float = 0.9
@@ -88,7 +91,12 @@ class Paths(Script):
         self.probed.append((letter, written))
         # A step cut short by its token limit is no turn's whole text.
         yes = next((t.yes for t in self.turns(letter) if written.endswith(t.draft)), 0.9)
-        return {"Yes": yes, "No": 1 - yes}
+        return digit_of(yes)
+
+
+def digit_of(share: float) -> dict[str, float]:
+    """The one digit the target says of a step, 0.9 being 8; none for NaN."""
+    return {"0": share} if math.isnan(share) else {str(int(9 * share)): 1.0}
 
 
 class Ticks:
@@ -142,7 +150,7 @@ def make_run(
     **options: Any,
 ) -> Run:
     """A run on engines that follow one script; ``target`` holds what is different there."""
-    chosen = validate(SolveOptions, {"verifier": "yes-no", "seed": 1, **options})
+    chosen = validate(SolveOptions, {"verifier": "digit", "seed": 1, **options})
     plan = plan_for(chosen)
     engines: dict[Author, FakeEngine] = {}
     for role in plan.roles:

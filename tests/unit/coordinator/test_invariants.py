@@ -32,6 +32,7 @@ from tests.unit.coordinator.scripted import (
     ASSISTANT,
     QUESTION,
     Desk,
+    digit_of,
     letter_of,
     make_run,
     nothing_left,
@@ -85,7 +86,7 @@ class Chance(Script):
             return {"A": 0.3, "B": 0.2, "C": 0.1}
         self._check_signature(letter_of(prompt), written)
         drawn = self._draw("probe", written) % 10
-        return {"Yes": math.nan if drawn == 0 else drawn / 10, "No": 1 - drawn / 10}
+        return digit_of(math.nan if drawn == 0 else drawn / 10)
 
 
 _OPTIONS = st.fixed_dictionaries(

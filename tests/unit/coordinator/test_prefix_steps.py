@@ -13,7 +13,7 @@ from ssr_local.coordinator.reading import read_steps
 from ssr_local.core.errors import DecodeError, ProblemError
 from ssr_local.engine.base import Extended, ExtendJob
 from ssr_local.engine.fake import FakeEngine, Script
-from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.prompts import DIGIT
 
 from .scripted import POOL, InThisProcess, Paths, Turn, engine_of, make_run, played
 
@@ -87,7 +87,7 @@ class Says(Script):
         return ""
 
     def probe(self, text: str) -> Mapping[str, float]:
-        return {"Yes": 0.75, "No": 0.25} if "Two" not in text else {"Yes": 1.0}
+        return {"7": 0.75, "2": 0.25} if "Two" not in text else {"7": 1.0}
 
 
 def read(engine: FakeEngine, *questions: tuple[str, str]) -> list[Any]:
@@ -95,23 +95,17 @@ def read(engine: FakeEngine, *questions: tuple[str, str]) -> list[Any]:
     return list(read_steps(engine, prompter, POOL, "How many?", PREFIX, questions))
 
 
-def test_steps_are_read_in_order_each_behind_those_before_it() -> None:
+def test_steps_are_read_in_order_each_after_those_before_it() -> None:
     engine = Reader(Says(), role="target")
-    first, second = read(engine, ("yes-no", "correct"), ("yes-no", "mistake"))
+    first, second = read(engine, DIGIT)
     assert (first.text, second.text) == PREFIX
     assert len(first.log_probs) == len(engine.tokenize(PREFIX[0]))
     assert second.log_probs[0] == first.log_probs[-1] - 1
-    assert first.probes["yes-no/correct"] == pytest.approx((math.log(0.75), math.log(0.25)))
-    assert first.probes["yes-no/mistake"] == pytest.approx((math.log(0.25), math.log(0.75)))
-    assert second.probes["yes-no/correct"] == (0.0, -1000.0)
+    said = dict(enumerate(first.probes["digit/rate"]))
+    assert (said.pop(7), said.pop(2)) == pytest.approx((math.log(0.75), math.log(0.25)))
+    assert set(said.values()) == {-1000.0}
+    assert second.probes["digit/rate"][7] == 0.0
     assert engine._cache.seq_ids == ()
-
-
-def test_all_questions_can_be_asked() -> None:
-    everything = [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
-    (first, _) = read(Reader(Says(), role="target"), *everything)
-    assert set(first.probes) == {f"{kind}/{wording}" for kind, wording in everything}
-    assert all(len(first.probes[f"{k}/{w}"]) == len(QUESTIONS[k][w].words) for k, w in everything)
 
 
 def test_what_is_no_number_or_does_not_fit_is_an_error() -> None:

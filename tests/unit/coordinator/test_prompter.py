@@ -14,7 +14,7 @@ from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.core.records import Strategy
 from ssr_local.engine.fake import CHATML, FakeEngine, Script
 from ssr_local.method.pools import UNKNOWN, Pool
-from ssr_local.method.prompts import QUESTIONS, SYSTEM
+from ssr_local.method.prompts import DIGIT, QUESTIONS, SYSTEM
 from ssr_local.process.helper import Helper
 
 POOL = Pool(
@@ -87,9 +87,6 @@ def test_without_a_template_the_familys_own_is_used(helper: Helper) -> None:
         ("{{ 'x' * 10**10 }}", ""),
         ("{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}"
          "{% endfor %}", ""),
-        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
-        ("{{ raise_exception('never') }}", "never"),
-        ("{{ 'x' * 5000000 }}", "too long"),
         ("Hello!", "leaves out"),
         ("{{ messages[1].content }}", "leaves out"),
         ("{% broken", ""),
@@ -145,7 +142,7 @@ def test_a_template_without_system_role_gets_its_text_in_the_users_turn(helper: 
         f"<|im_start|>user\n{SYSTEM}\n\nP?\n\nBox it.<|im_end|>\n<|im_start|>assistant\n"
     )
     assert prompter.notices == []
-    assert "system" not in text(one, prompter.probe("yes-no", "correct", thinking=False))
+    assert "system" not in text(one, prompter.probe(*DIGIT, thinking=False))
 
 
 def test_one_form_for_all_prompts_of_a_run(helper: Helper) -> None:
@@ -168,9 +165,7 @@ def test_the_problem_is_stripped(helper: Helper) -> None:
     assert path_text(engine(), helper, "\n P? \n") == path_text(engine(), helper)
 
 
-@pytest.mark.parametrize(
-    ("kind", "wording"), [(kind, wording) for kind in QUESTIONS for wording in QUESTIONS[kind]]
-)
+@pytest.mark.parametrize(("kind", "wording"), QUESTIONS)
 @pytest.mark.parametrize("thinking", [False, True])
 def test_a_probe_closes_the_turn_and_asks(
     helper: Helper, kind: str, wording: str, thinking: bool
@@ -179,7 +174,7 @@ def test_a_probe_closes_the_turn_and_asks(
     suffix = text(one, Prompter(one, POOL, helper).probe(kind, wording, thinking))
     assert suffix == (
         ("\n</think>\n\n" if thinking else "")
-        + f"<|im_end|>\n<|im_start|>user\n{QUESTIONS[kind][wording].text}<|im_end|>\n"
+        + f"<|im_end|>\n<|im_start|>user\n{QUESTIONS[kind, wording].text}<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
 
@@ -206,7 +201,7 @@ def test_thinking_models_answer_at_once(
     (selection,) = prompter.selections("P?", [POOL.strategies], 1)
     end = f"<|im_start|>assistant\n{skips}"
     assert text(one, selection).endswith(end)
-    assert text(one, prompter.probe("yes-no", "correct", thinking=False)).endswith(end)
+    assert text(one, prompter.probe(*DIGIT, thinking=False)).endswith(end)
     (path,) = prompter.paths("P?", [UNKNOWN])
     assert text(one, path).endswith("assistant\n" + ("<think>\n" if opens else ""))
 
@@ -252,15 +247,6 @@ def test_candidates_of_the_fakes_words(helper: Helper) -> None:
     one = engine()
     candidates = Prompter(one, POOL, helper).candidates(["Yes", "No"])
     assert [text(one, list(ids)) for ids in candidates] == ["Yes", "No"]
-
-
-@pytest.mark.parametrize(
-    ("sequences", "shared"),
-    [([[1, 2, 3], [1, 2, 4]], 2), ([[1, 2], [1, 2, 3]], 2), ([[1], [2]], 0), ([[5, 6]], 2),
-     ([[], [1]], 0)],
-)  # fmt: skip
-def test_shared_prefix(sequences: list[list[int]], shared: int) -> None:
-    assert shared_prefix(sequences) == shared
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.lists(st.integers(0, 3)), min_size=1))

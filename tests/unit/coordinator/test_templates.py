@@ -134,7 +134,7 @@ def test_a_template_that_fails_says_why_and_harms_nothing(
     before = helper.call(
         "ssr_local.coordinator.templates:render_with_jinja",
         RenderRequest("ok", "", "", (ASK,)),
-        timeout_s=5,
+        timeout_s=20,
         type=list[str],
     )
     pid = helper.pid

@@ -31,6 +31,7 @@ DEFAULTS = {
     name: getattr(options, name)
     for options in (SolveOptions(), EngineOptions())
     for name in options.__struct_fields__
+    if name in OPTION_NAMES
 }
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -38,9 +39,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "paths": st.integers(1, 12),
     "mode": st.sampled_from(["full", "fast1", "fast2"]),
     "strategies": st.sampled_from(["maths", "logic", "my pool.toml", "-"]),
-    "selection": st.sampled_from(["logprob", "generate", "random", "first", "none"]),
-    "selection_permutations": st.integers(1, 12),
-    "verifier": st.sampled_from(["combined", "yes-no", "likelihood", "digit"]),
+    "selection": st.sampled_from(["logprob", "generate", "none"]),
+    "verifier": st.sampled_from(["min-likelihood", "number-likelihood", "likelihood", "digit"]),
     "threshold": st.floats(0, 9),
     "max_tokens": st.integers(1, 1_000_000),
     "max_steps": st.integers(1, 10_000),
@@ -73,6 +73,24 @@ def value_of(settings: Settings, name: str) -> Setting:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ('verifier = "combined"', "Use min-likelihood"),
+        ('selection = "random"', "ssr-m3+random"),
+        ("selection_permutations = 3", "ssr-m3+perm=2"),
+        ("selection-permutations = 1", "ssr-m3+perm=2"),
+    ],
+)
+def test_a_file_with_what_is_offered_no_more_names_what_replaces_it(
+    file: Path, line: str, instead: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(file, line)
+    assert str(file) in caught.value.what
+    assert instead in str(caught.value)
 
 
 def test_every_option_has_values_here() -> None:
@@ -125,17 +143,21 @@ def test_environment_and_folders_are_the_machines_own(
     assert settings.warnings == ()
 
 
-@pytest.mark.parametrize("text", ["max_tokens = 7", "max-tokens = 7", '"max-tokens" = 7'])
-def test_both_spellings_of_a_key(file: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens = 7",
+        "max-tokens = 7",
+        '"max-tokens" = 7',
+        "\ufeffmax_tokens = 7\n",
+        f"  # {'.' * 80}\nmax_tokens = 7\n",
+        "max_tokens = 7\n[tui]\ntheme = 1\n[tui.keys]\nq = 'x'\n",
+        "max_tokens = 7\n" + "#" * (MAX_CONFIG_BYTES - 15),
+    ],
+    ids=["_", "-", "quoted", "byte order mark", "dots in a comment", "reserved tables", "size"],
+)
+def test_what_a_file_may_look_like(file: Path, text: str) -> None:
     assert load(file, text).solve.max_tokens == 7
-
-
-def test_a_byte_order_mark_is_no_part_of_the_text(file: Path) -> None:
-    assert load(file, "\ufeffpaths = 2\n").solve.paths == 2
-
-
-def test_reserved_tables_are_left_alone(file: Path) -> None:
-    assert load(file, "paths = 2\n[tui]\ntheme = 1\n[tui.keys]\nq = 'x'\n").solve.paths == 2
 
 
 @pytest.mark.parametrize("empty", ["", " ", "\t\n"])
@@ -145,7 +167,7 @@ def test_empty_variables_and_none_are_not_given(file: Path, empty: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "accepted"),
+    ("text", "where", "accepted"),
     [
         ("path = 3", "unknown key 'path'", "Did you mean paths?"),
         ("max_token = 3", "unknown key 'max_token'", "Accepted: method, paths"),
@@ -173,13 +195,13 @@ def test_empty_variables_and_none_are_not_given(file: Path, empty: str) -> None:
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(
-    file: Path, text: str, place: str, accepted: str
+    file: Path, text: str, where: str, accepted: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         load(file, text)
     message = str(caught.value)
     assert message.startswith(f"{file}: ")
-    assert place.replace("\\\\", "\\") in message
+    assert where.replace("\\\\", "\\") in message
     assert accepted in message
     assert len(message.splitlines()) <= 3
     assert len(message) < 1000
@@ -187,44 +209,29 @@ def test_what_is_wrong_in_the_file_is_named(
 
 
 @pytest.mark.parametrize(
-    ("data", "place"),
+    ("data", "where"),
     [
         (b"paths = 1\nmode =", "line 2: not valid TOML"),
         (b"paths = 1\nmode = 'full\n", "line 2: not valid TOML"),
-        (b"paths = 1\n\npaths = 2\n", "line 3: not valid TOML"),
         (b"paths = 1\nmode = 'f\xfcll'\n", "line 2: not UTF-8"),
-        (b"\x00", "line 1: not valid TOML"),
         (b"#" * (MAX_CONFIG_BYTES + 1), "at most 1024 kB"),
-        (b"tui = " + b"[" * 100_000, "nested too deeply"),
-        (b"[tui]\nn = " + b"9" * 5_000, "not valid TOML"),
-        (b"tui" + b".a" * 400_000 + b" = 1", "line 1: too many dots"),
     ],
-    ids=["end", "quote", "twice", "utf-8", "nul", "size", "nesting", "digits", "dots"],
+    ids=["end", "quote", "utf-8", "size"],
 )
-def test_a_damaged_file_is_named_with_its_line(file: Path, data: bytes, place: str) -> None:
+def test_a_damaged_file_is_named_with_its_line(file: Path, data: bytes, where: str) -> None:
     file.write_bytes(data)
     with pytest.raises(ConfigError) as caught:
         load_settings(env={}, file=file)
     assert str(file) in str(caught.value)
-    assert place in str(caught.value)
-    with pytest.raises(ConfigError, match=re.escape(place)):
+    assert where in str(caught.value)
+    with pytest.raises(ConfigError, match=re.escape(where)):
         save_setting("paths", 2, file=file)
     assert file.read_bytes() == data
 
 
-def test_size_limit_itself_is_accepted(file: Path) -> None:
-    assert load(file, "paths = 2\n" + "#" * (MAX_CONFIG_BYTES - 10)).solve.paths == 2
-
-
-def test_dots_in_comments_are_no_keys(file: Path) -> None:
-    assert load(file, f"  # {'.' * 80}\npaths = 2\n").solve.paths == 2
-
-
 def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(ConfigError, match="not a regular file"):
-            load_settings(env={}, file=path)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load_settings(env={}, file=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -297,13 +304,11 @@ def test_a_mistyped_variable_is_warned_about(file: Path, variable: str, expected
     assert warning.isprintable()
 
 
-@pytest.mark.parametrize("name", ["DATA_DIR", "CACHE_DIR", "CONFIG_DIR", "DEMO_SPEED"])
-def test_folder_variables_are_no_mistakes(file: Path, name: str) -> None:
-    assert load(file, env={f"SSR_LOCAL_{name}": "/x"}).warnings == ()
-
-
-def test_an_empty_mistyped_variable_is_not_set(file: Path) -> None:
-    assert load(file, env={"SSR_LOCAL_FOO": ""}).warnings == ()
+@pytest.mark.parametrize(
+    ("name", "text"), [(n, "/x") for n in ("DATA_DIR", "CACHE_DIR", "DEMO_SPEED")] + [("FOO", "")]
+)
+def test_folder_variables_and_empty_ones_are_no_mistakes(file: Path, name: str, text: str) -> None:
+    assert load(file, env={f"SSR_LOCAL_{name}": text}).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -347,39 +352,27 @@ def test_saving_changes_one_line(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("name", "value", "message", "before"),
     [
-        ("path", 3, "Did you mean paths"),
-        ("path", None, "no option 'path'"),
-        ("tui", "x", "no option 'tui'"),
-        ("paths", 13, "1 to 12"),
-        ("paths", "many", "1 to 12"),
-        ("paths", True, "1 to 12"),
-        ("threshold", float("nan"), "0 to 9"),
+        ("path", 3, "Did you mean paths", "paths = 2\n"),
+        ("path", None, "no option 'path'", "paths = 2\n"),
+        ("tui", "x", "no option 'tui'", "paths = 2\n"),
+        ("paths", 13, "1 to 12", "paths = 2\n"),
+        ("paths", "many", "1 to 12", "paths = 2\n"),
+        ("paths", True, "1 to 12", "paths = 2\n"),
+        ("threshold", float("nan"), "0 to 9", "paths = 2\n"),
+        ("draft", "a\udcff", "cannot be written", "paths = 2\n"),
+        ("paths", None, "is a table", "[paths]\na=1\n"),
+        ("x", None, "is a table", "[[x]]\na=1\n"),
     ],
 )
-def test_nothing_wrong_is_saved(file: Path, name: str, value: Any, message: str) -> None:
-    before = "paths = 2\n"
+def test_nothing_wrong_is_saved(
+    file: Path, name: str, value: Any, message: str, before: str
+) -> None:
     file.write_text(before)
     with pytest.raises(UsageError, match=message):
         save_setting(name, value, file=file)
     assert file.read_text() == before
-    assert list(file.parent.iterdir()) == [file]
-
-
-@pytest.mark.parametrize(("text", "name"), [("[paths]\na=1\n", "paths"), ("[[x]]\na=1\n", "x")])
-def test_tables_are_not_removed(file: Path, text: str, name: str) -> None:
-    file.write_text(text)
-    with pytest.raises(ConfigError, match="is a table"):
-        save_setting(name, None, file=file)
-    assert file.read_text() == text
-
-
-def test_a_value_that_is_no_text_is_not_written(file: Path) -> None:
-    file.write_text("paths = 2\n")
-    with pytest.raises(ConfigError, match="cannot be written"):
-        save_setting("draft", "a\udcff", file=file)
-    assert file.read_text() == "paths = 2\n"
     assert list(file.parent.iterdir()) == [file]
 
 

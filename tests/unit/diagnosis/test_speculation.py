@@ -31,8 +31,7 @@ RATE = st.floats(0.01, 1e5)
         # The draft 10 times as fast, verification 20 times: 2 * (1/20 + 1/40).
         (speed(100, 20), speed(40, 2), 1, "likelihood", 0.15, 0.15 + 2 * (1 / 2 + 1 / 100) / 2),
         (speed(100, 9, 20), speed(40, 9, 2), 3, "likelihood", 0.15, 0.66),
-        # 21 tokens of question to 40 of step are verified too.
-        (speed(100, 20), speed(40, 2), 1, "yes-no", 2 * (1 / 20 + 1.525 / 40), None),
+        # 46 tokens of question to 40 of step are verified too.
         (speed(100, 20), speed(40, 2), 1, "digit", 2 * (1 / 20 + 2.15 / 40), None),
         # Prefill no faster than decoding: nothing can be won.
         (speed(100, 50), speed(10, 10), 1, "likelihood", 10 * (1 / 50 + 1 / 10), None),

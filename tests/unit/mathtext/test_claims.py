@@ -70,7 +70,7 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_a_long_text_takes_no_longer_than_it_is_long() -> None:
-    text = "3 + 4 = 7, " * 20_000
-    assert len(claims_in(text)) == 20_000
-    assert claims_in("(" * 100_000 + "=" + ")" * 100_000) == []
-    assert claims_in("eggs " * 50_000 + "= 3") == []
+    text = "3 + 4 = 7, " * 3_000
+    assert len(claims_in(text)) == 3_000
+    assert claims_in("(" * 30_000 + "=" + ")" * 30_000) == []
+    assert claims_in("eggs " * 20_000 + "= 3") == []

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import Strategy
-from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, UNKNOWN, available_pools, load_pool
+from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, PACKAGED, UNKNOWN, load_pool
 
 
 def pool_table(**changes: Any) -> dict[str, Any]:
@@ -50,12 +49,11 @@ def test_packaged_pools_are_complete(name: str) -> None:
         assert strategy.advice.endswith(".")
 
 
-def test_available_pools_are_the_packaged_files() -> None:
+def test_pools_known_by_name_are_the_packaged_files() -> None:
     import ssr_local.method.pools as package
 
     files = {file.stem for file in Path(package.__file__).parent.glob("*.toml")}
-    assert set(available_pools()) == files
-    assert available_pools()[0] == "maths"
+    assert set(PACKAGED) == files
 
 
 @pytest.mark.parametrize(
@@ -73,35 +71,14 @@ def test_instructions_name_the_form_of_the_answer(name: str, answer: str, words:
         assert word in pool.instruction
 
 
-def test_maths_pool_covers_the_areas_of_the_paper() -> None:
-    assert [strategy.name for strategy in load_pool("maths").strategies] == [
-        "algebraic simplification",
-        "clever substitution",
-        "coordinate geometry",
-        "complex numbers in geometry",
-        "number theory",
-        "combinatorics",
-        "probability",
-        "functional equations",
-        "recursion and invariants",
-        "classical geometry",
-        "casework and construction",
-        "calculus and inequalities",
-    ]
-
-
-def test_by_letter() -> None:
+def test_by_letter(tmp_path: Path) -> None:
     pool = load_pool("maths")
-    assert pool.by_letter("A") is pool.strategies[0]
-    assert pool.by_letter("L") is pool.strategies[11]
+    assert (pool.by_letter("A"), pool.by_letter("L")) == (pool.strategies[0], pool.strategies[11])
     assert pool.by_letter("M") == UNKNOWN == Strategy("M", "unknown", "")
-
-
-@pytest.mark.parametrize("letter", ["C", "a", "", "N", "AB"])
-def test_by_letter_refuses_what_is_not_in_the_pool(tmp_path: Path, letter: str) -> None:
     pool = load_pool(write(tmp_path, pool_table()))
-    with pytest.raises(UsageError, match="Accepted: A, B, M"):
-        pool.by_letter(letter)
+    for letter in ("C", "a", "", "N", "AB"):
+        with pytest.raises(UsageError, match="Accepted: A, B, M"):
+            pool.by_letter(letter)
 
 
 def test_a_users_pool_is_read(tmp_path: Path) -> None:
@@ -178,12 +155,9 @@ def test_what_is_wrong_in_a_pool_is_named(
         (b"name = 'x'\nname = ", "line 2: not valid TOML"),
         (b"name = '\xff'", "line 1: not UTF-8"),
         (b"#" * (MAX_POOL_BYTES + 1), "too large"),
-        (b"a = " + b"[" * 100_000, "nested too deeply"),
-        (b"a = " + b"9" * 5_000, "not valid TOML"),
-        (b"ok = 1\na" + b".a" * 100_000 + b" = 1", "line 2: too many dots"),
         (b"", "key 'name' is missing"),
     ],
-    ids=["syntax", "utf-8", "size", "nesting", "digits", "dots", "empty"],
+    ids=["syntax", "utf-8", "size", "empty"],
 )
 def test_damaged_files_are_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     file = tmp_path / "pool.toml"
@@ -207,10 +181,11 @@ def test_size_limit_itself_is_accepted(tmp_path: Path) -> None:
         ("none.toml", "Pools: maths, logic, code"),
         ("~nobody-of-this-name/pool.toml", "no file of that name"),
         ("x" * 5000, "cannot be read"),
+        (".", "not a regular file"),
         ("a\0b", "cannot be read"),
     ],
 )
-def test_a_pool_that_is_not_there(
+def test_a_pool_that_cannot_be_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -218,13 +193,6 @@ def test_a_pool_that_is_not_there(
         load_pool(name)
     assert hint in str(caught.value)
     assert "\0" not in str(caught.value)
-
-
-def test_folders_and_pipes_are_refused(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(ConfigError, match="not a regular file"):
-            load_pool(str(path))
 
 
 @given(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.records import Strategy
-from ssr_local.method.prompts import QUESTIONS, defuse, path_request, selection_request
+from ssr_local.method.prompts import DIGIT, QUESTIONS, defuse, path_request, selection_request
 from ssr_local.method.verification import VERIFIERS
 
 POOL = (Strategy("A", "one", "Do one."), Strategy("B", "two", "Do two."))
@@ -42,15 +42,9 @@ def test_the_problem_is_a_shared_prefix_of_every_request() -> None:
     assert all(request.startswith("P?\n\n") for request in requests)
 
 
-def test_every_verifiers_question_has_a_wording() -> None:
-    asked = {verifier.question for verifier in VERIFIERS.values() if verifier.question}
-    assert asked == set(QUESTIONS)
-
-
-def test_questions_of_two_words_put_the_good_one_first() -> None:
-    assert QUESTIONS["yes-no"]["correct"].words == ("Yes", "No")
-    assert QUESTIONS["yes-no"]["mistake"].words == ("No", "Yes")
-    assert all(q.words == tuple("0123456789") for q in QUESTIONS["digit"].values())
+def test_the_digits_are_the_words_of_the_papers_question() -> None:
+    assert {verifier.question for verifier in VERIFIERS.values()} == {None, *QUESTIONS}
+    assert QUESTIONS[DIGIT].words == tuple("0123456789")
 
 
 @pytest.mark.parametrize(

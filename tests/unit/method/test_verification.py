@@ -7,14 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.records import Calibration
-from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.prompts import DIGIT, QUESTIONS
 from ssr_local.method.verification import VERIFIERS, Judge, Reading, interpolate, places_of_digits
 
 LOG = math.log
 CALIBRATIONS = {
-    "yes-no": Calibration(knots=((0.5, 0.0), (1.0, 9.0)), mean=0.8, deviation=0.1),
-    "likelihood": Calibration(knots=((-1.0, 0.0), (0.0, 9.0)), mean=-0.3, deviation=0.2),
-    "combined": Calibration(knots=((-2.0, 0.0), (2.0, 9.0))),
+    name: Calibration(knots=((-1.0, 0.0), (0.0, 9.0))) for name in ("likelihood", "min-likelihood")
 }
 
 
@@ -27,25 +25,16 @@ def digits(**shares: float) -> tuple[float, ...]:
 @pytest.mark.parametrize(
     ("verifier", "reading", "raw"),
     [
-        ("yes-no", Reading(probe=(LOG(0.6), LOG(0.2))), 0.75),
-        ("yes-no", Reading(probe=(-1000.0, -1001.0)), 1 / (1 + math.exp(-1))),
-        ("yes-no", Reading(probe=(-math.inf, LOG(0.1))), 0.0),
         ("likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.2),
         ("min-likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.3),
         ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=(-0.1, -0.2)), -0.2),
         ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=()), 0.0),
         ("digit", Reading(probe=digits(d2=0.1, d7=0.3, d9=0.2)), 7.0),
         ("digit", Reading(probe=digits(d3=0.4, d8=0.4)), 3.0),
-        ("expected-digit", Reading(probe=digits(d2=0.1, d8=0.3)), 6.5),
-        (
-            "combined",
-            Reading(probe=(LOG(0.9), LOG(0.1)), tokens=(-0.1, -0.5)),
-            (0.9 - 0.8) / 0.1 + (-0.3 + 0.3) / 0.2,
-        ),
     ],
 )
 def test_raw_values(verifier: str, reading: Reading, raw: float) -> None:
-    assert VERIFIERS[verifier].raw(reading, CALIBRATIONS) == pytest.approx(raw)
+    assert VERIFIERS[verifier].raw(reading) == pytest.approx(raw)
 
 
 UNREADABLE = {
@@ -62,7 +51,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_what_cannot_be_read_is_rejected_with_a_reason(verifier: str, case: str) -> None:
     reading = UNREADABLE[case]
-    if reading.probe and VERIFIERS[verifier].question == "digit":
+    if reading.probe and VERIFIERS[verifier].question:
         reading = Reading(probe=reading.probe * 5, tokens=reading.tokens)
     if reading.tokens and VERIFIERS[verifier].needs_digits:
         reading = Reading(tokens=reading.tokens, numbers=reading.tokens)
@@ -73,22 +62,25 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(verifier: str, case: str)
 
 
 @pytest.mark.parametrize(
-    ("probe", "score", "accepted"),
-    [
-        ((LOG(0.95), LOG(0.05)), 8.1, True),
-        ((LOG(0.5 + 0.5 * 7 / 9), LOG(0.5 - 0.5 * 7 / 9)), 7.0, True),
-        ((LOG(0.8), LOG(0.2)), 5.4, False),
-        ((LOG(0.2), LOG(0.8)), 0.0, False),
-    ],
+    ("tokens", "score", "accepted"),
+    [((-0.1, -0.1), 8.1, True), ((0.0, -4 / 9), 7.0, True), ((-0.2, -0.6), 5.4, False)],
 )
-def test_a_calibrated_judge(probe: tuple[float, ...], score: float, accepted: bool) -> None:
-    judge = Judge("yes-no", 7.0 - 1e-9, CALIBRATIONS)
-    verdict = judge.verdict(Reading(probe=probe))
+def test_a_calibrated_judge(tokens: tuple[float, ...], score: float, accepted: bool) -> None:
+    verdict = (judge := Judge("likelihood", 7.0 - 1e-9, CALIBRATIONS)).verdict(
+        Reading(tokens=tokens)
+    )
     assert verdict.score == pytest.approx(score)
+    assert verdict.mean_log_prob == verdict.raw
     assert verdict.accepted is accepted
-    assert judge.notice == ""
-    assert verdict.verifier == "yes-no"
-    assert verdict.log_probs == (("Yes", probe[0]), ("No", probe[1]))
+    assert (judge.notice, judge.question, verdict.verifier) == ("", None, "likelihood")
+
+
+def test_a_verdict_tells_what_was_said_to_the_question() -> None:
+    judge = Judge("digit", 7.0, {})
+    assert judge.question == QUESTIONS[DIGIT]
+    verdict = judge.verdict(Reading(probe=digits(d7=0.5, d8=0.2)))
+    assert verdict.log_probs[7:9] == (("7", LOG(0.5)), ("8", LOG(0.2)))
+    assert verdict.log_probs[0] == ("0", -1000.0)
 
 
 def test_how_likely_numbers_are_needs_no_calibration() -> None:
@@ -138,7 +130,7 @@ def test_threshold_zero_keeps_all_that_can_be_read(
     assert 0 <= verdict.score <= 9
 
 
-@pytest.mark.parametrize("verifier", ["yes-no", "likelihood", "min-likelihood", "combined"])
+@pytest.mark.parametrize("verifier", ["likelihood", "min-likelihood"])
 def test_without_a_calibration_steps_are_compared_with_each_other(verifier: str) -> None:
     judge = Judge(verifier, 7.0, {})
     assert verifier in judge.notice
@@ -157,21 +149,13 @@ def test_without_a_calibration_steps_are_compared_with_each_other(verifier: str)
 
 
 def test_the_first_step_without_calibration_is_not_rejected_for_being_first() -> None:
-    score = Judge("combined", 7.0, {}).verdict(Reading(tokens=(-0.2,))).score
+    score = Judge("min-likelihood", 7.0, {}).verdict(Reading(tokens=(-0.2,))).score
     assert score is not None
     assert score > 7
 
 
-@pytest.mark.parametrize("missing", ["yes-no", "likelihood", "combined"])
-def test_combined_needs_three_calibrations(missing: str) -> None:
-    some = {name: one for name, one in CALIBRATIONS.items() if name != missing}
-    assert Judge("combined", 7.0, some).notice
-    assert not Judge("combined", 7.0, CALIBRATIONS).notice
-
-
-@pytest.mark.parametrize("verifier", ["digit", "expected-digit"])
-def test_digits_speak_the_scale_already(verifier: str) -> None:
-    judge = Judge(verifier, 7.0, {})
+def test_the_digit_speaks_the_scale_already() -> None:
+    judge = Judge("digit", 7.0, {})
     assert not judge.notice
     assert judge.verdict(Reading(probe=digits(d6=1.0))).score == pytest.approx(6.0)
 
@@ -179,23 +163,6 @@ def test_digits_speak_the_scale_already(verifier: str) -> None:
 def test_a_measured_calibration_replaces_the_digits_own() -> None:
     own = {"digit": Calibration(knots=((0.0, 0.0), (9.0, 4.5)))}
     assert Judge("digit", 7.0, own).verdict(Reading(probe=digits(d8=1.0))).score == 4.0
-
-
-@pytest.mark.parametrize("verifier", ["yes-no", "combined", "digit", "expected-digit"])
-def test_the_question_is_asked_in_the_words_of_the_calibration(verifier: str) -> None:
-    kind = VERIFIERS[verifier].question or ""
-    first, *others = QUESTIONS[kind]
-    assert others
-    assert Judge(verifier, 7.0, CALIBRATIONS).wording == first
-    for wording in QUESTIONS[kind]:
-        worded = Calibration(knots=((0.0, 0.0), (9.0, 9.0)), wording=wording)
-        judge = Judge(verifier, 7.0, CALIBRATIONS | {VERIFIERS[verifier].worded_by: worded})
-        assert (judge.wording, judge.question) == (wording, QUESTIONS[kind][wording])
-
-
-def test_a_verifier_that_asks_nothing_has_no_question() -> None:
-    judge = Judge("likelihood", 7.0, CALIBRATIONS)
-    assert (judge.wording, judge.question) == ("", None)
 
 
 @pytest.mark.parametrize(

@@ -135,11 +135,11 @@ def test_grouping_is_a_partition_with_one_winner_in_any_order(
     assert [item.winner for item in groups] == [True, *[False] * (len(groups) - 1)][: len(groups)]
     assert all(len(groups[0].paths) >= len(item.paths) for item in groups)
     holders: dict[str, set[int]] = {}
-    for place, item in enumerate(groups):
+    for position, item in enumerate(groups):
         for path in item.paths:
-            holders.setdefault(ballots[path].answer, set()).add(place)
+            holders.setdefault(ballots[path].answer, set()).add(position)
         assert item.answer in {ballots[path].answer for path in item.paths}
-    assert all(len(places) == 1 for places in holders.values())
+    assert all(len(positions) == 1 for positions in holders.values())
     shuffled = random.Random(seed).sample(ballots, len(ballots))
     assert group(shuffled, compare) == groups
 

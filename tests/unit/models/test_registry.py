@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
+from ssr_local.core.records import Calibration
 from ssr_local.models import models_file, registry
 from ssr_local.models.registry import FileSource, load_registry, resolve_pair
 
@@ -55,7 +56,7 @@ def test_wheel_parts_are_counted_from_first_to_last() -> None:
 
 @pytest.mark.parametrize(
     ("verifier", "raw"),
-    [("combined", 0.01092), ("likelihood", -0.3224), ("expected-digit", 5.236)],
+    [("min-likelihood", -3.688), ("likelihood", -0.3224), ("number-likelihood", -0.04967)],
 )
 def test_measured_calibrations_reach_seven_where_their_notes_say(verifier: str, raw: float) -> None:
     calibration = load_registry().pair("default").calibrations[verifier]
@@ -63,6 +64,22 @@ def test_measured_calibrations_reach_seven_where_their_notes_say(verifier: str, 
     assert f"a score of 7 is reached at a raw value of {raw:.4g}" in calibration.note
     assert (calibration.samples or 0) >= 100
     assert calibration.date
+
+
+def test_calibrations_of_earlier_versions_still_open(config: Path) -> None:
+    """Those of verifiers that are no more are passed over, and fields that served only them."""
+    config.write_text(
+        pair(
+            "calibrations.combined = { knots = [[-5.4, 4.4], [2.5, 7.8]], deviation = 1.6 }\n"
+            'calibrations.yes-no = { knots = [[0.6, 6.9]], mean = 0.8, wording = "mistake" }\n'
+            "calibrations.likelihood = { knots = [[-1.3, 1.1]], mean = -0.3, deviation = 0.2 }\n"
+            'calibrations.digit = { knots = [[0, 0]], wording = "rate" }'
+        )
+    )
+    assert load_registry().pair("p").calibrations == {
+        "likelihood": Calibration(knots=((-1.3, 1.1),)),
+        "digit": Calibration(knots=((0.0, 0.0),)),
+    }
 
 
 def test_the_papers_digit_is_its_own_score() -> None:
@@ -226,24 +243,18 @@ SHA_X = 'sha256 = "xyz"\n'
         ('[pairs.p]\ndraft = "qwen3-8b"', "pairs.p", "target"),
         ('[pairs.p]\ndraft = "qwen3-8"\ntarget = "qwen3-8b"', "pairs.p.draft", "qwen3-8b"),
         (pair("speed = 3"), "pairs.p.speed", "for_whom"),
-        (pair("calibrations.magic.knots = []"), "calibrations.magic", "combined, yes-no"),
-        (pair("calibrations.digit.not = 1"), "calibrations.digit.not", "knots, mean"),
+        (pair("calibrations.magic.knots = []"), "calibrations.magic", "min-likelihood, number"),
+        (pair("calibrations.digit.not = 1"), "calibrations.digit.not", "knots, auc"),
         (pair("calibrations.digit.knots = []"), "digit.knots", "ascending"),
         (
             pair('calibrations.digit.knots = [[0, 0]]\ncalibrations.digit.wording = "correct"'),
             "digit.wording cannot be 'correct'",
-            "rate, sure",
-        ),
-        (
-            pair('calibrations.likelihood.knots = [[0, 0]]\ncalibrations.likelihood.wording = "x"'),
-            "likelihood.wording",
-            "asks nothing",
+            "rate",
         ),
         (pair("calibrations.digit.knots = [[0, 1], [0, 2]]"), "digit.knots", "ascending"),
         (pair("calibrations.digit.knots = [[0, 2], [1, 1]]"), "digit.knots", "ascending"),
         (pair("calibrations.digit.knots = [[0, 0], [1, 10]]"), "digit.knots", "0 to 9"),
         (pair("calibrations.digit.knots = [[0, 0], [inf, 9]]"), "digit", "finite"),
-        (pair("calibrations.digit = { knots = [[0, 0]], deviation = 0 }"), "deviation", "above 0"),
         (pair("calibrations.digit = 3"), "calibrations", "object"),
         (pair("calibrations = 3"), "calibrations", "object"),
     ],

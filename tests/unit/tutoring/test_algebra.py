@@ -25,7 +25,7 @@ def helper() -> Iterator[Helper]:
 def refuted(solution: dict[str, Any], helper: Helper) -> list[int]:
     algebra = Algebra(solution["problem"], helper)
     says = [algebra.step(step).says for step in solution["steps"]]
-    return [place for place, one in enumerate(says) if one == "does not hold"]
+    return [index for index, one in enumerate(says) if one == "does not hold"]
 
 
 @pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda one: one["id"])

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Select, Static
 
 from ssr_local.core.display import END_WORDS, one_line
@@ -44,34 +44,26 @@ class ComparisonScreen(Dialog[None]):
         Binding("l", "source", "LaTeX", id="comparison-source"),
     ]
 
+    HEADING = "Two paths"
+    HINT = r"\[ and ] choose others, Escape closes"
+
     def __init__(self, tree: Tree, first: int | None) -> None:
         super().__init__()
         self._tree = tree
-        paths = list(tree.paths)
-        left = first if first in tree.paths else paths[0]
-        right = _most_unlike(tree, left)
-        self._chosen = [left, right]
+        left = first if first in tree.paths else next(iter(tree.paths))
+        self._chosen = [left, _most_unlike(tree, left)]
         self._source = False
-        self._revision = -1
-        self._offered = list(tree.paths)
+        self._drawn: tuple[object, ...] = ()
 
-    def compose(self) -> ComposeResult:
-        options = [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
-        with Vertical(id="box") as box:
-            box.border_title = "Two paths"
-            box.border_subtitle = r"\[ and ] choose others, Escape closes"
-            with Horizontal(id="choice"):
-                for place in (0, 1):
-                    yield Select(
-                        options,
-                        value=self._chosen[place],
-                        allow_blank=False,
-                        id=f"path-{place}",
-                        compact=True,
-                    )
-            yield Static("", id="said", markup=False)
-            with VerticalScroll(id="scroll"):
-                yield Static(id="rows")
+    def content(self) -> ComposeResult:
+        with Horizontal(id="choice"):
+            paths = self._paths()
+            for side, chosen in enumerate(self._chosen):
+                name = f"path-{side}"
+                yield Select(paths, value=chosen, allow_blank=False, id=name, compact=True)
+        yield Static("", id="said", markup=False)
+        with VerticalScroll(id="scroll"):
+            yield Static(id="rows")
 
     def on_mount(self) -> None:
         self.query_one("#scroll").focus()
@@ -80,46 +72,46 @@ class ComparisonScreen(Dialog[None]):
 
     @on(Select.Changed)
     def _other(self, event: Select.Changed) -> None:
-        place = int((event.select.id or "path-0")[-1])
-        if isinstance(event.value, int) and event.value != self._chosen[place]:
-            self._chosen[place] = event.value
-            self._revision = -1
+        side = int((event.select.id or "path-0")[-1])
+        if isinstance(event.value, int):
+            self._chosen[side] = event.value
             self._draw()
 
-    def action_next(self, place: int) -> None:
+    def action_next(self, side: int) -> None:
         """Another path on one side."""
-        paths = self._offered
-        now = paths.index(self._chosen[place])
-        self.query_one(f"#path-{place}", Select).value = paths[(now + 1) % len(paths)]
+        paths = list(self._tree.paths)
+        now = paths.index(self._chosen[side])
+        self._offer()
+        self.query_one(f"#path-{side}", Select).value = paths[(now + 1) % len(paths)]
 
     def action_source(self) -> None:
         """Formulas as they were written, or as plain signs."""
         self._source = not self._source
-        self._revision = -1
         self._draw()
 
+    def _paths(self) -> list[tuple[Text, int]]:
+        return [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
+
     def _offer(self) -> None:
-        """A path was opened meanwhile: it can be chosen too."""
-        self._offered = list(self._tree.paths)
-        options = [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
-        for place, chosen in enumerate(self._chosen):
-            select: Select[int] = self.query_one(f"#path-{place}", Select)
+        """All paths can be chosen, also those that were opened meanwhile."""
+        for side, chosen in enumerate(self._chosen):
+            select: Select[int] = self.query_one(f"#path-{side}", Select)
             with self.prevent(Select.Changed):
-                select.set_options(options)
+                select.set_options(self._paths())
                 select.value = chosen
 
     def _draw(self) -> None:
-        if self._revision == self._tree.revision:
+        to_draw = (self._tree.revision, self._source, *self._chosen)
+        if self._drawn == to_draw:
             return
-        self._revision = self._tree.revision
-        if self._offered != list(self._tree.paths):
+        if self._drawn[:1] != to_draw[:1]:
             self._offer()
+        self._drawn = to_draw
         first, second = (self._tree.paths[index] for index in self._chosen)
-        if first is second:
-            self.query_one("#said", Static).update("This is one path. Choose another.")
-        else:
-            self.query_one("#said", Static).update(summary(first, second))
-        found = None if first is second else disagreement(first, second)
+        found, said = None, "This is one path. Choose another."
+        if first is not second:
+            found, said = disagreement(first, second), summary(first, second)
+        self.query_one("#said", Static).update(said)
         self.query_one("#rows", Static).update(rows_of(first, second, found, source=self._source))
 
 
@@ -131,26 +123,23 @@ def rows_of(
     for path in (first, second):
         table.add_column(Text(_name(path), style="bold"), ratio=1, overflow="fold")
     parted = (found.first_step, found.second_step) if found else (None, None)
-    for row in aligned(first, second):
+    for left, right in aligned(first, second):
         table.add_row(
-            *(
-                _cell(path, step, parted[place] is not None and step == parted[place], source)
-                for place, (path, step) in enumerate(zip((first, second), row, strict=True))
-            )
+            _cell(first, left, parted[0], source), _cell(second, right, parted[1], source)
         )
     table.add_row(_end(first), _end(second))
     return table  # type: ignore[no-any-return]
 
 
-def _cell(path: PathView, place: int | None, parts: bool, source: bool) -> RenderableType:
-    if place is None or place >= len(path.steps):
+def _cell(path: PathView, index: int | None, parted: int | None, source: bool) -> RenderableType:
+    if index is None or index >= len(path.steps):
         return Text()
-    step = path.steps[place]
+    step = path.steps[index]
     score = step.verdict.score if step.verdict else None
     judged = "" if score is None else f"  {looks.score_text(score)}"
     title = Text.assemble(
-        (f"{looks.SIGNS[step.state]} {place + 1}  {step.author}{judged}", "dim"),
-        (f"  {_PARTED}" if parts else "", "bold reverse"),
+        (f"{looks.SIGNS[step.state]} {index + 1}  {step.author}{judged}", "dim"),
+        (f"  {_PARTED}" if index == parted else "", "bold reverse"),
     )
     return Group(title, formatted(step.text, source))
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, ProgressBar, Static
 
 from ssr_local import Interrupted, SSRError
 from ssr_local.core.display import clean, human_bytes, one_line
 from ssr_local.core.options import SolveOptions
 from ssr_local.models.download import Progress, ToFetch
-from ssr_local_tui.background import in_background
-from ssr_local_tui.feed import unexpected
-from ssr_local_tui.host import Host
 from ssr_local_tui.looks import clock_text
 from ssr_local_tui.screens.dialog import Dialog, when_on_top
 
@@ -34,65 +29,52 @@ class DownloadScreen(Dialog[bool]):
     }
     """
 
-    def __init__(self, host: Host, options: SolveOptions, missing: ToFetch) -> None:
+    HEADING = "Models are missing"
+    BUTTONS: ClassVar[dict[str, str]] = {"go": "Download", "leave": "Not now"}
+
+    def __init__(self, options: SolveOptions, missing: ToFetch) -> None:
         super().__init__()
-        self._runs, self._host = host.runs, host
         self._options, self._missing = options, missing
         self._going = False
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = "Models are missing"
-            yield Static(
-                f"To be downloaded once: {self._missing}. A download that stops goes on where"
-                " it was.",
-                id="what",
-                markup=False,
-            )
-            yield ProgressBar(show_eta=False, id="bar")
-            yield Static("", id="state", classes="help", markup=False)
-            with Horizontal(classes="row"):
-                yield Button("Download", variant="primary", id="go", compact=True)
-                yield Button("Not now", id="leave", compact=True)
+    def content(self) -> ComposeResult:
+        yield Static(
+            f"To be downloaded once: {self._missing}. A download that stops goes on where it was.",
+            id="what",
+            markup=False,
+        )
+        yield ProgressBar(show_eta=False, id="bar")
+        yield Static("", id="state", classes="help", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#go", Button).focus()
         self.set_interval(_REDRAW_S, self._draw)
 
-    @on(Button.Pressed, "#go")
-    def _go(self) -> None:
+    def action_go(self) -> None:
+        """Begin the download, or go on with it."""
         if self._going:
             return
         self._going = True
-        self._host.progress = None
+        self.host.progress = None
         self.query_one("#bar").add_class("-shown")
         self.query_one("#go", Button).disabled = True
         leave = self.query_one("#leave", Button)
         leave.label = "Stop"
         leave.focus()
         self.query_one("#state", Static).update("Beginning ...")
-        in_background(self.app, self._fetch)
-
-    @on(Button.Pressed, "#leave")
-    def _leave(self) -> None:
-        self.action_leave()
+        self.host.in_background(
+            partial(self.host.runs.fetch, self._options),
+            lambda _: when_on_top(self, partial(self._ended, None)),
+            lambda error: when_on_top(self, partial(self._ended, error)),
+        )
 
     def action_leave(self) -> None:
         """Stop a download that goes on, else close."""
         if self._going:
-            self._runs.cancel()
+            self.host.runs.cancel()
             self.query_one("#state", Static).update("Stopping ...")
         else:
             self.dismiss(False)
-
-    def _fetch(self) -> Callable[[], None]:
-        try:
-            self._runs.fetch(self._options)
-        except SSRError as failure:
-            return partial(when_on_top, self, partial(self._ended, failure))
-        except Exception as failure:  # noqa: BLE001 - it would end the thread unseen
-            return partial(when_on_top, self, partial(self._ended, unexpected(failure)))
-        return partial(when_on_top, self, partial(self._ended, None))
 
     def _ended(self, error: SSRError | None) -> None:
         self._going = False
@@ -108,7 +90,7 @@ class DownloadScreen(Dialog[bool]):
             self.query_one("#state", Static).update(clean(str(error)))
 
     def _draw(self) -> None:
-        progress = self._host.progress
+        progress = self.host.progress
         if not self._going or progress is None:
             return
         bar = self.query_one("#bar", ProgressBar)

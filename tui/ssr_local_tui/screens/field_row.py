@@ -16,7 +16,7 @@ from textual.widgets import Input, Label, Select
 from ssr_local_tui.fields import Field, Value
 
 
-class Choice(Select[str], inherit_bindings=False):
+class Menu(Select[str], inherit_bindings=False):
     """A select that leaves the arrow keys to whoever moves between fields."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,7 +42,7 @@ class FieldRow(Container):
         .line {
             height: 1;
         }
-        Input, Choice {
+        Input, Menu {
             width: 1fr;
             max-width: 34;
         }
@@ -86,7 +86,7 @@ class FieldRow(Container):
     .-narrow FieldRow {
         layout: vertical;
 
-        Input, Choice {
+        Input, Menu {
             max-width: 100%;
         }
         .origin {
@@ -106,7 +106,7 @@ class FieldRow(Container):
     def __init__(self, field: Field) -> None:
         super().__init__(id=f"field-{field.name}")
         self.field = field
-        self.control: Input | Choice = _control_of(field)
+        self.control: Input | Menu = _control_of(field)
 
     def compose(self) -> ComposeResult:
         yield Label(self.field.label, classes="label", markup=False)
@@ -173,10 +173,10 @@ class FieldRow(Container):
         self.query_one(".reset").visible = not self.is_default
 
 
-def _control_of(field: Field) -> Input | Choice:
+def _control_of(field: Field) -> Input | Menu:
     if field.words:
         words = [(Text(word), word) for word in field.words]
-        return Choice(words, value=field.text, allow_blank=False, compact=True)
+        return Menu(words, value=field.text, allow_blank=False, compact=True)
     return Input(field.text, placeholder="not set", compact=True)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, OptionList, RadioButton, RadioSet, Static
 from textual.widgets.option_list import Option
 
 from ssr_local import SSRError, UsageError
 from ssr_local.core.display import clean, one_line, printable
+from ssr_local.core.events import RunStarted, read_events
 from ssr_local.core.folders import cache_dir
 from ssr_local.core.tree import Tree
 from ssr_local_tui.export import FORMATS, save, suggested_name
@@ -31,23 +32,21 @@ class ExportScreen(Dialog[Path]):
     }
     """
 
+    HEADING = "Export this run"
+    BUTTONS: ClassVar[dict[str, str]] = {"write": "Write", "leave": "Close"}
+
     def __init__(self, tree: Tree, log: Path | None) -> None:
         super().__init__()
         self._tree, self._log = tree, log
         self._replace: str | None = None
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = "Export this run"
-            with RadioSet(id="format"):
-                for number, (name, words) in enumerate(FORMATS.items()):
-                    yield RadioButton(f"{name}  {words}", value=number == 0, name=name)
-            yield Input(suggested_name(self._tree, next(iter(FORMATS))), id="file", compact=True)
-            yield Static(f"In {printable(str(Path.cwd()))}", classes="help", markup=False)
-            yield Static("", classes="error", id="error", markup=False)
-            with Horizontal(classes="row"):
-                yield Button("Write", variant="primary", id="write", compact=True)
-                yield Button("Close", id="close", compact=True)
+    def content(self) -> ComposeResult:
+        with RadioSet(id="format"):
+            for number, (name, words) in enumerate(FORMATS.items()):
+                yield RadioButton(f"{name}  {words}", value=number == 0, name=name)
+        yield Input(suggested_name(self._tree, next(iter(FORMATS))), id="file", compact=True)
+        yield Static(f"In {printable(str(Path.cwd()))}", classes="help", markup=False)
+        yield Static("", classes="error", id="error", markup=False)
 
     @property
     def _format(self) -> str:
@@ -62,8 +61,8 @@ class ExportScreen(Dialog[Path]):
             field.value = str(old.with_suffix(f".{self._format}"))
 
     @on(Input.Submitted)
-    @on(Button.Pressed, "#write")
-    def _write(self) -> None:
+    def action_write(self) -> None:
+        """Write the file, if the name can be used."""
         name = self.query_one("#file", Input).value.strip()
         error = self.query_one("#error", Static)
         if not name:
@@ -72,29 +71,19 @@ class ExportScreen(Dialog[Path]):
         overwrite = self._replace == name
         try:
             path = path_of(name)
-            is_there = path.exists()
-        except SSRError as failure:
-            error.update(clean(str(failure)))
-            return
-        except OSError as failure:
-            error.update(f"{printable(name)} cannot be used: {failure.strerror}.")
-            return
-        if is_there and not overwrite:
-            self._replace = name
-            self.query_one("#write", Button).label = "Replace it"
-            error.update(f"{printable(name)} exists. Press once more to replace it.")
-            return
-        try:
+            if path.exists() and not overwrite:
+                self._replace = name
+                self.query_one("#write", Button).label = "Replace it"
+                error.update(f"{printable(name)} exists. Press once more to replace it.")
+                return
             save(self._tree, self._format, path, self._log, overwrite=overwrite)
         except SSRError as failure:
             error.update(clean(str(failure)))
-            return
-        self.notify(f"Written: {printable(str(path))}", markup=False)
-        self.dismiss(path)
-
-    @on(Button.Pressed, "#close")
-    def _close(self) -> None:
-        self.action_leave()
+        except OSError as failure:
+            error.update(f"{printable(name)} cannot be used: {failure.strerror}.")
+        else:
+            self.notify(f"Written: {printable(str(path))}", markup=False)
+            self.dismiss(path)
 
 
 class OpenScreen(Dialog[tuple[Path, float]]):
@@ -103,21 +92,20 @@ class OpenScreen(Dialog[tuple[Path, float]]):
     The log is a recent run's, or one that is typed.
     """
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = "Open a run"
-            yield Input(placeholder="path of an event log (.jsonl)", id="file", compact=True)
-            yield Static("", classes="error", id="error", markup=False)
-            recent = _recent()
-            if recent:
-                yield Static("Recent runs", classes="help")
-                yield OptionList(
-                    *(Option(_title(path), id=str(path)) for path in recent), markup=False
-                )
-            with Horizontal(classes="row"):
-                yield Button("Open", variant="primary", id="open", compact=True)
-                yield Button("Play as it was", id="play", compact=True)
-                yield Button("Close", id="close", compact=True)
+    HEADING = "Open a run"
+    BUTTONS: ClassVar[dict[str, str]] = {
+        "open": "Open",
+        "play": "Play as it was",
+        "leave": "Close",
+    }
+
+    def content(self) -> ComposeResult:
+        yield Input(placeholder="path of an event log (.jsonl)", id="file", compact=True)
+        yield Static("", classes="error", id="error", markup=False)
+        recent = _recent()
+        if recent:
+            yield Static("Recent runs", classes="help")
+            yield OptionList(*(Option(_title(path), id=str(path)) for path in recent), markup=False)
 
     def on_mount(self) -> None:
         for recent in self.query(OptionList):
@@ -128,12 +116,12 @@ class OpenScreen(Dialog[tuple[Path, float]]):
         self.dismiss((Path(event.option_id or ""), 0.0))
 
     @on(Input.Submitted)
-    @on(Button.Pressed, "#open")
-    def _open(self) -> None:
+    def action_open(self) -> None:
+        """Show the whole run at once."""
         self._leave_with(0.0)
 
-    @on(Button.Pressed, "#play")
-    def _play(self) -> None:
+    def action_play(self) -> None:
+        """Show it as fast as it was."""
         self._leave_with(1.0)
 
     def _leave_with(self, speed: float) -> None:
@@ -156,10 +144,6 @@ class OpenScreen(Dialog[tuple[Path, float]]):
                 return recent.get_option_at_index(recent.highlighted).id or ""
         return ""
 
-    @on(Button.Pressed, "#close")
-    def _close(self) -> None:
-        self.action_leave()
-
 
 def path_of(text: str) -> Path:
     """A typed path. Raises ``UsageError`` where "~name" is nobody."""
@@ -180,8 +164,6 @@ def _recent() -> list[Path]:
 
 def _title(path: Path) -> str:
     """When a run began and what it was about, as far as its log tells."""
-    from ssr_local.core.events import RunStarted, read_events
-
     problem = "no problem in it"
     try:
         with path.open("rb") as file:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.actions import ActionError, parse
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Grid, VerticalScroll
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Label
+
+from ssr_local_tui.screens.dialog import Dialog
 
 Section = tuple[str, Sequence[tuple[str, str]]]
 """A heading and its rows of keys and what they do."""
@@ -23,23 +25,19 @@ _MOST_KEY_CELLS = 18
 
 
 def sections_of(
-    active: Iterable[ActiveBinding],
-    display: Callable[[Binding], str],
-    titles: Mapping[str, str] | None = None,
+    active: Iterable[ActiveBinding], display: Callable[[Binding], str]
 ) -> tuple[Section, ...]:
     """The bindings as sections of a help.
 
     ``active`` is ``screen.active_bindings.values()``, ``display`` is
-    ``app.get_key_display``. A binding stands under the title that ``titles`` has for its id
-    or action, else under its group's, its widget's ``BINDING_GROUP_TITLE``, ``EVERYWHERE``
-    or ``HERE``. Sections come in ``titles``' order, then as they are met, those two last.
-    Keys that do nothing now, and those the app keeps to itself, are left out.
+    ``app.get_key_display``. A binding stands under its group's title, its widget's
+    ``BINDING_GROUP_TITLE``, ``EVERYWHERE`` or ``HERE``, which come last. Keys that do
+    nothing now, and those the app keeps to itself, are left out.
     """
-    titles = titles or {}
-    sections: dict[str, dict[tuple[str, str], list[str]]] = {title: {} for title in titles.values()}
+    sections: dict[str, dict[tuple[str, str], list[str]]] = {}
     for one in active:
         if one.enabled and one.binding.description and not one.binding.system and _acts(one):
-            rows = sections.setdefault(_title(one, titles), {})
+            rows = sections.setdefault(_title(one), {})
             keys = rows.setdefault((one.binding.action, _meaning(one)), [])
             keys.append(display(one.binding))
     for title in (EVERYWHERE, HERE):
@@ -51,14 +49,10 @@ def sections_of(
     )
 
 
-def _title(active: ActiveBinding, titles: Mapping[str, str]) -> str:
-    binding = active.binding
-    for name in (binding.id, binding.action):
-        if name is not None and name in titles:
-            return titles[name]
-    group = binding.group.description if binding.group else ""
+def _title(active: ActiveBinding) -> str:
+    group = active.binding.group
     fallback = EVERYWHERE if isinstance(active.node, App | Screen) else HERE
-    return group or active.node.BINDING_GROUP_TITLE or fallback
+    return (group and group.description) or active.node.BINDING_GROUP_TITLE or fallback
 
 
 def _meaning(active: ActiveBinding) -> str:
@@ -68,38 +62,23 @@ def _meaning(active: ActiveBinding) -> str:
 
 
 def _acts(active: ActiveBinding) -> bool:
-    """Whether there is something behind the binding's action."""
+    """Whether a method does the binding's action."""
     try:
         namespace, name, _ = parse(active.binding.action)
     except ActionError:
         return False
     node = active.node
-    places = {"": node, "app": node.app, "screen": node.screen, "focused": node.app.focused}
-    target = places.get(namespace)
+    nodes = {"": node, "app": node.app, "screen": node.screen, "focused": node.app.focused}
+    target = nodes.get(namespace)
     return any(hasattr(target, f"{prefix}{name}") for prefix in ("action_", "_action_"))
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Sections of keys and what they do; gives nothing back."""
 
     DEFAULT_CSS = """
     HelpScreen {
-        align: center middle;
-
-        #help {
-            width: 76;
-            max-width: 100%;
-            height: auto;
-            max-height: 100%;
-            padding: 0 1;
-            scrollbar-size-vertical: 1;
-            border: round $primary;
-            border-title-color: $text-primary;
-            border-title-style: bold;
-            border-subtitle-color: $text-muted;
-            background: $surface;
-            color: $foreground;
-        }
+        #box { border-subtitle-color: $text-muted; color: $foreground; }
         .section {
             text-style: bold;
             color: $text-primary;
@@ -123,31 +102,27 @@ class HelpScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark", "close", "Close the help", id="help-close"),
+        Binding("escape,q,question_mark", "leave", "Close the help", id="help-close"),
     ]
+    BOX = VerticalScroll
+    HEADING = "Keys"
 
     def __init__(self, sections: Sequence[Section]) -> None:
         super().__init__()
         self._sections = sections
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            for title, rows in self._sections:
-                yield Label(title, classes="section", markup=False)
-                with Grid():
-                    for keys, meaning in rows:
-                        yield Label(keys, classes="keys", markup=False)
-                        yield Label(meaning, classes="meaning", markup=False)
+    def content(self) -> ComposeResult:
+        for title, rows in self._sections:
+            yield Label(title, classes="section", markup=False)
+            with Grid():
+                for keys, meaning in rows:
+                    yield Label(keys, classes="keys", markup=False)
+                    yield Label(meaning, classes="meaning", markup=False)
 
     def on_mount(self) -> None:
-        box = self.query_one("#help")
-        box.border_title = "Keys"
-        closing = (a.binding for a in self.active_bindings.values() if a.binding.action == "close")
-        box.border_subtitle = f"Close: {' '.join(map(self.app.get_key_display, closing))}"
+        closing = (a.binding for a in self.active_bindings.values() if a.binding.action == "leave")
+        keys = " ".join(map(self.app.get_key_display, closing))
+        self.query_one("#box").border_subtitle = f"Close: {keys}"
         widest = max((len(keys) for _, rows in self._sections for keys, _ in rows), default=1)
         for grid in self.query(Grid):
             grid.styles.grid_columns = f"{min(widest, _MOST_KEY_CELLS)} 1fr"
-
-    def action_close(self) -> None:
-        """Go back to what was there before."""
-        self.dismiss(None)

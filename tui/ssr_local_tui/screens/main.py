@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,45 +14,35 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Tree as TreeWidget
 
-from ssr_local.core.errors import SSRError
-from ssr_local.core.tree import Node, Tree
-from ssr_local_tui.feed import Feed
-from ssr_local_tui.screens.steering import STARTING, Steering
+from ssr_local.core.display import clean, one_line
+from ssr_local.core.tree import Node, PathView, Tree
+from ssr_local_tui.controller import RunController
+from ssr_local_tui.host import Host, host_of
+from ssr_local_tui.redraw import Redraw
+from ssr_local_tui.screens.comparison import ComparisonScreen
+from ssr_local_tui.screens.download import DownloadScreen
+from ssr_local_tui.screens.files import ExportScreen, OpenScreen
+from ssr_local_tui.screens.history import HistoryScreen, Revisit
+from ssr_local_tui.screens.practice import PracticeScreen
+from ssr_local_tui.screens.strategies import StrategyScreen
+from ssr_local_tui.screens.tutor import TutorScreen
 from ssr_local_tui.widgets.answer import AnswerBar
-from ssr_local_tui.widgets.detail import DetailPane
+from ssr_local_tui.widgets.detail import DetailPane, text_of
 from ssr_local_tui.widgets.header import StatusHeader
+from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.key_footer import KeyFooter
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.problem import ProblemInput
-from ssr_local_tui.widgets.run_tree import Item, RunTree
+from ssr_local_tui.widgets.run_tree import RunTree
 
-REDRAWS_PER_S = 20
-"""At most so many a second, however fast events come."""
-# Of what is dear to draw: figures, and a text that grows.
-_SLOW_REDRAW_S = 1.0
-_SLOW_REDRAW_ON_CPU_S = 2.0
-_IDLE_S = 0.25
-_SHORTEST_WAIT_S = 0.002
-# The share of a processor that drawing may take from the models.
-_DRAWING_SHARE = 0.015
-_LONGEST_GAP_S = 0.045
-# Where the processor is all the models have, a word half a second late is the better deal.
-_LONGEST_GAP_ON_CPU_S = 0.7
+_R = TypeVar("_R")
 
 
-class MainScreen(Steering, Screen[None]):
-    """Shows one run; what it can be told to do is in ``Steering``."""
+class MainScreen(Screen[None]):
+    """Shows the controller's run, and hands it what the keys say."""
 
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual's own type
-        (0, "-narrow"),
-        (60, "-medium"),
-        (110, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-low"),
-        (20, "-middling"),
-        (32, "-high"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-medium"), (110, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middling"), (32, "-high")]  # noqa: RUF012
     CSS_PATH = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "edit", "Problem", id="problem", tooltip="type a problem"),
@@ -88,25 +78,27 @@ class MainScreen(Steering, Screen[None]):
         ),
     ]
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, control: RunController) -> None:
         super().__init__()
-        self.tree_state = Tree()
-        self.error: SSRError | None = None
-        self.busy = ""
+        self.control = control
         self.following = True
         self.source = False
-        self._first_problem = problem
-        self._cost_s = 0.0
-        self._used_s = time.process_time()
-        self._slow_drawn_s = 0.0
-        self._new_s = 0.0
-        self._event_s = 0.0
-        self._due_s = 0.0
-        self._put_off: set[Node] = set()
-        self._offered: dict[str, bool | None] = {}
-        self._timer: Timer | None = None
         self.show_metrics: bool | None = None
         self.show_detail: bool | None = None
+        self._redraw = Redraw()
+        self._detail_is_old = False
+        self._offered: dict[str, bool | None] = {}
+        self._timer: Timer | None = None
+
+    @property
+    def host(self) -> Host:
+        """The app."""
+        return host_of(self)
+
+    @property
+    def tree_state(self) -> Tree:
+        """The run that is shown."""
+        return self.control.tree
 
     @property
     def run_tree(self) -> RunTree:
@@ -120,7 +112,7 @@ class MainScreen(Steering, Screen[None]):
                 yield DetailPane(id="detail-pane")
                 yield MetricsPane(id="metrics-pane")
         yield AnswerBar()
-        yield ProblemInput(self._first_problem, id="problem")
+        yield ProblemInput(id="problem")
         yield KeyFooter(show_command_palette=True, compact=True)
 
     def on_mount(self) -> None:
@@ -130,129 +122,108 @@ class MainScreen(Steering, Screen[None]):
         self.query_one("#metrics-pane").border_title = "Figures"
         self.query_one("#tree").border_title = "Reasoning"
         self._arrange()
+
+    # What the controller says ----------------------------------------------------
+
+    @on(RunController.Began)
+    def _began(self) -> None:
+        if self.tree_state.problem:
+            self.query_one(ProblemInput).remember(self.tree_state.problem)
+        self._redraw.restart()
+        self.following = True
+        self.run_tree.show_run(self.tree_state)
+        self.run_tree.focus()
+        self._changed()
+
+    @on(RunController.Ended)
+    def _ended(self) -> None:
+        if self.following and self.control.error is None:
+            groups = self.tree_state.groups
+            best = next((n for n, group in enumerate(groups) if group.winner), 0)
+            self.run_tree.reveal(Item("vote", best))
         self.draw_all()
+
+    @on(RunController.Changed)
+    def _changed(self) -> None:
+        self.draw_all()
+        self.draw()  # looks more often while a run goes on
+
+    @on(RunController.Trouble)
+    def _trouble(self, event: RunController.Trouble) -> None:
+        self.notify(clean(event.text), severity=event.severity, markup=False)
+
+    @on(RunController.ModelsMissing)
+    def _models_missing(self, event: RunController.ModelsMissing) -> None:
+        self.draw_figures()
+        self.app.push_screen(DownloadScreen(event.options, event.missing), self._fetched)
+
+    def _fetched(self, done: bool | None) -> None:
+        if not done:
+            self.notify("Nothing was started. What was downloaded is kept.")
+        self.control.go_on(done)
 
     # Drawing -------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Take in what has come and draw what has changed; look again when it is time.
-
-        Looking and drawing take processor time from the models, so the costlier it is, the
-        rarer: what all of the app used between two drawings is what a drawing costs.
-        """
-        started_s = time.monotonic()
-        # A terminal that does not take what is drawn holds the whole app up: then draw less.
-        late_s = max(0.0, started_s - self._due_s) if self._due_s else 0.0
-        feed = self.host.runs.feed
-        if feed is not None:
-            self._draw_from(feed, started_s)
-        if not self.running:
-            gap_s = _IDLE_S
-        else:
-            longest = _LONGEST_GAP_ON_CPU_S if self._on_cpu() else _LONGEST_GAP_S
-            gap_s = max(1 / REDRAWS_PER_S, min(longest, self._cost_s / _DRAWING_SHARE))
-            gap_s = max(gap_s, min(_LONGEST_GAP_ON_CPU_S, 2 * late_s))
-        self._look_in(started_s + gap_s - time.monotonic())
-
-    def _look_in(self, seconds: float) -> None:
+        """Take in what has come and draw what has changed; look again when it is time."""
+        started_s, control = time.monotonic(), self.control
+        if self.run_tree.state is self.tree_state:  # else the word of another is on its way
+            self._draw_changes(control.take_in(), started_s)
+        on_cpu = control.models_on_cpu
+        wait_s = self._redraw.wait_s(started_s, running=control.running, on_cpu=on_cpu)
         if self._timer is not None:
             self._timer.stop()
-        wait_s = max(_SHORTEST_WAIT_S, seconds)
-        self._due_s = time.monotonic() + wait_s
         self._timer = self.set_timer(wait_s, self.draw)
 
-    def _draw_from(self, feed: Feed, now: float) -> None:
-        over = feed.is_over
-        events = feed.drain()
-        changed = self.tree_state.apply_all(events)
-        if events:
-            self._event_s = now
-        if events and self.busy == STARTING:
-            self.busy = ""
-        if changed:
-            used_s, self._used_s = self._used_s, time.process_time()
-            self._cost_s = 0.8 * self._cost_s + 0.2 * (self._used_s - used_s)
-        gap_s = _SLOW_REDRAW_ON_CPU_S if self._on_cpu() else _SLOW_REDRAW_S
-        slow = now - self._slow_drawn_s >= gap_s
-        if changed or (self._put_off and slow):
-            self._draw_changes(frozenset(changed), now if slow else None)
-        elif self.running and slow:  # the clock
-            self._slow_drawn_s = now
-            self.draw_figures()
-        if over and self.running:
-            self.ended(feed)
-
-    def _on_cpu(self) -> bool:
-        """Whether a live run's models have but the processor that draws."""
-        models = self.tree_state.models.values()
-        live = self.host.runs.pace is None
-        return live and any(one.info is not None and one.info.device == "cpu" for one in models)
-
-    def _draw_changes(self, changed: frozenset[Node], slow_s: float | None) -> None:
-        """The tree at once; ``slow_s`` is the time if what is dear is to be drawn too."""
+    def _draw_changes(self, changed: frozenset[Node], now_s: float) -> None:
+        """The tree at once; what is dear, figures and a text that grows, now and then."""
         tree = self.run_tree
-        tree.sync(changed)
-        if self.following:
-            self.follow(changed)
-        late, item = changed | self._put_off, tree.selected_item
-        self._put_off = set()
-        if slow_s is not None or any(node.kind in ("votes", "path") for node in changed):
-            self._slow_drawn_s = time.monotonic() if slow_s is None else slow_s
+        if changed:
+            self._redraw.drawn()
+            tree.sync(changed)
+            if self.following:
+                self.follow(changed)
+            self._detail_is_old |= tree.selected_item.is_changed_by(changed)
+        path = self._path()
+        is_growing = path is not None and path.end_reason is None
+        is_due = self._redraw.is_dear_due(now_s, on_cpu=self.control.models_on_cpu)
+        if any(node.kind in ("votes", "path") for node in changed) or (
+            is_due and (self.control.running or changed)  # the clock goes on, too
+        ):
+            self._redraw.dear_drawn()
             self.draw_figures()
-        else:
-            self._put_off |= {node for node in late if node.kind == "run"}
-        if slow_s is not None or not _is_open(self.tree_state, item):
-            if _concerns(item, late):
-                self.draw_detail()
-        else:
-            self._put_off |= {node for node in late if _concerns(item, frozenset((node,)))}
+        if self._detail_is_old and (is_due or not is_growing):
+            self.draw_detail()
 
     def draw_figures(self) -> None:
         """Header, answer and metrics."""
-        app, tree = self.host, self.tree_state
+        control, host, tree = self.control, self.host, self.tree_state
         self.query_one(StatusHeader).show(
-            pair=app.pair_name,
-            options=app.settings.solve,
+            pair=host.pair_name,
+            options=host.settings.solve,
             tree=tree,
-            elapsed_s=self._elapsed_s(),
-            extra=self.replay_text(),
-            busy=self.busy,
-            models=self._models_state(),
+            elapsed_s=control.elapsed_s,
+            extra=control.playing,
+            busy=control.busy,
+            models=control.models_state,
         )
-        self.query_one(AnswerBar).show(tree, self.error, self.error_hint())
+        self.query_one(AnswerBar).show(tree, control.error, again=host.key_of("again"))
         pane = self.query_one(MetricsPane)
         if pane.display:
             pane.show(tree)
         self._offer_keys()
 
-    def _models_state(self) -> str:
-        runs = self.host.runs
-        if runs.pace is not None:
-            return "recorded"
-        return "ready" if runs.has_models else "unloaded"
-
     def _offer_keys(self) -> None:
         """Draw the footer anew when other keys do something: that is dear."""
-        actions = {one.action: self.check_action(one.action, ()) for one in self._shown()}
+        shown = (one.action for one in Binding.make_bindings(self.BINDINGS) if one.show)
+        actions = {action: self.check_action(action, ()) for action in shown}
         if actions != self._offered:
             self._offered = actions
             self.refresh_bindings()
 
-    def _shown(self) -> Iterable[Binding]:
-        """The screen's own bindings that have a place in the footer."""
-        return (one for one in Binding.make_bindings(self.BINDINGS) if one.show)
-
-    def _elapsed_s(self) -> float:
-        """Seconds of a run by its own events; until they come, since it was asked for."""
-        waits = self.host.runs.pace is None and (self.running or self.busy)
-        if waits and self.tree_state.phase in ("idle", "loading"):
-            return time.monotonic() - self._new_s
-        if waits and self.running and self.tree_state.phase != "paused":
-            return self.tree_state.at_s + time.monotonic() - self._event_s
-        return self.tree_state.at_s
-
     def draw_detail(self) -> None:
         """The pane of what the cursor is on."""
+        self._detail_is_old = False
         pane = self.query_one(DetailPane)
         if pane.display:
             pane.show(self.tree_state, self.run_tree.selected_item, source=self.source)
@@ -262,27 +233,12 @@ class MainScreen(Steering, Screen[None]):
         self.draw_figures()
         self.draw_detail()
 
-    def show_new(self, tree: Tree) -> None:
-        """Show another run from its beginning."""
-        self.tree_state = tree
-        self._put_off.clear()
-        self._new_s = self._event_s = time.monotonic()
-        self._used_s, self._cost_s = time.process_time(), 0.0
-        self.error = None
-        self.following = True
-        self.run_tree.show_run(tree)
-        self.draw_all()
-
     def follow(self, changed: frozenset[Node]) -> None:
-        """Keep the cursor on the newest step of a path, of another when that one has ended."""
-        path, tree = self._live_path(), self.tree_state
-        if path is None:
-            steps = [node for node in changed if node.kind == "step"]
-            path = tree.paths.get(min(steps).path) if steps else None
-        if path is not None and path.steps:
-            item = Item("step", path.index, len(path.steps) - 1)
-            if item != self.run_tree.selected_item:
-                self.run_tree.reveal(item)
+        """Keep the cursor on what is being written."""
+        item = self.run_tree.selected_item
+        newest = item.newest_in(self.tree_state, changed)
+        if newest != item:
+            self.run_tree.reveal(newest)
 
     # What is shown where ---------------------------------------------------------
 
@@ -328,18 +284,129 @@ class MainScreen(Steering, Screen[None]):
         elif event.node.allow_expand:
             event.node.toggle()
 
+    # Keys of a run -----------------------------------------------------------------
 
-def _concerns(item: Item, changed: frozenset[Node]) -> bool:
-    """Whether the detail of an item may look different after a change."""
-    if item.kind in ("step", "rejected"):
-        return Node("step", item.place, item.step) in changed
-    if item.kind == "path":
-        return any(node.path == item.place for node in changed)
-    return any(node.kind in ("run", "votes", "notices", "strategies") for node in changed)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing now are not offered."""
+        if action == "tree":
+            return self.focused is not None and not isinstance(self.focused, RunTree)
+        return self.control.can(action, self._path())
 
+    def _path(self) -> PathView | None:
+        """The path the cursor is on."""
+        return self.run_tree.selected_item.path_in(self.tree_state)
 
-def _is_open(tree: Tree, item: Item) -> bool:
-    path = tree.paths.get(item.place)
-    if path is None or item.kind not in ("step", "path"):
-        return False
-    return path.end_reason is None
+    @on(ProblemInput.Submitted)
+    def _submitted(self, event: ProblemInput.Submitted) -> None:
+        self.control.begin(event.text)
+
+    def action_stop(self) -> None:
+        self.control.stop()
+
+    def action_pause(self) -> None:
+        self.control.pause()
+
+    def action_again(self) -> None:
+        self.control.again()
+
+    def action_drop(self) -> None:
+        if (path := self._path()) is not None:
+            self.control.drop(path)
+
+    def action_keep(self) -> None:
+        if (path := self._path()) is not None:
+            self.control.override(path, accept=True)
+
+    def action_reject(self) -> None:
+        if (path := self._path()) is not None:
+            self.control.override(path, accept=False)
+
+    def action_add(self) -> None:
+        self._visit(StrategyScreen(self.tree_state), self.control.add)
+
+    def action_replay_step(self) -> None:
+        self.control.replay_step()
+
+    def action_faster(self) -> None:
+        self.control.change_speed(1)
+
+    def action_slower(self) -> None:
+        self.control.change_speed(-1)
+
+    # Keys of what is looked at -------------------------------------------------------
+
+    def action_edit(self) -> None:
+        self.query_one(ProblemInput).focus()
+
+    def action_tree(self) -> None:
+        self.run_tree.focus()
+
+    def action_source(self) -> None:
+        self.source = not self.source
+        self.draw_detail()
+
+    def action_follow(self) -> None:
+        self.following = not self.following
+        if self.following:
+            paths = self.tree_state.live_paths
+            last = (Node("step", path.index, len(path.steps) - 1) for path in paths if path.steps)
+            self.follow(frozenset(last))
+        self.notify("Following what is written." if self.following else "Not following.")
+
+    def action_copy(self) -> None:
+        text = text_of(self.tree_state, self.run_tree.selected_item)
+        self.app.copy_to_clipboard(clean(text))
+        self.notify(f"Copied: {one_line(text, 60)}", markup=False)
+
+    # Other screens -------------------------------------------------------------------
+
+    def _visit(self, screen: Screen[_R], then: Callable[[_R], object]) -> None:
+        """Open a screen, and go on with what it gives, if it gives anything."""
+
+        def go_on(result: _R | None) -> None:
+            if result is not None:
+                then(result)
+
+        self.app.push_screen(screen, go_on)
+
+    def action_help(self) -> None:
+        self.host.open_help()
+
+    def action_settings(self) -> None:
+        self.host.open_settings()
+
+    def action_compare(self) -> None:
+        path = self._path()
+        self.app.push_screen(ComparisonScreen(self.tree_state, path.index if path else None))
+
+    def action_export(self) -> None:
+        feed = self.host.runs.feed
+        self.app.push_screen(ExportScreen(self.tree_state, feed.kept_in if feed else None))
+
+    def action_open(self) -> None:
+        self._visit(OpenScreen(), lambda chosen: self.control.play(*chosen))
+
+    def action_tutor(self) -> None:
+        self._open_tutor(self.tree_state.problem)
+
+    def _open_tutor(self, problem: str, steps: str = "") -> None:
+        self._visit(TutorScreen(problem, steps), self.control.begin)
+
+    def action_practice(self) -> None:
+        self._visit(PracticeScreen(), self._open_tutor)
+
+    def action_history(self) -> None:
+        self._visit(HistoryScreen(), self._revisit)
+
+    def _revisit(self, revisit: Revisit) -> None:
+        problem = revisit.entry.problem
+        if revisit.what == "again":
+            field = self.query_one(ProblemInput)
+            field.load_text(problem)
+            field.focus()
+        elif revisit.entry.kind != "run":
+            self._open_tutor(problem, "\n\n".join(revisit.steps))
+        elif revisit.log is not None:
+            self.control.play(revisit.log, 0.0)
+        else:
+            self.control.begin(problem, prefix_steps=revisit.steps)

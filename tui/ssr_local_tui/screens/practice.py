@@ -5,39 +5,28 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import Button, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import OptionList
 
 from ssr_local.core.display import one_line
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History
-from ssr_local_tui.screens.kept import KeptDialog
+from ssr_local_tui.screens.history_dialog import HistoryDialog
 
 
-class PracticeScreen(KeptDialog[str]):
+class PracticeScreen(HistoryDialog[str]):
     """Gives the problem that is to be tried again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete", "drop", "Take out", id="practice-drop"),
     ]
+    HEADING = "Practice"
+    HINT = "Enter takes it to the tutor, Delete out of practice"
+    BUTTONS: ClassVar[dict[str, str]] = {"try": "Try it", "drop": "Take out", "leave": "Close"}
 
     def __init__(self) -> None:
         super().__init__()
         self._problems: list[Due] = []
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = "Practice"
-            box.border_subtitle = "Enter takes it to the tutor, Delete out of practice"
-            yield OptionList(id="problems", markup=False)
-            yield Static("", classes="help", id="said", markup=False)
-            with Horizontal(classes="row"):
-                yield Button("Try it", variant="primary", id="try", compact=True)
-                yield Button("Take out", id="drop", compact=True)
-                yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
         self.ask(_problems, self._show)
@@ -45,33 +34,25 @@ class PracticeScreen(KeptDialog[str]):
 
     def _show(self, problems: list[Due]) -> None:
         self._problems = problems
-        shown = self.query_one(OptionList)
-        place = shown.highlighted or 0
-        shown.clear_options()
-        shown.add_options(Option(title_of(one)) for one in problems)
+        self.list_rows(map(title_of, problems), self.marked or 0)
         num_due = sum(one.is_due for one in problems)
-        if problems:
-            shown.highlighted = min(place, len(problems) - 1)
-            self.say(f"{num_due} of {len(problems)} due. What you find with F2 counts.")
-        else:
-            self.say("Nothing is in practice: it fills with problems that had a wrong step.")
-
-    def _chosen(self) -> Due | None:
-        place = self.query_one(OptionList).highlighted
-        return None if place is None else self._problems[place]
+        self.say(
+            f"{num_due} of {len(problems)} due. What you find with F2 counts."
+            if problems
+            else "Nothing is in practice: it fills with problems that had a wrong step."
+        )
 
     @on(OptionList.OptionSelected)
-    @on(Button.Pressed, "#try")
-    def _try(self) -> None:
-        if (chosen := self._chosen()) is not None and not self.is_waiting:
-            self.dismiss(chosen.problem)
+    def action_try(self) -> None:
+        """Take the problem to the tutor."""
+        if self.marked is not None and not self.is_waiting:
+            self.dismiss(self._problems[self.marked].problem)
 
-    @on(Button.Pressed, "#drop")
     def action_drop(self) -> None:
         """Take the problem out of practice."""
-        chosen = self._chosen()
-        if chosen is None or self.is_waiting:
+        if self.marked is None or self.is_waiting:
             return
+        chosen = self._problems[self.marked]
 
         def drop(history: History) -> list[Due]:
             if any(one.number == chosen.number for one in _problems(history)):

@@ -9,9 +9,8 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
 from ssr_local.core.config import Settings, config_file, save_setting
@@ -19,9 +18,8 @@ from ssr_local.core.errors import UsageError
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.toml_file import printable
 from ssr_local_tui.fields import COMMON, Field, Value, fields_of
+from ssr_local_tui.screens.dialog import Dialog
 from ssr_local_tui.screens.field_row import FieldRow, row_of
-
-_BUTTONS = ("use", "save", "cancel")
 
 
 class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
@@ -33,7 +31,7 @@ class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
     ]
 
 
-class SettingsScreen(ModalScreen[dict[str, Value] | None]):
+class SettingsScreen(Dialog[dict[str, Value]]):
     """Gives back the values that were changed, by option name, or None when cancelled.
 
     ``pairs`` are the registry's names of pairs.
@@ -41,19 +39,7 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
 
     DEFAULT_CSS = """
     SettingsScreen {
-        align: center middle;
-
-        #settings {
-            width: 100%;
-            max-width: 84;
-            height: 100%;
-            max-height: 38;
-            border: round $primary;
-            border-title-color: $text-primary;
-            border-title-style: bold;
-            background: $surface;
-            color: $foreground;
-        }
+        #box { width: 100%; max-width: 84; height: 100%; max-height: 38; padding: 0; }
         Fields {
             height: 1fr;
             padding: 0 1;
@@ -76,11 +62,8 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
         #about.-failed {
             color: $text-error;
         }
-        #buttons {
-            height: 1;
-            padding: 0 1;
-        }
-        #buttons Button {
+        .row { height: 1; padding: 0 1; margin: 0; }
+        #box .row Button {
             min-width: 0;
             margin-right: 1;
             border: none !important;
@@ -106,11 +89,13 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
         Binding(
             "ctrl+r", "reset", "Reset", tooltip="Fill in the option's default", id="settings-reset"
         ),
-        Binding("escape", "cancel", "Cancel", tooltip="Change nothing", id="settings-cancel"),
+        Binding("escape", "leave", "Cancel", tooltip="Change nothing", id="settings-cancel"),
         Binding("down", "app.focus_next", "Next field", show=False),
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
 
+    HEADING = "Settings"
+    BUTTONS: ClassVar[dict[str, str]] = {"use": "Use", "save": "Save", "leave": "Cancel"}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012  as Screen has it
     AUTO_FOCUS = "FieldRow Input"
 
@@ -118,31 +103,27 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
         super().__init__()
         self._fields = fields_of(settings, pairs)
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="settings"):
-            with Fields():
-                for heading, fields in groupby(self._fields, _heading):
-                    if heading:
-                        yield Label(heading, classes="heading")
-                    yield from map(FieldRow, fields)
-            yield Label("", id="about", markup=False)
-            with Horizontal(id="buttons"):
-                for action in _BUTTONS:
-                    yield Button(action, id=action, action=f"screen.{action}", compact=True)
+    def content(self) -> ComposeResult:
+        with Fields():
+            for heading, fields in groupby(self._fields, _heading):
+                if heading:
+                    yield Label(heading, classes="heading")
+                yield from map(FieldRow, fields)
+        yield Label("", id="about", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#settings").border_title = "Settings"
-        for action in _BUTTONS:
+        for action in self.BUTTONS:
             button = self.query_one(f"#{action}", Button)
             binding = self._binding(action)
             if binding is not None:
-                button.label = f"{binding.description} {self.app.get_key_display(binding)}"
+                button.label = f"{button.label} {self.app.get_key_display(binding)}"
 
     @property
     def changes(self) -> dict[str, Value]:
         """The accepted values that are not those in force."""
         return {row.field.name: row.value for row in self._rows if row.is_changed}
 
+    @on(Input.Submitted)
     def action_use(self) -> None:
         """Give the changed values back, unless one is wrong."""
         if not self._go_to_wrong():
@@ -164,20 +145,12 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
         self._warn_of_variables(changes)
         self.dismiss(changes)
 
-    def action_cancel(self) -> None:
-        """Change nothing."""
-        self.dismiss(None)
-
     def action_reset(self, name: str = "") -> None:
         """Fill in the default of one option, or of the one that has the focus."""
         row = self.query_one(f"#field-{name}", FieldRow) if name else row_of(self.focused)
         if row is not None:
             row.reset()
             row.control.focus()
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.action_use()
 
     @on(FieldRow.Changed)
     def _changed(self) -> None:
@@ -187,9 +160,6 @@ class SettingsScreen(ModalScreen[dict[str, Value] | None]):
         self._describe_focused()
 
     @on(events.DescendantFocus)
-    def _focus_moved(self) -> None:
-        self._describe_focused()
-
     def _describe_focused(self) -> None:
         row = row_of(self.focused)
         if row is not None:

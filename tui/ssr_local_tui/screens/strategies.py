@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -18,6 +17,9 @@ _NO_ADVICE = "M"
 
 class StrategyScreen(Dialog[str]):
     """Gives the letter of the strategy that was chosen."""
+
+    HEADING = "One more path"
+    HINT = "Enter opens it, Escape does not"
 
     def __init__(self, tree: Tree) -> None:
         super().__init__()
@@ -37,13 +39,10 @@ class StrategyScreen(Dialog[str]):
         ]
         self._rows.append((_NO_ADVICE, "no strategy", "The problem without advice.", None, False))
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = "One more path"
-            box.border_subtitle = "Enter opens it, Escape does not"
-            yield OptionList(
-                *(Option(_row(*row), id=f"letter-{row[0]}") for row in self._rows), id="pool"
-            )
+    def content(self) -> ComposeResult:
+        yield OptionList(
+            *(Option(_row(*row), id=f"letter-{row[0]}") for row in self._rows), id="pool"
+        )
 
     def on_mount(self) -> None:
         pool = self.query_one(OptionList)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import ClassVar
 
@@ -14,40 +13,35 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Button, Static, TextArea
+from textual.widgets import Static, TextArea
 
-from ssr_local import Interrupted, SSRError
+from ssr_local import SSRError
 from ssr_local.core.display import clean, one_line
-from ssr_local.history.saving import Saver, saving
-from ssr_local.history.store import Kind
-from ssr_local.process.helper import Helper
-from ssr_local.tutoring.checking import CheckResult, check, steps_of
-from ssr_local.tutoring.hints import LEVELS, Hint, hint
-from ssr_local.tutoring.keeping import keep_hint, kept_check
+from ssr_local.tutoring.checking import steps_of
+from ssr_local.tutoring.hints import LEVELS
 from ssr_local.tutoring.wording import in_words
-from ssr_local_tui.background import in_background
-from ssr_local_tui.feed import unexpected
-from ssr_local_tui.host import Host, host_of
+from ssr_local_tui.host import host_of
 from ssr_local_tui.latex import readable
-from ssr_local_tui.screens.dialog import when_on_top
+from ssr_local_tui.screens.dialog import buttons, when_on_top
+from ssr_local_tui.tutor_work import TutorWork
 from ssr_local_tui.widgets.key_footer import KeyFooter
 
 DEBOUNCE_S = 0.8
-_RETRY_S = 0.1
 _SIGNS = {True: ("✓", "bold green"), False: ("✗", "bold red")}
 _NO_SIGN = ("·", "dim")
-
-Outcome = Callable[[], None]
-Stop = Callable[[], bool]
-Work = Callable[[str, list[str], Stop], Outcome]
-"""What the models do about a problem and its steps, in a thread; the outcome is shown."""
+_BUTTONS = {
+    "where": "Where is it wrong?",
+    "hint": "Hint",
+    "solution": "Solution",
+    "leave": "Back",
+}
 
 
 class TutorScreen(Screen[str]):
     """Gives the problem back when its solution is to be watched, None otherwise.
 
     What is written is judged in the background once the writer pauses; writing on calls that
-    off. Models do one thing at a time, so a hint waits for no judgement but ends it.
+    off, and so does asking for a hint.
     """
 
     DEFAULT_CSS = """
@@ -88,26 +82,11 @@ class TutorScreen(Screen[str]):
     def __init__(self, problem: str = "", steps: str = "") -> None:
         super().__init__()
         self._first_problem, self._first_steps = problem, steps
-        self._request = 0
-        self._working = self._thinking = False
-        self._wanted: Work | None = None
-        self._helper = Helper()
+        self.work = TutorWork(host_of(self), self.post_message)
         self._timer: Timer | None = None
         self._num_steps = 0
-        self.result: CheckResult | None = None
         self._revealed = False
-        self._hints: list[Hint] = []
-        self._state = ""
-
-    @property
-    def host(self) -> Host:
-        """The app."""
-        return host_of(self)
-
-    @property
-    def level(self) -> int:
-        """How far the hints go, 0 before the first."""
-        return self._hints[-1].level if self._hints else 0
+        self._leaving: Callable[[], object] | None = None
 
     @property
     def problem(self) -> str:
@@ -124,30 +103,14 @@ class TutorScreen(Screen[str]):
         yield Static("", id="said", markup=False)
         with Horizontal(id="work"):
             with Vertical(id="own"):
-                yield TextArea(
-                    self._first_problem,
-                    id="problem-text",
-                    soft_wrap=True,
-                    show_line_numbers=False,
-                    tab_behavior="focus",
-                    placeholder="The problem",
-                )
-                yield TextArea(
-                    self._first_steps,
-                    id="steps-text",
-                    soft_wrap=True,
-                    show_line_numbers=False,
-                    tab_behavior="focus",
-                    placeholder="Your steps, a blank line between two",
+                yield _field(self._first_problem, "problem-text", "The problem")
+                yield _field(
+                    self._first_steps, "steps-text", "Your steps, a blank line between two"
                 )
             with VerticalScroll(id="marks"):
                 yield Static(id="marked")
                 yield Static(id="hinted")
-        with Horizontal(id="buttons"):
-            yield Button("Where is it wrong?", id="where", compact=True)
-            yield Button("Hint", id="hint", compact=True)
-            yield Button("Solution", id="solution", compact=True)
-            yield Button("Back", id="back", compact=True)
+        yield buttons(_BUTTONS, id="buttons")
         yield KeyFooter(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -159,227 +122,134 @@ class TutorScreen(Screen[str]):
         self._draw()
 
     def on_unmount(self) -> None:
-        self._helper.close()
+        self.work.close()
 
     # What is written ---------------------------------------------------------------
 
     @on(TextArea.Changed)
     def _changed(self, event: TextArea.Changed) -> None:
-        self._call_off()
         num_steps = self.query_one("#steps-text", TextArea).text.strip().count("\n\n")
-        if event.text_area.id == "problem-text" or num_steps != self._num_steps:
-            self._hints = []  # hints are for the step one is at
-        self._num_steps = num_steps
-        self.result, self._revealed = None, False
-        self._state = ""
+        is_other_step = event.text_area.id == "problem-text" or num_steps != self._num_steps
+        self._num_steps, self._revealed = num_steps, False
+        self.work.forget(hints=is_other_step)  # they are for the step one is at
+        self._judge_in(DEBOUNCE_S)
+        self._draw()
+
+    def _judge_in(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(DEBOUNCE_S, self._judge)
-        self._draw()
+        self._timer = None if seconds is None else self.set_timer(seconds, self._judge)
 
     def _judge(self) -> None:
         if self.problem and self._has_steps():
-            self._want(partial(self._checked, explain=False), "looking at your steps")
+            self.work.judge(self.problem, self.steps)
 
     def _has_steps(self) -> bool:
         try:
             return bool(self.steps)
         except SSRError as error:
-            self._state = one_line(str(error))
+            self.work.state = one_line(str(error))
             self._draw()
             return False
 
-    # Work for the models -------------------------------------------------------------
+    # What the models say -------------------------------------------------------------
 
-    def _want(self, work: Work, state: str) -> None:
-        """Let the models do this next, in place of whatever they do for the tutor now."""
-        self._call_off()
-        if self._timer is not None:
-            self._timer.stop()
-        self._wanted, self._state = work, f"{state} ..."
+    @on(TutorWork.Changed)
+    def _work_changed(self) -> None:
         self._draw()
-        self._begin()
+        if self._leaving is not None and not self.work.is_working:
+            leave, self._leaving = self._leaving, None
+            when_on_top(self, leave)
 
-    def _call_off(self) -> None:
-        self._request += 1
-        self._thinking = False
-        self._wanted = None
-        if self._working:
-            self.host.runs.cancel_work()
-
-    def _begin(self) -> None:
-        if self._working:
-            self.set_timer(_RETRY_S, self._begin)  # what was called off has still to notice
-            return
-        work, self._wanted = self._wanted, None
-        if work is None:
-            return
-        self._working = True
-        request, problem, steps = self._request, self.problem, self.steps
-
-        def run() -> Outcome:
-            try:
-                outcome = work(problem, steps, lambda: request != self._request)
-            except Interrupted:
-                outcome = self._draw
-            except SSRError as error:
-                outcome = partial(self._failed, error)
-            except Exception as error:  # noqa: BLE001 - it would end the thread unseen
-                outcome = partial(self._failed, unexpected(error))
-            return partial(self._done, request, outcome)
-
-        in_background(self.app, run)
-
-    def _done(self, request: int, outcome: Outcome) -> None:
-        self._working = False
-        if request == self._request:
-            self._state = ""
-            self._thinking = False
-            outcome()
-            self._draw()
-
-    def _failed(self, error: SSRError) -> None:
-        self._state = one_line(str(error))
-
-    def _checked(self, problem: str, steps: list[str], stopped: Stop, *, explain: bool) -> Outcome:
-        self._fetched()
-        work = partial(
-            check,
-            problem,
-            steps,
-            solver=self.host.runs.solver,
-            options=self.host.settings.solve,
-            with_vote=False,
-            explain=explain,
-            helper=self._helper,
-            should_stop=stopped,
-        )
-        if not explain:
-            return partial(self._marked, work())
-        with self._saving("check", problem) as saver:
-            result = kept_check(saver, work)
-            saver.solved(problem, good=result.is_solved)
-        return partial(self._marked, result)
-
-    def _hinted(self, problem: str, steps: list[str], stopped: Stop, *, level: int) -> Outcome:
-        self._fetched()
-        with self._saving("hint", problem) as saver:
-            given = hint(
-                problem,
-                steps,
-                level,
-                solver=self.host.runs.solver,
-                options=self.host.settings.solve,
-                helper=self._helper,
-                should_stop=stopped,
-            )
-            keep_hint(saver, given)
-        return partial(self._given, given)
-
-    def _saving(self, kind: Kind, problem: str) -> AbstractContextManager[Saver]:
-        runs = self.host.runs
-        return saving(
-            kind,
-            problem,
-            pair=self.host.settings.engine.pair,
-            method=self.host.settings.solve.method,
-            say=self._say,
-            keep=runs.keep,
-        )
-
-    def _say(self, line: str) -> None:
-        self.app.call_from_thread(self.notify, clean(line), severity="warning", markup=False)
-
-    def _fetched(self) -> None:
-        missing = self.host.runs.missing(self.host.settings.solve)
-        if missing:
-            raise SSRError(
-                "Models are missing.", f"To be downloaded: {missing}.", "Solve a problem first."
-            )
-
-    def _marked(self, result: CheckResult) -> None:
-        self.result = result
-
-    def _given(self, given: Hint) -> None:
-        self._hints.append(given)
-        if self.result is None:
+    @on(TutorWork.Hinted)
+    def _hinted(self) -> None:
+        if self.work.result is None:
             self._judge()  # which the hint had called off
         self.call_after_refresh(self.query_one("#marks").scroll_end, animate=False)
 
+    @on(TutorWork.Notice)
+    def _notice(self, event: TutorWork.Notice) -> None:
+        self.notify(clean(event.text), severity="warning", markup=False)
+
     # Keys ----------------------------------------------------------------------------
 
-    @on(Button.Pressed, "#where")
     def action_where(self) -> None:
         """Say what is wrong with the first bad step; asked again, how it could go."""
         if not (self.problem and self._has_steps()):
             self.notify("Write the problem and your steps first.")
-        elif self.result is not None and self.result.correction:
+        elif self.work.result is not None and self.work.result.correction:
             self._revealed = True
             self._draw()
         else:
-            self._want(partial(self._checked, explain=True), "looking for what is wrong")
+            self._judge_in(None)
+            self.work.explain(self.problem, self.steps)
 
-    @on(Button.Pressed, "#hint")
     def action_hint(self) -> None:
         """A hint, each time one level further."""
         if not self.problem:
             self.notify("Write the problem first.")
             return
-        if self._thinking:
-            return
-        level = min(self.level + 1, max(LEVELS))
-        self._want(partial(self._hinted, level=level), f"thinking of a hint (level {level})")
-        self._thinking = True
+        self._judge_in(None)
+        self.work.hint(self.problem, self.steps)
 
-    @on(Button.Pressed, "#solution")
     def action_solution(self) -> None:
         """Leave, and watch the problem being solved."""
         if self.problem:
-            self._leave(self.problem)
+            self._leave_with(self.problem)
         else:
             self.notify("Write the problem first.")
 
-    @on(Button.Pressed, "#back")
     def action_leave(self) -> None:
         """Back to the main screen."""
-        self._leave(None)
+        self._leave_with(None)
 
-    def _leave(self, problem: str | None) -> None:
+    def _leave_with(self, problem: str | None) -> None:
         """Leave once the models are free again: the next one to ask must not find them busy."""
-        self._call_off()
-        if self._working:
-            self.set_timer(_RETRY_S, partial(self._leave, problem))
-        else:
-            when_on_top(self, partial(self.dismiss, problem))
+        self.work.call_off()
+        self._leaving = partial(self.dismiss, problem)
+        self._work_changed()
 
     # Drawing -------------------------------------------------------------------------
 
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        level = f", hint level {self.level} of {max(LEVELS)}" if self.level else ""
-        state = self._state or "F2 shows what is wrong, F3 gives a hint"
+        work = self.work
+        level = f", hint level {work.level} of {max(LEVELS)}" if work.level else ""
+        state = work.state or "F2 shows what is wrong, F3 gives a hint"
         self.query_one("#said", Static).update(f"Tutor{level}: {clean(state)}")
         self.query_one("#marked", Static).update(self._marks())
         text = Text()
-        for one in self._hints:
+        for one in work.hints:
             text.append(f"Hint {one.level}: ", "bold")
             text.append(f"{readable(clean(one.text))}\n\n")
         self.query_one("#hinted", Static).update(text)
 
     def _marks(self) -> Text:
-        if self.result is None:
+        result = self.work.result
+        if result is None:
             return Text("Marks appear here when you pause.\n", "dim")
         text = Text()
-        for number, step in enumerate(self.result.steps, 1):
+        for number, step in enumerate(result.steps, 1):
             sign, colour = _SIGNS[step.accepted] if step.is_judged else _NO_SIGN
             text.append(f"{sign} {number}  ", colour)
             text.append(f"{one_line(readable(step.text), 60)}\n")
             text.append(f"     {clean(in_words(step))}\n", "dim")
-        if self.result.correction:
+        if result.correction:
             if self._revealed:
                 text.append("It could go like this:\n", "bold")
-                text.append(f"{readable(clean(self.result.correction))}\n")
+                text.append(f"{readable(clean(result.correction))}\n")
             else:
                 text.append("F2 once more shows how it could go.\n", "bold")
         return text.append("\n")
+
+
+def _field(text: str, id: str, placeholder: str) -> TextArea:
+    return TextArea(
+        text,
+        id=id,
+        soft_wrap=True,
+        show_line_numbers=False,
+        tab_behavior="focus",
+        placeholder=placeholder,
+    )

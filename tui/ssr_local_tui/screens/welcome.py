@@ -7,10 +7,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Static
 
-from ssr_local_tui.host import host_of
+from ssr_local_tui.screens.dialog import Dialog
 
 _TEXT = """\
 [b]Watch two small models think, on this computer alone.[/b]
@@ -34,40 +33,27 @@ not here yet; you are asked first."""
 _NAMED = ("tree", "problem", "stop", "pause", "keep", "reject", "help")
 
 
-class WelcomeScreen(ModalScreen[None]):
+class WelcomeScreen(Dialog[None]):
     """Explains the app; any of its keys closes it."""
 
     DEFAULT_CSS = """
     WelcomeScreen {
-        align: center middle;
-
-        #welcome {
-            width: 72;
-            max-width: 100%;
-            height: auto;
-            max-height: 100%;
-            padding: 1 2;
-            border: round $primary;
-            border-title-color: $text-primary;
-            background: $surface;
-        }
-        Static { height: auto; margin-bottom: 1; }
-        Button { width: 100%; }
+        #box { width: 72; padding: 1 2; border-title-style: none; }
+        #box Static { height: auto; margin-bottom: 1; }
+        .row { margin: 0; }
+        .row Button { width: 100%; margin: 0; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,space,q", "dismiss", "Begin", id="welcome-close"),
+        Binding("escape,enter,space,q", "leave", "Begin", id="welcome-close"),
     ]
+    BOX = VerticalScroll
+    HEADING = "Welcome to ssr-local"
+    BUTTONS: ClassVar[dict[str, str]] = {"leave": "Begin"}
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="welcome") as box:
-            box.border_title = "Welcome to ssr-local"
-            keys = {name: host_of(self).key_of(name).replace("[", r"\[") for name in _NAMED}
-            yield Static(_TEXT.format(**keys))
-            yield Button("Begin", variant="primary", compact=True)
+    def content(self) -> ComposeResult:
+        keys = {name: self.host.key_of(name).replace("[", r"\[") for name in _NAMED}
+        yield Static(_TEXT.format(**keys))
 
     def on_mount(self) -> None:
-        self.query_one(Button).focus()
-
-    def on_button_pressed(self) -> None:
-        self.dismiss()
+        self.query_one("#leave").focus()

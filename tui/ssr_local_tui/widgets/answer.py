@@ -12,7 +12,7 @@ from ssr_local_tui import looks
 
 
 class AnswerBar(Static):
-    """The final answer once there is one, before that the one in front; errors in its place."""
+    """The final answer once there is one, before that the one that leads; errors instead."""
 
     DEFAULT_CSS = """
     AnswerBar { height: auto; max-height: 5; padding: 0 1; display: none; }
@@ -25,9 +25,9 @@ class AnswerBar(Static):
 
     _shown: tuple[str, Text] | None = None
 
-    def show(self, tree: Tree, error: SSRError | None, hint: str) -> None:
-        """Show the state of the votes; ``hint`` says what to do about an error."""
-        kind, text = _content(tree, error, hint)
+    def show(self, tree: Tree, error: SSRError | None, *, again: str) -> None:
+        """Show the state of the votes, or the error; the key ``again`` starts once more."""
+        kind, text = _content(tree, error, again)
         if (kind, text) == self._shown:
             return
         self._shown = (kind, text)
@@ -35,11 +35,13 @@ class AnswerBar(Static):
         self.update(text)
 
 
-def _content(tree: Tree, error: SSRError | None, hint: str) -> tuple[str, Text]:
+def _content(tree: Tree, error: SSRError | None, again: str) -> tuple[str, Text]:
     if error is not None:
-        # What to do comes right behind what happened: the reason may be longer than the room.
-        what, *reason = clean(str(error)).splitlines() or [""]
-        return "error", Text("\n".join(line for line in (what, hint, *reason) if line))
+        # What to do comes right after what happened: the reason may be longer than the room.
+        lines = clean(str(error)).splitlines()
+        if tree.problem:
+            lines.insert(1, f"Press {again} to start again. What there is stays until then.")
+        return "error", Text("\n".join(filter(None, lines)))
     result, winner = tree.result, tree.winner
     if result is None:
         if winner is None:

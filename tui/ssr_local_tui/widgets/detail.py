@@ -16,10 +16,11 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.records import VoteGroup
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
-from ssr_local_tui.widgets.run_tree import Item
+from ssr_local_tui.widgets.items import Item
 
 # Rendering Markdown of a megabyte would hold the app up.
 _MAX_SHOWN_CHARS = 40_000
@@ -68,29 +69,26 @@ class DetailPane(VerticalScroll):
 
 
 def _is_growing(tree: Tree, item: Item) -> bool:
-    """Whether its text is the last thing there, and gets longer; behind a rewrite is a verdict."""
-    path = tree.paths.get(item.place) if item.kind == "step" else None
-    if path is None or item.step >= len(path.steps):
-        return False
-    step = path.steps[item.step]
-    return step.is_open and step.verdict is None
+    """Whether its text is the last thing there, and gets longer; after a rewrite is a verdict."""
+    step = item.step_in(tree) if item.kind == "step" else None
+    return step is not None and step.is_open and step.verdict is None
 
 
 def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
     """What the pane shows of an item; one that is gone shows the problem."""
-    path = tree.paths.get(item.place)
-    if item.kind in ("step", "rejected") and path is not None and item.step < len(path.steps):
-        return _step(path, path.steps[item.step], item.step, source)
+    path, step, index = item.path_in(tree), item.step_in(tree), item.index
+    if step is not None:
+        return _step(step, item.step, source)
     if item.kind == "path" and path is not None:
         return _path(path, source)
     if item.kind == "strategy":
-        return _strategy(tree, item.place)
-    if item.kind == "vote" and item.place < len(tree.groups):
-        return _vote(tree, item.place, source)
+        return _strategy(tree, index)
+    if item.kind == "vote" and index < len(tree.groups):
+        return _vote(tree.groups[index], source)
     if item.kind == "votes":
-        return Group(*(_vote(tree, place, source) for place in range(len(tree.groups))))
-    if item.kind == "notice" and item.place < len(tree.notices):
-        return Text(clean(tree.notices[item.place]))
+        return Group(*(_vote(group, source) for group in tree.groups))
+    if item.kind == "notice" and index < len(tree.notices):
+        return Text(clean(tree.notices[index]))
     if item.kind == "notices":
         return Text("\n\n".join(clean(notice) for notice in tree.notices))
     if item.kind == "pruned":
@@ -100,19 +98,17 @@ def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
 
 def text_of(tree: Tree, item: Item) -> str:
     """What is copied of an item: the text as it was written."""
-    path = tree.paths.get(item.place)
-    if item.kind in ("step", "rejected") and path is not None and item.step < len(path.steps):
-        step = path.steps[item.step]
-        chosen = step.rejected if item.kind == "rejected" else step.text
-        return (chosen or "").strip()
+    path, step = item.path_in(tree), item.step_in(tree)
+    if step is not None:
+        return ((step.rejected if item.kind == "rejected" else step.text) or "").strip()
     if item.kind == "path" and path is not None:
         return "".join(step.text for step in path.steps).strip()
-    if item.kind == "vote" and item.place < len(tree.groups):
-        return tree.groups[item.place].answer
+    if item.kind == "vote" and item.index < len(tree.groups):
+        return tree.groups[item.index].answer
     if item.kind == "votes" and tree.winner is not None:
         return tree.winner.answer
-    if item.kind == "notice" and item.place < len(tree.notices):
-        return tree.notices[item.place]
+    if item.kind == "notice" and item.index < len(tree.notices):
+        return tree.notices[item.index]
     return tree.problem
 
 
@@ -147,7 +143,7 @@ def _problem(tree: Tree, source: bool) -> RenderableType:
         return Text("Type a problem below and press Enter.")
     parts: list[RenderableType] = [_title("Problem"), formatted(tree.problem, source)]
     if tree.given:
-        parts += [Text(), _title("Given steps"), formatted("".join(tree.given), source)]
+        parts += [Text(), _title("Prefix steps"), formatted("".join(tree.given), source)]
     winner = tree.winner
     if winner is not None:
         word = "Answer" if tree.result is not None else "Answer so far"
@@ -173,7 +169,7 @@ def _path(path: PathView, source: bool) -> RenderableType:
     return Group(*parts)
 
 
-def _step(path: PathView, step: StepView, index: int, source: bool) -> RenderableType:
+def _step(step: StepView, index: int, source: bool) -> RenderableType:
     parts: list[RenderableType] = [
         _title(looks.step_title(step, index + 1)),
         _open(step.text, source) if step.is_open else formatted(step.text, source),
@@ -238,22 +234,18 @@ def _chart(log_probs: tuple[tuple[str, float], ...]) -> RenderableType:
     return Group(Text("word, probability, nats", style="dim"), table)
 
 
-def _strategy(tree: Tree, place: int) -> RenderableType:
-    rows = [(row.letter, row.name, row.score) for row in tree.scores] or [
-        (one.letter, one.name, None) for one in tree.pool
-    ]
-    if not 0 <= place < len(rows):
+def _strategy(tree: Tree, index: int) -> RenderableType:
+    if not 0 <= index < len(tree.ranked_strategies):
         return Text()
-    letter, name, score = rows[place]
-    advice = next((one.advice for one in tree.pool if one.letter == letter), "")
-    parts = [_title(f"Strategy {one_line(letter)}: {one_line(name)}"), Text(clean(advice))]
-    if score is not None:
-        parts.append(Text(f"The target gave it a probability of {score:.3f}."))
+    row = tree.ranked_strategies[index]
+    advice = next((one.advice for one in tree.pool if one.letter == row.letter), "")
+    parts = [_title(f"Strategy {one_line(row.letter)}: {one_line(row.name)}"), Text(clean(advice))]
+    if row.score is not None:
+        parts.append(Text(f"The target gave it a probability of {row.score:.3f}."))
     return Group(*parts)
 
 
-def _vote(tree: Tree, place: int, source: bool) -> RenderableType:
-    group = tree.groups[place]
+def _vote(group: VoteGroup, source: bool) -> RenderableType:
     paths = ", ".join(str(path + 1) for path in group.paths)
     word = "Winning answer" if group.winner else "Answer"
     score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f} of 9"

@@ -6,14 +6,13 @@ from rich.text import Text
 from textual.widgets import Static
 
 from ssr_local.core.display import one_line
-from ssr_local.core.options import SolveOptions
+from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
 from ssr_local.core.records import Author
 from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
 _WIDE = 110
 _MANY = ("ssr", "parallel", "parallel-spm")
-_VERIFIED = ("ssr", "specreason")
 
 
 class StatusHeader(Static):
@@ -70,33 +69,24 @@ def preset_of(options: SolveOptions) -> str:
     if options.method in _MANY:
         words.append(f"{options.paths} path{'s' if options.paths > 1 else ''}")
         words.append(options.mode)
-    if options.method in _VERIFIED:
+    if options.method in VERIFIED_METHODS:
         words.append(f"{options.verifier} ≥ {options.threshold:g}")
     return one_line(" · ".join(words))
 
 
 def _models(tree: Tree, state: str, *, narrow: bool) -> Text:
     roles: tuple[Author, Author] = ("draft", "target")
-    words = _model_in_short if narrow else _model
-    known = [Text(words(tree, role, state)) for role in roles if role in tree.models]
+    known = [Text(_model(tree, role, state, narrow)) for role in roles if role in tree.models]
     return Text("  │  ").join(known) if known else Text("models are loaded with the first problem")
 
 
-def _model_in_short(tree: Tree, role: Author, state: str) -> str:
-    """Without the name, which the pair stands for."""
-    info = tree.models[role].info
-    if info is None:
-        return f"{role} loading"
-    speed = looks.speed_of(tree, role)
-    speed_text = "" if speed is None else f" {speed:.0f} tokens/s"
-    return f"{role} {state}{speed_text}, {one_line(info.device, 12)}"
-
-
-def _model(tree: Tree, role: Author, state: str) -> str:
+def _model(tree: Tree, role: Author, state: str, narrow: bool) -> str:
+    """What a model is doing; where there is little room the pair stands for its name."""
     view = tree.models[role]
+    name = role if narrow else f"{role} {one_line(view.name, 40)}:"
     if view.info is None:
-        return f"{role} {one_line(view.name, 40)}: loading"
+        return f"{name} loading"
     speed = looks.speed_of(tree, role)
     speed_text = "" if speed is None else f" {speed:.0f} tokens/s"
-    place = looks.place_of(view.info)
-    return f"{role} {one_line(view.name, 40)}: {state}{speed_text}, {place}"
+    device = one_line(view.info.device, 12) if narrow else looks.device_of(view.info)
+    return f"{name} {state}{speed_text}, {device}"

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from ssr_local.core.display import human_bytes
-from ssr_local.core.records import Author, Timing
+from ssr_local.core.records import Author, Timing, Usage
 from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
@@ -87,7 +87,7 @@ def rows_of(tree: Tree) -> list[tuple[str, str]]:
                 (role, f"{used.decode_tokens} written{rate_text}, {used.prefill_tokens} read")
             )
     rows += _times(timing)
-    rows += _flops(tree)
+    rows += _flops(tree, usage)
     rows += _caches(tree)
     return rows
 
@@ -103,12 +103,8 @@ def _times(timing: Timing) -> list[tuple[str, str]]:
     return [*shown, ("altogether", f"{timing.total:.1f} s")] if timing.total else shown
 
 
-def _flops(tree: Tree) -> list[tuple[str, str]]:
+def _flops(tree: Tree, usage: Usage) -> list[tuple[str, str]]:
     """Both counts against the same tokens written by the target."""
-    figures = looks.figures_of(tree)
-    if figures is None:
-        return []
-    usage, _ = figures
     kept = sum(step.num_tokens for path in tree.paths.values() for step in path.steps)
     alone = 2.0 * usage.target.num_parameters * kept
     decode = usage.draft.decode_flops + usage.target.decode_flops

@@ -47,7 +47,7 @@ class ProblemInput(TextArea):
             **more,
         )
         self._earlier: list[str] = []
-        self._place = 0
+        self._index = 0
         self._unsent = ""
 
     def remember(self, text: str) -> None:
@@ -56,7 +56,7 @@ class ProblemInput(TextArea):
         if text in self._earlier:
             self._earlier.remove(text)
         self._earlier.append(text)
-        self._place = len(self._earlier)
+        self._index = len(self._earlier)
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
@@ -85,12 +85,12 @@ class ProblemInput(TextArea):
         self.insert("\n")
 
     def _recall(self, direction: int) -> bool:
-        place = self._place + direction
-        if not 0 <= place <= len(self._earlier):
+        index = self._index + direction
+        if not 0 <= index <= len(self._earlier):
             return False
-        if self._place == len(self._earlier):
+        if self._index == len(self._earlier):
             self._unsent = self.text
-        self._place = place
-        self.load_text(self._earlier[place] if place < len(self._earlier) else self._unsent)
+        self._index = index
+        self.load_text(self._earlier[index] if index < len(self._earlier) else self._unsent)
         self.move_cursor(self.document.end)
         return True

@@ -7,7 +7,7 @@ lines. So what a change costs does not grow with the tree.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
@@ -20,34 +20,7 @@ from textual.widgets.tree import TreeNode
 from ssr_local.core.display import END_WORDS, one_line
 from ssr_local.core.tree import Node, PathView, StepView, Tree
 from ssr_local_tui import looks
-
-ItemKind = Literal[
-    "problem",
-    "path",
-    "step",
-    "rejected",
-    "pruned",
-    "strategy",
-    "votes",
-    "vote",
-    "notices",
-    "notice",
-]
-
-
-class Item(NamedTuple):
-    """What a line of the tree stands for.
-
-    ``place`` is the path's index, or that of the strategy, vote or notice in its list;
-    ``step`` counts from 0.
-    """
-
-    kind: ItemKind
-    place: int = -1
-    step: int = -1
-
-
-PROBLEM, PRUNED, VOTES, NOTICES = Item("problem"), Item("pruned"), Item("votes"), Item("notices")
+from ssr_local_tui.widgets.items import NOTICES, PROBLEM, PRUNED, VOTES, Item, ItemKind
 
 _Line = TreeNode[Item]
 
@@ -98,7 +71,7 @@ class RunTree(TreeWidget[Item]):
 
     def __init__(self, state: Tree, *, id: str | None = None) -> None:
         super().__init__("", data=PROBLEM, id=id)
-        self._state = state
+        self.state = state
         self._lines: dict[Item, _Line] = {PROBLEM: self.root}
         self.show_root = True
         self.guide_depth = 2
@@ -113,7 +86,7 @@ class RunTree(TreeWidget[Item]):
 
     def show_run(self, state: Tree) -> None:
         """Show another run."""
-        self._state = state
+        self.state = state
         self.clear()
         self._lines = {PROBLEM: self.root}
         self.root.data = PROBLEM
@@ -130,9 +103,9 @@ class RunTree(TreeWidget[Item]):
         if "strategies" in kinds:
             self._sync_pruned()
         if "votes" in kinds:
-            self._sync_list(VOTES, "vote", len(self._state.groups))
+            self._sync_list(VOTES, "vote", len(self.state.groups))
         if "notices" in kinds:
-            self._sync_list(NOTICES, "notice", len(self._state.notices), is_open=False)
+            self._sync_list(NOTICES, "notice", len(self.state.notices), is_open=False)
         if "run" in kinds:
             self._touch(PROBLEM)
         if self.cursor_line >= 0 and self._lines.get(item) is not self.cursor_node:
@@ -140,11 +113,11 @@ class RunTree(TreeWidget[Item]):
 
     def _stay_near(self, item: Item) -> None:
         """The cursor's line is gone or moved: back to it, or to what it belonged to."""
-        path = self._state.paths.get(item.place)
+        path = item.path_in(self.state)
         last = len(path.steps) - 1 if path is not None else -1
         near = [item]
         if item.kind in ("step", "rejected"):
-            near += [Item("step", item.place, min(item.step, last)), Item("path", item.place)]
+            near += [Item("step", item.index, min(item.step, last)), Item("path", item.index)]
         elif item.kind == "vote":
             near.append(VOTES)
         elif item.kind == "strategy":
@@ -161,7 +134,7 @@ class RunTree(TreeWidget[Item]):
             if not above.is_expanded:
                 above.expand()
             above = above.parent
-        _ = self.last_line  # a line just added has its place only once the tree is built
+        _ = self.last_line  # a line just added is placed only once the tree is built
         self.move_cursor(line)
         return True
 
@@ -178,20 +151,20 @@ class RunTree(TreeWidget[Item]):
 
     def _whole(self) -> set[Node]:
         nodes = {Node("run"), Node("strategies"), Node("votes"), Node("notices")}
-        for path in self._state.paths.values():
+        for path in self.state.paths.values():
             nodes.add(Node("path", path.index))
             nodes |= {Node("step", path.index, step) for step in range(len(path.steps))}
         return nodes
 
     def _sync_path(self, index: int, step: int) -> None:
-        path = self._state.paths.get(index)
+        path = self.state.paths.get(index)
         if path is None:
             return
         item = Item("path", index)
         line = self._lines.get(item)
         if line is None:
             before = sum(
-                isinstance(one.data, Item) and one.data.kind == "path" and one.data.place < index
+                isinstance(one.data, Item) and one.data.kind == "path" and one.data.index < index
                 for one in self.root.children
             )
             line = self._lines[item] = self.root.add("", data=item, expand=True, before=before)
@@ -220,13 +193,13 @@ class RunTree(TreeWidget[Item]):
         line.refresh()
 
     def _sync_pruned(self) -> None:
-        letters = [row.letter for row in self._rows()]
-        chosen = {path.strategy.letter for path in self._state.paths.values()}
-        places = [place for place, letter in enumerate(letters) if letter not in chosen]
-        self._sync_group(PRUNED, [Item("strategy", place) for place in places], is_open=False)
+        chosen = {path.strategy.letter for path in self.state.paths.values()}
+        ranked = enumerate(self.state.ranked_strategies)
+        pruned = [Item("strategy", n) for n, row in ranked if row.letter not in chosen]
+        self._sync_group(PRUNED, pruned, is_open=False)
 
     def _sync_list(self, group: Item, kind: ItemKind, num: int, is_open: bool = True) -> None:
-        self._sync_group(group, [Item(kind, place) for place in range(num)], is_open=is_open)
+        self._sync_group(group, [Item(kind, index) for index in range(num)], is_open=is_open)
 
     def _sync_group(self, group: Item, items: list[Item], *, is_open: bool) -> None:
         line = self._lines.get(group)
@@ -236,7 +209,7 @@ class RunTree(TreeWidget[Item]):
             return
         if line is None:
             line = self._lines[group] = self.root.add(
-                "", data=group, expand=is_open, before=self._group_place(group)
+                "", data=group, expand=is_open, before=self._group_index(group)
             )
         if [child.data for child in line.children] != items:
             for child in list(line.children):
@@ -247,8 +220,8 @@ class RunTree(TreeWidget[Item]):
             child.refresh()
         line.refresh()
 
-    def _group_place(self, group: Item) -> int:
-        """Groups stand behind the paths, in this order."""
+    def _group_index(self, group: Item) -> int:
+        """Groups stand after the paths, in this order."""
         order = (NOTICES, PRUNED, VOTES)
         before = order[: order.index(group)]
         return sum(
@@ -294,14 +267,14 @@ class RunTree(TreeWidget[Item]):
         return self.get_component_rich_style(f"run-tree--{name}", partial=True)
 
     def _label(self, item: Item, node: _Line, width: int) -> Text:
-        state = self._state
+        state = self.state
         if item.kind == "problem":
             text = looks.shown_text(state.problem) or "No problem yet"
             return Text(looks.head(text, width), self._style("strong"))
         if item.kind == "path":
-            return self._path_label(state.paths[item.place], width)
+            return self._path_label(state.paths[item.index], width)
         if item.kind == "step" or item.kind == "rejected":
-            step = state.paths[item.place].steps[item.step]
+            step = state.paths[item.index].steps[item.step]
             if item.kind == "step":
                 return self._step_label(step, item.step + 1, width)
             return self._rejected_label(step, width)
@@ -310,15 +283,15 @@ class RunTree(TreeWidget[Item]):
             word = "not chosen" if state.scores else "in the pool"
             return Text(looks.head(f"{num} strategies {word}", width), self._style("dim"))
         if item.kind == "strategy":
-            return Text(looks.head(self._strategy(item.place), width), self._style("dim"))
+            return Text(looks.head(self._strategy(item.index), width), self._style("dim"))
         if item.kind == "votes":
             return Text("Votes", self._style("strong"))
         if item.kind == "vote":
-            return self._vote_label(item.place, width)
+            return self._vote_label(item.index, width)
         if item.kind == "notices":
             word = "note" if len(state.notices) == 1 else "notes"
             return Text(f"{len(state.notices)} {word}", self._style("dim"))
-        return Text(looks.head(one_line(state.notices[item.place]), width), self._style("dim"))
+        return Text(looks.head(one_line(state.notices[item.index]), width), self._style("dim"))
 
     def _path_label(self, path: PathView, width: int) -> Text:
         score = f" {path.selection_score:.2f}" if path.selection_score is not None else ""
@@ -361,20 +334,13 @@ class RunTree(TreeWidget[Item]):
         label = Text("✗ draft ", self._style("bad"))
         return label.append(looks.head(text, width - 8), self._style("dim") + Style(strike=True))
 
-    def _strategy(self, place: int) -> str:
-        row = self._rows()[place]
+    def _strategy(self, index: int) -> str:
+        row = self.state.ranked_strategies[index]
         score = "" if row.score is None else f" {row.score:.2f}"
         return f"{one_line(row.letter)} {one_line(row.name)}{score}"
 
-    def _rows(self) -> list[_StrategyRow]:
-        """The pool with scores where there are such, the best first."""
-        state = self._state
-        if state.scores:
-            return [_StrategyRow(row.letter, row.name, row.score) for row in state.scores]
-        return [_StrategyRow(one.letter, one.name, None) for one in state.pool]
-
-    def _vote_label(self, place: int, width: int) -> Text:
-        group = self._state.groups[place]
+    def _vote_label(self, index: int, width: int) -> Text:
+        group = self.state.groups[index]
         paths = ", ".join(str(path + 1) for path in group.paths)
         score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
         word = "path" if len(group.paths) == 1 else "paths"
@@ -420,9 +386,3 @@ class RunTree(TreeWidget[Item]):
             node.expand()
         elif node.children:
             self.move_cursor(node.children[0])
-
-
-class _StrategyRow(NamedTuple):
-    letter: str
-    name: str
-    score: float | None

@@ -9,16 +9,8 @@ from typing import Any
 
 from ssr_local.bench.records import LabelledStep, Rate, Walk
 from ssr_local.core.records import Models
-from ssr_local.method.prompts import QUESTIONS
 
 SAMPLES = 6
-WORDINGS = {kind: tuple(wordings) for kind, wordings in QUESTIONS.items()}
-FIRST, SECOND = WORDINGS["yes-no"][:2]
-
-
-def yes(share: float) -> tuple[float, float]:
-    """The log-probabilities of two words, the good one's share among them being ``share``."""
-    return (math.log(share), math.log(1 - share))
 
 
 def digits(mean: float) -> tuple[float, ...]:
@@ -28,7 +20,7 @@ def digits(mean: float) -> tuple[float, ...]:
 
 
 def step(bad: bool = False, **changes: Any) -> LabelledStep:
-    """A step that keeps 5 of 6 continuations right, or leaves 1 when it is bad."""
+    """A step that keeps 5 of 6 rollouts right, or leaves 1 when it is bad."""
     fields: dict[str, Any] = {
         "author": "draft",
         "given": (),
@@ -43,7 +35,7 @@ def step(bad: bool = False, **changes: Any) -> LabelledStep:
 
 
 def walk(problem: str, steps: Sequence[LabelledStep], **changes: Any) -> Walk:
-    """One problem's steps, in front of which every continuation but one is right."""
+    """One problem's steps, before which every rollout but one is right."""
     fields: dict[str, Any] = {
         "task": "gsm8k",
         "problem": problem,
@@ -72,26 +64,21 @@ def planted(
 ) -> list[Walk]:
     """Problems whose bad steps have lower values, by so many deviations, of what is named.
 
-    Names are "kind/wording" and "likelihood"; what is not named knows nothing of the label.
+    Names are "likelihood" (of all tokens), "number" (of those that hold a digit) and "digit"; what
+    is not named knows nothing of the label.
     """
     rng = random.Random(seed)
 
-    def one(place: int) -> LabelledStep:
+    def one(index: int) -> LabelledStep:
         bad = rng.random() < bad_share
 
         def value(name: str) -> float:
             return rng.gauss(-signals.get(name, 0.0) if bad else 0.0, 1.0)
 
-        probes = {}
-        for kind, wordings in WORDINGS.items():
-            for wording in wordings:
-                drawn = value(f"{kind}/{wording}")
-                probe = yes(1 / (1 + math.exp(-1.5 - 0.3 * drawn)))
-                probes[f"{kind}/{wording}"] = probe if kind == "yes-no" else digits(6 + drawn)
-        likelihood = -0.5 + 0.05 * value("likelihood")
-        tokens = (likelihood,) * rng.randint(3, 40)
-        given = tuple(f"step {number}" for number in range(place))
-        every_other = tuple(range(0, len(tokens), 2))
-        return step(bad, given=given, log_probs=tokens, digits=every_other, probes=probes)
+        probes = {"digit/rate": digits(6 + value("digit"))}
+        words = (-0.5 + 0.05 * value("likelihood"),) * rng.randint(3, 40)
+        numbers = (-0.5 + 0.05 * value("number"),) * 2
+        prefix = tuple(f"step {number}" for number in range(index))
+        return step(bad, given=prefix, log_probs=(*numbers, *words), digits=(0, 1), probes=probes)
 
-    return [walk(str(p), [one(place) for place in range(num_steps)]) for p in range(num_problems)]
+    return [walk(str(p), [one(index) for index in range(num_steps)]) for p in range(num_problems)]

@@ -8,20 +8,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from ssr_local.bench.labels.calibration import fit_pair
-from ssr_local.bench.labels.curves import auc
-from ssr_local.bench.labels.fits import PairFit, VerifierFit, calibration_toml, noise_text
-from ssr_local.bench.labels.judging import judged
-from ssr_local.bench.labels.readings import fitted_raws, operating, raw_values, spread
-from ssr_local.bench.records import LabelledStep, Rate, Walk
+from ssr_local.bench.labels.calibration import (
+    PairFit,
+    VerifierFit,
+    calibration_toml,
+    fit_pair,
+    in_words,
+)
+from ssr_local.bench.labels.fitting import Sample, fit_curve
+from ssr_local.bench.labels.process_labels import judged
+from ssr_local.bench.labels.readings import operating, raw_values
+from ssr_local.bench.records import LabelledStep, Walk
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import ModelInfo, Models
-from ssr_local.method.verification import VERIFIERS, Judge, Reading, interpolate
+from ssr_local.method.verification import VERIFIERS, Judge, interpolate
 from ssr_local.models.models_file import parse_models_toml
-from tests.unit.bench.labels.made_walks import FIRST, SECOND, planted, step, walk, yes
+from tests.unit.bench.labels.made_walks import planted, step, walk
 
-FIRST_KEY, SECOND_KEY = f"yes-no/{FIRST}", f"yes-no/{SECOND}"
 DATE = "2025-11-24"
+PAIR = '[pairs."my.pair"]\ndraft = "/d.gguf"\ntarget = "/t.gguf"\n\n'
 
 
 def fit(walks: list[Walk], **changes: Any) -> PairFit:
@@ -41,144 +46,47 @@ def scored(values: list[tuple[float, bool]], problems: list[str]) -> list[Walk]:
     return [walk(problem, found) for problem, found in steps.items()]
 
 
-def test_planted_verifiers_are_found_and_what_7_means_holds_on_new_problems() -> None:
-    found = fit(planted({FIRST_KEY: 1.5, "likelihood": 1.5}, num_problems=60))
-    assert found.best_verifier == "combined"
-    assert found.reason.startswith("combined has the lowest log loss")
+def test_a_planted_verifier_is_found_and_what_7_means_holds_on_new_problems() -> None:
+    found = fit(planted({"likelihood": 1.5}, num_problems=60))
+    assert found.best_verifier in ("likelihood", "min-likelihood")
     assert (found.num_steps, found.num_problems, found.folds) == (360, 60, 5)
-    fresh = judged(planted({FIRST_KEY: 1.5, "likelihood": 1.5}, num_problems=300, seed=9))
-    for name in ("combined", "yes-no", "likelihood"):
-        one, calibration = of(found, name), found.calibrations[name]
-        assert one.interval is not None
-        assert one.interval.low > 0.7
-        assert one.gain is not None
-        assert one.gain.low > 0
-        assert one.is_reachable
-        raws = raw_values(
-            [new.step for new in fresh], VERIFIERS[name], calibration.wording, found.calibrations
-        )
-        # Whatever the score, it is nine times the share of good ones among such steps.
-        for low, high in ((2, 5), (5, 7), (7, 8), (8, 9)):
-            scores = [interpolate(calibration.knots, raw) for raw in raws]
-            inside = [
-                (number, new.good)
-                for number, new in zip(scores, fresh, strict=True)
-                if low <= number < high
-            ]
-            assert len(inside) > 40
-            share = sum(good for _, good in inside) / len(inside)
-            mean = sum(number for number, _ in inside) / len(inside)
-            assert 9 * share == pytest.approx(mean, abs=1.0)
-
-
-def test_figures_held_out_are_those_of_new_problems() -> None:
-    found = fit(planted({FIRST_KEY: 1.0, "likelihood": 0.8}, num_problems=80))
-    fresh = planted({FIRST_KEY: 1.0, "likelihood": 0.8}, num_problems=300, seed=8)
-    steps = judged(fresh)
-    for name in ("combined", "yes-no", "likelihood"):
-        calibration, held_out = found.calibrations[name], of(found, name)
-        plain = [one.step for one in steps]
-        raws = raw_values(plain, VERIFIERS[name], calibration.wording, found.calibrations)
-        scores = [interpolate(calibration.knots, raw) for raw in raws]
-        good = [one.good for one in steps]
-        assert held_out.auc == pytest.approx(auc(scores, good), abs=0.06)
-        new = operating([score >= 7 for score in scores], good)
-        for side in ("accepted", "false_accepts", "false_rejects"):
-            seen, real = (getattr(one, side).share for one in (held_out.operating, new))
-            assert seen == pytest.approx(real, abs=0.13)
+    one, calibration = of(found, "likelihood"), found.calibrations["likelihood"]
+    assert one.interval is not None
+    assert one.interval.low > 0.7
+    fresh = judged(planted({"likelihood": 1.5}, num_problems=300, seed=9))
+    raws = raw_values("likelihood", fresh)
+    scores = [interpolate(calibration.knots, raw) for raw in raws]
+    # Whatever the score, it is nine times the share of good ones among such steps.
+    for low, high in ((2, 5), (5, 7), (7, 8), (8, 9)):
+        inside = [
+            (score, new.good)
+            for score, new in zip(scores, fresh, strict=True)
+            if low <= score < high
+        ]
+        assert len(inside) > 40
+        share = sum(good for _, good in inside) / len(inside)
+        mean = sum(score for score, _ in inside) / len(inside)
+        assert 9 * share == pytest.approx(mean, abs=1.0)
+    new = operating([score >= 7 for score in scores], [one.good for one in fresh])
+    for side in ("accepted", "false_accepts", "false_rejects"):
+        seen, real = (getattr(each, side).share for each in (one.operating, new))
+        assert seen == pytest.approx(real, abs=0.13)
+    useless = of(found, "digit")
+    assert useless.auc == pytest.approx(0.5, abs=0.1)
+    assert useless.log_loss > one.log_loss + 0.05
 
 
 def test_the_threshold_decides_what_is_accepted() -> None:
-    walks = planted({FIRST_KEY: 1.5}, num_problems=20)
-    low, high = (of(fit(walks, threshold=threshold), "yes-no") for threshold in (1.0, 8.9))
-    assert low.operating.accepted.share > 0.9
-    assert (high.operating.threshold, high.operating.accepted.share) == (
-        8.9,
-        pytest.approx(0, abs=0.1),
-    )
+    walks = planted({"likelihood": 1.5}, num_problems=20)
+    low, high = (of(fit(walks, threshold=threshold), "likelihood") for threshold in (1.0, 8.9))
+    assert low.operating.accepted.share is not None
+    assert low.operating.accepted.share > 0.8
+    assert high.operating.accepted.share == pytest.approx(0, abs=0.1)
     for one in (low, high):
         accepted = sum(
             score is not None and score >= one.operating.threshold for score in one.scores
         )
         assert accepted == one.operating.accepted.count
-
-
-def _noisy(num: int, seed: int) -> tuple[list[Walk], list[bool]]:
-    """Steps of four samples from either place, and which of them are good in truth."""
-    rng = random.Random(seed)
-    steps, truth = [], []
-    while len(steps) < num:
-        rate = rng.choice((0.55, 0.75))
-        later = 0.05 if rng.random() < 0.3 else rate
-        before, after = (sum(rng.random() < p for _ in range(4)) for p in (rate, later))
-        if before >= 2:
-            harmed = rate - later > 0.35
-            likelihood = rng.gauss(-1.5 if harmed else 0.0, 1.0) - 5.0
-            found = step(before=Rate(before, 4), after=Rate(after, 4), log_probs=(likelihood,))
-            steps.append(found)
-            truth.append(not harmed)
-    walks = [walk(str(p), steps[p::25], samples=4) for p in range(25)]
-    return walks, [good for p in range(25) for good in truth[p::25]]
-
-
-def test_scores_are_those_of_the_truth_and_not_of_noisy_labels() -> None:
-    misses, hard = [], []
-    for seed in range(3):
-        walks, truth = _noisy(250, seed)
-        found = fit(walks)
-        one = of(found, "likelihood")
-        assert found.share_good == pytest.approx(sum(truth) / 250, abs=0.07)
-        scores = [score or 0.0 for score in one.scores]
-        sure = [good for score, good in zip(scores, truth, strict=True) if score > 8]
-        assert len(sure) > 50
-        mean = sum(score for score in scores if score > 8) / len(sure)
-        misses.append(mean - 9 * sum(sure) / len(sure))
-        hard.append(one.at_their_word.highest_score - one.highest_score)
-        assert found.noise is not None
-        assert found.noise.of_bad > 0.08
-        assert "The labels' noise is allowed for in its scores" in one.evidence
-        assert "% of labels wrong, allowed for" in found.calibrations["likelihood"].note
-        assert "are expected to be wrong" in noise_text(found.noise, found.share_good)
-    assert abs(sum(misses) / 3) < 0.35
-    assert max(hard) < -0.2
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_useless_verifiers_are_worth_nothing(seed: int) -> None:
-    found = fit(planted({}, num_problems=50, seed=seed))
-    for one in found.verifiers:
-        assert one.auc == pytest.approx(0.5, abs=0.1)
-        assert one.gain is not None
-        assert one.gain.value < 0.01
-    assert "Not even it is better than the base rate alone beyond chance." in found.reason
-
-
-def test_a_wording_that_is_clearly_better_is_taken() -> None:
-    found = fit(planted({SECOND_KEY: 1.5}))
-    (choice,) = [one for one in found.wordings if one.verifier == "yes-no"]
-    assert choice.wording == SECOND
-    assert choice.gain is not None
-    assert choice.gain.low > 0
-    assert "more than chance explains" in choice.reason
-    assert "the interval excludes chance" in choice.reason
-    for name in ("yes-no", "combined"):
-        assert found.calibrations[name].wording == SECOND
-    loss = {one.wording: one.log_loss for one in choice.results}
-    assert loss[FIRST] - loss[SECOND] == pytest.approx(choice.gain.value)
-
-
-def test_the_first_wording_stays_where_another_is_better_by_chance() -> None:
-    choices = [
-        choice
-        for seed in range(4)
-        for choice in fit(planted({}, seed=seed)).wordings
-        if choice.gain is not None
-    ]
-    assert choices
-    for choice in choices:
-        assert choice.wording == choice.results[0].wording
-        assert "within chance, so the first" in choice.reason
-        assert "not distinguishable from chance" in choice.reason
 
 
 def test_folds_are_whole_problems() -> None:
@@ -194,139 +102,109 @@ def test_folds_are_whole_problems() -> None:
     whole = of(fit(scored(values, problems)), "likelihood")
     leaking = of(fit(scored(values, [str(p) for p in range(len(values))])), "likelihood")
     assert leaking.log_loss < whole.log_loss - 0.1
-    assert (leaking.auc or 0.0) > 0.55
-    assert (whole.auc or 1.0) <= 0.5
     assert whole.operating.false_accepts.count >= 14 > leaking.operating.false_accepts.count
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_models_file_reads_what_is_written(seed: int) -> None:
-    walks = planted({FIRST_KEY: 1.0 + seed, "likelihood": 0.5 * seed}, seed=seed)
-    found = fit(walks)
-    text = '[pairs."my.pair"]\ndraft = "/d.gguf"\ntarget = "/t.gguf"\n\n'
-    _, pairs = parse_models_toml(text + calibration_toml("my.pair", found), "models.toml")
+def test_a_models_file_reads_what_is_written() -> None:
+    found = fit(planted({"likelihood": 1.0, "digit": 0.5}))
+    _, pairs = parse_models_toml(PAIR + calibration_toml("my.pair", found), "models.toml")
     assert pairs["my.pair"].calibrations == found.calibrations
     assert list(pairs["my.pair"].calibrations) == list(VERIFIERS)
     for name, calibration in pairs["my.pair"].calibrations.items():
         raws, scores = zip(*calibration.knots, strict=True)
-        assert len(calibration.knots) <= 12
         assert all(a < b for a, b in itertools.pairwise(raws))
         assert list(scores) == sorted(scores)
         assert 0 <= scores[0] <= scores[-1] <= 9
         assert (calibration.samples, calibration.date) == (found.num_steps, DATE)
         assert "240 drafted steps of 40 problems (gsm8k)" in calibration.note
-        assert "% bad (of 6 continuations" in calibration.note
         assert f"AUC {of(found, name).auc:.2f} [" in calibration.note
-        mean, deviation = spread(
-            fitted_raws(name, calibration.wording, [one.step for one in judged(walks)])
-        )
-        assert calibration.mean == pytest.approx(mean, abs=deviation / 1000)
-        assert calibration.deviation == pytest.approx(deviation, rel=1 / 1000)
-        assert all(len(repr(abs(raw)).partition(".")[2]) <= 6 for raw in raws)
+        assert calibration.note.isprintable()
 
 
 def test_a_run_judges_by_the_calibration() -> None:
-    walks = planted({SECOND_KEY: 2.0, "likelihood": 2.0})
-    found = fit(walks)
-    judge = Judge("combined", 7.0, found.calibrations)
+    walks = planted({"likelihood": 2.0})
+    judge = Judge("likelihood", 7.0, fit(walks).calibrations)
     assert judge.notice == ""
-    assert judge.wording == SECOND
     steps = judged(walks)
-    accepted = [
-        one.good
-        for one in steps
-        if judge.verdict(
-            Reading(probe=one.step.probes[SECOND_KEY], tokens=one.step.log_probs)
-        ).accepted
-    ]
+    accepted = [one.good for one in steps if judge.verdict_on(one.step).accepted]
     assert len(accepted) > len(steps) / 3
     assert sum(accepted) / len(accepted) > 7 / 9
 
 
-def test_the_same_seed_gives_the_same_fit() -> None:
-    walks = planted({FIRST_KEY: 1.0}, num_problems=15)
-    assert fit(walks, seed=1) == fit(walks, seed=1)
-    assert of(fit(walks, seed=1), "yes-no").log_loss != of(fit(walks, seed=2), "yes-no").log_loss
+def test_the_fit_is_json_and_always_the_same() -> None:
+    walks = planted({"likelihood": 1.0}, num_problems=15)
+    found = fit(walks)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=PairFit) == found == fit(walks)
 
 
-def test_the_fit_is_json() -> None:
-    found = fit(planted({FIRST_KEY: 1.0}, num_problems=15))
-    assert msgspec.json.decode(msgspec.json.encode(found), type=PairFit) == found
-
-
-def test_it_is_said_when_no_step_can_be_accepted() -> None:
-    found = fit(planted({}, bad_share=0.5))
-    one = of(found, "likelihood")
-    assert not one.is_reachable
-    assert one.highest_score < 7
-    said = "the score never reaches 7, its highest is"
-    assert said in one.evidence
-    assert said in found.calibrations["likelihood"].note
-    assert "every step is rejected" in one.evidence
-    assert found.calibrations["likelihood"].note.isprintable()
-
-
-def test_it_is_said_when_every_step_is_accepted() -> None:
-    found = fit(planted({}, bad_share=0.07, num_problems=60))
+@pytest.mark.parametrize("bad_share", [0.6, 0.1])
+def test_the_reach_of_scores_shows_when_a_threshold_tells_nothing_apart(bad_share: float) -> None:
+    found = fit(planted({}, bad_share=bad_share, num_problems=60))
     one = of(found, "digit")
-    assert one.lowest_score >= 7
-    assert "the score is never below 7" in one.evidence
-    assert "every step is accepted" in found.calibrations["digit"].note
-    assert one.operating.accepted.share == pytest.approx(1.0, abs=0.02)
+    assert one.highest_score < 7 if bad_share > 0.5 else one.lowest_score > 7
+    said = f"scores from {one.lowest_score:.2f} to {one.highest_score:.2f}"
+    assert said in found.calibrations["digit"].note
+    assert said in in_words(found)
 
 
-def test_a_constant_value_is_one_knot_at_the_base_rate() -> None:
-    values = [(-0.4, place % 5 > 0) for place in range(100)]
-    found = fit(scored(values, [str(place % 20) for place in range(100)][::-1]))
-    one, calibration = of(found, "likelihood"), found.calibrations["likelihood"]
-    assert calibration.knots == ((-0.4, pytest.approx(9 * 81 / 102, abs=0.05)),)
-    assert (calibration.deviation, one.auc) == (1.0, 0.5)
-    assert "tells nothing" in calibration.note
+@pytest.mark.parametrize("kind", ["logistic", "isotonic"])
+@pytest.mark.parametrize(
+    ("values", "good"),
+    [
+        ([-0.4] * 6, [True] * 5 + [False]),
+        ([-0.1 * n for n in range(6)], [True] * 6),
+        ([], []),
+    ],
+)
+def test_what_tells_nothing_is_one_knot_at_the_base_rate(
+    kind: Any, values: list[float], good: list[bool]
+) -> None:
+    ((_, chance),) = fit_curve(kind, Sample(values, good, ["p"] * len(values)))
+    assert chance == pytest.approx((sum(good) + 1) / (len(good) + 2))
 
 
-def test_values_that_hardly_differ_keep_their_order() -> None:
-    rng = random.Random(4)
-    pairs = [(good := rng.random() < 0.6, rng.gauss(good, 1.0)) for _ in range(120)]
-    values = [(-0.5 + 1e-9 * drawn, good) for good, drawn in pairs]
-    found = fit(scored(values, [str(place % 24) for place in range(120)]))
-    calibration = found.calibrations["likelihood"]
-    assert len(calibration.knots) > 2
-    assert 5e-10 < calibration.deviation < 2e-9
-    text = '[pairs.x]\ndraft = "/d.gguf"\ntarget = "/t.gguf"\n' + calibration_toml("x", found)
-    assert parse_models_toml(text, "")[1]["x"].calibrations == found.calibrations
+def test_a_value_that_is_higher_for_bad_steps_is_not_trusted() -> None:
+    sample = Sample([float(n) for n in range(20)], [n < 10 for n in range(20)], ["p"] * 20)
+    assert [len(fit_curve("logistic", sample))] == [1]
+    assert len({chance for _, chance in fit_curve("isotonic", sample)}) == 1
+
+
+def test_perfect_separation_stays_off_0_and_1() -> None:
+    sample = Sample([float(n) for n in range(20)], [n >= 10 for n in range(20)], ["p"] * 20)
+    for kind in ("logistic", "isotonic"):
+        chances = [chance for _, chance in fit_curve(kind, sample)]
+        assert 0.0 < chances[0] < 0.1
+        assert 0.9 < chances[-1] < 1.0
 
 
 def test_verifiers_without_readings_are_left_out() -> None:
-    values = [(-0.1 * (place % 7), place % 3 > 0) for place in range(90)]
-    found = fit(scored(values, [str(place % 15) for place in range(90)]))
-    assert found.left_out == ("combined", "yes-no", "number-likelihood", "digit", "expected-digit")
-    assert list(found.calibrations) == ["likelihood", "min-likelihood"]
-    assert found.best_verifier == "likelihood"
-    assert found.wordings == ()
+    values = [(-0.1 * (n % 7), n % 3 > 0) for n in range(90)]
+    found = fit(scored(values, [str(n % 15) for n in range(90)]))
+    assert found.left_out == ("number-likelihood", "digit")
+    assert list(found.calibrations) == ["min-likelihood", "likelihood"]
+    assert "Left out, too few steps could be read: number-likelihood, digit." in in_words(found)
 
 
 def test_single_unreadable_steps_count_as_rejected() -> None:
-    walks = planted({FIRST_KEY: 2.0}, num_problems=20)
-    broken = [
-        walk(f"broken {p}", [step(probes={FIRST_KEY: (math.nan, -1.0), SECOND_KEY: yes(0.5)})])
-        for p in range(5)
-    ]
-    one, plain = (of(fit(found), "yes-no") for found in ([*walks, *broken], walks))
+    walks = planted({"digit": 2.0}, num_problems=20)
+    unread = {"digit/rate": (math.nan,) * 10}
+    broken = [walk(f"broken {p}", [step(probes=unread)]) for p in range(5)]
+    one, plain = (of(fit(found), "digit") for found in ([*walks, *broken], walks))
     assert (one.num_unreadable, plain.num_unreadable) == (5, 0)
-    assert "5 steps could not be read, which counts as rejected" in one.evidence
     assert one.operating.accepted.num == plain.operating.accepted.num + 5
     assert one.operating.false_rejects.count >= 5
+    assert "5 steps could not be read" in in_words(fit([*walks, *broken]))
 
 
 def test_fewer_problems_than_folds() -> None:
-    found = fit(planted({FIRST_KEY: 1.0}, num_problems=4, num_steps=20), folds=10)
+    found = fit(planted({"likelihood": 1.0}, num_problems=4, num_steps=20))
     assert (found.folds, found.num_problems) == (4, 4)
     assert all(math.isfinite(one.log_loss) for one in found.verifiers)
 
 
 def _mixed(good: int, bad: int, problems: int, bad_problems: int) -> list[Walk]:
-    numbered = [(step(), place % problems) for place in range(good)]
-    numbered += [(step(True), place % bad_problems) for place in range(bad)]
+    numbered = [(step(), index % problems) for index in range(good)]
+    numbered += [(step(True), index % bad_problems) for index in range(bad)]
     return [
         walk(str(p), [one for one, problem in numbered if problem == p]) for p in range(problems)
     ]
@@ -337,7 +215,6 @@ def _mixed(good: int, bad: int, problems: int, bad_problems: int) -> list[Walk]:
     [
         ([], "0 good ones of 0 problems and 0 bad ones of 0 problems", 20),
         (_mixed(56, 4, 12, 4), "56 good ones of 12 problems and 4 bad ones of 4 problems", 82),
-        (_mixed(40, 0, 10, 1), "40 good ones of 10 problems and 0 bad ones of 0 problems", 820),
         (_mixed(0, 30, 6, 6), "0 good ones of 0 problems and 30 bad ones of 6 problems", 620),
         (_mixed(40, 20, 10, 2), "40 good ones of 10 problems and 20 bad ones of 2 problems", 30),
     ],
@@ -376,11 +253,6 @@ def test_steps_of_two_pairs_are_refused(first: Models, second: Models, agree: bo
     walks = [walk("1", [], models=first), walk("2", [], models=second)]
     with pytest.raises(UsageError, match="Too few" if agree else "more than one pair"):
         fit(walks)
-
-
-def test_one_fold_is_refused() -> None:
-    with pytest.raises(UsageError, match="2 folds or more"):
-        fit(planted({}), folds=1)
 
 
 def test_unreadable_steps_are_refused() -> None:

@@ -59,10 +59,10 @@ def test_bins_say_how_many_paths_are_right_and_how_many_drafts_accepted() -> Non
         row("target", "p1", "right", found=alone),
     ]
     figures = _depth(rows)
-    assert [(b.label, b.num_paths) for b in figures.verified] == [("2", 2), ("4", 1)]
+    assert [(b.low, b.num_paths) for b in figures.verified] == [(2, 2), (4, 1)]
     assert [b.right.value for b in figures.verified if b.right] == [0.5, 0.0]
     assert [b.acceptance.value for b in figures.verified if b.acceptance] == [0.75, 1.0]
-    assert [(b.label, b.num_paths, b.acceptance) for b in figures.target_alone] == [("3", 1, None)]
+    assert [(b.low, b.num_paths, b.acceptance) for b in figures.target_alone] == [(3, 1, None)]
 
 
 def test_stopped_and_empty_paths_are_left_out() -> None:
@@ -81,13 +81,11 @@ def test_target_and_draft_paths_stand_apart() -> None:
         row("draft", "p2", "wrong", found=result([path([DRAFT_ALONE] * 5)])),
     ]
     figures = _depth(rows)
-    assert [(b.label, b.right.value) for b in figures.target_alone if b.right] == [("3", 1.0)]
-    assert [(b.label, b.right.value) for b in figures.draft_alone if b.right] == [
-        ("3", 0.0),
-        ("5", 0.0),
+    assert [(b.low, b.right.value) for b in figures.target_alone if b.right] == [(3, 1.0)]
+    assert [(b.low, b.right.value) for b in figures.draft_alone if b.right] == [
+        (3, 0.0),
+        (5, 0.0),
     ]
-    assert figures.single == figures.target_alone
-    assert _depth(rows[1:]).single == figures.draft_alone
 
 
 def test_a_drafted_path_cut_off_before_a_verdict_is_nobodys_own() -> None:
@@ -112,28 +110,18 @@ def test_early_exits_count_for_acceptance_and_not_for_right_paths() -> None:
     assert only.acceptance.value == pytest.approx(4 / 6)
 
 
-def test_acceptance_by_position_merges_what_is_far_behind() -> None:
+def test_acceptance_by_position_merges_late_steps() -> None:
     steps = [ACCEPTED, REWRITE] + [ACCEPTED] * (MAX_POSITION - 2) + [REWRITE] * 3
     figures = _depth([row("specreason", "p1", found=result([path(steps)]))])
-    assert [p.label for p in figures.positions[:2]] == ["1", "2"]
+    assert [p.position for p in figures.positions[:2]] == [1, 2]
     assert [p.acceptance.value for p in figures.positions[:3] if p.acceptance] == [1.0, 0.0, 1.0]
     last = figures.positions[-1]
-    assert (last.label, last.num_drafted) == (f"{MAX_POSITION}+", 4)
+    assert (last.position, last.num_drafted) == (MAX_POSITION, 4)
     assert last.acceptance is not None
     assert last.acceptance.value == 0.25
 
 
-def test_lengths_of_accepted_rewritten_and_rejected_steps() -> None:
-    found = result([path([ACCEPTED, ACCEPTED, REWRITE])])
-    lengths = _depth([row("specreason", "p1", found=found)]).lengths
-    assert [(k.kind, k.num, k.mean_tokens, k.mean_characters) for k in lengths] == [
-        ("accepted draft", 2, 10, 40),
-        ("rewrite by the target", 1, 20, 80),
-        ("rejected draft", 1, None, 60),
-    ]
-
-
 def test_failed_rows_have_no_depth() -> None:
     assert _depth([row("ssr-m3", "p1", "failed")]) == Depth(
-        verified=(), target_alone=(), draft_alone=(), positions=(), lengths=()
+        verified=(), target_alone=(), draft_alone=(), positions=()
     )

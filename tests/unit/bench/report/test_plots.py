@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.bench.report.document import report_markdown
 from ssr_local.bench.report.figures import build_report
-from ssr_local.bench.report.pictures import pictures
-from ssr_local.bench.report.plots import write_plots
+from ssr_local.bench.report.plots import pictures, write_plots
+from ssr_local.bench.report.tables import report_markdown
 from ssr_local.core.errors import UsageError
 from tests.unit.bench.report.made_rows import outcomes, small_evaluation, small_walks
 
@@ -49,8 +48,9 @@ def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
 def test_scores_are_plotted_where_there_are_any() -> None:
     fitted, few = build_report([], small_walks()), build_report([], small_walks()[:3])
     in_force = build_report([], small_walks()[:3], calibrations={})
-    kinds = [[one.kind for one in pictures(report)] for report in (fitted, few, in_force)]
-    assert kinds == [["roc", "calibration"], ["roc"], ["roc", "calibration"]]
+    files = [[one.file for one in pictures(report)] for report in (fitted, few, in_force)]
+    roc, calibration = "verifiers-roc.png", "verifiers-calibration.png"
+    assert files == [[roc, calibration], [roc], [roc, calibration]]
 
 
 def test_file_names_are_safe_and_different() -> None:

@@ -1,84 +1,166 @@
-"""Figures and foreign text in Markdown."""
+"""The report as a reader sees it, and on any rows there can be."""
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssr_local.bench.report.shares import Share
-from ssr_local.bench.report.tables import (
-    decimal,
-    escaped,
-    p_text,
-    percent_ratio,
-    ratio_text,
-    share_text,
-    table,
+from ssr_local.bench.labels.verifiers import score_verifiers
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.compare import compare_markdown
+from ssr_local.bench.report.figures import Report, build_report, report_json
+from ssr_local.bench.report.tables import report_head, report_markdown, steps_markdown
+from tests.unit.bench.report.made_rows import (
+    outcomes,
+    result,
+    row,
+    small_evaluation,
+    small_walks,
 )
-from ssr_local.bench.statistics import Ratio
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("test/12", "test/12"),
-        ("a|b", r"a\|b"),
-        ("`rm`", r"\`rm\`"),
-        ("<script>&", "&lt;script&gt;&amp;"),
-        ("[x](http://y.z)", r"\[x\](http:&#47;&#47;y.z)"),
-        ("a\nb\x1b[31mc", "a bc"),
-        ("max_tokens", r"max\_tokens"),
-    ],
-)
-def test_foreign_text_has_no_meaning_to_markdown(text: str, shown: str) -> None:
-    assert escaped(text) == shown
+@cache
+def small_report() -> Report:
+    return build_report(small_evaluation(), small_walks(), calibrations={})
 
 
-@given(st.text())
-def test_no_text_breaks_a_table_or_a_page(text: str) -> None:
-    line = escaped(text)
-    assert "\n" not in line
-    assert "<" not in line
-    assert not re.search(r"(?<!\\)(?:\\\\)*[|`]", line)
+def table_under(text: str, title: str) -> list[dict[str, str]]:
+    """The table under a heading, a line a dictionary."""
+    _, _, after = text.partition(f"### {title}\n\n")
+    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in after.partition("\n\n")[0].splitlines()]
+    head, _, *rows = ([cell.strip() for cell in line] for line in lines)
+    return [dict(zip(head, row, strict=True)) for row in rows]
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, "-"),
-        (0.0, "0.00"),
-        (-0.001, "0.00"),
-        (0.123, "0.12"),
-        (9.994, "9.99"),
-        (9.996, "10.0"),
-        (99.94, "99.9"),
-        (99.96, "100"),
-        (1234.5, "1234"),
-    ],
-)
-def test_decimal(value: float | None, shown: str) -> None:
-    assert decimal(value) == shown
+def test_it_begins_with_one_table_and_at_most_three_sentences() -> None:
+    title, table, sentences, after, *_ = report_markdown(small_report()).split("\n\n")
+    assert title.startswith("# ")
+    assert all(line.startswith("|") for line in table.splitlines())
+    assert len(re.findall(r"\.(?:\s|$)", sentences)) <= 3
+    assert after.startswith("## ")
 
 
-@pytest.mark.parametrize(
-    ("p", "shown"),
-    [(None, "-"), (0.0001, "< 0.001"), (0.0312, "0.031"), (0.5, "0.50"), (1.0, "1.00")],
-)
-def test_p(p: float | None, shown: str) -> None:
-    assert p_text(p) == shown
+def test_the_first_table_has_every_method_beside_the_target_and_the_decision() -> None:
+    rows = outcomes("target", "+" * 12) + outcomes("ssr-m3", "-" + "+" * 11, seconds=4.0)
+    head = report_head(build_report(rows))
+    cells = [[one.strip() for one in line.split("|")[1:-1]] for line in head.splitlines()[2:4]]
+    assert [line[:4] for line in cells] == [
+        ["gsm8k", "target", "-", "12"],
+        ["gsm8k", "ssr-m3", "pays in time, use", "12"],
+    ]
+    assert cells[1][5:8] == ["-8 [-35, 17]", "1.00", "0.40"]
+    assert cells[0][5:] == ["-"] * 5
 
 
-def test_an_interval_over_few_or_equal_problems_is_not_shown() -> None:
-    assert ratio_text(Ratio(2.0, 1.5, 2.5, 10)) == "2.00 [1.50, 2.50]"
-    assert ratio_text(Ratio(2.0, 1.5, 2.5, 9)) == "2.00"
-    assert percent_ratio(Ratio(1.0, 1.0, 1.0, 10)) == "100 %"
-    assert ratio_text(None) == share_text(None) == "-"
-    assert share_text(Share(0.5, 0.21, 0.79, 8)) == "50 % [21, 79]"
+def test_what_should_not_be_mixed_is_told_before_any_section() -> None:
+    text = report_markdown(build_report([row(), row(problem="p2", machine="B")]))
+    assert text.index("Several machines are mixed") < text.index("\n## ")
 
 
-def test_table_aligns_numbers_to_the_right() -> None:
-    lines = table(("A", "B"), [("x", "1")]).splitlines()
-    assert lines == ["| A | B |", "| :-- | --: |", "| x | 1 |"]
+def test_no_rows_make_a_report_too() -> None:
+    assert "No rows." in report_markdown(build_report([]))
+
+
+def test_without_plots_no_picture_is_embedded() -> None:
+    assert "![" in report_markdown(small_report())
+    assert "![" not in report_markdown(small_report(), plots=False)
+
+
+def test_batches_say_what_their_seconds_are() -> None:
+    text = report_markdown(build_report(outcomes("target", "++", concurrency=4)))
+    assert "equal share" in text
+    assert "equal share" not in report_markdown(build_report(outcomes("target", "++")))
+
+
+def test_methods_that_tried_other_problems_can_still_be_compared() -> None:
+    rows = outcomes("target", "++--") + outcomes("draft", "+ -")
+    text = report_markdown(build_report(rows))
+    title = "Methods that tried more or less than target, where both have tried"
+    (line,) = table_under(text, title)
+    assert (line[""], line["problems"], line["accuracy"]) == ("draft", "2", "0.50")
+
+
+def test_signatures_that_nothing_could_show_are_left_out() -> None:
+    text = report_markdown(build_report(outcomes("target", "+.")))
+    found = {line["name"]: line["num"] for line in table_under(text, "Failure signatures")}
+    assert found == {
+        "right path outvoted": "0",
+        "all paths cut off": "0",
+        "step repeated itself": "0",
+    }
+
+
+def test_verifiers_that_read_something_have_their_false_accepts_and_rejects() -> None:
+    text = steps_markdown(score_verifiers(small_walks(), calibrations={}))
+    lines = {line["name"]: line for line in table_under(text, "Verifiers")}
+    assert [*lines][-3:] == ["length", "position", "rate before"]
+    assert "number-likelihood" not in lines
+    for name, held_out in (("likelihood", "yes"), ("digit", "no")):
+        assert re.fullmatch(r"\d+/\d+ \[.*\]", lines[name]["false accepts"])
+        assert re.fullmatch(r"\d+/\d+ \[.*\]", lines[name]["false rejects"])
+        assert lines[name]["is held out"] == held_out
+    assert lines["length"]["false accepts"] == "-"
+    (uncalibrated,) = table_under(text, "The likelihood without a calibration")
+    assert "false accepts" in uncalibrated
+    assert "### Final steps" not in text  # there is none
+    assert "### Other steps, 13/43" in text
+    (steps,) = table_under(text, "Labelled steps")
+    assert (steps["problems"], steps["without steps"], steps["unsolved"]) == ("14", "2", "2")
+
+
+def test_walks_without_a_judged_step_have_no_verifiers() -> None:
+    text = steps_markdown(score_verifiers(small_walks()[12:]))
+    assert "### Verifiers" not in text
+    assert "### Labelled steps" in text
+
+
+def test_hostile_names_stay_names() -> None:
+    name = "<img src=x>|`$(rm)`\n## 9. Mine\x1b[2J [a](http://b.c)"
+    rows = [
+        row("target", name, "missing", task=name, found=result(answer=None), subject=name),
+        row("ssr-m3", name, "failed", task=name, machine=name),
+    ]
+    text = report_markdown(build_report(rows))
+    assert "<img" not in text
+    assert "\x1b" not in text
+    assert "\n## 9" not in text
+    assert "[a](" not in text
+    for block in text.split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({line.replace("\\|", "").count("|") for line in lines}) <= 1
+    assert "&lt;img" in text
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    rows = small_evaluation()
+    assert report_json(build_report(rows[::-1])) == report_json(build_report(rows))
+
+
+ROWS = small_evaluation() + outcomes("something else", "+-!?.")
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(range(len(ROWS))), max_size=40), st.integers(0, 3))
+def test_any_rows_make_a_valid_report(indices: list[int], num_walks: int) -> None:
+    rows: list[Row] = [ROWS[index] for index in indices]
+    report = build_report(rows, small_walks()[:num_walks])
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in the JSON")
+
+    json.loads(report_json(report), parse_constant=refuse)
+    text = report_markdown(report)
+    assert "nan" not in text.lower().split()
+    assert "None" not in text
+    compare_markdown(report, small_report(), ("one", "two"))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9])
+def test_runs_that_took_no_time_make_a_report(seconds: float) -> None:
+    rows = outcomes("target", "+-+", seconds=seconds) + outcomes("ssr-m3", "+-+", seconds=seconds)
+    assert "### Failure signatures" in report_markdown(build_report(rows))

@@ -6,9 +6,8 @@ import pytest
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
-from ssr_local.bench.report.shares import Share
 from ssr_local.bench.report.tradeoff import Point, Tradeoff, front, trade
-from ssr_local.bench.statistics import Ratio
+from ssr_local.bench.statistics import Ratio, Share
 from tests.unit.bench.report.made_rows import outcomes, result, row
 
 
@@ -97,37 +96,12 @@ def test_correlations_over_methods_follow_the_ranks() -> None:
     assert (four.decode_correlation, four.total_correlation) == (None, None)
 
 
-def test_rates_within_a_method() -> None:
-    rows = [
-        row("target", f"p{n}", found=result(target_tokens=100 * n, prefill=0), seconds=float(n))
-        for n in range(1, 6)
-    ]
-    assert _trade(rows[:4]).rates[0].decode_correlation is None
-    (rates,) = _trade(rows).rates
-    assert rates.decode_gflops_per_s == pytest.approx(2 * 1.5e9 * 100 / 1e9)
-    assert rates.gflops_per_s == rates.decode_gflops_per_s
-    assert rates.decode_correlation == pytest.approx(1.0)
-
-
-def test_runs_of_one_batch_have_no_interval_and_no_correlation() -> None:
-    rows = [
-        row(
-            "target",
-            f"p{n}",
-            found=result(target_tokens=100 * n),
-            seconds=float(n),
-            concurrency=4,
-        )
-        for n in range(1, 13)
-    ]
-    found = _trade(rows)
-    assert found.rates[0].decode_gflops_per_s is not None
-    assert (found.rates[0].decode_correlation, found.rates[0].total_correlation) == (None, None)
-    (point,) = found.points
+def test_runs_of_one_batch_have_no_interval() -> None:
+    rows = [row("target", f"p{n}", seconds=float(n), concurrency=4) for n in range(1, 13)]
+    (point,) = _trade(rows).points
     assert point.seconds == Ratio(6.5, 6.5, 6.5, 12)
 
 
 def test_methods_without_a_common_problem_make_no_points() -> None:
     found = _trade(outcomes("target", "++  ") + outcomes("draft", "  ++"))
     assert (found.num_problems, found.points, found.best) == (0, (), None)
-    assert [rate.num_runs for rate in found.rates] == [2, 2]

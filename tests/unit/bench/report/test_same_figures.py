@@ -1,0 +1,46 @@
+"""From the same rows the same figures as version 0.1.0, whose reports are in ``data``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.report.figures import build_report, report_json
+from tests.unit.bench.report.made_rows import small_evaluation
+
+DATA = Path(__file__).parent / "data"
+GONE = {"text", "meaning", "of_what", "orders", "lengths", "rates"}
+"""Sentences of 0.1.0, some worded anew, and figures that reports no longer have."""
+
+
+def rows(name: str) -> list[Row]:
+    if name == "made":
+        return small_evaluation()
+    lines = (DATA / f"{name}-rows.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=Row) for line in lines]
+
+
+def figures(value: Any, path: str = "") -> dict[str, Any]:
+    """Every figure by where it stands."""
+    if isinstance(value, dict):
+        parts = {f"{path}.{name}": part for name, part in value.items() if name not in GONE}
+    elif isinstance(value, list) and value:
+        parts = {f"{path}.{index}": part for index, part in enumerate(value)}
+    else:
+        return {path: value}
+    return {key: one for name, part in parts.items() for key, one in figures(part, name).items()}
+
+
+@pytest.mark.parametrize("name", ["made"])
+def test_the_same_figures_as_0_1_0(name: str) -> None:
+    expected = figures(json.loads((DATA / f"{name}-0.1.0.json").read_bytes()))
+    found = figures(json.loads(report_json(build_report(rows(name)))))
+    assert found == {
+        path: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        for path, value in expected.items()
+    }
