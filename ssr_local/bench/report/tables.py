@@ -19,7 +19,7 @@ from ssr_local.bench.report.markdown import (
 from ssr_local.bench.report.material import Material
 from ssr_local.bench.report.plots import pictures
 from ssr_local.bench.report.selection import SelectionPart
-from ssr_local.bench.report.summary import MethodSummary
+from ssr_local.bench.report.summary import AgainstTarget, MethodSummary
 
 _HEAD = """\
 Accuracy is pass@1 over problems; points, exact McNemar p, time and FLOPs are beside `target` on the
@@ -69,13 +69,18 @@ def _head_row(task: TaskReport, method: MethodSummary) -> Sequence[str]:
         ", ".join(said) or DASH,
         str(method.num_problems),
         cell(method.accuracy),
-        DASH
-        if beside is None or beside.difference is None
-        else f"{100 * beside.gain / beside.num_problems:+.0f}"
-        f" [{100 * beside.difference.low:.0f}, {100 * beside.difference.high:.0f}]",
+        _points(beside) if beside else DASH,
         p_text(beside.p if beside else None),
         *(cell(getattr(beside, name, None)) for name in ("time", "decode_flops", "total_flops")),
     )
+
+
+def _points(beside: AgainstTarget) -> str:
+    """The difference in accuracy on the first repeat both have, as its p looks at it."""
+    if beside.difference is None:
+        return DASH
+    low, high = (round(100 * end) for end in (beside.difference.low, beside.difference.high))
+    return f"{round(100 * beside.gain / beside.num_problems):+d} [{low}, {high}]"
 
 
 def _task(task: TaskReport) -> Iterable[str]:

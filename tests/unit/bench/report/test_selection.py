@@ -32,13 +32,11 @@ def _run(
     letters: str = "ABC",
     *,
     selection: str = "logprob",
-    orders: Sequence[str] = (),
     **others: object,
 ) -> Row:
     found = result(
         [path([ACCEPTED], index=n, strategy=letter) for n, letter in enumerate(letters)],
         options={"selection": selection},
-        orders=orders,
     )
     return row(method, problem, outcome, found=found, paths=paths, **others)
 

@@ -7,6 +7,7 @@ import pytest
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
 from ssr_local.bench.report.summary import MethodSummary, PassAt, Unanswered, summarise
+from ssr_local.bench.statistics import Ratio
 from tests.unit.bench.report.made_rows import ACCEPTED, REWRITE, outcomes, path, result, row
 
 
@@ -56,7 +57,8 @@ def test_pass_at_k_leaves_out_problems_with_fewer_repeats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_repeats", "ks"), [(2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (9, [1, 2, 4, 9])]
+    ("num_repeats", "ks"),
+    [(1, []), (2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (9, [1, 2, 4, 9])],
 )
 def test_pass_at_a_handful_of_k(num_repeats: int, ks: list[int]) -> None:
     rows = [one for repeat in range(num_repeats) for one in outcomes("target", "+", repeat=repeat)]
@@ -76,11 +78,6 @@ def test_a_majority_may_be_the_largest_of_small_groups() -> None:
     assert _summaries(rows)["target"].majority == 0.0
 
 
-def test_one_repeat_has_no_pass_at_k() -> None:
-    found = _summaries(outcomes("target", "+-"))["target"]
-    assert (found.pass_at, found.num_pass_at, found.majority) == ((), 0, None)
-
-
 def test_pairs_are_the_problems_both_have() -> None:
     rows = outcomes("target", "+--+++ ", seconds=10.0) + outcomes("ssr-m3", "+++++-+", seconds=25.0)
     beside = _summaries(rows)["ssr-m3"].target
@@ -97,14 +94,13 @@ def test_pairs_are_the_problems_both_have() -> None:
     assert not beside.same_runs
 
 
-def test_the_same_runs_are_told_from_others() -> None:
-    same = _summaries(outcomes("target", "+-") + outcomes("draft", "+-"))["draft"].target
-    rows = outcomes("target", "+-") + outcomes("target", "++", repeat=1) + outcomes("draft", "+-")
-    fewer = _summaries(rows)["draft"].target
-    assert same is not None
-    assert same.same_runs
-    assert fewer is not None
-    assert not fewer.same_runs
+@pytest.mark.parametrize(
+    ("again", "same"), [([], True), (outcomes("target", "++", repeat=1), False)]
+)
+def test_the_same_runs_are_told_from_others(again: list[Row], same: bool) -> None:
+    beside = _summaries([*outcomes("target", "+-"), *outcomes("draft", "+-"), *again])["draft"]
+    assert beside.target is not None
+    assert beside.target.same_runs is same
 
 
 @pytest.mark.parametrize(("concurrency", "interval"), [(1, True), (4, False)])
@@ -150,12 +146,14 @@ def test_flops_are_ratios_of_sums_and_leave_out_failed_pairs() -> None:
 
 
 def test_repeats_are_averaged_before_the_time_ratio_is_drawn() -> None:
-    rows = [row("target", "p1", seconds=10.0), row("target", "p1", seconds=30.0, repeat=1)]
-    rows += [row("draft", "p1", seconds=2.0), row("draft", "p1", seconds=6.0, repeat=1)]
+    rows = [
+        row(method, "p1", seconds=seconds, repeat=repeat)
+        for method, times in (("target", (10.0, 30.0)), ("draft", (2.0, 6.0)))
+        for repeat, seconds in enumerate(times)
+    ]
     beside = _summaries(rows)["draft"].target
     assert beside is not None
-    assert beside.time is not None
-    assert (beside.time.value, beside.time.num) == (0.2, 1)
+    assert beside.time == Ratio(0.2, 0.2, 0.2, 1)
 
 
 @pytest.mark.parametrize("others", [[], outcomes("target", "   +")])
@@ -172,25 +170,20 @@ def test_acceptance_and_rewrites_are_shares_of_steps() -> None:
 
 
 def test_tokens_and_seconds_are_of_runs_with_a_result() -> None:
+    amounts = ((40, 10, 7, 1.0), (20, 30, 9, 2.0), (30, 20, 8, 9.0))
     rows = [
         row(
-            "ssr-m3", "p1", found=result(draft_tokens=40, target_tokens=10, prefill=7), seconds=1.0
-        ),
-        row(
-            "ssr-m3", "p2", found=result(draft_tokens=20, target_tokens=30, prefill=9), seconds=2.0
-        ),
-        row(
-            "ssr-m3", "p3", found=result(draft_tokens=30, target_tokens=20, prefill=8), seconds=9.0
-        ),
-        row("ssr-m3", "p4", "failed", seconds=1000.0),
-    ]
+            "ssr-m3",
+            f"p{index}",
+            found=result(draft_tokens=draft, target_tokens=target, prefill=prefill),
+            seconds=seconds,
+        )
+        for index, (draft, target, prefill, seconds) in enumerate(amounts)
+    ] + [row("ssr-m3", "p4", "failed", seconds=1000.0)]
     summary = _summaries(rows)["ssr-m3"]
     assert (summary.draft_tokens, summary.target_tokens, summary.prefill_tokens) == (30, 20, 16)
     assert (summary.median_s, summary.mean_s) == (2.0, 4.0)
-
-
-def test_a_method_that_only_failed_has_no_seconds() -> None:
-    summary = _summaries(outcomes("target", "!!"))["target"]
-    assert (summary.median_s, summary.mean_s, summary.draft_tokens) == (None, None, None)
-    assert summary.accuracy is not None
-    assert summary.accuracy.value == 0.0
+    failed = _summaries(rows[-1:])["ssr-m3"]
+    assert (failed.median_s, failed.mean_s, failed.draft_tokens) == (None, None, None)
+    assert failed.accuracy is not None
+    assert failed.accuracy.value == 0.0
