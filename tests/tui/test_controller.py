@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ NOTHING = ToFetch(num_bytes=0)
 
 
 class FakeSolver:
-    """Gives the events it was made with, then fails or waits for ``cancel``."""
+    """Gives the events it was made with, the last once it is free, and then fails."""
 
     worker_pid = 1
 
@@ -37,6 +38,8 @@ class FakeSolver:
         self.events: tuple[AnyEvent, ...] = demo_log()
         self.error: SSRError | None = None
         self.missing: ToFetch | SSRError = NOTHING
+        self.free = threading.Event()
+        self.free.set()
         self.asked: list[tuple[str, SolveOptions, tuple[str, ...]]] = []
         self.told: list[AnyCommand] = []
 
@@ -49,7 +52,9 @@ class FakeSolver:
         self, problem: str, options: SolveOptions, *, given: tuple[str, ...]
     ) -> Iterator[AnyEvent]:
         self.asked.append((problem, options, given))
-        yield from self.events
+        yield from self.events[:-1]
+        self.free.wait(TIMEOUT_S)
+        yield self.events[-1]
         if self.error is not None:
             raise self.error
 
@@ -107,10 +112,15 @@ def up_to(kind: type[AnyEvent]) -> list[AnyEvent]:
 
 
 def test_a_run_begins_is_taken_in_and_ends(at: Table) -> None:
+    at.solver.free.clear()
     at.control.begin(PROBLEM, prefix_steps=["One."])
     assert (at.control.busy, at.said()) == (LOOKING, ["Began"])
     at.host.work()
     assert (at.control.busy, at.control.running, at.said()) == (STARTING, True, ["Changed"])
+    while not at.control.tree.paths:
+        at.control.take_in()
+    assert (at.control.busy, at.control.running) == ("", True)
+    at.solver.free.set()
     at.take_all()
     assert at.control.tree.result == demo_log()[-1].result  # type: ignore[union-attr]
     assert (at.control.busy, at.control.is_going, at.said()) == ("", False, ["Ended"])
@@ -169,8 +179,12 @@ def test_what_is_found_after_it_was_called_off_starts_nothing(
     at.control.begin("called off")
     at.control.stop()
     assert not at.control.is_going
+    at.host.background.pop(0)()
+    assert (at.control.is_going, at.control.error) == (False, None)
+    at.control.begin("called off, too")
+    at.control.stop()
     at.control.begin("another")
-    at.host.background.pop(0)()  # the first answer comes late
+    at.host.background.pop(0)()  # the one before comes late
     assert (at.control.busy, at.control.running, at.control.error) == (LOOKING, False, None)
 
 

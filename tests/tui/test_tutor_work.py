@@ -9,6 +9,7 @@ import pytest
 from textual.message import Message
 
 from ssr_local.models.download import ToFetch
+from ssr_local_tui import tutor_work
 from ssr_local_tui.host import Host
 from ssr_local_tui.runs import Runs
 from ssr_local_tui.tutor_work import TutorWork
@@ -43,10 +44,21 @@ def test_a_hint_calls_off_the_marks_and_begins_once_that_is_noticed(desk: Desk) 
     desk.host.work()
     assert (desk.result, desk.level, desk.state, desk.is_working) == (None, 1, "", False)
     assert [type(one) for one in desk.posted].count(TutorWork.Hinted) == 1
+    for _ in range(2):
+        desk.hint(PROBLEM, STEPS)
+    desk.host.background.pop(0)()
+    assert (desk.level, desk.is_working) == (2, False)
+
+
+def test_what_is_found_too_late_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_slowly(*_: object, **__: object) -> str:
+        desk.forget(hints=False)  # meanwhile
+        return "marks of what stands there no more"
+
+    monkeypatch.setattr(tutor_work, "check", check_slowly)
     desk.judge(PROBLEM, STEPS)
-    desk.hint(PROBLEM, STEPS)
     desk.host.work()
-    assert desk.level == 2
+    assert (desk.result, desk.state, desk.is_working) == (None, "", False)
 
 
 @pytest.mark.parametrize(("is_other_step", "level"), [(True, 0), (False, 1)])

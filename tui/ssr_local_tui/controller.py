@@ -269,7 +269,6 @@ class RunController:
     def fail(self, error: SSRError) -> None:
         """Keep an error to be shown; what is shown of the run stays."""
         self._feed, self.busy = None, ""
-        self.tree.cut_off()
         if not isinstance(error, Interrupted):
             self.error = error
         self._post(self.Changed())
