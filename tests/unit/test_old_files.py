@@ -115,7 +115,8 @@ def test_a_bench_is_reported_with_the_same_figures(program: Program) -> None:
             assert other["target"]["time"]["value"] == pytest.approx(one["target"]["time"]["value"])
 
 
-def test_every_setting_is_read() -> None:
+def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(FILES / "config"))
     settings = load_settings(env={}, file=FILES / "config" / "config.toml")
     assert settings.solve == SolveOptions(
         method="specreason",
@@ -143,9 +144,7 @@ def test_every_setting_is_read() -> None:
         gpu_layers=0,
         ctx=4096,
     )
-    assert load_preferences(
-        FILES / "config" / "config.toml", binding_ids=binding_ids()
-    ) == Preferences(
+    assert load_preferences(binding_ids=binding_ids()) == Preferences(
         theme="textual-light", plain=True, mouse=False, welcomed=True, keys={"quit": "ctrl+x"}
     )
 
