@@ -59,7 +59,8 @@ def beside(
         (beside(-5, 0.01, OPEN), "costs accuracy"),
         (beside(-5, 0.01, SLOWER), "costs accuracy"),
         (beside(5, 0.05, OPEN), "not shown to pay"),  # only below 0.05 is shown
-        (beside(0, 1.0, (1.0, 2.0)), "not shown to pay"),  # an interval that touches 1
+        (beside(5, 0.01, (1.0, 2.0)), "pays in accuracy"),  # an interval that touches 1
+        (beside(5, 0.01, (0.5, 1.0)), "pays in accuracy"),
         (beside(-10, 0.001, FASTER), "solved nothing"),
         (beside(0, 1.0, FASTER, target_right=0), "solved nothing"),
         # On few problems little accuracy is let pass: ten points, and no more.

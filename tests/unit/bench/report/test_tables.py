@@ -66,8 +66,11 @@ def test_no_rows_make_a_report_too() -> None:
     assert "No rows." in report_markdown(build_report([]))
 
 
-def test_without_plots_no_picture_is_embedded() -> None:
-    assert "![" in report_markdown(small_report())
+def test_pictures_stand_in_their_task_and_nowhere_without_plots() -> None:
+    _, _, rest = report_markdown(small_report()).partition("\n## logic\n")
+    logic, _, steps = rest.partition("\n## Verification\n")
+    assert set(re.findall(r"\]\(accuracy-time-(.*?)\.png\)", logic)) == {"logic"}
+    assert set(re.findall(r"\]\((.*?)-\w+\.png\)", steps)) == {"verifiers"}
     assert "![" not in report_markdown(small_report(), plots=False)
 
 
