@@ -17,7 +17,7 @@ from ssr_local.engine import choice
 from ssr_local.engine.choice import Pick
 from ssr_local.engine.libraries import TITLES, EngineName
 from ssr_local.models.download import file_sha256, verified_path
-from ssr_local.transport.session import ModelFile, Setup, wish_of
+from ssr_local.transport.setup import ModelFile, Setup, wish_of
 
 _NAME_CHARS = 60
 

@@ -1,137 +1,53 @@
-"""A pair of loaded models that solves one problem after another.
+"""A pair of loaded models that works on one request after another.
 
 It runs inside the worker process (or in this one, for tests and notebooks) and turns a
-problem into events: models loaded when first needed, kept between problems.
+request into events: models loaded when first needed, kept between requests.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from ssr_local.answers import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator import CommandSource, Run, make_room, solve
-from ssr_local.coordinator.plan import num_sequences, plan_for
+from ssr_local.coordinator.plan import plan_for
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.coordinator.replying import reply
 from ssr_local.coordinator.result import build_result
-from ssr_local.core.errors import ProblemError, UsageError
-from ssr_local.core.events import (
-    AnyEvent,
-    ModelLoaded,
-    ModelLoading,
-    Notice,
-    Replied,
-    RunEnded,
-    RunStarted,
-    StepRead,
-)
-from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.core.records import Author, Calibration, Models, RunResult
-from ssr_local.engine import choice
-from ssr_local.engine.base import SEQUENCES, Cancelled, Engine
-from ssr_local.engine.libraries import TITLES
+from ssr_local.core.errors import Interrupted, SSRError
+from ssr_local.core.events import AnyEvent, Notice, Replied, RunEnded, RunStarted, StepRead
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import Author, Models
+from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.engine.together import Together
-from ssr_local.method.pools import Pool, load_pool
+from ssr_local.method.pools import load_pool
 from ssr_local.method.verification import Judge
-from ssr_local.models.gguf.header import read_header
+from ssr_local.process.failed import Failed
 from ssr_local.process.helper import Helper
+from ssr_local.transport.base import Happenings, Outcome
+from ssr_local.transport.requests import (
+    AnyRequest,
+    ReadStepsRequest,
+    ReplyRequest,
+    SolveRequest,
+    SolveTogetherRequest,
+    roles_for,
+    validated,
+)
+from ssr_local.transport.setup import Loader, Setup, load_model
 from ssr_local.version import VERSION
 
-MAX_PROBLEM_CHARS = 200_000
-
-
-class ModelFile(msgspec.Struct, frozen=True):
-    """A model on this machine: its name, the file, and what models.toml knows of it."""
-
-    name: str
-    path: str
-    sha256: str | None = None
-    num_parameters: int | None = None
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """One problem to solve, how, and the steps every path begins with."""
-
-    problem: str
-    options: SolveOptions
-    given: tuple[str, ...] = ()
-
-
-class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a session needs to know before its first problem.
-
-    ``backend`` "fake" plays the shipped demonstration instead of running models;
-    ``max_sequences`` is how many sequences a model can hold at once.
-    """
-
-    models: dict[Author, ModelFile]
-    engine: EngineOptions
-    calibrations: dict[str, Calibration] = {}
-    backend: str = "native"
-    max_sequences: int = SEQUENCES
-
-
-Loader = Callable[[Author, ModelFile, Setup, Callable[[], bool]], Engine]
-"""Loads one model: role, file, setup, and what says that work must stop."""
-
-
-def wish_of(options: EngineOptions) -> choice.Wish:
-    """What the options say about the choice of an engine."""
-    return choice.Wish(
-        engine=options.engine,
-        repack=options.repack,
-        gpu_layers=options.gpu_layers,
-        threads=options.threads,
-    )
-
-
-def pick_engine(file: ModelFile, options: EngineOptions) -> choice.Pick:
-    """Which native engine runs a file. Raises ``ModelDamagedError``, ``EngineUnavailable``."""
-    from ssr_local.engine.llama import devices
-
-    has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
-    header = read_header(Path(file.path))
-    return choice.pick(header, file.sha256, wish_of(options), has_gpu=has_gpu)
-
-
-def load_picked(
-    picked: choice.Pick, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
-) -> Engine:
-    """Load a GGUF file with this engine."""
-    options = setup.engine
-    return choice.load(
-        picked,
-        Path(file.path),
-        wish_of(options),
-        name=file.name,
-        sha256=file.sha256,
-        num_parameters=file.num_parameters,
-        num_cells=options.ctx or 1024,
-        max_cells=options.ctx or None,
-        max_sequences=setup.max_sequences,
-        should_stop=should_stop,
-    )
-
-
-def load_fake(
-    role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
-) -> Engine:
-    """The demonstration's scripted model."""
-    from ssr_local.engine.demo import demo_engine
-
-    return demo_engine(role, should_stop, setup.max_sequences)
+_NOT_BEGUN = "Stopped before the run had begun."
 
 
 class Session:
-    """Loaded models and the helper process, for one problem at a time.
+    """Loaded models and the helper process, for one request at a time.
 
     ``loader`` loads the models instead of the setup's back end.
     """
@@ -145,132 +61,25 @@ class Session:
     ) -> None:
         self._setup = setup
         self._should_stop = should_stop
-        self._load = load_fake if loader is None and setup.backend == "fake" else loader
+        self._loader = loader
         self._engines: dict[Author, Engine] = {}
         self._helper = Helper()
 
-    def solve(
-        self,
-        problem: str,
-        options: SolveOptions,
-        commands: CommandSource | None = None,
-        given: Sequence[str] = (),
-    ) -> Iterator[AnyEvent]:
-        """Solve one problem; the last event is ``RunEnded`` unless an error is raised.
+    def handle(self, request: AnyRequest, commands: CommandSource | None = None) -> Happenings:
+        """What happens when a ``validated`` request is worked on, as ``Transport`` says.
 
-        Every path begins with the ``given`` steps.
+        The last event of a problem that is solved is ``RunEnded``, unless an error is raised.
         """
-        asked = Asked(check_problem(problem), _with_seed(options), tuple(given))
-        load_pool(options.strategies)  # before a model is loaded for nothing
-        engines = yield from self._engines_for(plan_for(options).roles)
-        yield from self._solved(asked, engines, commands)
-
-    def solve_together(
-        self, asked: Sequence[Asked]
-    ) -> Generator[AnyEvent, None, list[RunResult | BaseException]]:
-        """Solve several problems in the same batches; what each came to, or why it failed.
-
-        All use one method. The only events are those of loading. Raises ``UsageError`` when
-        so many paths have no room on a model.
-        """
-        asked = [msgspec.structs.replace(one, options=_with_seed(one.options)) for one in asked]
-        check_room_for([one.options for one in asked], self._setup.max_sequences)
-        (roles,) = {plan_for(one.options).roles for one in asked}
-        engines = yield from self._engines_for(roles)
-        together = Together(engines, len(asked))
-        return together.run(
-            [
-                partial(self._result, one, views)
-                for one, views in zip(asked, together.views, strict=True)
-            ]
-        )
-
-    def _engines_for(
-        self, roles: Sequence[Author]
-    ) -> Generator[AnyEvent, None, dict[Author, Engine]]:
-        if self._setup.backend != "fake":  # the demonstration's answers need no algebra
-            self._helper.warm(EQUIVALENT)  # takes a second, which loading a model hides
-        for role in roles:
-            yield from self._loaded(role)
-        return {role: self._engines[role] for role in roles}
-
-    def _result(self, asked: Asked, engines: Mapping[Author, Engine]) -> RunResult:
-        problem = check_problem(asked.problem)
-        *_, last = self._solved(msgspec.structs.replace(asked, problem=problem), engines, None)
-        assert isinstance(last, RunEnded)
-        return last.result
-
-    def _solved(
-        self,
-        asked: Asked,
-        engines: Mapping[Author, Engine],
-        commands: CommandSource | None,
-    ) -> Iterator[AnyEvent]:
-        started = time.monotonic()
-        run = self._run(asked, engines)
-        make_room(run)
-        models = Models(**{role: engine.info for role, engine in engines.items()})
-        values = self._option_values(asked.options)
-        yield RunStarted(
-            problem=asked.problem,
-            options=values,
-            models=models,
-            pool=run.pool.strategies,
-            version=VERSION,
-            given=asked.given,
-        )
-        notices: list[str] = []
-        for event in solve(run, commands):
-            if isinstance(event, Notice):
-                notices.append(event.message)
-            yield event
-        elapsed = time.monotonic() - started
-        yield RunEnded(
-            at_s=elapsed,
-            result=build_result(
-                run,
-                options=values,
-                models=models,
-                version=VERSION,
-                notices=tuple(notices),
-                total_s=elapsed,
-            ),
-        )
-
-    def read(
-        self,
-        problem: str,
-        steps: Sequence[str],
-        strategies: str,
-        questions: Sequence[tuple[str, str]],
-        given: Sequence[str] = (),
-    ) -> Iterator[AnyEvent]:
-        """Let the target read steps that stand behind the given ones: a ``StepRead`` for each."""
-        problem = check_problem(problem)
-        engine, prompter, pool = yield from self._target(strategies)
-        readings = read_steps(engine, prompter, pool, problem, steps, questions, given)
-        for step, reading in enumerate(readings):
-            yield StepRead(step=step, reading=reading)
-
-    def reply(
-        self,
-        problem: str,
-        question: str,
-        strategies: str,
-        given: Sequence[str],
-        max_tokens: int,
-    ) -> Iterator[AnyEvent]:
-        """Ask the target something about the given steps: one ``Replied``."""
-        problem = check_problem(problem)
-        engine, prompter, pool = yield from self._target(strategies)
-        pieces = reply(engine, prompter, pool, problem, question, given, max_tokens)
-        yield Replied(text="".join(pieces).strip())
-
-    def _target(self, strategies: str) -> Generator[AnyEvent, None, tuple[Engine, Prompter, Pool]]:
-        pool = load_pool(strategies)
-        yield from self._loaded("target")
-        engine = self._engines["target"]
-        return engine, Prompter(engine, pool, self._helper), pool
+        try:
+            engines = yield from self._loaded(roles_for(request))
+            if isinstance(request, SolveRequest):
+                yield from self._solve(request, engines, commands)
+            elif isinstance(request, SolveTogetherRequest):
+                yield from self._solve_together(request.runs, engines)
+            else:
+                yield from self._ask_target(request, engines["target"])
+        except Cancelled as error:
+            raise Interrupted(_NOT_BEGUN) from error
 
     def close(self) -> None:
         """Unload the models and stop the helper process."""
@@ -279,49 +88,101 @@ class Session:
         self._engines.clear()
         self._helper.close()
 
-    def _loaded(self, role: Author) -> Iterator[AnyEvent]:
-        if role in self._engines:
+    def _loaded(self, roles: Sequence[Author]) -> Generator[AnyEvent, None, dict[Author, Engine]]:
+        if self._setup.backend != "fake":  # the demonstration's answers need no algebra
+            self._helper.warm(EQUIVALENT)  # takes a second, which loading a model hides
+        for role in roles:
+            if role not in self._engines:
+                self._engines[role] = yield from load_model(
+                    role, self._setup, self._should_stop, self._loader
+                )
+        return {role: self._engines[role] for role in roles}
+
+    def _solve(
+        self,
+        request: SolveRequest,
+        engines: Mapping[Author, Engine],
+        commands: CommandSource | None = None,
+    ) -> Generator[AnyEvent, None, None]:
+        started = time.monotonic()
+        run = self._run(request, engines)
+        make_room(run)
+        models = Models(**{role: engine.info for role, engine in engines.items()})
+        options = self._option_values(request.options)
+        yield RunStarted(
+            problem=request.problem,
+            options=options,
+            models=models,
+            pool=run.pool.strategies,
+            version=VERSION,
+            given=request.prefix_steps,
+        )
+        notices: list[str] = []
+        for event in solve(run, commands):
+            if isinstance(event, Notice):
+                notices.append(event.message)
+            yield event
+        elapsed = time.monotonic() - started
+        result = build_result(
+            run,
+            options=options,
+            models=models,
+            version=VERSION,
+            notices=tuple(notices),
+            total_s=elapsed,
+        )
+        yield RunEnded(at_s=elapsed, result=result)
+
+    def _solve_together(
+        self, requests: Sequence[SolveRequest], engines: Mapping[Author, Engine]
+    ) -> Generator[Outcome, None, None]:
+        together = Together(engines, len(requests))
+        outcomes = together.run(
+            [
+                partial(self._outcome, index, request, views)
+                for index, (request, views) in enumerate(zip(requests, together.views, strict=True))
+            ]
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+    def _outcome(
+        self, index: int, request: SolveRequest, engines: Mapping[Author, Engine]
+    ) -> Outcome:
+        try:
+            request = validated(request, self._setup.max_sequences)
+            *_, last = self._solve(request, engines)
+        except SSRError as error:
+            return Outcome(run=index, failed=Failed.of(error))
+        except Cancelled:
+            return Outcome(run=index, failed=Failed.of(Interrupted(_NOT_BEGUN)))
+        assert isinstance(last, RunEnded)
+        return Outcome(run=index, result=last.result)
+
+    def _ask_target(
+        self, request: ReadStepsRequest | ReplyRequest, engine: Engine
+    ) -> Generator[AnyEvent, None, None]:
+        pool = load_pool(request.strategies)
+        prompter, given = Prompter(engine, pool, self._helper), request.prefix_steps
+        if isinstance(request, ReplyRequest):
+            pieces = reply(
+                engine, prompter, pool, request.problem, request.question, given, request.max_tokens
+            )
+            yield Replied(text="".join(pieces).strip())
             return
-        file = self._setup.models[role]
-        yield ModelLoading(role=role, name=file.name)
-        if self._load is not None:
-            started = time.monotonic()
-            engine = self._load(role, file, self._setup, self._should_stop)
-        else:
-            picked = yield from self._picked(file)
-            started = time.monotonic()
-            engine = load_picked(picked, file, self._setup, self._should_stop)
-        self._engines[role] = engine
-        yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
-
-    def _picked(self, file: ModelFile) -> Generator[AnyEvent, None, choice.Pick]:
-        """The engine for a file; one that has not met it here before proves itself first."""
-        picked = pick_engine(file, self._setup.engine)
-        if not picked.unchecked:
-            return picked
-        title = TITLES[picked.engine]
-        yield Notice(
-            message=f"{title} is checked with {file.name} first, once on this machine;"
-            " that takes about as long as a short problem."
+        readings = read_steps(
+            engine, prompter, pool, request.problem, request.steps, request.questions, given
         )
-        path = Path(file.path)
-        result = choice.run_check(
-            picked.engine,
-            path,
-            file.sha256,
-            wish_of(self._setup.engine),
-            repack=picked.repack,
-            should_stop=self._should_stop,
-        )
-        if self._should_stop():
-            raise Cancelled
-        return choice.after_check(picked, result)
+        for step, reading in enumerate(readings):
+            yield StepRead(step=step, reading=reading)
 
-    def _run(self, asked: Asked, engines: Mapping[Author, Engine]) -> Run:
-        options = asked.options
+    def _run(self, request: SolveRequest, engines: Mapping[Author, Engine]) -> Run:
+        options = request.options
         pool = load_pool(options.strategies)
         return Run(
-            problem=asked.problem,
+            problem=request.problem,
             options=options,
             plan=plan_for(options),
             pool=pool,
@@ -331,49 +192,9 @@ class Session:
             },
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
             compare=Comparer(self._helper, self._should_stop),
-            given=asked.given,
+            given=request.prefix_steps,
         )
 
     def _option_values(self, options: SolveOptions) -> dict[str, str | int | float | bool | None]:
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return values | {role: file.name for role, file in self._setup.models.items()}
-
-
-def check_room_for(options: Sequence[SolveOptions], max_sequences: int) -> None:
-    """Raise ``UsageError`` when so many runs at once need more sequences than there are."""
-    needed = sum(num_sequences(plan_for(one), one) for one in options)
-    if needed > max_sequences:
-        raise UsageError(
-            f"{len(options)} problems at once need {needed} sequences on each model.",
-            f"There are {max_sequences}.",
-            "Take fewer problems at once, or fewer paths.",
-        )
-
-
-def check_problem(problem: str) -> str:
-    """The problem's text, fit to be solved; raises ``ProblemError`` when it is not."""
-    if "\0" in problem:
-        raise ProblemError(
-            "The problem contains a NUL character.", "", "Give it as plain text (UTF-8)."
-        )
-    try:
-        problem.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ProblemError(
-            "The problem is not valid text.", str(error.reason), "Give it as UTF-8."
-        ) from error
-    if not problem.strip():
-        raise ProblemError("The problem is empty.", "", "Give its text, '-' or --file.")
-    if len(problem) > MAX_PROBLEM_CHARS:
-        raise ProblemError(
-            f"The problem has {len(problem)} characters; at most {MAX_PROBLEM_CHARS} are accepted.",
-            "",
-            "Shorten it to what is asked.",
-        )
-    return problem.strip()
-
-
-def _with_seed(options: SolveOptions) -> SolveOptions:
-    if options.seed is not None:
-        return options
-    return msgspec.structs.replace(options, seed=secrets.randbelow(2**32 - 1))

@@ -13,7 +13,7 @@ import pytest
 from ssr_local.core.errors import EngineCrashed, EngineError, ModelDamagedError, ModelUnusableError
 from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
-from ssr_local.transport.session import ModelFile, Setup
+from ssr_local.transport.setup import ModelFile, Setup
 from tests.tiny_gguf import write_tiny_model
 
 DYING = "import sys; sys.stderr.write('bad\\x1b[2Jness\\n'); sys.exit(3)"
