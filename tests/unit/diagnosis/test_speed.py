@@ -118,7 +118,7 @@ def test_a_broken_library_is_an_error(
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (signal.SIGILL, "instruction that this processor does not have"),
+        (signal.SIGILL, "instruction that this CPU does not have"),
         (signal.SIGKILL, "memory ran out"),
         (signal.SIGABRT, "signal 6"),
     ],
