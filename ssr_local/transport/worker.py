@@ -66,9 +66,9 @@ class Worker:
         if self._busy:  # the one before was never looked at
             self._drain()
         with self._writing:  # a Cancel told meanwhile waits, and reaches this request
-            child = self._ready_child()
             self._cancelled_at = None
             try:
+                child = self._ready_child()
                 child.send(request)
             except UnicodeEncodeError as error:  # bytes from a command line that are no UTF-8
                 raise UsageError(
