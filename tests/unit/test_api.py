@@ -11,7 +11,6 @@ import pytest
 from ssr_local import Solver
 from ssr_local.core.commands import Cancel
 from ssr_local.core.errors import (
-    ConfigError,
     Interrupted,
     ModelNotFoundError,
     ProblemError,
@@ -143,12 +142,6 @@ def test_a_wrong_speed_of_the_demonstration(
         solver.solve("farm")
 
 
-def test_a_pool_that_is_not_there(solver: Solver) -> None:
-    with pytest.raises(ConfigError, match="nowhere"):
-        solver.solve("farm", strategies="/nowhere.toml")
-    assert solver.solve("farm").answer == "18"
-
-
 def test_one_problem_at_a_time(solver: Solver) -> None:
     stream = solver.stream("farm")
     next(stream)
@@ -233,13 +226,23 @@ def test_nothing_runs_before_the_first_problem_or_after_close() -> None:
     one.close()
 
 
-def test_a_wrong_pool_is_found_before_models_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetched(*_: object, **__: object) -> None:
-        raise AssertionError("a model was to be fetched")
-
-    monkeypatch.setattr("ssr_local.models.download.ensure_model", fetched)
-    with pytest.raises(UsageError, match="mahts"):
-        Solver().stream("x", strategies="mahts")
+@pytest.mark.parametrize(
+    ("problem", "strategies", "kind"), [("x", "mahts", UsageError), (" ", "maths", ProblemError)]
+)
+def test_what_is_wrong_is_found_before_models_are_fetched(
+    problem: str, strategies: str, kind: type[UsageError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("ssr_local.models.download.ensure_model")
+    one, options = Solver(), SolveOptions(strategies=strategies)
+    with pytest.raises(kind):
+        one.stream(problem, options)
+    with pytest.raises(kind):
+        one.read_steps(problem, ["So.\n\n"], strategies=strategies)
+    with pytest.raises(kind):
+        one.reply(problem, "Why?", strategies=strategies)
+    if kind is UsageError:  # a wrong problem costs only its own run
+        with pytest.raises(kind):
+            one.solve_together([problem], [options])
 
 
 def test_a_pair_beside_whole_engine_options_is_refused() -> None:
