@@ -27,7 +27,7 @@ from ssr_local.method.prompts import QUESTIONS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
 from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
-from ssr_local.transport.base import Happenings, Outcome, Transport
+from ssr_local.transport.base import Outcome, Transport
 from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import (
     AnyRequest,
@@ -116,7 +116,8 @@ class Solver:
         the stream, cancels the run.
         """
         chosen = with_changes(options or SolveOptions(), **changes)
-        return self._handle(SolveRequest(problem, chosen, tuple(given)))
+        request = SolveRequest(problem, chosen, tuple(given))
+        return self._handle(validated(request, self._max_sequences))
 
     def solve_together(
         self, problems: Sequence[str], options: Sequence[SolveOptions]
@@ -131,7 +132,7 @@ class Solver:
         runs = tuple(SolveRequest(p, one) for p, one in zip(problems, options, strict=True))
         if not runs:
             return []
-        events = self._handle(SolveTogetherRequest(runs))
+        events = self._handle(validated(SolveTogetherRequest(runs), self._max_sequences))
         return [event.value() for event in events if isinstance(event, Outcome)]
 
     def read_steps(
@@ -153,7 +154,7 @@ class Solver:
         request = ReadStepsRequest(
             problem, tuple(steps), strategies, tuple(questions), tuple(given)
         )
-        events = self._handle(request)
+        events = self._handle(validated(request, self._max_sequences))
         return tuple(event.reading for event in events if isinstance(event, StepRead))
 
     def reply(
@@ -170,7 +171,8 @@ class Solver:
         It is asked greedily after the prefix steps ``given``, each of which ends with a blank
         line. Raises like ``solve``.
         """
-        events = self._handle(ReplyRequest(problem, question, strategies, tuple(given), max_tokens))
+        request = ReplyRequest(problem, question, strategies, tuple(given), max_tokens)
+        events = self._handle(validated(request, self._max_sequences))
         return "".join(event.text for event in events if isinstance(event, Replied))
 
     def tell(self, command: AnyCommand) -> None:
@@ -250,10 +252,7 @@ class Solver:
             self._roles |= set(plan_for(options).roles)
 
     def _handle(self, request: AnyRequest) -> Generator[Any, None, None]:
-        """What happens when the request is worked on; what is wrong with it is said at once."""
-        return self._happenings(validated(request, self._max_sequences))
-
-    def _happenings(self, request: AnyRequest) -> Happenings:
+        """What happens when a validated request is worked on, with one request at a time."""
         with self._claimed():
             transport = self._transport_with(roles_for(request))
             self._check_cancelled()

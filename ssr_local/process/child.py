@@ -1,4 +1,4 @@
-"""A child process, seen from its parent: started, told, heard, ended, and mourned."""
+"""A child process, seen from its parent: how it is started, told, heard and ended."""
 
 from __future__ import annotations
 

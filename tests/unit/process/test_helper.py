@@ -153,6 +153,15 @@ def test_a_hanging_function_is_killed_and_the_next_call_works(
     assert helper.call(probe + "pid", None, timeout_s=5) != old
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_child_that_reads_nothing_is_killed(helper: Helper, probe: str) -> None:
+    pid = helper.call(probe + "pid", None, timeout_s=5)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(HelperTimeout):
+        helper.call(probe + "echo", "more than the pipe holds" * 100_000, timeout_s=0.5)
+    assert not _exists(pid)
+
+
 def test_a_child_that_dies_in_a_call_is_replaced(helper: Helper, probe: str) -> None:
     with pytest.raises(HelperDied, match="exit code 3"):
         helper.call(probe + "leave", 3, timeout_s=5)
