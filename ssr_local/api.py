@@ -13,31 +13,33 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ssr_local.coordinator.plan import plan_for
 from ssr_local.core.commands import AnyCommand, Cancel
-from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageError
+from ssr_local.core.errors import Interrupted, SSRError, UsageError
 from ssr_local.core.events import AnyEvent, Replied, RunEnded, StepRead
 from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes
 from ssr_local.core.records import Author, Calibration, RunResult, StepReading
-from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES, Cancelled
+from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES
 from ssr_local.engine.demo import demo_pair
-from ssr_local.method.pools import load_pool
 from ssr_local.method.prompts import QUESTIONS
+from ssr_local.models import download
+from ssr_local.models.download import Progress, ToFetch
 from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
-from ssr_local.transport.session import (
-    Asked,
-    ModelFile,
-    Session,
-    Setup,
-    check_problem,
-    check_room_for,
+from ssr_local.transport.base import Outcome, Transport
+from ssr_local.transport.in_process import InProcess
+from ssr_local.transport.requests import (
+    AnyRequest,
+    ReadStepsRequest,
+    ReplyRequest,
+    SolveRequest,
+    SolveTogetherRequest,
+    roles_for,
+    validated,
 )
-from ssr_local.transport.worker import Ask, Mailbox, Read, Solve, Worker, events_of, settled
-
-if TYPE_CHECKING:
-    from ssr_local.models.download import Progress, ToFetch
+from ssr_local.transport.setup import ModelFile, Setup
+from ssr_local.transport.worker import Worker
 
 
 class Solver:
@@ -71,11 +73,9 @@ class Solver:
         self.engine = engine or validate(EngineOptions, engine_options)
         self._on_progress = on_progress
         self._on_notice = on_notice
-        self._in_process = in_process
         self._max_sequences = MOST_SEQUENCES if at_once > 1 else SEQUENCES
-        self._worker: Worker | None = None
-        self._session: Session | None = None
-        self._mailbox = Mailbox()
+        self._transport_to: Callable[[Setup], Transport] = InProcess if in_process else Worker
+        self._transport: Transport | None = None
         self._running = False
         self._cancelled = threading.Event()
         self._roles: set[Author] = set()
@@ -89,21 +89,18 @@ class Solver:
         given: Sequence[str] = (),
         **changes: Any,
     ) -> RunResult:
-        """Solve one problem and return what it came to.
+        """Solve one problem and return the result.
 
-        ``given`` are steps that every path begins with, for going on from where somebody
-        else stands; each ends with a blank line, as a model's own would. ``changes`` are
-        single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
+        ``given`` are prefix steps, which every path begins with, for going on from where
+        somebody else stands; each ends with a blank line, as a model's own would. ``changes``
+        are single values of ``SolveOptions``: ``paths=5, mode="fast2"``.
         Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
         damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
         """
-        result: RunResult | None = None
         for event in self.stream(problem, options, given=given, **changes):
-            if isinstance(event, RunEnded):
-                result = event.result
-        if result is None:
-            raise EngineCrashed("The run ended without a result.")
-        return result
+            last = event
+        assert isinstance(last, RunEnded), "the last event of a run that raises nothing"
+        return last.result
 
     def stream(
         self,
@@ -119,9 +116,8 @@ class Solver:
         the stream, cancels the run.
         """
         chosen = with_changes(options or SolveOptions(), **changes)
-        problem = check_problem(problem)
-        load_pool(chosen.strategies)  # before models are fetched: a wrong name is found now
-        return self._events(plan_for(chosen).roles, Solve(problem, chosen, tuple(given)))
+        request = SolveRequest(problem, chosen, tuple(given))
+        return self._handle(validated(request, self._max_sequences))
 
     def solve_together(
         self, problems: Sequence[str], options: Sequence[SolveOptions]
@@ -130,22 +126,14 @@ class Solver:
 
         That is for throughput: each single problem takes longer. ``options`` has one entry
         for each problem, all of one method; the solver must have been made with as many
-        ``at_once``. What failed comes back as its error, in its place. Raises like ``solve``
+        ``at_once``. What failed is returned as its error, at its index. Raises like ``solve``
         when nothing could be done at all.
         """
-        asked = [Asked(p, one) for p, one in zip(problems, options, strict=True)]
-        if not asked:
+        runs = tuple(SolveRequest(p, one) for p, one in zip(problems, options, strict=True))
+        if not runs:
             return []
-        if len({one.method for one in options}) > 1:
-            raise UsageError("Problems that are solved together need one method.")
-        check_room_for(options, self._max_sequences)
-        for one in options:
-            load_pool(one.strategies)
-        with self._busy(plan_for(options[0]).roles):
-            if self._worker is not None:
-                return self._worker.solve_together(asked, self._cancelled.is_set)
-            assert self._session is not None
-            return [_settled(outcome) for outcome in settled(self._session, asked)]
+        events = self._handle(validated(SolveTogetherRequest(runs), self._max_sequences))
+        return [event.value() for event in events if isinstance(event, Outcome)]
 
     def read_steps(
         self,
@@ -156,17 +144,17 @@ class Solver:
         questions: Sequence[tuple[str, str]] | None = None,
         given: Sequence[str] = (),
     ) -> tuple[StepReading, ...]:
-        """What the target makes of steps that stand there, each given those before it.
+        """What the target makes of steps that stand there, each with those before it known.
 
-        ``given`` stand in front of them and are not asked about. ``questions`` are (kind,
+        ``given`` are prefix steps that are not asked about. ``questions`` are (kind,
         wording) pairs of ``prompts.QUESTIONS``; None: all of them. Raises like ``solve``.
         """
         if questions is None:
             questions = list(QUESTIONS)
-        problem = check_problem(problem)
-        load_pool(strategies)
-        request = Read(problem, tuple(steps), strategies, tuple(questions), tuple(given))
-        events = self._events(("target",), request)
+        request = ReadStepsRequest(
+            problem, tuple(steps), strategies, tuple(questions), tuple(given)
+        )
+        events = self._handle(validated(request, self._max_sequences))
         return tuple(event.reading for event in events if isinstance(event, StepRead))
 
     def reply(
@@ -180,13 +168,11 @@ class Solver:
     ) -> str:
         """What the target says to a question about steps that stand there, in one paragraph.
 
-        It is asked greedily behind ``given``, each of which ends with a blank line. Raises
-        like ``solve``.
+        It is asked greedily after the prefix steps ``given``, each of which ends with a blank
+        line. Raises like ``solve``.
         """
-        problem = check_problem(problem)
-        load_pool(strategies)
-        request = Ask(problem, question, strategies, tuple(given), max_tokens)
-        events = self._events(("target",), request)
+        request = ReplyRequest(problem, question, strategies, tuple(given), max_tokens)
+        events = self._handle(validated(request, self._max_sequences))
         return "".join(event.text for event in events if isinstance(event, Replied))
 
     def tell(self, command: AnyCommand) -> None:
@@ -196,10 +182,8 @@ class Solver:
         """
         if self._running and isinstance(command, Cancel):
             self._cancelled.set()
-        if self._worker is not None:
-            self._worker.tell(command)
-        elif self._running:
-            self._mailbox.put(command)
+        if self._transport is not None:
+            self._transport.tell(command)
 
     def cancel(self) -> None:
         """Stop the run that goes on; its events end with what there is."""
@@ -207,8 +191,8 @@ class Solver:
 
     def kill(self) -> None:
         """End the worker at once; the run that goes on raises ``EngineCrashed``."""
-        if self._worker is not None:
-            self._worker.kill()
+        if self._transport is not None:
+            self._transport.kill()
 
     @property
     def calibrations(self) -> dict[str, Calibration]:
@@ -223,18 +207,15 @@ class Solver:
     @property
     def worker_pid(self) -> int | None:
         """The process id of the worker while it lives."""
-        return self._worker.pid if self._worker else None
+        return self._transport.pid if self._transport else None
 
     def to_fetch(self, options: SolveOptions | None = None) -> ToFetch:
         """What would have to be downloaded before these options can run; false for nothing.
 
         The hub is asked for sizes that are not known here.
         """
-        from ssr_local.models.download import ToFetch, to_fetch
-
-        if self._is_demo:
-            return ToFetch(num_bytes=0)
-        return to_fetch(self._specs(plan_for(options or SolveOptions()).roles), ask_hub=True)
+        roles = plan_for(options or SolveOptions()).roles
+        return download.to_fetch(self._specs(roles), ask_hub=True)
 
     def fetch(self, options: SolveOptions | None = None) -> None:
         """Download what these options need and is not here yet; nothing is loaded.
@@ -243,26 +224,13 @@ class Solver:
         ``ModelError`` when it cannot be had.
         """
         with self._claimed():
-            if not self._is_demo:
-                from ssr_local.models.download import check_room
-
-                roles = plan_for(options or SolveOptions()).roles
-                check_room(self._specs(roles))
-                for role in roles:
-                    self._model_file(role)
-
-    def _specs(self, roles: Iterable[Author]) -> list[ModelSpec]:
-        registry = load_registry()
-        return [registry.model(getattr(self._pair, role)) for role in roles]
+            self._model_files(plan_for(options or SolveOptions()).roles)
 
     def close(self) -> None:
         """Unload the models and end the worker."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
     def __enter__(self) -> Solver:
         return self
@@ -280,81 +248,78 @@ class Solver:
 
         Without it a worker that has the target alone is left for one that has both.
         """
-        if self._worker is None and self._session is None:
+        if self._transport is None:
             self._roles |= set(plan_for(options).roles)
 
-    def _events(
-        self, roles: tuple[Author, ...], request: Solve | Read | Ask
-    ) -> Generator[AnyEvent, None, None]:
-        with self._busy(roles):
-            if self._worker is not None:
-                yield from self._worker.work(request, self._cancelled.is_set)
-            elif self._session is not None:
-                yield from events_of(self._session, request, self._mailbox)
-
-    @contextmanager
-    def _busy(self, roles: tuple[Author, ...]) -> Iterator[None]:
-        """One thing at a time, with the models these roles need."""
+    def _handle(self, request: AnyRequest) -> Generator[Any, None, None]:
+        """What happens when a validated request is worked on, with one request at a time."""
         with self._claimed():
-            self._prepare(roles)
-            if self._cancelled.is_set():
-                raise Cancelled
-            yield
+            transport = self._transport_with(roles_for(request))
+            self._check_cancelled()
+            happenings = transport.handle(request)
+            if self._cancelled.is_set():  # a moment ago, when there was nothing to tell
+                transport.tell(Cancel())
+            yield from happenings
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
+        """One thing at a time."""
         if self._running:
             raise UsageError("This solver is still busy with another problem.")
         self._cancelled.clear()
-        self._mailbox.clear()
         self._running = True
         try:
             yield
-        except Cancelled as error:
-            raise Interrupted("Stopped before the run had begun.") from error
         finally:
             self._running = False
 
-    def _prepare(self, roles: tuple[Author, ...]) -> None:
-        """A worker (or session) that has the models these roles need."""
-        if set(roles) <= self._roles and (self._worker or self._session):
-            return
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise Interrupted("Stopped before the run had begun.")
+
+    def _transport_with(self, roles: Iterable[Author]) -> Transport:
+        """A transport to a session that has the models these roles need."""
         needed = self._roles | set(roles)
-        if not self._is_demo:
-            from ssr_local.models.download import check_room
+        if self._transport is None or needed != self._roles:
+            setup = Setup(
+                models=self._model_files(needed),
+                engine=self.engine,
+                calibrations=dict(self._pair.calibrations),
+                backend="fake" if self._is_demo else "native",
+                max_sequences=self._max_sequences,
+            )
+            self.close()
+            self._roles = needed
+            self._transport = self._transport_to(setup)
+        return self._transport
 
-            check_room(self._specs(needed))
-        setup = Setup(
-            models={role: self._model_file(role) for role in sorted(needed)},
-            engine=self.engine,
-            calibrations=dict(self._pair.calibrations),
-            backend="fake" if self._is_demo else "native",
-            max_sequences=self._max_sequences,
-        )
-        self.close()
-        self._roles = needed
-        if self._in_process:
-            self._session = Session(setup, should_stop=self._mailbox.should_stop)
-        else:
-            self._worker = Worker(setup)
-
-    def _model_file(self, role: Author) -> ModelFile:
+    def _specs(self, roles: Iterable[Author]) -> list[ModelSpec]:
+        """What is known of these models; the demonstration's are no files."""
         if self._is_demo:
-            return ModelFile(name=getattr(self._pair, role), path="")
-        from ssr_local.models.download import ensure_model, file_sha256, known_sha256
+            return []
+        registry = load_registry()
+        return [registry.model(getattr(self._pair, role)) for role in roles]
 
-        (spec,) = self._specs([role])
-        path = ensure_model(spec, on_progress=self._progress, on_notice=self._on_notice)
+    def _model_files(self, roles: Iterable[Author]) -> dict[Author, ModelFile]:
+        """The files of these models, downloaded where they are missing."""
+        roles = sorted(roles)
+        if self._is_demo:
+            return {role: ModelFile(getattr(self._pair, role), "") for role in roles}
+        specs = self._specs(roles)
+        download.check_room(specs)
+        return {role: self._model_file(spec) for role, spec in zip(roles, specs, strict=True)}
+
+    def _model_file(self, spec: ModelSpec) -> ModelFile:
+        path = download.ensure_model(spec, on_progress=self._progress, on_notice=self._on_notice)
         return ModelFile(
             name=spec.name,
             path=str(path),
-            sha256=file_sha256(spec) or known_sha256(spec),
+            sha256=download.file_sha256(spec) or download.known_sha256(spec),
             num_parameters=spec.parameters,
         )
 
     def _progress(self, progress: Progress) -> None:
-        if self._cancelled.is_set():
-            raise Cancelled
+        self._check_cancelled()
         if self._on_progress is not None:
             self._on_progress(progress)
 
@@ -372,11 +337,3 @@ class Solver:
     def _is_demo(self) -> bool:
         engine = self.engine
         return engine.pair == DEMO_PAIR and engine.draft is None and engine.target is None
-
-
-def _settled(outcome: RunResult | BaseException) -> RunResult | SSRError:
-    if isinstance(outcome, Cancelled):
-        return Interrupted("Stopped before the run had begun.")
-    if isinstance(outcome, RunResult | SSRError):
-        return outcome
-    raise outcome

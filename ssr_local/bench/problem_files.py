@@ -20,7 +20,7 @@ from ssr_local.bench.records import Problem
 from ssr_local.core.display import printable, quoted
 from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.toml_file import reason_of
-from ssr_local.transport.session import check_problem
+from ssr_local.transport.requests import check_problem
 
 MAX_FILE_BYTES = 64 << 20
 MAX_LINE_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from ssr_local.cli.at_work import remark
 from ssr_local.core.config import Settings
 from ssr_local.history.saving import Saver, saving
 from ssr_local.history.store import Kind
-from ssr_local.transport.session import check_problem
+from ssr_local.transport.requests import check_problem
 
 no_save_option = click.option("--no-save", is_flag=True, help="keep nothing of this in the history")
 

@@ -34,7 +34,7 @@ from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, mea
 from ssr_local.engine import hardware
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.method.verification import Judge
-from ssr_local.transport.session import Setup
+from ssr_local.transport.setup import Setup
 from ssr_local.version import VERSION
 
 

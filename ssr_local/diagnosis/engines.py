@@ -17,7 +17,7 @@ from ssr_local.engine import choice
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.packages import TITLES, EngineName
 from ssr_local.models.download import file_sha256, verified_path
-from ssr_local.transport.session import ModelFile, Setup
+from ssr_local.transport.setup import ModelFile, Setup
 
 
 def model_file(model: PairModel) -> ModelFile:

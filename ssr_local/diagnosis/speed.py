@@ -1,43 +1,34 @@
 """What the installed llama.cpp is, and how fast a model runs here, found out in a child process.
 
-A library built for another processor dies at its first instruction, and a model too large for
+A library built for another CPU dies at its first instruction, and a model too large for
 the memory takes its process with it: neither may end the program that asks. One child answers
 one question and ends, so that two models are never loaded at once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from ssr_local.core.display import one_line
-from ssr_local.core.errors import EngineCrashed, EngineError, SSRError
+from ssr_local.core.errors import EngineCrashed, EngineError, HelperError
 from ssr_local.core.records import Author
 from ssr_local.engine.base import Engine, Sampling, StepJob
 from ssr_local.engine.choice import EngineChoice, ik_obstacle
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import physical_cores
-from ssr_local.engine.packages import PACKAGES, TITLES, version
-from ssr_local.process.channel import (
-    die_with_parent,
-    private_pipes,
-    read_frame,
-    start_child,
-    write_frame,
-)
-from ssr_local.transport.session import Setup, load_chosen
-from ssr_local.transport.worker import Failed, Message
+from ssr_local.engine.packages import PACKAGES, TITLES, EngineName, version
+from ssr_local.process.crash import Crash
+from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
+from ssr_local.transport.setup import Setup, load_chosen
 
 START_LIMIT_S = 120.0
 """How long the library may take to be imported, on a slow, busy machine."""
@@ -49,11 +40,6 @@ DECODE_TOKENS = 16
 REPEATS = 3
 # A very slow machine is timed once instead of three times.
 _REPEAT_BUDGET_S = 20.0
-_EXIT_LIMIT_S = 5.0
-_LOG_TAIL_BYTES = 8192
-_LOG_TAIL_LINES = 3
-_ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # SIGILL, and what Windows calls it
-_KILLED = -9
 
 _TEXT = (
     "A train leaves the station at nine in the morning and travels at sixty kilometres an hour."
@@ -97,29 +83,15 @@ class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Describe(Message, frozen=True, tag=True):
-    """To the child: say what the library is."""
-
-
-class Measure(Message, frozen=True, tag=True):
-    """To the child: load one model of the setup and time it."""
+class Measurement(msgspec.Struct, frozen=True):
+    """One model of the setup, and the engine to time it with."""
 
     setup: Setup
     role: Author
     picked: EngineChoice
 
 
-class Answer(Message, frozen=True, tag=True):
-    """To the parent: an encoded ``EngineFacts`` or ``ModelSpeed``, as was asked for."""
-
-    value: bytes
-
-
 _T = TypeVar("_T")
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_request = msgspec.msgpack.Decoder(Describe | Measure).decode
-_decode_reply = msgspec.msgpack.Decoder(Answer | Failed).decode
 
 
 # In the parent -----------------------------------------------------------------
@@ -127,7 +99,7 @@ _decode_reply = msgspec.msgpack.Decoder(Answer | Failed).decode
 
 def engine_facts(*, limit_s: float = START_LIMIT_S) -> EngineFacts:
     """What the installed llama.cpp is. Raises ``EngineError`` when it cannot start."""
-    return _ask(Describe(), EngineFacts, limit_s)
+    return _answer("facts", None, EngineFacts, limit_s, "llama")
 
 
 def measure_model(
@@ -142,114 +114,52 @@ def measure_model(
     Raises ``ModelError`` when the engine cannot use the file, and ``EngineError`` when its
     process dies or takes longer than ``limit_s``.
     """
-    return _ask(Measure(setup, role, picked), ModelSpeed, limit_s)
+    asked = Measurement(setup, role, picked)
+    return _answer("measured", asked, ModelSpeed, limit_s, picked.engine)
 
 
-def _ask(request: Describe | Measure, expected: type[_T], limit_s: float) -> _T:
-    with tempfile.TemporaryFile() as log:
+def _answer(
+    function: str, argument: object, expected: type[_T], limit_s: float, engine: EngineName
+) -> _T:
+    with (
+        tempfile.TemporaryFile() as log,
+        Helper(memory_limit_bytes=None, log=log) as helper,
+    ):
         try:
-            process = start_child("ssr_local.diagnosis.speed", str(os.getpid()), log)
-        except OSError as error:
-            raise EngineError(
-                "The engine's process cannot be started.", f"{error}.", "Free memory or processes."
+            answer: _T = helper.call(
+                f"{__name__}:{function}", argument, timeout_s=limit_s, type=expected
+            )
+            return answer
+        except HelperTimeout as error:
+            raise EngineCrashed(
+                f"{TITLES[engine]} was stopped after {limit_s:g} s without an answer.",
+                "",
+                "Close other programs, or take a smaller model.",
             ) from error
-        started = time.monotonic()
-        try:
-            frame = _answer_within(process, _encode(request), limit_s)
-            if frame is None and time.monotonic() - started >= limit_s:
-                raise EngineCrashed(
-                    f"llama.cpp was stopped after {limit_s:g} s without an answer.",
-                    "",
-                    "Close other programs, or take a smaller model.",
-                )
-            if frame is None:
-                raise _crashed(process, log, request)
-        finally:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-    reply = _decode_reply(frame)
-    if isinstance(reply, Failed):
-        raise reply.error()
-    return msgspec.msgpack.decode(reply.value, type=expected)
+        except HelperDied as error:
+            raise _crashed(error.crash, engine) from error
+        except HelperRaised as error:
+            raise (error.error or error) from error
+        except HelperError as error:
+            raise EngineError(
+                "The engine's process cannot be started.", error.why, error.next_step
+            ) from error
 
 
-def _answer_within(
-    process: subprocess.Popen[bytes], request: bytes, limit_s: float
-) -> bytes | None:
-    """The child's answer; None when it ended without one or was killed for being late."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    watchdog = threading.Timer(limit_s, process.kill)
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        with contextlib.suppress(OSError):  # a child that is gone already shows below
-            write_frame(process.stdin, request)
-        return read_frame(process.stdout)
-    finally:
-        watchdog.cancel()
-
-
-def _crashed(
-    process: subprocess.Popen[bytes], log: IO[bytes], request: Describe | Measure
-) -> EngineCrashed:
-    engine = request.picked.engine if isinstance(request, Measure) else "llama"
-    try:
-        code = process.wait(_EXIT_LIMIT_S)  # its pipe has ended, so it is about to
-    except subprocess.TimeoutExpired:
-        process.kill()
-        code = process.wait()
-    tail = _tail(log)
-    last_words = f" Its last words: {' / '.join(tail)}" if tail else ""
+def _crashed(crash: Crash, engine: EngineName) -> EngineCrashed:
     next_step = f"Try again; if it stays so, reinstall {PACKAGES[engine]}."
-    why = f"It was killed by signal {-code}." if code < 0 else f"It ended with exit code {code}."
-    if code in _ILLEGAL_INSTRUCTION:
-        why = "It used an instruction that this processor does not have."
+    if crash.is_illegal_instruction:
         next_step = f"Rebuild {PACKAGES[engine]} on this machine."
-    elif code == _KILLED:
-        why = "It was killed, perhaps because the memory ran out."
+    elif crash.is_kill:
         next_step = "Close other programs, or take a smaller model or a smaller --ctx."
-    return EngineCrashed(
-        f"The process that runs {TITLES[engine]} has ended.",
-        why + last_words,
-        next_step,
-        log_tail=tail,
-    )
-
-
-def _tail(log: IO[bytes]) -> tuple[str, ...]:
-    log.seek(0, os.SEEK_END)
-    log.seek(max(0, log.tell() - _LOG_TAIL_BYTES))
-    lines = [one_line(line, 200) for line in log.read().decode("utf-8", "replace").splitlines()]
-    return tuple([line for line in lines if line][-_LOG_TAIL_LINES:])
+    return crash.error(f"The process that runs {TITLES[engine]} has ended.", next_step)
 
 
 # In the child ------------------------------------------------------------------
 
 
-def main(parent_pid: int) -> None:
-    """The child's life: one question, one answer."""
-    requests, replies = private_pipes(keep_stderr=True)
-    die_with_parent(parent_pid)
-    frame = read_frame(requests)
-    if frame is not None:
-        with contextlib.suppress(BrokenPipeError):
-            write_frame(replies, _encode(_reply(_decode_request(frame))))
-
-
-def _reply(request: Describe | Measure) -> Message:
-    try:
-        facts = _facts()
-        return Answer(_encode(facts if isinstance(request, Describe) else _measured(request)))
-    except SSRError as error:
-        return Failed.of(error)
-
-
-def _facts() -> EngineFacts:
+def facts(_: None) -> EngineFacts:
+    """What the library is; raises ``EngineError`` when it cannot be loaded."""
     try:
         from ssr_local.engine import llama
 
@@ -270,30 +180,32 @@ def _facts() -> EngineFacts:
         ) from error
 
 
-def _measured(request: Measure) -> ModelSpeed:
+def measured(asked: Measurement) -> ModelSpeed:
+    """Load the model and time it."""
+    facts(None)  # a library that cannot be loaded is an error of its own
     started = time.perf_counter()
-    file = request.setup.models[request.role]
-    engine = load_chosen(request.picked, file, request.setup, lambda: False)
+    file = asked.setup.models[asked.role]
+    engine = load_chosen(asked.picked, file, asked.setup, lambda: False)
     load_s = time.perf_counter() - started
     try:
-        threads = request.setup.engine.threads or physical_cores()
+        threads = asked.setup.engine.threads or physical_cores()
         return _timed(engine, load_s, min(threads, os.cpu_count() or threads))
     finally:
         engine.close()
 
 
 def _timed(engine: Engine, load_s: float, threads: int) -> ModelSpeed:
-    # One token of a prompt stays pending until something is decoded behind it.
+    # One token of a prompt stays pending until something is decoded after it.
     words = engine.tokenize(_TEXT)
     prompt = list(itertools.islice(itertools.cycle(words), PREFILL_TOKENS + 1))
-    started, processor_s = time.perf_counter(), time.process_time()
+    started, cpu_s = time.perf_counter(), time.process_time()
     kinds = (
         _repeated(lambda: _prefill_rate(engine, prompt)),
         _repeated(lambda: _decode_rate(engine, prompt, 1)),
         _repeated(lambda: _decode_rate(engine, prompt, 3)),
     )
-    processor_s = time.process_time() - processor_s
-    share = processor_s / (time.perf_counter() - started) / threads
+    cpu_s = time.process_time() - cpu_s
+    share = cpu_s / (time.perf_counter() - started) / threads
     prefill, decode_one, decode_three = (statistics.median(rates) for rates in kinds)
     return ModelSpeed(
         load_s=load_s,

@@ -1,1 +1,1 @@
-"""Child processes: how one is started, spoken to, and mourned."""
+"""Child processes: how one is started and spoken to, and how its end is told."""

@@ -1,4 +1,4 @@
-"""Child processes of ours: how one is started, and how parent and child talk.
+"""Child processes of ours: how one is started, and the pipes that parent and child talk over.
 
 Messages are length-prefixed frames over the child's standard input and output. A child is
 started from a plain ``-c`` line with the parent's own module path: that needs no
@@ -12,6 +12,8 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,16 +24,19 @@ _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 
 
-def start_child(module: str, arguments: str, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
+def start_child(module: str, arguments: str, stderr: IO[bytes] | None) -> subprocess.Popen[bytes]:
     """Run ``module.main(arguments)`` in a new process, with pipes for input and output.
 
-    ``arguments`` is Python source. The child has a session of its own, so that Ctrl+C in
-    the terminal is ours to handle. Raises ``OSError`` when it cannot be started.
+    ``arguments`` is Python source; what the child writes to standard error goes to
+    ``stderr`` or nowhere. The child has a session of its own, so that Ctrl+C in the terminal
+    is ours to handle. On Linux it ends with the thread that calls this, however that ends.
+    Raises ``OSError`` when it cannot be started.
     """
     if not sys.executable:
         raise OSError("this program does not know its Python interpreter")
     code = (
         f"import sys; sys.path[:] = {_module_path()!r};"
+        f" from {__name__} import die_with_parent; die_with_parent({os.getpid()});"
         f" from {module} import main; main({arguments})"
     )
     options: dict[str, Any] = {"start_new_session": True}
@@ -43,7 +48,7 @@ def start_child(module: str, arguments: str, stderr: int | IO[bytes]) -> subproc
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=stderr,
+        stderr=subprocess.DEVNULL if stderr is None else stderr,
         **options,
     )
 
@@ -84,30 +89,41 @@ def read_frame(pipe: IO[bytes]) -> bytes | None:
     return frame if len(frame) == size else None
 
 
-def private_pipes(*, keep_stderr: bool) -> tuple[IO[bytes], IO[bytes]]:
-    """In a child: its ends of the pipes, moved out of the way of everything that prints.
+# In the child ------------------------------------------------------------------
 
-    Whatever writes to standard output afterwards reaches standard error with
-    ``keep_stderr``, and nothing otherwise.
+
+def private_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """The child's ends of the pipes, for requests and replies, out of the way of all that prints.
+
+    Whatever writes to standard output afterwards reaches standard error.
     """
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
-    if keep_stderr:
-        os.dup2(2, 1)
-    else:
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
+    os.dup2(2, 1)
     os.close(nothing)
     return requests, replies
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """In a child on Linux: be killed when the parent ends, however that happens.
+def listen(requests: IO[bytes], handle: Callable[[bytes], object]) -> None:
+    """Hand over every request as it comes, in a thread; the child ends with its parent.
 
-    Only for a child that long calls keep from noticing the end of its pipe, and only when
-    it was started from a thread that lives as long as it should: Linux means that thread.
+    At once: tidying up could wait for a long call, and the system does it anyway.
+    """
+
+    def work() -> None:
+        while (frame := read_frame(requests)) is not None:
+            handle(frame)
+        os._exit(0)
+
+    threading.Thread(target=work, name="ssr-listen", daemon=True).start()
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """On Linux: be killed when the thread that started this process ends, with its process too.
+
+    That needs no look at the pipe, which a call that lets no other thread run would delay.
     """
     if not sys.platform.startswith("linux"):
         return

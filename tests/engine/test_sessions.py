@@ -28,7 +28,9 @@ from ssr_local.core.records import Author, RunResult
 from ssr_local.engine.native import NativeEngine
 from ssr_local.method.pools import LETTERS, load_pool
 from ssr_local.models.gguf.header import read_header
-from ssr_local.transport.session import ModelFile, Session, Setup
+from ssr_local.transport.requests import SolveRequest
+from ssr_local.transport.session import Session
+from ssr_local.transport.setup import ModelFile, Setup
 from tests.engine.conftest import Tiny
 from tests.engine.harness import LIBRARIES, Watch, check_cache, exact_attention, watched
 from tests.tiny_gguf import TURN_END, ids, token_id
@@ -85,7 +87,7 @@ class Pair:
     def events(self, problem: str = PROBLEM, **options: Any) -> Iterator[AnyEvent]:
         usual = {"paths": 3, "max_tokens": 60, "max_step_tokens": 20, "seed": 1}
         chosen = SolveOptions(**(usual | {"strategies": self.pool} | options))
-        for event in self.session.solve(problem, chosen):
+        for event in self.session.handle(SolveRequest(problem, chosen)):
             for engine in self.engines.values():
                 check_cache(engine)
             yield event

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from textual.widgets import Button
 
+from ssr_local.core.errors import Interrupted
 from ssr_local.core.options import SolveOptions
-from ssr_local.engine.base import Cancelled
 from ssr_local.models.download import Progress
 from ssr_local_tui import feed
 from ssr_local_tui.runs import Runs
@@ -147,7 +147,7 @@ class Held:
             self.free.wait(TIMEOUT_S)
             try:
                 told(solver, word)
-            except Cancelled:
+            except Interrupted:
                 self.stopped = True
                 raise
 

@@ -25,7 +25,7 @@ from ssr_local.cli.bench.parameters import (
     settings_for,
 )
 from ssr_local.engine.base import MOST_SEQUENCES
-from ssr_local.transport.session import check_room_for
+from ssr_local.transport.requests import check_room_for
 
 _EXIT_ROWS_MISSING = 1
 

@@ -13,7 +13,7 @@ import pytest
 from ssr_local.core.errors import EngineCrashed, EngineError, ModelDamagedError, ModelUnusableError
 from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
-from ssr_local.transport.session import ModelFile, Setup
+from ssr_local.transport.setup import ModelFile, Setup
 from tests.tiny_gguf import write_tiny_model
 
 DYING = "import sys; sys.stderr.write('bad\\x1b[2Jness\\n'); sys.exit(3)"
@@ -118,7 +118,7 @@ def test_a_broken_library_is_an_error(
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (signal.SIGILL, "instruction that this processor does not have"),
+        (signal.SIGILL, "instruction that this CPU does not have"),
         (signal.SIGKILL, "memory ran out"),
         (signal.SIGABRT, "signal 6"),
     ],

@@ -107,57 +107,36 @@ def test_closing_ends_the_helper_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 EVIL = ("records", "numpy", "queue", "jinja2", "errors", "msgspec", "events", "sympy", "subprocess")
+# Names that the child imports and the parent does not.
+OF_THE_CHILD = ("records", "numpy", "jinja2", "sympy", "secrets")
+# So that the parent has found its modules before it meets the misleading ones.
+PRELOADED = "import sys; here = sys.path.pop(0)\nimport ssr_local.api\nsys.path.insert(0, here)\n"
 
 
-@pytest.mark.parametrize("evil", [(), EVIL])
-def test_a_plain_script_in_a_folder_of_misleading_names(
-    tmp_path: Path, evil: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("start", "misleading", "beside"),
+    [
+        ("", (), "current"),
+        ("", EVIL, "current"),
+        (PRELOADED, OF_THE_CHILD, "script"),
+        (PRELOADED, OF_THE_CHILD, "inline"),
+    ],
+)
+def test_a_plain_script_beside_misleading_modules(
+    tmp_path: Path, start: str, misleading: tuple[str, ...], beside: str
 ) -> None:
-    """No ``__main__`` guard, and modules in the current folder that are not ours."""
-    script = tmp_path / "elsewhere" / "script.py"
-    script.parent.mkdir()
-    script.write_text(SCRIPT)
-    work = tmp_path / "work"
-    work.mkdir()
-    for name in evil:
+    """No ``__main__`` guard, and modules in the script's or current folder that are not ours."""
+    script = tmp_path / ("" if beside == "script" else "elsewhere") / "script.py"
+    work = tmp_path / ("work" if beside == "current" else "")
+    for folder in (script.parent, work):
+        folder.mkdir(exist_ok=True)
+    script.write_text(start + SCRIPT)
+    for name in misleading:
         (work / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=work,
-        env=environment(tmp_path, SSR_LOCAL_DEMO_SPEED="0"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.stdout.split()[1:] == ["18"]
-
-
-@pytest.mark.parametrize("where", ["script", "current"])
-def test_the_child_finds_its_modules_before_a_scripts_neighbours(
-    tmp_path: Path, where: str
-) -> None:
-    """Names the parent does not import but the child does."""
-    for name in ("records", "numpy", "jinja2", "sympy", "secrets"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
-    if where == "script":
-        (tmp_path / "script.py").write_text(SCRIPT)
-        arguments = ["script.py"]
-    else:
-        arguments = ["-c", SCRIPT]
-    # Loaded by the parent too, so that only the child meets the wrong ones.
-    preload = "import sys; sys.path.pop(0) if sys.path[0] == '' else None\n"
-    if where == "current":
-        arguments[1] = f"{preload}import ssr_local.api\nsys.path.insert(0, '')\n{SCRIPT}"
-    else:
-        (tmp_path / "script.py").write_text(
-            f"import sys; here = sys.path.pop(0)\nimport ssr_local.api\n"
-            f"sys.path.insert(0, here)\n{SCRIPT}"
-        )
+    arguments = ["-c", start + SCRIPT] if beside == "inline" else [str(script)]
     done = subprocess.run(
         [sys.executable, *arguments],
-        cwd=tmp_path,
+        cwd=work,
         env=environment(tmp_path, SSR_LOCAL_DEMO_SPEED="0"),
         capture_output=True,
         text=True,

@@ -15,7 +15,7 @@ import pytest
 
 import ssr_local
 from ssr_local.core.errors import HelperError
-from ssr_local.process import helper as isolation
+from ssr_local.process import helper as helper_module
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 
 PROBE = """
@@ -92,7 +92,9 @@ def helper(probe: str) -> Iterator[Helper]:
 
 
 def _threads() -> int:
-    return sum(thread.name.startswith("ssr-helper") for thread in threading.enumerate())
+    return sum(
+        thread.name.startswith(("ssr-helper", "ssr-child")) for thread in threading.enumerate()
+    )
 
 
 def _until(condition: object, limit_s: float = 10.0) -> None:
@@ -151,6 +153,15 @@ def test_a_hanging_function_is_killed_and_the_next_call_works(
     assert helper.call(probe + "pid", None, timeout_s=5) != old
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_child_that_reads_nothing_is_killed(helper: Helper, probe: str) -> None:
+    pid = helper.call(probe + "pid", None, timeout_s=5)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(HelperTimeout):
+        helper.call(probe + "echo", "more than the pipe holds" * 100_000, timeout_s=0.5)
+    assert not _exists(pid)
+
+
 def test_a_child_that_dies_in_a_call_is_replaced(helper: Helper, probe: str) -> None:
     with pytest.raises(HelperDied, match="exit code 3"):
         helper.call(probe + "leave", 3, timeout_s=5)
@@ -180,9 +191,9 @@ def test_a_result_of_another_type_is_refused(helper: Helper, probe: str) -> None
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits as Linux keeps them")
 def test_memory_is_limited_and_no_core_is_dumped(helper: Helper, probe: str) -> None:
-    assert helper.call(probe + "limits", None, timeout_s=5) == [0, isolation.MEMORY_LIMIT_BYTES]
+    assert helper.call(probe + "limits", None, timeout_s=5) == [0, helper_module.MEMORY_LIMIT_BYTES]
     with pytest.raises(HelperDied):
-        helper.call(probe + "allocate", 4 * isolation.MEMORY_LIMIT_BYTES, timeout_s=10)
+        helper.call(probe + "allocate", 4 * helper_module.MEMORY_LIMIT_BYTES, timeout_s=10)
     assert helper.call(probe + "allocate", 1000, timeout_s=5) == 1000
 
 
@@ -339,7 +350,8 @@ print(helper.call("ssr_local.probe:pid", None, timeout_s=20), flush=True)
 def test_the_child_dies_with_a_script_that_has_no_main_guard(
     probe: str, tmp_path: Path, last: str, kill: bool
 ) -> None:
-    script = tmp_path / "script.py"
+    script = tmp_path / "elsewhere" / "script.py"
+    script.parent.mkdir()
     script.write_text(SCRIPT.format(path=[str(p) for p in sys.path], last=last))
     with subprocess.Popen(
         [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

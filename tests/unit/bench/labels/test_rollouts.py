@@ -16,7 +16,8 @@ from ssr_local.core.records import Author
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.prompts import QUESTIONS
-from ssr_local.transport.session import ModelFile, Session, Setup
+from ssr_local.transport.in_process import InProcess
+from ssr_local.transport.setup import ModelFile, Setup
 
 ASSISTANT = "<|im_start|>assistant\n"
 PROBLEM = Problem(id="p", problem="What?", answer="7", subject="s", level=2)
@@ -58,7 +59,7 @@ class Scripted(Solver):
         def load(role: Author, *_: object) -> Engine:
             return FakeEngine(story, role=role)
 
-        self._session = Session(setup, loader=load)
+        self._transport = InProcess(setup, loader=load)
         self._roles = {"draft", "target"}
 
 

@@ -1,0 +1,49 @@
+"""How a child process ended, in words."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ssr_local.core.errors import EngineCrashed
+
+_ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # SIGILL, and what Windows calls it
+_KILLED = -9
+_LINES_SHOWN = 3
+_WHY_CHARS = 1500
+
+
+class Crash(Struct, frozen=True):
+    """The end of a process: its exit code, None when it cannot be known, and its last lines.
+
+    As ``subprocess`` counts: a negative code is the number of a signal.
+    """
+
+    code: int | None
+    log_tail: tuple[str, ...] = ()
+
+    @property
+    def is_illegal_instruction(self) -> bool:
+        """Whether the program was built for another CPU."""
+        return self.code in _ILLEGAL_INSTRUCTION
+
+    @property
+    def is_kill(self) -> bool:
+        """Whether somebody killed it: perhaps the system, because the memory ran out."""
+        return self.code == _KILLED
+
+    @property
+    def reason(self) -> str:
+        """The exit code in a sentence."""
+        words = f"It ended with exit code {self.code}"
+        if self.code is not None and self.code < 0:
+            words = f"It was killed by signal {-self.code}"
+        if self.is_illegal_instruction:
+            return f"{words}: it used an instruction that this CPU does not have."
+        return f"{words}, perhaps because the memory ran out." if self.is_kill else f"{words}."
+
+    def error(self, what: str, next_step: str, why: str = "") -> EngineCrashed:
+        """The error that says so. ``why`` is what is known better than by the exit code."""
+        why = why or self.reason
+        if self.log_tail:
+            why += f" Its last words: {' / '.join(self.log_tail[-_LINES_SHOWN:])}"
+        return EngineCrashed(what, why[:_WHY_CHARS], next_step, log_tail=self.log_tail)

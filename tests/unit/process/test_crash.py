@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from ssr_local.process.crash import Crash
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "illegal", "killed"),
+    [
+        (3, "exit code 3.", False, False),
+        (None, "exit code None.", False, False),
+        (-6, "killed by signal 6.", False, False),
+        (-9, "killed by signal 9, perhaps because the memory ran out.", False, True),
+        (-4, "killed by signal 4: it used an instruction that this CPU", True, False),
+        (0xC000001D, "exit code 3221225501: it used an instruction", True, False),
+    ],
+)
+def test_an_exit_code_in_words(code: int | None, words: str, illegal: bool, killed: bool) -> None:
+    crash = Crash(code)
+    assert words in crash.reason
+    assert (crash.is_illegal_instruction, crash.is_kill) == (illegal, killed)
+
+
+def test_an_error_shows_the_last_of_the_lines_it_keeps() -> None:
+    error = Crash(1, tuple("abcd")).error("It has ended.", "Try again.")
+    assert error.why == "It ended with exit code 1. Its last words: b / c / d"
+    assert error.log_tail == tuple("abcd")
+    assert len(Crash(1, ("x" * 9999,)).error("", "", "It hung.").why) == 1500
