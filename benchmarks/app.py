@@ -44,7 +44,7 @@ from ssr_local.core.events import (
     encode_event,
 )
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import Author, ModelInfo, Models, Strategy, Verdict
+from ssr_local.core.records import ModelInfo, ModelRole, Models, Strategy, Verdict
 
 PROBLEM = (
     "A bakery sells 24 loaves in the morning and twice as many in the afternoon. Each loaf"
@@ -82,7 +82,7 @@ def scripted() -> Iterator[AnyEvent]:
     """All the events of such a run, in rounds of one token a path."""
     pool = tuple(Strategy(chr(65 + n), f"strategy {n}", "advice") for n in range(NUM_PATHS))
     options: dict[str, str | int | float | bool | None] = {"method": "ssr", "paths": NUM_PATHS}
-    roles: tuple[Author, Author] = ("draft", "target")
+    roles: tuple[ModelRole, ModelRole] = ("draft", "target")
     for role in roles:
         yield ModelLoaded(role=role, info=model(role), elapsed_s=1.0)
     yield RunStarted(problem=PROBLEM, options=options, models=Models(), pool=pool, version="0")

@@ -20,7 +20,7 @@ from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.errors import Interrupted, SSRError, UsageError
 from ssr_local.core.events import AnyEvent, Replied, RunEnded, StepRead
 from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_changes
-from ssr_local.core.records import Author, Calibration, RunResult, StepReading
+from ssr_local.core.records import Calibration, ModelRole, RunResult, StepReading
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES
 from ssr_local.engine.demo import demo_pair
 from ssr_local.method.prompts import QUESTIONS
@@ -78,7 +78,7 @@ class Solver:
         self._transport: Transport | None = None
         self._running = False
         self._cancelled = threading.Event()
-        self._roles: set[Author] = set()
+        self._roles: set[ModelRole] = set()
         self._pair = self._resolve()
 
     def solve(
@@ -277,7 +277,7 @@ class Solver:
         if self._cancelled.is_set():
             raise Interrupted("Stopped before the run had begun.")
 
-    def _transport_with(self, roles: Iterable[Author]) -> Transport:
+    def _transport_with(self, roles: Iterable[ModelRole]) -> Transport:
         """A transport to a session that has the models these roles need."""
         needed = self._roles | set(roles)
         if self._transport is None or needed != self._roles:
@@ -293,14 +293,14 @@ class Solver:
             self._transport = self._transport_to(setup)
         return self._transport
 
-    def _specs(self, roles: Iterable[Author]) -> list[ModelSpec]:
+    def _specs(self, roles: Iterable[ModelRole]) -> list[ModelSpec]:
         """What is known of these models; the demonstration's are no files."""
         if self._is_demo:
             return []
         registry = load_registry()
         return [registry.model(getattr(self._pair, role)) for role in roles]
 
-    def _model_files(self, roles: Iterable[Author]) -> dict[Author, ModelFile]:
+    def _model_files(self, roles: Iterable[ModelRole]) -> dict[ModelRole, ModelFile]:
         """The files of these models, downloaded where they are missing."""
         roles = sorted(roles)
         if self._is_demo:

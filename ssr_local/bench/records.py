@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.core.records import Author, Models, RunResult
+from ssr_local.core.records import ModelRole, Models, RunResult
 
 Outcome = Literal["right", "wrong", "undecided", "not run", "missing", "failed"]
 """What an answer is worth. "undecided": nobody could tell whether it equals the reference;
@@ -94,7 +94,7 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
     words, in the question's order.
     """
 
-    author: Author
+    author: ModelRole
     given: tuple[str, ...]
     text: str
     before: Rate

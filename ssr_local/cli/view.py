@@ -25,7 +25,7 @@ from ssr_local.core.events import (
     StepVerified,
 )
 from ssr_local.core.options import VERIFIED_METHODS
-from ssr_local.core.records import Author, RunResult, VoteGroup
+from ssr_local.core.records import ModelRole, RunResult, VoteGroup
 from ssr_local.core.tree import Tree
 
 _STRATEGIES_SHOWN = 5
@@ -143,7 +143,7 @@ class LineView:
             self._line(clean(path.text).strip())
         self._line(_cost(result), dim=True)
 
-    def _tag(self, path: int, step: int, author: Author) -> str:
+    def _tag(self, path: int, step: int, author: ModelRole) -> str:
         by = f", by the {author}," if self._spoken else ""
         return f"{self._name(path)} step {step + 1}{by}"
 

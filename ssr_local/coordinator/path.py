@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ssr_local.core.records import Author, EndReason, ReasoningPath, Step, Strategy, Verdict
+from ssr_local.core.records import EndReason, ModelRole, ReasoningPath, Step, Strategy, Verdict
 from ssr_local.engine.base import StepEnd
 
 State = Literal["ready", "writing", "drafted", "rewriting", "ended"]
@@ -18,8 +18,8 @@ class StepInProgress:
     ``marks`` are the lengths of the path's sequences, in tokens, before the step.
     """
 
-    author: Author
-    marks: dict[Author, int]
+    author: ModelRole
+    marks: dict[ModelRole, int]
     started_s: float
     text: str = ""
     num_tokens: int = 0
@@ -31,7 +31,7 @@ class Judged:
     """The step verified last, kept so that its verdict can still be overridden."""
 
     step: StepInProgress
-    tokens: dict[Author, list[int]]
+    tokens: dict[ModelRole, list[int]]
     verdict: Verdict
     num_steps: int
 
@@ -44,7 +44,7 @@ class PathState:
     strategy: Strategy
     selection_score: float | None
     opening: str = ""
-    sequences: dict[Author, int] = field(default_factory=dict)
+    sequences: dict[ModelRole, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     num_tokens: int = 0
     state: State = "ready"

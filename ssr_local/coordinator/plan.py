@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 
 # Room after a path for the probe that scores a step, or for the letters of a selection.
 _TOKENS_BESIDE_PATH = 128
@@ -18,13 +18,13 @@ class Plan(Struct, frozen=True):
     with ``selects`` the paths follow strategies.
     """
 
-    writer: Author
+    writer: ModelRole
     verified: bool
     selects: bool
     num_paths: int
 
     @property
-    def roles(self) -> tuple[Author, ...]:
+    def roles(self) -> tuple[ModelRole, ...]:
         """The models the method needs loaded."""
         if self.verified:
             return ("draft", "target")

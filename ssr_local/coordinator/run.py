@@ -22,8 +22,8 @@ from ssr_local.coordinator.prompter import Prompter
 from ssr_local.core.events import AnyEvent, Event, Notice, RunMeasured
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import (
-    Author,
     Comparison,
+    ModelRole,
     Models,
     ModelUsage,
     OptionValues,
@@ -64,8 +64,8 @@ class Run:
         options: SolveOptions,
         plan: Plan,
         pool: Pool,
-        engines: Mapping[Author, Engine],
-        prompters: Mapping[Author, Prompter],
+        engines: Mapping[ModelRole, Engine],
+        prompters: Mapping[ModelRole, Prompter],
         judge: Judge,
         compare: Callable[[str, str], Comparison],
         prefix_steps: Sequence[str] = (),
@@ -98,13 +98,13 @@ class Run:
         self.notices: list[str] = []
         self.failure: Exception | None = None
         self.result: RunResult | None = None
-        self.prefixes: dict[Author, list[int]] = {}
-        self.longest_prompt: dict[Author, int] = {}
-        self.roots: dict[Author, int] = {}
+        self.prefixes: dict[ModelRole, list[int]] = {}
+        self.longest_prompt: dict[ModelRole, int] = {}
+        self.roots: dict[ModelRole, int] = {}
         self.probes: dict[bool, list[int]] = {}
-        self._open: dict[Author, set[int]] = {role: set() for role in engines}
-        self._prefilled: Counter[Author] = Counter()
-        self._decoded: Counter[Author] = Counter()
+        self._open: dict[ModelRole, set[int]] = {role: set() for role in engines}
+        self._prefilled: Counter[ModelRole] = Counter()
+        self._decoded: Counter[ModelRole] = Counter()
 
     @property
     def status(self) -> Status:
@@ -143,7 +143,7 @@ class Run:
         return self.plan.selects and self.options.selection in ("logprob", "generate")
 
     def start_steps(
-        self, role: Author, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
+        self, role: ModelRole, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
     ) -> None:
         """Let a model begin a step on each of these paths."""
         engine = self.engines[role]
@@ -166,33 +166,33 @@ class Run:
 
     # Sequences -----------------------------------------------------------------
 
-    def open(self, role: Author, tokens: Sequence[int]) -> int:
+    def open(self, role: ModelRole, tokens: Sequence[int]) -> int:
         """Prefill a new sequence of this run on a model; its id."""
         seq_id = self.engines[role].open(tokens)
         self._open[role].add(seq_id)
         self._prefilled[role] += len(tokens)
         return seq_id
 
-    def fork(self, role: Author, seq_id: int) -> int:
+    def fork(self, role: ModelRole, seq_id: int) -> int:
         """A new sequence of this run that shares everything so far with another."""
         new_id = self.engines[role].fork(seq_id)
         self._open[role].add(new_id)
         return new_id
 
-    def extend(self, role: Author, jobs: Sequence[ExtendJob]) -> list[Extended]:
+    def extend(self, role: ModelRole, jobs: Sequence[ExtendJob]) -> list[Extended]:
         """Prefill known tokens after sequences of this run."""
         return extend_together(role, [(self, job) for job in jobs])
 
-    def count_extended(self, role: Author, job: ExtendJob, result: Extended) -> None:
+    def count_extended(self, role: ModelRole, job: ExtendJob, result: Extended) -> None:
         """Count a job's tokens as prefilled for this run."""
         if not result.no_room:
             self._prefilled[role] += len(job.tokens) + len(job.suffix)
 
-    def count_decoded(self, role: Author, num_tokens: int) -> None:
+    def count_decoded(self, role: ModelRole, num_tokens: int) -> None:
         """Count tokens as decoded for this run."""
         self._decoded[role] += num_tokens
 
-    def release(self, role: Author, seq_id: int) -> None:
+    def release(self, role: ModelRole, seq_id: int) -> None:
         """Give a sequence of this run back."""
         self._open[role].discard(seq_id)
         self.engines[role].release(seq_id)
@@ -208,7 +208,7 @@ class Run:
         self.failure = error
         self.release_all()
 
-    def transfer_tokens(self, path: PathState, giver: Author, taker: Author) -> list[int]:
+    def transfer_tokens(self, path: PathState, giver: ModelRole, taker: ModelRole) -> list[int]:
         """The current step as the other model's token ids."""
         step = current_step(path)
         if self.same_vocabulary:
@@ -243,7 +243,7 @@ class Run:
         self.notices.append(message)
         return self.at(Notice(message=message))
 
-    def kv_cells(self) -> dict[Author, int]:
+    def kv_cells(self) -> dict[ModelRole, int]:
         """How many KV-cache cells the paths take on each model, what they share counted once."""
         cells = {}
         for role, engine in self.engines.items():
@@ -294,7 +294,7 @@ def phase_of(runs: Sequence[Run], name: PhaseName) -> Iterator[None]:
             run.seconds[name] += elapsed
 
 
-def extend_together(role: Author, jobs: Sequence[tuple[Run, ExtendJob]]) -> list[Extended]:
+def extend_together(role: ModelRole, jobs: Sequence[tuple[Run, ExtendJob]]) -> list[Extended]:
     """Prefill known tokens after sequences of several runs, in as few calls as fit."""
     if not jobs:
         return []

@@ -19,7 +19,7 @@ from ssr_local.coordinator.spm import check_room, open_paths, prefill_shared, ro
 from ssr_local.coordinator.ssd import decode, verify
 from ssr_local.coordinator.steering import apply_commands
 from ssr_local.core.events import AnyEvent, RunEnded, RunStarted
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Cancelled
 from ssr_local.version import VERSION
 
@@ -68,7 +68,7 @@ def make_room(runs: Sequence[Run]) -> None:
 
     A run whose prompt is too long for a model fails.
     """
-    num_cells: defaultdict[Author, int] = defaultdict(int)
+    num_cells: defaultdict[ModelRole, int] = defaultdict(int)
     for run in runs:
         try:
             needed = room_for(run)

@@ -11,19 +11,19 @@ from ssr_local.coordinator.prompter import shared_prefix
 from ssr_local.coordinator.run import Run
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.method import selection
 
 _TOKENS_PER_LETTER = 4
 
 
-def room_for(run: Run) -> dict[Author, int]:
+def room_for(run: Run) -> dict[ModelRole, int]:
     """KV-cache cells that this run needs on each model; finds what its prompts share.
 
     Raises ``ProblemError`` when a prompt alone is longer than a model's context.
     """
-    cells: dict[Author, int] = {}
+    cells: dict[ModelRole, int] = {}
     for role, engine in run.engines.items():
         paths, selections = _path_prompts(run, role), _selection_prompts(run, role)
         longest = max(len(prompt) for prompt in paths + selections)
@@ -67,13 +67,13 @@ def prefill_shared(run: Run) -> Iterator[AnyEvent]:
         yield run.notice(note)
 
 
-def _path_prompts(run: Run, role: Author) -> list[list[int]]:
+def _path_prompts(run: Run, role: ModelRole) -> list[list[int]]:
     unknown = run.pool.by_letter("M")
     strategies = [*run.pool.strategies, unknown] if run.plan.selects else [unknown]
     return run.prompters[role].paths(run.problem, strategies, run.prefix_steps)
 
 
-def _selection_prompts(run: Run, role: Author) -> list[list[int]]:
+def _selection_prompts(run: Run, role: ModelRole) -> list[list[int]]:
     if role != "target" or not run.asks_the_target:
         return []
     return run.prompters[role].selections(run.problem, [run.pool.strategies], 1)
@@ -166,7 +166,7 @@ def _generate_letters(run: Run) -> tuple[str, ...] | None:
     return None if result.no_room else selection.parse_letters(text, pool, count)
 
 
-def _continue(run: Run, role: Author, fork: int, prompt: list[int]) -> ExtendJob:
+def _continue(run: Run, role: ModelRole, fork: int, prompt: list[int]) -> ExtendJob:
     """What makes a fresh fork of a model's root hold this prompt.
 
     Normally the root is the prompt's beginning. It is not where the prompt has another

@@ -16,15 +16,15 @@ from ssr_local.coordinator.run import (
     phase_of,
 )
 from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
-from ssr_local.core.records import REWRITE_SCORE, Author, Step, Verdict
+from ssr_local.core.records import REWRITE_SCORE, ModelRole, Step, Verdict
 from ssr_local.engine.base import Delta, ExtendJob
 from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import Reading, places_of_digits
 
-_WRITER_PHASE: dict[Author, PhaseName] = {"draft": "draft", "target": "write"}
+_WRITER_PHASE: dict[ModelRole, PhaseName] = {"draft": "draft", "target": "write"}
 
 
-def decode(runs: Sequence[Run], role: Author) -> Iterator[RunEvent]:
+def decode(runs: Sequence[Run], role: ModelRole) -> Iterator[RunEvent]:
     """Begin the steps that wait for this model, and decode one round of it for all its paths."""
     writers = [run for run in runs if run.plan.writer == role]
     others = [run for run in runs if run.plan.verified and role == "target"]
@@ -45,7 +45,7 @@ def decode(runs: Sequence[Run], role: Author) -> Iterator[RunEvent]:
         yield from of_run(run, _take(run, path, delta))
 
 
-def _decoding(runs: Sequence[Run], role: Author) -> dict[int, tuple[Run, PathState]]:
+def _decoding(runs: Sequence[Run], role: ModelRole) -> dict[int, tuple[Run, PathState]]:
     """The paths that a model is writing on, by their sequence's id, with their runs."""
     return {
         path.sequences[role]: (run, path)
@@ -144,7 +144,7 @@ def _judged(
 ) -> Iterator[AnyEvent]:
     step = current_step(path)
     draft = run.engines["draft"]
-    tokens: dict[Author, list[int]] = {
+    tokens: dict[ModelRole, list[int]] = {
         "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
         "target": target_tokens,
     }

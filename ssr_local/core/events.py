@@ -14,9 +14,9 @@ import msgspec
 
 from ssr_local.core.errors import EventLogError
 from ssr_local.core.records import (
-    Author,
     EndReason,
     ModelInfo,
+    ModelRole,
     Models,
     OptionValues,
     RunResult,
@@ -41,14 +41,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 class ModelLoading(Event, frozen=True, kw_only=True, tag=True):
     """A model is being loaded into memory."""
 
-    role: Author
+    role: ModelRole
     name: str
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True, tag=True):
     """A model is ready."""
 
-    role: Author
+    role: ModelRole
     info: ModelInfo
     elapsed_s: float
 
@@ -91,7 +91,7 @@ class StepDelta(Event, frozen=True, kw_only=True, tag=True):
 
     path: int
     step: int
-    author: Author
+    author: ModelRole
     text: str
 
 
@@ -100,7 +100,7 @@ class StepDrafted(Event, frozen=True, kw_only=True, tag=True):
 
     path: int
     step: int
-    author: Author
+    author: ModelRole
     text: str
     num_tokens: int
     elapsed_s: float = 0.0
@@ -148,7 +148,7 @@ class RunMeasured(Event, frozen=True, kw_only=True, tag=True):
 
     usage: Usage
     timing_s: Timing
-    kv_cells: dict[Author, int]
+    kv_cells: dict[ModelRole, int]
 
 
 class StepRead(Event, frozen=True, kw_only=True, tag=True):

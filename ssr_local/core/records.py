@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-Author = Literal["draft", "target"]
-"""Which of the two models wrote a step."""
+ModelRole = Literal["draft", "target"]
+"""Which of the two models."""
 
 EndReason = Literal[
     "answered",
@@ -107,7 +107,7 @@ class Step(Struct, frozen=True, kw_only=True):
     """
 
     text: str
-    author: Author
+    author: ModelRole
     score: float | None = None
     accepted: bool | None = None
     num_tokens: int = 0

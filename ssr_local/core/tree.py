@@ -35,9 +35,9 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.options import VERIFIED_METHODS
 from ssr_local.core.records import (
-    Author,
     EndReason,
     ModelInfo,
+    ModelRole,
     ReasoningPath,
     RunResult,
     Strategy,
@@ -70,7 +70,7 @@ class StepView:
     more, None when nothing was rejected.
     """
 
-    author: Author
+    author: ModelRole
     text: str = ""
     state: StepState = "writing"
     rejected: str | None = None
@@ -137,7 +137,7 @@ class Tree:
         self.problem = problem
         self.options: dict[str, str | int | float | bool | None] = {}
         self.given: tuple[str, ...] = ()
-        self.models: dict[Author, ModelView] = {}
+        self.models: dict[ModelRole, ModelView] = {}
         self.pool: tuple[Strategy, ...] = ()
         self.scores: tuple[StrategyScore, ...] = ()
         self.chosen: tuple[str, ...] = ()
@@ -256,7 +256,7 @@ class Tree:
         self.phase = "selecting"
         self.problem, self.options, self.given = event.problem, event.options, event.given
         self.pool = event.pool
-        loaded: dict[Author, ModelInfo | None] = {
+        loaded: dict[ModelRole, ModelInfo | None] = {
             "draft": event.models.draft,
             "target": event.models.target,
         }
@@ -339,7 +339,7 @@ class Tree:
             return ()
         if isinstance(event, StepVerified):
             return self._verified(path, event)
-        author: Author = "target" if isinstance(event, StepRewritten) else event.author
+        author: ModelRole = "target" if isinstance(event, StepRewritten) else event.author
         step = self._step_at(path, event.step, author)
         if step is None:
             return ()
@@ -388,7 +388,7 @@ class Tree:
         return self.options.get("method") in VERIFIED_METHODS
 
     @staticmethod
-    def _step_at(path: PathView, index: int, author: Author) -> StepView | None:
+    def _step_at(path: PathView, index: int, author: ModelRole) -> StepView | None:
         """The step with that index, new if it is the next one; None where there is a gap."""
         if index == len(path.steps):
             path.steps.append(StepView(author))

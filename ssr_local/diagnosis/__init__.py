@@ -18,7 +18,7 @@ from ssr_local.core.config import Settings, config_file, load_settings
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ConfigError, SSRError
 from ssr_local.core.options import EngineOptions, SolveOptions, validate
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis import checks, speculation
 from ssr_local.diagnosis.engines import look_at_choice, measured_other, model_file
 from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State, short
@@ -44,7 +44,7 @@ class ModelReport(Struct, frozen=True, kw_only=True):
     What only a whole file tells is None without one, ``speed`` when it was not measured.
     """
 
-    role: Author
+    role: ModelRole
     name: str
     path: str
     state: str
@@ -113,8 +113,8 @@ def diagnose(
     if needed is not None:
         book.add("models", checks.memory_needed(needed, hardware.memory(), gpu_bytes))
     picks = look_at_choice(models, engine, settings, book, on_progress, with_check=self_check)
-    speeds: dict[Author, ModelSpeed] = {}
-    others: dict[Author, ModelSpeed] = {}
+    speeds: dict[ModelRole, ModelSpeed] = {}
+    others: dict[ModelRole, ModelSpeed] = {}
     if with_speed and engine is not None:
         has_other = not engine.ik_obstacle
         speeds, others = _measure(models, picks, settings, gpu_bytes, has_other, book, on_progress)
@@ -225,16 +225,16 @@ def _gpu_bytes(engine: EngineFacts | None, settings: Settings) -> int:
 
 def _measure(
     models: Sequence[PairModel],
-    picks: Mapping[Author, EngineChoice],
+    picks: Mapping[ModelRole, EngineChoice],
     settings: Settings,
     gpu_bytes: int,
     has_other: bool,
     book: Book,
     on_progress: Callable[[str], None],
-) -> tuple[dict[Author, ModelSpeed], dict[Author, ModelSpeed]]:
+) -> tuple[dict[ModelRole, ModelSpeed], dict[ModelRole, ModelSpeed]]:
     """Time the models that are here one after the other, with both engines where there are two."""
-    speeds: dict[Author, ModelSpeed] = {}
-    others: dict[Author, ModelSpeed] = {}
+    speeds: dict[ModelRole, ModelSpeed] = {}
+    others: dict[ModelRole, ModelSpeed] = {}
     for model in models:
         if model.header is None:
             continue
@@ -262,7 +262,7 @@ def _measure(
 
 
 def _look_at_speeds(
-    speeds: Mapping[Author, ModelSpeed], settings: Settings, book: Book
+    speeds: Mapping[ModelRole, ModelSpeed], settings: Settings, book: Book
 ) -> tuple[Speculation, ...]:
     for role, measured in speeds.items():
         book.add("speed", checks.speed(role, measured))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ssr_local.core.config import Settings
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import SSRError
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding, short
 from ssr_local.diagnosis.pair_facts import PairModel
@@ -35,9 +35,9 @@ def look_at_choice(
     on_progress: Callable[[str], None],
     *,
     with_check: bool,
-) -> Mapping[Author, EngineChoice]:
+) -> Mapping[ModelRole, EngineChoice]:
     """The engine each model would use; with ``with_check`` those here are checked again."""
-    picks: dict[Author, EngineChoice] = {}
+    picks: dict[ModelRole, EngineChoice] = {}
     if engine is None:
         return picks
     missing = engine.ik_obstacle

@@ -16,7 +16,7 @@ from ssr_local.core.config import Settings
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ModelError, SSRError
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding, short
 from ssr_local.engine.demo import is_demo
@@ -24,7 +24,7 @@ from ssr_local.models.download import LocalModel, known_sha256, local_state, to_
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
 from ssr_local.models.registry import ModelSpec, PairSpec, load_registry, resolve_pair
 
-ROLES: tuple[Author, ...] = ("draft", "target")
+ROLES: tuple[ModelRole, ...] = ("draft", "target")
 
 # A problem of some length under the default pool; the KV cache is sized when the real
 # prompts are known.
@@ -47,7 +47,7 @@ class PairModel(Struct, frozen=True, kw_only=True):
     ``kv_bytes`` and ``default_kv_bytes`` are 0 without a header.
     """
 
-    role: Author
+    role: ModelRole
     spec: ModelSpec
     here: LocalModel
     header: GGUFHeader | None
@@ -110,7 +110,7 @@ def needed_bytes(models: Sequence[PairModel]) -> int | None:
 
 
 def _look_at_model(
-    role: Author, spec: ModelSpec, cells: Cells, path_tokens: int, book: Book
+    role: ModelRole, spec: ModelSpec, cells: Cells, path_tokens: int, book: Book
 ) -> PairModel | None:
     """What is here of a model; None where not even that can be told."""
     try:

@@ -20,7 +20,7 @@ import msgspec
 
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import EngineCrashed, EngineError, HelperError
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine, Sampling, StepJob
 from ssr_local.engine.choice import EngineChoice, ik_obstacle
 from ssr_local.engine.devices import Device
@@ -87,7 +87,7 @@ class Measurement(msgspec.Struct, frozen=True):
     """One model of the setup, and the engine to time it with."""
 
     setup: Setup
-    role: Author
+    role: ModelRole
     picked: EngineChoice
 
 
@@ -104,7 +104,7 @@ def engine_facts(*, limit_s: float = START_LIMIT_S) -> EngineFacts:
 
 def measure_model(
     setup: Setup,
-    role: Author,
+    role: ModelRole,
     picked: EngineChoice = EngineChoice(engine="llama", why=""),  # noqa: B008 - frozen
     *,
     limit_s: float = MEASURE_LIMIT_S,

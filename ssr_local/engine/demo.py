@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import EngineOptions
-from ssr_local.core.records import Author, Calibration
+from ssr_local.core.records import Calibration, ModelRole
 from ssr_local.engine.base import SEQUENCES
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.models.models_file import PairSpec
@@ -31,8 +31,8 @@ NOTE = (
 _ASSISTANT = "<|im_start|>assistant\n"
 _USER = "<|im_start|>user\n"
 _QUESTION = "<|im_end|>\n<|im_start|>user\n"
-_PARAMETERS: Mapping[Author, int] = {"draft": 500_000_000, "target": 1_500_000_000}
-_TOKEN_S: Mapping[Author, float] = {"draft": 0.015, "target": 0.03}
+_PARAMETERS: Mapping[ModelRole, int] = {"draft": 500_000_000, "target": 1_500_000_000}
+_TOKEN_S: Mapping[ModelRole, float] = {"draft": 0.015, "target": 0.03}
 
 # The scripted probabilities are 0.9 and more for good steps, below 0.7 for bad ones, and a
 # step's likelihood follows them. So the default threshold of 7 parts good from bad.
@@ -100,7 +100,7 @@ class DemoScript(Script):
         self._letters = letters
         self._met: dict[str, dict[str, int]] = {}
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         prompt, _, written = text.rpartition(_ASSISTANT)
         if _ASSISTANT in prompt:  # asked about steps that stand there
             return _REPLY.removeprefix(written)
@@ -136,7 +136,7 @@ class DemoScript(Script):
         return self._paths[index % len(self._paths)]
 
 
-def _after(steps: Sequence[ScriptedStep], role: Author, written: str) -> str | None:
+def _after(steps: Sequence[ScriptedStep], role: ModelRole, written: str) -> str | None:
     """What the model writes next on a path; None where something else is written."""
     for step in steps:
         own = step.draft if role == "draft" else step.target or step.draft
@@ -154,7 +154,7 @@ _SCRIPT = DemoScript()
 
 
 def demo_engine(
-    role: Author, should_stop: Callable[[], bool], max_sequences: int = SEQUENCES
+    role: ModelRole, should_stop: Callable[[], bool], max_sequences: int = SEQUENCES
 ) -> FakeEngine:
     """One of the demonstration's two models; both follow the same script.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ssr_local.core.errors import DecodeError
-from ssr_local.core.records import Author, ModelInfo, ModelUsage
+from ssr_local.core.records import ModelInfo, ModelRole, ModelUsage
 from ssr_local.engine.base import (
     SEQUENCES,
     Cancelled,
@@ -45,7 +45,7 @@ class Script(Protocol):
     ``text`` is always the whole sequence, prompt included. Scripts derive from this class.
     """
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         """Everything still to come after ``text``; empty: the model ends there."""
 
     def probe(self, text: str) -> Mapping[str, float]:
@@ -67,7 +67,7 @@ class FakeEngine:
         self,
         script: Script,
         *,
-        role: Author = "draft",
+        role: ModelRole = "draft",
         name: str = "",
         num_cells: int = 65_536,
         max_sequences: int = SEQUENCES,

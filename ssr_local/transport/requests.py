@@ -11,7 +11,7 @@ import msgspec
 from ssr_local.coordinator.plan import num_sequences, plan_for
 from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.method.pools import load_pool
 
 MAX_PROBLEM_CHARS = 200_000
@@ -88,7 +88,7 @@ def validated(request: _R, max_sequences: int) -> _R:
     return msgspec.structs.replace(request, problem=problem, options=options)
 
 
-def roles_for(request: AnyRequest) -> tuple[Author, ...]:
+def roles_for(request: AnyRequest) -> tuple[ModelRole, ...]:
     """The models that a request needs."""
     if isinstance(request, SolveRequest):
         return plan_for(request.options).roles

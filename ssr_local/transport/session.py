@@ -22,7 +22,7 @@ from ssr_local.coordinator.scheduler import solve, solve_together
 from ssr_local.core.errors import Interrupted, SSRError
 from ssr_local.core.events import AnyEvent, Replied, StepRead
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import Author, OptionValues
+from ssr_local.core.records import ModelRole, OptionValues
 from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.method.pools import load_pool
 from ssr_local.method.verification import Judge
@@ -59,7 +59,7 @@ class Session:
         self._setup = setup
         self._should_stop = should_stop
         self._loader = loader
-        self._engines: dict[Author, Engine] = {}
+        self._engines: dict[ModelRole, Engine] = {}
         self._helper = Helper()
 
     def handle(self, request: AnyRequest, commands: CommandSource | None = None) -> Happenings:
@@ -85,7 +85,9 @@ class Session:
         self._engines.clear()
         self._helper.close()
 
-    def _loaded(self, roles: Sequence[Author]) -> Generator[AnyEvent, None, dict[Author, Engine]]:
+    def _loaded(
+        self, roles: Sequence[ModelRole]
+    ) -> Generator[AnyEvent, None, dict[ModelRole, Engine]]:
         if self._setup.backend != "fake":  # the demonstration's answers need no algebra
             self._helper.warm(EQUIVALENT)  # takes a second, which loading a model hides
         for role in roles:
@@ -96,7 +98,7 @@ class Session:
         return {role: self._engines[role] for role in roles}
 
     def _solve_together(
-        self, requests: Sequence[SolveRequest], engines: Mapping[Author, Engine]
+        self, requests: Sequence[SolveRequest], engines: Mapping[ModelRole, Engine]
     ) -> Generator[Outcome, None, None]:
         runs: dict[int, Run] = {}
         for index, request in enumerate(requests):
@@ -136,7 +138,7 @@ class Session:
     def _run(
         self,
         request: SolveRequest,
-        engines: Mapping[Author, Engine],
+        engines: Mapping[ModelRole, Engine],
         commands: CommandSource | None = None,
     ) -> Run:
         options = request.options

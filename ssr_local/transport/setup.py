@@ -10,7 +10,7 @@ import msgspec
 
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
-from ssr_local.core.records import Author, Calibration
+from ssr_local.core.records import Calibration, ModelRole
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine, EngineConfig
 from ssr_local.engine.choice import EngineChoice, after_check, choose_engine, run_check
 from ssr_local.engine.demo import demo_engine
@@ -34,19 +34,19 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     ``max_sequences`` is how many sequences a model can hold at once.
     """
 
-    models: dict[Author, ModelFile]
+    models: dict[ModelRole, ModelFile]
     engine: EngineOptions
     calibrations: dict[str, Calibration] = {}
     backend: str = "native"
     max_sequences: int = SEQUENCES
 
 
-Loader = Callable[[Author, ModelFile, Setup, Callable[[], bool]], Engine]
+Loader = Callable[[ModelRole, ModelFile, Setup, Callable[[], bool]], Engine]
 """Loads one model: role, file, setup, and what says that work must stop."""
 
 
 def load_model(
-    role: Author, setup: Setup, should_stop: Callable[[], bool], loader: Loader | None
+    role: ModelRole, setup: Setup, should_stop: Callable[[], bool], loader: Loader | None
 ) -> Generator[AnyEvent, None, Engine]:
     """Load one model of the setup, with ``loader`` instead of its back end where there is one.
 

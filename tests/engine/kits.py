@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
 from tests.engine.harness import HAS_IK, watched
@@ -32,7 +32,7 @@ CHAINS = (
 class PlainScript(Script):
     """Words that follow from the text before them, and from nothing else."""
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         if text.endswith(BEFORE_END[-1]):
             return ""
         if text.endswith(BEFORE_BLANK[-1]):

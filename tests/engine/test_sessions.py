@@ -24,7 +24,7 @@ from ssr_local.core.events import (
     StepVerified,
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.core.records import Author, RunResult
+from ssr_local.core.records import ModelRole, RunResult
 from ssr_local.engine.native import NativeEngine
 from ssr_local.method.pools import LETTERS, load_pool
 from ssr_local.models.gguf.header import read_header
@@ -58,9 +58,9 @@ class Pair:
         self.library = library
         self.pool = str(pool)
         self.stop: Callable[[], bool] = lambda: False
-        self.engines: dict[Author, NativeEngine] = {}
-        self.bindings: dict[Author, Watch] = {}
-        files: dict[Author, ModelFile] = {
+        self.engines: dict[ModelRole, NativeEngine] = {}
+        self.bindings: dict[ModelRole, Watch] = {}
+        files: dict[ModelRole, ModelFile] = {
             "draft": ModelFile(f"{draft.stem}-draft", str(draft)),
             "target": ModelFile(f"{target.stem}-target", str(target)),
         }
@@ -71,7 +71,7 @@ class Pair:
         )
 
     def load(
-        self, role: Author, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+        self, role: ModelRole, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
     ) -> NativeEngine:
         ctx = setup.engine.ctx
         self.engines[role], self.bindings[role] = watched(
@@ -236,7 +236,7 @@ def test_different_vocabularies_hand_text_over(tiny: Tiny, pair: Make, vocab: st
     written: dict[int, str] = {}
     authors = set()
 
-    def held(role: Author) -> list[bytes]:
+    def held(role: ModelRole) -> list[bytes]:
         engine, binding = one.engines[role], one.bindings[role]
         return [b"".join(map(binding.piece, engine.tokens(s))) for s in engine._cache.seq_ids]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from ssr_local.core.display import one_line
-from ssr_local.core.records import Author, ModelInfo, Timing, Usage
+from ssr_local.core.records import ModelInfo, ModelRole, Timing, Usage
 from ssr_local.core.tree import StepState, StepView, Tree
 from ssr_local.method.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
@@ -102,7 +102,7 @@ def clock_text(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def speed_of(tree: Tree, role: Author) -> float | None:
+def speed_of(tree: Tree, role: ModelRole) -> float | None:
     """Tokens a second that a model has decoded while it was at it; None before it was."""
     figures = figures_of(tree)
     if figures is None:

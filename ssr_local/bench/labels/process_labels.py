@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from ssr_local.bench.records import LabelledStep, Walk
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 
 MARGIN = 0.35
 THRESHOLD = SolveOptions().threshold
@@ -41,7 +41,7 @@ class JudgedStep(Struct, frozen=True):
 
 
 def judged(
-    walks: Sequence[Walk], margin: float = MARGIN, author: Author = "draft"
+    walks: Sequence[Walk], margin: float = MARGIN, author: ModelRole = "draft"
 ) -> tuple[JudgedStep, ...]:
     """The steps of one author that a label can be given to: the rate before is above ``margin``."""
     return tuple(

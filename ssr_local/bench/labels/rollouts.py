@@ -23,7 +23,7 @@ from ssr_local.bench.records import LabelledStep, Outcome, Problem, Rate, Walk
 from ssr_local.bench.scoring import Scorer
 from ssr_local.core.errors import SSRError
 from ssr_local.core.options import SolveOptions, with_changes
-from ssr_local.core.records import Author, Models, ReasoningPath, RunResult
+from ssr_local.core.records import ModelRole, Models, ReasoningPath, RunResult
 from ssr_local.version import VERSION
 
 # Shares are quotients: 7/12 - 4/12 is a hair more than 1/4.
@@ -54,7 +54,7 @@ class _Position(NamedTuple):
 class _Written(NamedTuple):
     """A new step; ``ends`` when nothing follows it in its path, which then has ``answer``."""
 
-    author: Author
+    author: ModelRole
     text: str
     ends: bool
     answer: str | None
@@ -179,7 +179,7 @@ class Labeller:
         self,
         problem: Problem,
         prefix: Sequence[str],
-        writer: Author,
+        writer: ModelRole,
         num_paths: int,
         purpose: str,
         **changes: int,

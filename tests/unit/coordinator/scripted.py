@@ -15,7 +15,7 @@ from ssr_local.coordinator.templates import RenderRequest, render_with_jinja
 from ssr_local.core.commands import AnyCommand, Resume
 from ssr_local.core.events import AnyEvent
 from ssr_local.core.options import SolveOptions, validate
-from ssr_local.core.records import Author, Calibration, Strategy
+from ssr_local.core.records import Calibration, ModelRole, Strategy
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.pools import Pool
 from ssr_local.method.verification import Judge
@@ -69,7 +69,7 @@ class Paths(Script):
     def turns(self, letter: str) -> Sequence[Turn]:
         return self.paths.get(letter, self.default)
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         prompt, _, written = text.rpartition(ASSISTANT)
         if NOT_YET in prompt:
             return self.generated.removeprefix(written)
@@ -152,7 +152,7 @@ def make_run(
     """A run on engines that follow one script; ``target`` holds what is different there."""
     chosen = validate(SolveOptions, {"verifier": "digit", "seed": 1, **options})
     plan = plan_for(chosen)
-    engines: dict[Author, FakeEngine] = {}
+    engines: dict[ModelRole, FakeEngine] = {}
     for role in plan.roles:
         more = dict(engine or {}) | (dict(target or {}) if role == "target" else {})
         engines[role] = FakeEngine(script, role=role, **more)
@@ -171,7 +171,7 @@ def make_run(
     )
 
 
-def engine_of(run: Run, role: Author) -> FakeEngine:
+def engine_of(run: Run, role: ModelRole) -> FakeEngine:
     """The scripted engine of that role."""
     engine = run.engines[role]
     assert isinstance(engine, FakeEngine)

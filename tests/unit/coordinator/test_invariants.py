@@ -25,7 +25,7 @@ from ssr_local.core.events import (
     decode_event,
     encode_event,
 )
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.fake import Script
 from ssr_local.method.steps import split_steps
 from tests.unit.coordinator.scripted import (
@@ -68,7 +68,7 @@ class Chance(Script):
         if {word[4] for word in written.split() if word.startswith("sign")} - {letter}:
             self.mixed.append(written)
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         prompt, _, written = text.rpartition(ASSISTANT)
         letter = letter_of(prompt)
         self._check_signature(letter, written)

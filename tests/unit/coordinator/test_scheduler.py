@@ -14,12 +14,12 @@ from ssr_local.coordinator.scheduler import solve, solve_together
 from ssr_local.core.commands import AnyCommand, Cancel, Resume
 from ssr_local.core.errors import DecodeError, ProblemError, SSRError
 from ssr_local.core.events import RunEnded, RunStarted
-from ssr_local.core.records import Author, ReasoningPath
+from ssr_local.core.records import ModelRole, ReasoningPath
 from ssr_local.engine.base import Delta, Engine, Extended, ExtendJob
 from ssr_local.engine.fake import FakeEngine, Script
 from tests.unit.coordinator.scripted import InThisProcess, Paths, Turn, make_run
 
-ROLES: tuple[Author, ...] = ("draft", "target")
+ROLES: tuple[ModelRole, ...] = ("draft", "target")
 
 
 class ByProblem(Script):
@@ -31,7 +31,7 @@ class ByProblem(Script):
     def _of(self, text: str) -> Paths:
         return next(script for name, script in self._scripts.items() if name in text)
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         return self._of(text).continuation(role, text)
 
     def probe(self, text: str) -> Mapping[str, float]:
@@ -54,12 +54,14 @@ def turns(name: str, count: int) -> list[Turn]:
 SCRIPTS = {f"Problem{i}": Paths(turns(f"p{i}", i + 1)) for i in range(5)}
 
 
-def shared_engines(kind: type[FakeEngine] = FakeEngine, **options: int) -> dict[Author, FakeEngine]:
+def shared_engines(
+    kind: type[FakeEngine] = FakeEngine, **options: int
+) -> dict[ModelRole, FakeEngine]:
     script = ByProblem(SCRIPTS)
     return {role: kind(script, role=role, max_sequences=32, **options) for role in ROLES}
 
 
-def run_on(engines: Mapping[Author, Engine], problem: str, method: str = "ssr") -> Run:
+def run_on(engines: Mapping[ModelRole, Engine], problem: str, method: str = "ssr") -> Run:
     """A run of the problem on these engines."""
     run = make_run(SCRIPTS[problem[:8]], problem=problem, method=method)
     own = {role: engines[role] for role in run.plan.roles}

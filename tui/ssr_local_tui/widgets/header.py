@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from ssr_local.core.display import one_line
 from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
@@ -75,12 +75,12 @@ def preset_of(options: SolveOptions) -> str:
 
 
 def _models(tree: Tree, state: str, *, narrow: bool) -> Text:
-    roles: tuple[Author, Author] = ("draft", "target")
+    roles: tuple[ModelRole, ModelRole] = ("draft", "target")
     known = [Text(_model(tree, role, state, narrow)) for role in roles if role in tree.models]
     return Text("  │  ").join(known) if known else Text("models are loaded with the first problem")
 
 
-def _model(tree: Tree, role: Author, state: str, narrow: bool) -> str:
+def _model(tree: Tree, role: ModelRole, state: str, narrow: bool) -> str:
     """What a model is doing; where there is little room the pair stands for its name."""
     view = tree.models[role]
     name = role if narrow else f"{role} {one_line(view.name, 40)}:"

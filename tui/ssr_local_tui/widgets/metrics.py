@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from ssr_local.core.display import human_bytes
-from ssr_local.core.records import Author, Timing, Usage
+from ssr_local.core.records import ModelRole, Timing, Usage
 from ssr_local.core.tree import Tree
 from ssr_local_tui import looks
 
@@ -119,7 +119,7 @@ def _flops(tree: Tree, usage: Usage) -> list[tuple[str, str]]:
 
 def _caches(tree: Tree) -> list[tuple[str, str]]:
     rows = []
-    roles: tuple[Author, Author] = ("draft", "target")
+    roles: tuple[ModelRole, ModelRole] = ("draft", "target")
     for role in roles:
         view = tree.models.get(role)
         if view is None or view.info is None:

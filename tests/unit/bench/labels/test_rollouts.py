@@ -12,7 +12,7 @@ from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
 from ssr_local.bench.records import LabelledStep, Problem, Rate, Walk
 from ssr_local.bench.scoring import Scorer
 from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.core.records import Author
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.prompts import QUESTIONS
@@ -30,10 +30,10 @@ class Story(Script):
     """
 
     def __init__(self, drafts: list[str], targets: list[str], harm: str = "HARM") -> None:
-        self.texts: Mapping[Author, list[str]] = {"draft": drafts, "target": targets}
+        self.texts: Mapping[ModelRole, list[str]] = {"draft": drafts, "target": targets}
         self.harm = harm
 
-    def continuation(self, role: Author, text: str) -> str:
+    def continuation(self, role: ModelRole, text: str) -> str:
         written = text.rpartition(ASSISTANT)[2]
         done, begun = written.count("\n\n"), written.rpartition("\n\n")[2]
         steps = self.texts[role][done:]
@@ -51,12 +51,12 @@ class Scripted(Solver):
 
     def __init__(self, story: Story) -> None:
         super().__init__(pair="demo", in_process=True)
-        files: dict[Author, ModelFile] = {
+        files: dict[ModelRole, ModelFile] = {
             role: ModelFile(name=role, path="") for role in ("draft", "target")
         }
         setup = Setup(models=files, engine=EngineOptions(pair="demo"), backend="fake")
 
-        def load(role: Author, *_: object) -> Engine:
+        def load(role: ModelRole, *_: object) -> Engine:
             return FakeEngine(story, role=role)
 
         self._transport = InProcess(setup, loader=load)
