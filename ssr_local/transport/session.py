@@ -7,6 +7,7 @@ request into events: models loaded when first needed, kept between requests.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -18,7 +19,7 @@ from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.coordinator.replying import reply
 from ssr_local.coordinator.run import Run
-from ssr_local.coordinator.scheduler import solve, solve_together
+from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.errors import Interrupted, SSRError
 from ssr_local.core.events import AnyEvent, Replied, StepRead
 from ssr_local.core.options import SolveOptions
@@ -70,7 +71,12 @@ class Session:
         try:
             engines = yield from self._loaded(roles_for(request))
             if isinstance(request, SolveRequest):
-                yield from solve(self._run(request, engines, commands))
+                run = self._run(request, engines, commands)
+                with closing(solve_together([run])) as events:
+                    for _, event in events:
+                        yield event
+                if run.failure is not None:
+                    raise run.failure
             elif isinstance(request, SolveTogetherRequest):
                 yield from self._solve_together(request.runs, engines)
             else:
