@@ -106,23 +106,24 @@ class Session:
     def _solve_together(
         self, requests: Sequence[SolveRequest], engines: Mapping[ModelRole, Engine]
     ) -> Generator[Outcome, None, None]:
-        runs: dict[int, Run] = {}
-        for index, request in enumerate(requests):
+        runs: list[Run | SSRError] = []
+        for request in requests:
             try:
                 request = validated(request, self._setup.max_sequences)
             except SSRError as error:
-                yield Outcome(run=index, failed=Failed.of(error))
+                runs.append(error)
             else:
-                runs[index] = self._run(request, engines)
-        for _ in solve_together(list(runs.values())):
+                runs.append(self._run(request, engines))
+        for _ in solve_together([run for run in runs if isinstance(run, Run)]):
             pass
-        for index, run in runs.items():
-            if isinstance(run.failure, SSRError):
-                yield Outcome(run=index, failed=Failed.of(run.failure))
-            elif run.failure is not None:
-                raise run.failure
-            else:
+        for index, run in enumerate(runs):
+            failure = run.failure if isinstance(run, Run) else run
+            if isinstance(run, Run) and failure is None:
                 yield Outcome(run=index, result=run.result)
+            elif isinstance(failure, SSRError):
+                yield Outcome(run=index, failed=Failed.of(failure))
+            elif failure is not None:
+                raise failure
 
     def _ask_target(
         self, request: ReadStepsRequest | ReplyRequest, engine: Engine
