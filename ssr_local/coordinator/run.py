@@ -11,7 +11,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -41,8 +41,16 @@ from ssr_local.method.verification import Judge
 PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
 
 _E = TypeVar("_E", bound=Event)
-RunEvent = tuple["Run", AnyEvent]
-"""An event and the run it belongs to."""
+RunPart = tuple["Run", Iterator[AnyEvent]]
+"""A run and the events of its own part in something that several runs did together."""
+
+
+class SharedCall(NamedTuple):
+    """One call to a model for several runs; ``make`` returns each run's part in the outcome."""
+
+    runs: Sequence[Run]
+    make: Callable[[], Sequence[RunPart]]
+
 
 _MEASURED_EVERY_S = 1.0
 
@@ -168,9 +176,9 @@ class Run:
 
     def open(self, role: ModelRole, tokens: Sequence[int]) -> int:
         """Prefill a new sequence of this run on a model; its id."""
-        seq_id = self.engines[role].open(tokens)
+        with counted(role, [(self, len(tokens))]):
+            seq_id = self.engines[role].open(tokens)
         self._open[role].add(seq_id)
-        self._prefilled[role] += len(tokens)
         return seq_id
 
     def fork(self, role: ModelRole, seq_id: int) -> int:
@@ -183,10 +191,9 @@ class Run:
         """Prefill known tokens after sequences of this run."""
         return extend_together(role, [(self, job) for job in jobs])
 
-    def count_extended(self, role: ModelRole, job: ExtendJob, result: Extended) -> None:
-        """Count a job's tokens as prefilled for this run."""
-        if not result.no_room:
-            self._prefilled[role] += len(job.tokens) + len(job.suffix)
+    def count_prefilled(self, role: ModelRole, num_tokens: int) -> None:
+        """Count tokens as evaluated for this run, those that were evaluated again included."""
+        self._prefilled[role] += num_tokens
 
     def count_decoded(self, role: ModelRole, num_tokens: int) -> None:
         """Count tokens as decoded for this run."""
@@ -277,34 +284,44 @@ class Run:
     @contextmanager
     def phase(self, name: PhaseName) -> Iterator[None]:
         """Count the time inside as that phase's."""
-        with phase_of([self], name):
+        with phase_of([(self, name)]):
             yield
 
 
 @contextmanager
-def phase_of(runs: Sequence[Run], name: PhaseName) -> Iterator[None]:
-    """Count the time inside as that phase's for each of the runs: all of them wait for it."""
-    clock = runs[0].clock
+def phase_of(phases: Sequence[tuple[Run, PhaseName]]) -> Iterator[None]:
+    """Count the time inside as each run's in that phase: all of them wait for it."""
+    clock = phases[0][0].clock
     started = clock()
     try:
         yield
     finally:
         elapsed = clock() - started
-        for run in runs:
+        for run, name in phases:
             run.seconds[name] += elapsed
+
+
+@contextmanager
+def counted(role: ModelRole, shares: Sequence[tuple[Run, int]]) -> Iterator[None]:
+    """Count what a model prefills inside for these runs, in proportion to their shares."""
+    engine = shares[0][0].engines[role]
+    before = engine.usage().prefill_tokens
+    try:
+        yield
+    finally:
+        num_tokens = engine.usage().prefill_tokens - before
+        total = sum(share for _, share in shares) or 1
+        so_far = 0
+        for run, share in shares:
+            run.count_prefilled(
+                role, num_tokens * (so_far + share) // total - num_tokens * so_far // total
+            )
+            so_far += share
 
 
 def extend_together(role: ModelRole, jobs: Sequence[tuple[Run, ExtendJob]]) -> list[Extended]:
     """Prefill known tokens after sequences of several runs, in as few calls as fit."""
     if not jobs:
         return []
-    results = jobs[0][0].engines[role].extend([job for _, job in jobs])
-    for (run, job), result in zip(jobs, results, strict=True):
-        run.count_extended(role, job, result)
-    return results
-
-
-def of_run(run: Run, events: Iterator[AnyEvent]) -> Iterator[RunEvent]:
-    """A run's events, each with the run."""
-    for event in events:
-        yield run, event
+    with counted(role, [(run, len(job.tokens) + len(job.suffix)) for run, job in jobs]):
+        return jobs[0][0].engines[role].extend([job for _, job in jobs])

@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
 
 from ssr_local.coordinator.ending import count_votes, end_all, stop_early
 from ssr_local.coordinator.result import build_result
-from ssr_local.coordinator.run import Run, RunEvent, of_run
+from ssr_local.coordinator.run import Run, RunPart, SharedCall
 from ssr_local.coordinator.spm import check_room, open_paths, prefill_shared, room_for, select
-from ssr_local.coordinator.ssd import decode, verify
+from ssr_local.coordinator.ssd import begin_steps, decode, verify
 from ssr_local.coordinator.steering import apply_commands
 from ssr_local.core.events import AnyEvent, RunEnded, RunStarted
 from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Cancelled
 from ssr_local.version import VERSION
 
-_Shared = Callable[[Sequence[Run]], Iterator[RunEvent]]
-_Single = Callable[[Run], Iterator[AnyEvent]]
+RunEvent = tuple[Run, AnyEvent]
+"""An event and the run it belongs to."""
 
 
 def solve_together(runs: Sequence[Run]) -> Generator[RunEvent, None, None]:
@@ -39,18 +38,15 @@ def solve_together(runs: Sequence[Run]) -> Generator[RunEvent, None, None]:
     try:
         make_room(runs)
         yield from _each(runs, _begin)
-        live = list(runs)
+        live = yield from _still_live(runs)
         while live:
             yield from _each(live, _look_up)
-            yield from _shared(live, partial(decode, role="draft"))
-            yield from _shared(live, verify)
-            yield from _shared(live, partial(decode, role="target"))
+            yield from _shared(decode(live, "draft"))
+            yield from _shared(verify(live))
+            yield from _shared(decode(live, "target"))
             yield from _each(live, stop_early)
-            yield from _each([run for run in live if not run.live()], _finish)
-            live = [run for run in live if run.live()]
+            live = yield from _still_live(live)
     finally:
-        for run in runs:
-            run.release_all()
         for engine in {id(one): one for run in runs for one in run.engines.values()}.values():
             engine.clear()
 
@@ -92,6 +88,13 @@ def _begin(run: Run) -> Iterator[AnyEvent]:
 def _look_up(run: Run) -> Iterator[AnyEvent]:
     yield from run.measure()
     yield from apply_commands(run, run.commands.poll())
+    begin_steps(run)
+
+
+def _still_live(runs: Sequence[Run]) -> Generator[RunEvent, None, list[Run]]:
+    """Finish the runs whose paths have all ended; the others."""
+    yield from _each([run for run in runs if not run.live()], _finish)
+    return [run for run in runs if run.live()]
 
 
 def _finish(run: Run) -> Iterator[AnyEvent]:
@@ -101,26 +104,39 @@ def _finish(run: Run) -> Iterator[AnyEvent]:
     yield RunEnded(at_s=run.result.timing_s.total, result=run.result)
 
 
-def _each(runs: Sequence[Run], phase: _Single) -> Iterator[RunEvent]:
+def _each(runs: Sequence[Run], phase: Callable[[Run], Iterator[AnyEvent]]) -> Iterator[RunEvent]:
     """A phase that every run goes through by itself."""
     for run in runs:
-        if run.failure is None:
-            yield from _guarded([run], of_run(run, phase(run)))
+        yield from _guarded(run, phase(run))
 
 
-def _shared(runs: Sequence[Run], phase: _Shared) -> Iterator[RunEvent]:
-    """A phase that makes one call for all runs."""
-    return _guarded(runs, phase([run for run in runs if run.live()]))
-
-
-def _guarded(runs: Sequence[Run], events: Iterator[RunEvent]) -> Iterator[RunEvent]:
-    """The events; what is raised among them ends these runs and no others."""
+def _shared(call: SharedCall) -> Iterator[RunEvent]:
+    """One call for several runs, and then each run's own part; what fails ends who took part."""
+    parts: Sequence[RunPart] = ()
     try:
-        yield from events
-    except Cancelled:
-        for run in runs:
-            run.cancelled = True
-            yield from of_run(run, end_all(run, "cancelled"))
-    except Exception as error:  # noqa: BLE001 - whoever waits for the run is told
-        for run in runs:
-            run.fail(error)
+        parts = call.make() if call.runs else ()
+    except Exception as error:  # noqa: BLE001 - whoever waits for these runs is told
+        for run in call.runs:
+            yield from _guarded(run, _end_with(run, error))
+    for run, events in parts:
+        yield from _guarded(run, events)
+
+
+def _guarded(run: Run, events: Iterator[AnyEvent]) -> Iterator[RunEvent]:
+    """A run's events; what is raised among them ends this run and no other."""
+    try:
+        if run.failure is None:
+            for event in events:
+                yield run, event
+    except Exception as error:  # noqa: BLE001 - whoever waits for this run is told
+        for event in _end_with(run, error):
+            yield run, event
+
+
+def _end_with(run: Run, error: Exception) -> Iterator[AnyEvent]:
+    """End a run: with what it has when it was cancelled, else with the error."""
+    if isinstance(error, Cancelled):
+        run.cancelled = True
+        yield from end_all(run, "cancelled")
+    else:
+        run.fail(error)

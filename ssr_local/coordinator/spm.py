@@ -1,4 +1,4 @@
-"""The paper's Selective Parallel Module: strategies chosen, paths opened (method.md, section 1)."""
+"""The paper's Selective Parallel Module: strategies chosen, paths opened (docs/method.md, 1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import PathState
 from ssr_local.coordinator.plan import num_cells
 from ssr_local.coordinator.prompter import shared_prefix
-from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.run import Run, counted
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored
 from ssr_local.core.records import ModelRole
@@ -159,9 +159,10 @@ def _generate_letters(run: Run) -> tuple[str, ...] | None:
     text = ""
     if not result.no_room:
         job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
-        for delta in decode_steps(run.engines["target"], [job]):
-            run.count_decoded("target", delta.num_tokens)
-            text += delta.text
+        with counted("target", [(run, 1)]):
+            for delta in decode_steps(run.engines["target"], [job]):
+                run.count_decoded("target", delta.num_tokens)
+                text += delta.text
     run.release("target", fork)
     return None if result.no_room else selection.parse_letters(text, pool, count)
 

@@ -3,61 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 
 from ssr_local.coordinator.ending import commit_step, end
 from ssr_local.coordinator.path import Judged, PathState, current_step, last_judged
 from ssr_local.coordinator.run import (
     PhaseName,
     Run,
-    RunEvent,
+    RunPart,
+    SharedCall,
+    counted,
     extend_together,
-    of_run,
     phase_of,
 )
 from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
 from ssr_local.core.records import REWRITE_SCORE, ModelRole, Step, Verdict
-from ssr_local.engine.base import Delta, ExtendJob
+from ssr_local.engine.base import Delta, Extended, ExtendJob
 from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import Reading, places_of_digits
 
 _WRITER_PHASE: dict[ModelRole, PhaseName] = {"draft": "draft", "target": "write"}
 
 
-def decode(runs: Sequence[Run], role: ModelRole) -> Iterator[RunEvent]:
-    """Begin the steps that wait for this model, and decode one round of it for all its paths."""
-    writers = [run for run in runs if run.plan.writer == role]
-    others = [run for run in runs if run.plan.verified and role == "target"]
-    with ExitStack() as phases:
-        for name, group in (_WRITER_PHASE[role], writers), ("rewrite", others):
-            if group:
-                phases.enter_context(phase_of(group, name))
-        for run in writers:
-            run.start_steps(role, run.in_state("ready"), "writing")
-        decoding = _decoding(runs, role)
-        if not decoding:
-            return
-        run, _ = next(iter(decoding.values()))
-        deltas = run.engines[role].decode_round()
-    for delta in deltas:
-        run, path = decoding[delta.seq_id]
-        run.count_decoded(role, delta.num_tokens)
-        yield from of_run(run, _take(run, path, delta))
+def begin_steps(run: Run) -> None:
+    """Let the writer begin a step on every path that is ready for one."""
+    with run.phase(_WRITER_PHASE[run.plan.writer]):
+        run.start_steps(run.plan.writer, run.in_state("ready"), "writing")
 
 
-def _decoding(runs: Sequence[Run], role: ModelRole) -> dict[int, tuple[Run, PathState]]:
-    """The paths that a model is writing on, by their sequence's id, with their runs."""
-    return {
+def decode(runs: Sequence[Run], role: ModelRole) -> SharedCall:
+    """One decode round of a model, for all the paths that it writes on."""
+    decoding = {
         path.sequences[role]: (run, path)
         for run in runs
         for path in run.in_state("writing", "rewriting")
         if current_step(path).author == role
     }
+    takers = list(dict.fromkeys(run for run, _ in decoding.values()))
+
+    def call() -> list[RunPart]:
+        phases: list[tuple[Run, PhaseName]] = [
+            (run, _WRITER_PHASE[role] if run.plan.writer == role else "rewrite") for run in takers
+        ]
+        with phase_of(phases), counted(role, [(run, 1) for run, _ in decoding.values()]):
+            deltas = takers[0].engines[role].decode_round()
+        parts = [(*decoding[delta.seq_id], delta) for delta in deltas]
+        return [(run, _take(run, path, delta)) for run, path, delta in parts]
+
+    return SharedCall(takers, call)
 
 
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
     """Add a path's new text; a step that is complete waits, or is committed."""
     step = current_step(path)
+    run.count_decoded(step.author, delta.num_tokens)
     step.text += delta.text
     step.num_tokens += delta.num_tokens
     step.end = delta.end
@@ -93,7 +91,7 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
         )
 
 
-def verify(runs: Sequence[Run]) -> Iterator[RunEvent]:
+def verify(runs: Sequence[Run]) -> SharedCall:
     """Judge every waiting step in one batch, once at least as many wait as still write.
 
     Waiting for all would leave the draft's batch running half empty; not waiting at
@@ -101,19 +99,30 @@ def verify(runs: Sequence[Run]) -> Iterator[RunEvent]:
     """
     verified = [run for run in runs if run.plan.verified]
     waiting = [(run, path) for run in verified for path in run.in_state("drafted")]
-    num_writing = sum(len(run.in_state("writing")) for run in verified)
-    if not waiting or len(waiting) < num_writing:
+    if len(waiting) < sum(len(run.in_state("writing")) for run in verified):
+        waiting = []
+    judged = list(dict.fromkeys(run for run, _ in waiting))
+
+    def call() -> list[RunPart]:
+        with phase_of([(run, "verify") for run in judged]):
+            jobs = [(run, _probe_job(run, path)) for run, path in waiting]
+            results = extend_together("target", jobs)
+        return [
+            (run, _read(run, path, job, result))
+            for (run, path), (_, job), result in zip(waiting, jobs, results, strict=True)
+        ]
+
+    return SharedCall(judged, call)
+
+
+def _read(run: Run, path: PathState, job: ExtendJob, result: Extended) -> Iterator[AnyEvent]:
+    """The verdict on a step from what the target returned for it."""
+    if result.no_room:
+        yield from end(run, path, result.no_room)
         return
-    with phase_of(verified, "verify"):
-        jobs = [(run, _probe_job(run, path)) for run, path in waiting]
-        results = extend_together("target", jobs)
-    for (run, path), (_, job), result in zip(waiting, jobs, results, strict=True):
-        if result.no_room:
-            yield from of_run(run, end(run, path, result.no_room))
-        else:
-            digits = _digits(run, job.tokens)
-            verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
-            yield from of_run(run, _judged(run, path, verdict, list(job.tokens)))
+    digits = _digits(run, job.tokens)
+    verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
+    yield from _judged(run, path, verdict, list(job.tokens))
 
 
 def _digits(run: Run, tokens: Sequence[int]) -> tuple[int, ...] | None:

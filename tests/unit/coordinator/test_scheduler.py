@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.run import Run
 from ssr_local.coordinator.scheduler import solve_together
-from ssr_local.core.commands import AnyCommand, Cancel, Resume
+from ssr_local.core.commands import AnyCommand, Cancel, Pause, Resume
 from ssr_local.core.errors import DecodeError, ProblemError, SSRError
 from ssr_local.core.events import RunEnded, RunStarted
-from ssr_local.core.records import ModelRole, ReasoningPath
+from ssr_local.core.options import with_changes
+from ssr_local.core.records import ModelRole, ReasoningPath, Verdict
 from ssr_local.engine.base import Delta, Engine, Extended, ExtendJob
 from ssr_local.engine.fake import FakeEngine, Script
-from tests.unit.coordinator.scripted import InThisProcess, Paths, Turn, make_run, solve
+from ssr_local.method.verification import Reading
+from tests.unit.coordinator.scripted import Desk, InThisProcess, Paths, Turn, make_run, solve
 
 ROLES: tuple[ModelRole, ...] = ("draft", "target")
 
@@ -215,6 +217,16 @@ class FailsAtFifth(FakeEngine):
         return super().decode_round()
 
 
+class EvaluatesTwice(FakeEngine):
+    """Evaluates everything it prefills once more, as recurrent memory makes an engine do."""
+
+    def extend(self, jobs: Sequence[ExtendJob]) -> list[Extended]:
+        before = self._prefilled
+        results = super().extend(jobs)
+        self._prefilled += self._prefilled - before
+        return results
+
+
 class FailsToVerify(FakeEngine):
     """Fails at the first call with steps of two runs."""
 
@@ -230,6 +242,54 @@ def test_a_call_that_fails_fails_for_all_who_took_part(kind: type[FakeEngine], m
     runs = [run_on(engines, problem, method) for problem in list(SCRIPTS)[:3]]
     together(runs)
     assert all(isinstance(run.failure, DecodeError) for run in runs)
+
+
+def test_a_call_that_fails_leaves_those_alone_who_took_no_part() -> None:
+    """Its paths have all ended in the round before; its answer stays."""
+    engines = shared_engines(FailsAtFifth)
+    runs = [run_on(engines, problem, "target") for problem in ("Problem0", "Problem4")]
+    runs[0].options = with_changes(runs[0].options, max_tokens=4)
+    together(runs)
+    assert runs[0].result is not None
+    assert isinstance(runs[1].failure, DecodeError)
+
+
+def test_what_a_run_does_with_its_part_of_a_call_is_its_own_affair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engines = shared_engines()
+    runs = [run_on(engines, problem) for problem in ("Problem2", "Problem3")]
+
+    def broken(reading: Reading) -> Verdict:
+        raise DecodeError("no verdict")
+
+    monkeypatch.setattr(runs[0].judge, "verdict", broken)
+    together(runs)
+    assert isinstance(runs[0].failure, DecodeError)
+    assert runs[1].groups[0].answer == "p3"
+
+
+def test_no_command_is_applied_to_a_run_that_was_cancelled_before_its_paths() -> None:
+    stopped = FakeEngine(Paths(), role="target", should_stop=lambda: True)
+    run = run_on({"target": stopped}, "Problem0", "target")
+    run.commands = Desk()
+    run.commands.put(Pause())
+    kinds = [type(event).__name__ for event in solve(run)]
+    assert kinds == ["RunStarted", "VotesCounted", "RunEnded"]
+
+
+def test_tokens_evaluated_again_are_counted() -> None:
+    """The engine counts what it evaluates; the runs' counts add up to that."""
+    engines = shared_engines(EvaluatesTwice)
+    runs = [run_on(engines, problem) for problem in ("Problem1", "Problem2")]
+    before = dict.fromkeys(ROLES, 0)
+    for _ in solve_together(runs):
+        for role, engine in engines.items():
+            before[role] = max(before[role], engine.usage().prefill_tokens)
+    counted = {role: sum(getattr(run.usage, role).prefill_tokens for run in runs) for role in ROLES}
+    assert counted == before
+    alone_count = alone("Problem1").usage.target.prefill_tokens
+    assert alone_count < runs[0].usage.target.prefill_tokens
 
 
 def test_what_fails_in_a_run_alone_is_raised() -> None:
