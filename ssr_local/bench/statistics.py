@@ -192,15 +192,3 @@ def pass_at_k(num: int, right: int, k: int) -> float:
     if not 0 <= right <= num:
         raise ValueError(f"{right} of {num} runs cannot be right")
     return 1.0 - math.comb(num - right, k) / math.comb(num, k)
-
-
-def spearman(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """The rank correlation, -1 to 1, of the pairs without NaN.
-
-    None under three such pairs, and when one side is constant.
-    """
-    pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if not (math.isnan(x) or math.isnan(y))]
-    if len(pairs) < 3 or any(len(set(side)) == 1 for side in zip(*pairs, strict=True)):
-        return None
-    first, second = zip(*pairs, strict=True)
-    return float(bench_library("scipy.stats").spearmanr(first, second).statistic)

@@ -37,8 +37,7 @@ class VerifierFit(Struct, frozen=True, kw_only=True):
 
     ``curve_losses``, log losses in nats a step, decided between the curves; ``log_loss`` is that
     of the held-out scores. The AUC is that of the raw value, from which nothing is learned.
-    ``lowest_score`` and ``highest_score`` are those the calibration can give. ``scores`` are those
-    of all steps, each from the other folds' calibration; None where it cannot be read.
+    ``lowest_score`` and ``highest_score`` are those the calibration can give.
     """
 
     name: str
@@ -51,7 +50,6 @@ class VerifierFit(Struct, frozen=True, kw_only=True):
     lowest_score: float
     highest_score: float
     num_unreadable: int
-    scores: tuple[float | None, ...]
 
 
 class PairFit(Struct, frozen=True, kw_only=True):
@@ -213,7 +211,6 @@ def _verifier_fit(name: str, fit: Fit, sample: Sample, threshold: float) -> Veri
         lowest_score=MAX_SCORE * fit.knots[0][1],
         highest_score=MAX_SCORE * fit.knots[-1][1],
         num_unreadable=sum(map(math.isnan, fit.chances)),
-        scores=tuple(None if math.isnan(chance) else MAX_SCORE * chance for chance in fit.chances),
     )
 
 

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local.answers.comparer import Comparer
-from ssr_local.bench.records import Outcome, Problem, Row
+from ssr_local.bench.records import Outcome, Problem
 from ssr_local.bench.scoring import (
     Scorer,
     choice_of,
     is_choice,
-    majority_outcome,
     option_of,
 )
 from ssr_local.bench.tasks import load_problems
@@ -63,26 +61,6 @@ def result_of(answer: str | None, *paths: str | None) -> RunResult:
         options={},
         models=Models(),
         version="0",
-    )
-
-
-def row(repeat: int, outcome: Outcome, answer: str | None) -> Row:
-    return Row(
-        task="t",
-        problem="p/1",
-        method="target",
-        repeat=repeat,
-        seed=repeat,
-        reference="1/2",
-        outcome=outcome,
-        path_outcomes=(),
-        result=None if outcome == "failed" else result_of(answer),
-        elapsed_s=1.0,
-        concurrency=1,
-        version="0",
-        prompt_hash="",
-        machine="",
-        started_at="",
     )
 
 
@@ -351,42 +329,3 @@ def test_a_closed_scorer_leaves_no_process() -> None:
         assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-
-
-@pytest.mark.parametrize(
-    ("rows", "outcome"),
-    [
-        ([(0, "right", "1/2")], "right"),
-        ([(0, "wrong", "2"), (1, "right", "1/2"), (2, "right", "0.5")], "right"),
-        ([(0, "right", "1/2"), (1, "wrong", "2"), (2, "wrong", "2.0")], "wrong"),
-        ([(0, "wrong", "2"), (1, "right", "1/2")], "wrong"),
-        ([(1, "right", "1/2"), (0, "wrong", "2")], "wrong"),
-        ([(0, "wrong", "9"), (1, "right", "0.5"), (2, "wrong", "9"), (3, "right", "1/2")], "wrong"),
-        ([(0, "missing", None), (1, "missing", None), (2, "right", "1/2")], "right"),
-        ([(0, "failed", None), (1, "wrong", "2")], "wrong"),
-        ([(0, "missing", None), (1, "failed", None)], "missing"),
-        ([(0, "failed", None), (1, "failed", None)], "failed"),
-        ([(0, "undecided", "3 h"), (1, "undecided", "3 h"), (2, "right", "1/2")], "undecided"),
-        ([(0, "undecided", "0.5"), (1, "right", "1/2"), (2, "undecided", "0.5")], "right"),
-    ],
-)
-def test_the_majority_of_repeats(
-    rows: list[tuple[int, Outcome, str | None]], outcome: Outcome
-) -> None:
-    assert majority_outcome([row(*each) for each in rows], Comparer(None)) == outcome
-
-
-def test_repeats_are_grouped_by_the_option_they_name(scorer: Scorer) -> None:
-    rows = [
-        row(0, "wrong", "B"),
-        row(1, "right", "(A) Amy finished second"),
-        row(2, "wrong", "C"),
-        row(3, "right", "A"),
-    ]
-    assert majority_outcome(rows, scorer.equivalence(choice("A"))) == "right"
-    assert majority_outcome(rows, Comparer(None)) == "right"  # a vote sees it, too
-
-
-def test_no_rows_have_no_majority() -> None:
-    with pytest.raises(ValueError, match="no rows"):
-        majority_outcome([], Comparer(None))

@@ -17,7 +17,6 @@ from ssr_local.bench.statistics import (
     pass_at_k,
     proportion,
     share,
-    spearman,
     wilson,
 )
 from ssr_local.core.errors import UsageError
@@ -167,38 +166,6 @@ def test_scaling_the_numerators_scales_the_ratio(pairs: list[tuple[int, int]], f
 def test_pass_at_k_refuses_the_impossible(num: int, right: int, k: int) -> None:
     with pytest.raises(ValueError, match=r"k must be|cannot be right"):
         pass_at_k(num, right, k)
-
-
-# The last is 1 - 6 * sum(d^2) / (n (n^2 - 1)) with sum(d^2) = 194 and n = 10, a textbook's example.
-@pytest.mark.parametrize(
-    ("xs", "ys", "expected"),
-    [
-        ([1, 2, 3], [10, 200, 3000], 1.0),
-        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
-        ([1, 2, math.nan, 3], [1, 2, 0, 3], 1.0),
-        (
-            [106, 100, 86, 101, 99, 103, 97, 113, 112, 110],
-            [7, 27, 2, 50, 28, 29, 20, 12, 6, 17],
-            -29 / 165,
-        ),
-    ],
-)
-def test_spearman(xs: list[float], ys: list[float], expected: float) -> None:
-    assert spearman(xs, ys) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("xs", "ys"),
-    [
-        ([], []),
-        ([1, 2], [1, 2]),
-        ([1, 1, 1], [1, 2, 3]),
-        ([1, 2, 3], [5, 5, 5]),
-        ([1, 2, math.nan], [1, 2, 3]),
-    ],
-)
-def test_no_rank_correlation_of_too_little(xs: list[float], ys: list[float]) -> None:
-    assert spearman(xs, ys) is None
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

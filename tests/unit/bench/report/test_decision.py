@@ -30,9 +30,6 @@ def beside(
         num_target_right=target_right,
         p=p,
         difference=Interval(-0.2, 0.3),
-        accuracy=None,
-        target_accuracy=None,
-        same_runs=True,
         decode_flops=None,
         total_flops=None,
         time=Ratio(sum(time) / 2, *time, timed),
@@ -119,8 +116,6 @@ def tradeoff(points: list[Compared], num: int, num_timed: int) -> Tradeoff:
         left_out=(),
         best=points[0][0] if points else None,
         points=tuple(found),
-        decode_correlation=None,
-        total_correlation=None,
     )
 
 

@@ -22,12 +22,6 @@ def _gather(rows: list[Row]) -> Material:
 def test_what_was_run() -> None:
     rows = outcomes("target", "+-+") + outcomes("draft", "+-", repeat=1) + [row(task="logic")]
     found = _gather(rows)
-    assert [
-        (t.task, t.num_problems, t.num_runs, t.methods, t.num_repeats) for t in found.tasks
-    ] == [
-        ("gsm8k", 3, 5, ("target", "draft"), 1),
-        ("logic", 1, 1, ("target",), 1),
-    ]
     assert [(m.role, m.name, m.sha256) for m in found.models] == [
         ("draft", "small-draft", "cd" * 32),
         ("target", "large-target", "ab" * 32),
