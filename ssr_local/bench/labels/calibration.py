@@ -126,19 +126,6 @@ def calibration_toml(pair: str, fit: PairFit) -> str:
     return "\n".join(blocks)
 
 
-def in_words(fit: PairFit) -> str:
-    """The fit's figures, a line for each verifier."""
-    lines = [
-        f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
-        f" cross-validated in {fit.folds} parts by problem.",
-        *(f"{one.name}: {_figures(one)}" for one in fit.verifiers),
-        f"Best by log loss on problems held out: {fit.best_verifier}.",
-    ]
-    if fit.left_out:
-        lines.append(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")
-    return "\n".join(lines)
-
-
 def check_one_pair(walks: Sequence[Walk]) -> None:
     """Raises ``UsageError`` when labelled steps are of several pairs of models.
 

@@ -23,8 +23,6 @@ from ssr_local.bench.statistics import Interval, Proportion, proportion
 from ssr_local.core.records import Calibration
 from ssr_local.method.verification import VERIFIERS, Judge, Reading
 
-__all__ = ["MARGIN", "THRESHOLD", "VerifierReport", "VerifierScore", "score_verifiers"]
-
 
 class VerifierScore(Struct, frozen=True, kw_only=True):
     """One verifier on the drafted steps.

@@ -17,7 +17,6 @@ from ssr_local.bench.report.markdown import (
 )
 from ssr_local.bench.report.material import Material
 from ssr_local.bench.report.plots import pictures
-from ssr_local.bench.report.selection import SelectionPart
 from ssr_local.bench.report.summary import AgainstTarget, MethodSummary
 
 _HEAD = """\
@@ -88,32 +87,12 @@ def _task(task: TaskReport) -> Iterable[str]:
     yield table_of(task.methods, "target", title="Methods")
     yield table_of(trade.points, title="Accuracy against cost, where all of these have tried")
     yield table_of(choice.rows, title="Strategies chosen by the target, at random, and none")
-    yield from (_parts(by, choice.parts) for by in ("subject", "level"))
+    yield table_of(choice.parts, title="The same by subject and level")
     yield table_of(depth.verified, title="Depth: paths drafted and verified, by number of steps")
     yield table_of(depth.target_alone, title="Depth: paths of the target alone")
     yield table_of(depth.draft_alone, title="Depth: paths of the draft alone")
     seen = [signature for signature in task.failures if signature.of]
     yield table_of(seen, title="Failure signatures")
-
-
-def _parts(by: str, parts: Sequence[SelectionPart]) -> str:
-    """A line for each subject or level, a column for each method."""
-    found = {(part.value, part.method): part for part in parts if part.by == by}
-    methods = dict.fromkeys(method for _, method in found)
-    rows = [
-        [
-            escaped(value),
-            *(
-                f"{one.num_any_right}, {one.num_vote_right} / {one.num_runs}"
-                if (one := found.get((value, method)))
-                else DASH
-                for method in methods
-            ),
-        ]
-        for value in dict.fromkeys(value for value, _ in found)
-    ]
-    title = f"### By {by}: runs with a path right, with the vote right / runs\n\n"
-    return title + table((by, *map(escaped, methods)), rows) if rows else ""
 
 
 def steps_markdown(report: VerifierReport) -> str:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,15 +15,9 @@ from ssr_local.bench.scoring import (
     is_choice,
     option_of,
 )
-from ssr_local.bench.tasks import load_problems
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Flops, Models, ReasoningPath, RunResult, Timing, Usage
 
-BENCH = Path("/work/shared/bench")
-SHARED = [
-    *(("gsm8k", "gsm8k"), ("math500", "math500"), ("aime24", "aime24"), ("amc23", "amc23")),
-    *(("logic", "logical_deduction_three_objects"), ("logic", "web_of_lies")),
-]
 OPTIONS = "Who won?\nOptions:\n(A) Amy finished second\n(B) Dan finished second\n(C) The red car"
 
 
@@ -240,29 +233,6 @@ def test_outcomes_of_choices(
 def test_a_letter_is_an_option_only_where_the_reference_is_one(scorer: Scorer) -> None:
     assert scorer.outcome(value("a"), "(A) b") != "right"
     assert scorer.outcome(value("2"), "(B) 2") != "right"
-
-
-@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
-@pytest.mark.parametrize(("task", "file"), SHARED)
-def test_every_reference_is_right_for_itself(task: str, file: str, scorer: Scorer) -> None:
-    problems = load_problems(task, data=BENCH / f"{file}.jsonl")
-    assert all(is_choice(problem.answer) for problem in problems) is (task == "logic")
-    wrong = [one.answer for one in problems if scorer.outcome(one, one.answer) != "right"]
-    # Set apart by blanks it is another text, which has to be understood.
-    spaced = [
-        one.answer for one in problems if scorer.outcome(one, f" ${one.answer}$. ") == "wrong"
-    ]
-    assert (wrong, spaced) == ([], [])
-
-
-@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
-def test_every_option_of_the_shared_problems_is_told_by_its_words(scorer: Scorer) -> None:
-    for problem in load_problems("logic", data=BENCH / "logical_deduction_three_objects.jsonl"):
-        lines = problem.problem.partition("Options:\n")[2].splitlines()
-        for option in lines:
-            expected = "right" if option.startswith(f"({problem.answer})") else "wrong"
-            for answer in (option, option[1:], option[4:], rf"\text{{{option[4:]}}}"):
-                assert scorer.outcome(problem, answer) == expected, (problem.id, answer)
 
 
 def test_a_run_and_its_paths_are_judged(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:

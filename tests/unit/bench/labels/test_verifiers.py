@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from ssr_local.bench.labels.calibration import fit_pair
@@ -65,16 +64,6 @@ def test_baselines_see_length_and_position() -> None:
 
     report = score_verifiers([walk(str(p), [one(index) for index in range(5)]) for p in range(3)])
     assert [one.auc for one in report.baselines] == [1.0, 1.0, 0.5]
-
-
-def test_a_rate_before_that_was_luck_tells_good_from_bad() -> None:
-    lucky = step(before=Rate(4, 4), after=Rate(2, 4))
-    report = score_verifiers([walk(p, [lucky, step(before=Rate(2, 4))]) for p in "abc"])
-    found = report.baselines[2]
-    assert (found.name, found.auc) == ("rate before", 0.0)
-    # Three problems all alike are no certainty.
-    assert found.interval is not None
-    assert (found.interval.low, found.interval.high) == (0.0, pytest.approx(0.56, abs=0.01))
 
 
 def test_what_cannot_be_read_is_counted_and_rejected() -> None:
@@ -177,8 +166,3 @@ def test_what_the_report_counts() -> None:
 def test_too_little_to_say_is_said_as_none(walks: list[Walk]) -> None:
     report = score_verifiers(walks, calibrations={})
     assert all(one.auc is None for one in report.verifiers)
-
-
-def test_the_report_is_json() -> None:
-    report = score_verifiers(planted({}, num_problems=3), calibrations={})
-    assert msgspec.json.decode(msgspec.json.encode(report), type=VerifierReport) == report

@@ -22,7 +22,6 @@ def test_every_plot_is_a_picture_and_embedded_in_the_report(tmp_path: Path) -> N
     assert [path.name for path in files] == [
         "accuracy-time-gsm8k.png",
         "accuracy-flops-gsm8k.png",
-        "depth-gsm8k.png",
     ]
     text = report_markdown(report)
     for path in files:

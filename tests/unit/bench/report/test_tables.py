@@ -11,22 +11,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssr_local.bench.labels.verifiers import score_verifiers
-from ssr_local.bench.records import Row
+from ssr_local.bench.records import Rate, Row
 from ssr_local.bench.report.compare import compare_markdown
 from ssr_local.bench.report.figures import Report, build_report, report_json
 from ssr_local.bench.report.tables import report_head, report_markdown, steps_markdown
+from tests.unit.bench.labels.made_walks import planted, walk
 from tests.unit.bench.report.made_rows import (
     outcomes,
     result,
     row,
     small_evaluation,
-    small_walks,
 )
+
+WALKS = [
+    *planted({"likelihood": 1.0}, num_problems=12),
+    walk("none", []),
+    walk("unsolved", [], start=Rate(0, 6)),
+]
 
 
 @cache
 def small_report() -> Report:
-    return build_report(small_evaluation(), small_walks(), calibrations={})
+    return build_report(small_evaluation(), WALKS, calibrations={})
 
 
 def table_under(text: str, title: str) -> list[dict[str, str]]:
@@ -91,10 +97,9 @@ def test_signatures_that_nothing_could_show_are_left_out() -> None:
 
 
 def test_verifiers_that_read_something_have_their_false_accepts_and_rejects() -> None:
-    text = steps_markdown(score_verifiers(small_walks(), calibrations={}))
+    text = steps_markdown(score_verifiers(WALKS, calibrations={}))
     lines = {line["name"]: line for line in table_under(text, "Verifiers")}
     assert [*lines][-3:] == ["length", "position", "rate before"]
-    assert "number-likelihood" not in lines
     for name, held_out in (("likelihood", "yes"), ("digit", "no")):
         assert re.fullmatch(r"\d+/\d+ \[.*\]", lines[name]["false accepts"])
         assert re.fullmatch(r"\d+/\d+ \[.*\]", lines[name]["false rejects"])
@@ -103,11 +108,11 @@ def test_verifiers_that_read_something_have_their_false_accepts_and_rejects() ->
     (uncalibrated,) = table_under(text, "The likelihood without a calibration")
     assert "false accepts" in uncalibrated
     (steps,) = table_under(text, "Labelled steps")
-    assert (steps["problems"], steps["without steps"], steps["unsolved"]) == ("14", "2", "2")
+    assert (steps["problems"], steps["without steps"], steps["unsolved"]) == ("14", "2", "1")
 
 
 def test_walks_without_a_judged_step_have_no_verifiers() -> None:
-    text = steps_markdown(score_verifiers(small_walks()[12:]))
+    text = steps_markdown(score_verifiers([walk("1", [])]))
     assert "### Verifiers" not in text
     assert "### Labelled steps" in text
 
@@ -141,7 +146,7 @@ ROWS = small_evaluation() + outcomes("something else", "+-!?.")
 @given(st.lists(st.sampled_from(range(len(ROWS))), max_size=40), st.integers(0, 3))
 def test_any_rows_make_a_valid_report(indices: list[int], num_walks: int) -> None:
     rows: list[Row] = [ROWS[index] for index in indices]
-    report = build_report(rows, small_walks()[:num_walks])
+    report = build_report(rows, WALKS[:num_walks])
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} in the JSON")
