@@ -49,11 +49,10 @@ class VerifierReport(Struct, frozen=True, kw_only=True):
     On ``num_failed`` of them the models could not be run. ``num_without_steps`` have no steps,
     mostly because the target solved them too rarely from the start for harm to be seen;
     ``num_unsolved`` it never solved. Of ``num_drafted`` drafted steps ``num_judged`` began where
-    harm could be seen. ``baselines`` know only how short a step is ("length"), how early in its
-    path ("position"), and the rate of right answers before it ("rate before"). ``target_bad``
-    counts bad steps among the target's own, written only where the drafted step did harm, so at
-    harder positions. ``is_fitted`` says that a calibration could be fitted to these steps, so that
-    operating figures are held out. ``fallback`` is what a run does that has no calibration.
+    harm could be seen. ``target_bad`` counts bad steps among the target's own, written only where
+    the drafted step did harm, so at harder positions. ``is_fitted``: a calibration could be
+    fitted to these steps, so that operating figures are held out. ``fallback`` is what a run does
+    that has no calibration.
     """
 
     margin: float
@@ -65,12 +64,10 @@ class VerifierReport(Struct, frozen=True, kw_only=True):
     num_unsolved: int
     num_drafted: int
     num_judged: int
-    good: Proportion
     draft_bad: Proportion
     target_bad: Proportion
     is_fitted: bool
     verifiers: tuple[VerifierScore, ...]
-    baselines: tuple[VerifierScore, ...]
     fallback: Operating | None = None
 
 
@@ -101,25 +98,23 @@ def score_verifiers(
         num_unsolved=sum(not walk.start.right and not walk.error for walk in walks),
         num_drafted=sum(step.author == "draft" for walk in walks for step in walk.steps),
         num_judged=len(steps),
-        good=_share_of(steps, good=True),
-        draft_bad=_share_of(steps, good=False),
-        target_bad=_share_of(own, good=False),
+        draft_bad=_share_of_bad(steps),
+        target_bad=_share_of_bad(own),
         is_fitted=held_out is not None,
         verifiers=tuple(
             replace(
-                _score(name, raw_values(name, steps), steps),
+                _score(name, steps),
                 operating=(held_out or {}).get(name, in_force.get(name)),
                 is_held_out=name in (held_out or {}),
             )
             for name in VERIFIERS
         ),
-        baselines=tuple(_score(name, values, steps) for name, values in _baselines(steps).items()),
         fallback=None if calibrations is None else _fallback(walks, margin, threshold),
     )
 
 
-def _share_of(steps: Sequence[JudgedStep], *, good: bool) -> Proportion:
-    return proportion(sum(one.good is good for one in steps), len(steps))
+def _share_of_bad(steps: Sequence[JudgedStep]) -> Proportion:
+    return proportion(sum(not one.good for one in steps), len(steps))
 
 
 def _held_out(
@@ -146,15 +141,8 @@ def _in_force(
     return found
 
 
-def _baselines(steps: Sequence[JudgedStep]) -> dict[str, list[float]]:
-    return {
-        "length": [-float(len(one.step.log_probs)) for one in steps],
-        "position": [-float(len(one.step.given)) for one in steps],
-        "rate before": [one.step.before.share for one in steps],
-    }
-
-
-def _score(name: str, raws: Sequence[float], steps: Sequence[JudgedStep]) -> VerifierScore:
+def _score(name: str, steps: Sequence[JudgedStep]) -> VerifierScore:
+    raws = raw_values(name, steps)
     values, good, _ = known = Sample.of(raws, steps).readable()
     return VerifierScore(
         name=name,

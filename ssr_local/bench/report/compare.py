@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ssr_local.bench.report.figures import Report, TaskReport
 from ssr_local.bench.report.markdown import bullets, cell, decimal, escaped, table
 from ssr_local.bench.report.material import Material
+from ssr_local.bench.statistics import Share
 
 _ABOUT = """\
 Points of accuracy are second less first, seconds second over first; neither is tested, as the two
@@ -34,12 +35,11 @@ def _rows(first: TaskReport, second: TaskReport) -> Iterable[Sequence[str]]:
     for one in first.methods:
         if (two := others.get(one.method)) is None:
             continue
-        points = two.accuracy and one.accuracy and two.accuracy.value - one.accuracy.value
         seconds = two.mean_s / one.mean_s if one.mean_s and two.mean_s else None
         yield (
             escaped(first.title),
             escaped(one.method),
-            cell(None if points is None else 100 * points),
+            cell(_points(one.accuracy, two.accuracy)),
             decimal(seconds),
             f"{cell(one.accuracy)}, {cell(two.accuracy)}",
             *(
@@ -47,6 +47,10 @@ def _rows(first: TaskReport, second: TaskReport) -> Iterable[Sequence[str]]:
                 for name in ("time", "decode_flops", "total_flops")
             ),
         )
+
+
+def _points(first: Share | None, second: Share | None) -> float | None:
+    return 100 * (second.value - first.value) if first and second else None
 
 
 def _warnings(

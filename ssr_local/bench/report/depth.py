@@ -88,7 +88,7 @@ def is_accepted(step: Step) -> bool:
 
 
 def is_rewrite(step: Step) -> bool:
-    """Whether the target wrote this step in place of a rejected one."""
+    """Whether the target wrote this step instead of a rejected one."""
     return step.accepted is False
 
 

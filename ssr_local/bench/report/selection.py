@@ -32,7 +32,7 @@ _WAYS = {
 class SelectionRow(Struct, frozen=True, kw_only=True):
     """How one way of choosing did on the problems that all ways of its family have tried.
 
-    ``any_right``: at least one path came to the right answer; ``vote_right``: the run did.
+    ``any_right``: at least one path is right; ``vote_right``: the run did.
     ``p`` is the exact McNemar p of ``any_right`` against the target's choice.
     """
 
@@ -109,7 +109,7 @@ def selection_figures(runs: Runs) -> SelectionFigures:
 
 
 def any_right(row: Row) -> bool:
-    """Whether at least one path came to the right answer."""
+    """Whether at least one path is right."""
     return "right" in row.path_outcomes
 
 

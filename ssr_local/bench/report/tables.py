@@ -30,8 +30,7 @@ _STEPS = """\
 A step is bad where the target's own rate of right answers fell by more than the margin from before
 to after it; no human labelled any. False accepts are of the bad steps, false rejects of the good
 ones; where they are not held out they are by the calibration in force, which flatters if it was
-fitted to these steps. Length, position and rate before are no verifiers: one that is no better than
-they may have learned no more."""
+fitted to these steps."""
 
 
 def report_markdown(report: Report, *, plots: bool = True) -> str:
@@ -98,12 +97,11 @@ def _task(task: TaskReport) -> Iterable[str]:
 def steps_markdown(report: VerifierReport) -> str:
     """What verifiers are worth on labelled steps: false accepts and false rejects first."""
     scores = [score for score in report.verifiers if score.num_good + score.num_bad]
-    scores += report.baselines if report.num_judged else ()
     fallback = [report.fallback] if report.fallback else []
     parts = [
         table_of(scores, "threshold", title="Verifiers"),
         table_of(fallback, title="The likelihood without a calibration"),
-        table_of([report], "verifiers", "baselines", "fallback", title="Labelled steps"),
+        table_of([report], "verifiers", "fallback", title="Labelled steps"),
         _STEPS,
     ]
     return "\n\n".join(filter(None, parts))

@@ -95,7 +95,7 @@ def find_remote(source: HubSource) -> Remote:
 @contextmanager
 def hub_errors() -> Iterator[None]:
     """What goes wrong in huggingface-hub becomes a ``SourceError``."""
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     # The hub's HTTP client differs between versions; this class derives from its base error.
     unreachable: tuple[type[BaseException], ...] = (
@@ -108,6 +108,8 @@ def hub_errors() -> Iterator[None]:
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)
         raise SourceError(_answered(status)) from error
+    except OfflineModeIsEnabled as error:
+        raise SourceError("HF_HUB_OFFLINE is set") from error
     except unreachable as error:
         raise SourceError(f"the hub cannot be reached ({_reason(error)})") from error
 

@@ -6,7 +6,7 @@ from ssr_local.bench.labels.calibration import fit_pair
 from ssr_local.bench.labels.process_labels import is_bad, is_judgeable, judged
 from ssr_local.bench.labels.readings import operating
 from ssr_local.bench.labels.verifiers import VerifierReport, VerifierScore, score_verifiers
-from ssr_local.bench.records import LabelledStep, Rate, Walk
+from ssr_local.bench.records import Rate, Walk
 from ssr_local.core.records import Calibration
 from ssr_local.method.verification import VERIFIERS, Judge, Reading
 from tests.unit.bench.labels.made_walks import planted, step, walk
@@ -52,18 +52,6 @@ def test_a_planted_verifier_is_found_and_the_others_are_not() -> None:
     assert useless.auc == pytest.approx(0.5, abs=0.08)
     assert useless.interval is not None
     assert useless.interval.low < 0.5 < useless.interval.high
-    assert [one.name for one in report.baselines] == ["length", "position", "rate before"]
-    for baseline in report.baselines:
-        assert baseline.auc == pytest.approx(0.5, abs=0.08)
-
-
-def test_baselines_see_length_and_position() -> None:
-    def one(index: int) -> LabelledStep:
-        bad = index >= 3
-        return step(bad, given=("x",) * index, log_probs=(-0.3,) * (5 + index))
-
-    report = score_verifiers([walk(str(p), [one(index) for index in range(5)]) for p in range(3)])
-    assert [one.auc for one in report.baselines] == [1.0, 1.0, 0.5]
 
 
 def test_what_cannot_be_read_is_counted_and_rejected() -> None:
@@ -127,7 +115,7 @@ def test_without_calibrations_nothing_is_accepted_or_rejected() -> None:
 
 
 def test_the_fallback_remembers_one_problem_at_a_time() -> None:
-    # Alone, the step at -0.5 is a usual one; behind many likely ones it stands out.
+    # Alone, the step at -0.5 is a usual one; after many likely ones it stands out.
     usual, odd = step(log_probs=(-0.05,)), step(log_probs=(-0.5,))
     assert Judge("likelihood", 5.5, {}).verdict(Reading(tokens=(-0.5,))).accepted
     apart, together = (
@@ -156,7 +144,7 @@ def test_what_the_report_counts() -> None:
     assert (report.num_problems, report.samples) == (5, (6, 8))
     assert (report.num_without_steps, report.num_unsolved, report.num_failed) == (3, 1, 1)
     assert (report.num_drafted, report.num_judged) == (5, 4)
-    assert (report.good.count, report.draft_bad.count, report.draft_bad.num) == (3, 1, 4)
+    assert (report.draft_bad.count, report.draft_bad.num) == (1, 4)
     assert (report.target_bad.count, report.target_bad.num) == (1, 2)
 
 

@@ -1,4 +1,4 @@
-"""Rows find their places: tasks, concurrency, methods, problems, repeats."""
+"""Rows are grouped by: tasks, concurrency, methods, problems, repeats."""
 
 from __future__ import annotations
 
