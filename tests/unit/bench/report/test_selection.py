@@ -13,7 +13,6 @@ from ssr_local.bench.report.selection import (
     Choice,
     SelectionFigures,
     choice,
-    chosen_by,
     selection_figures,
 )
 from tests.unit.bench.report.made_rows import ACCEPTED, path, result, row
@@ -103,18 +102,3 @@ def test_subjects_and_levels_in_order() -> None:
         ("level", "9", 1, 1, 1),
         ("level", "10", 1, 1, 1),
     ]
-
-
-@pytest.mark.parametrize(
-    ("letters", "selection", "by"),
-    [
-        ("ABC", "logprob", CHOSEN),
-        ("ABM", "generate", CHOSEN),
-        ("ABC", "random", "at random"),
-        ("MMM", "logprob", None),
-    ],
-)
-def test_who_chose(letters: str, selection: str, by: str | None) -> None:
-    found = _run("ssr-m3", "p1", [R, R, R], R, letters, selection=selection).result
-    assert found is not None
-    assert chosen_by(found) == by
