@@ -133,7 +133,9 @@ class Solver:
         if not runs:
             return []
         events = self._handle(validated(SolveTogetherRequest(runs), self._max_sequences))
-        return [event.value() for event in events if isinstance(event, Outcome)]
+        # They come as they end: one that fails at once is the first.
+        found = {event.run: event.value() for event in events if isinstance(event, Outcome)}
+        return [value for _, value in sorted(found.items())]
 
     def read_steps(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -132,10 +132,9 @@ def parse_method(name: str) -> MethodSpec:
     return MethodSpec(_canonical(match), _USUAL | changes)
 
 
-def parse_methods(names: str | Iterable[str]) -> tuple[MethodSpec, ...]:
+def parse_methods(names: str) -> tuple[MethodSpec, ...]:
     """Methods from a comma-separated list, each once, in the order given."""
-    listed = names.split(",") if isinstance(names, str) else names
-    methods = [parse_method(name) for name in listed if name.strip()]
+    methods = [parse_method(name) for name in names.split(",") if name.strip()]
     if not methods:
         raise UsageError(
             "No method was named.", "", "Give --methods target,specreason,ssr-m3, for example."

@@ -46,17 +46,16 @@ def read_problems(
     file: Path,
     *,
     code: bool,
-    name: str = "",
     mapped: Callable[[Fields, int], Fields] = lambda fields, _: fields,
 ) -> tuple[Problem, ...]:
     """All problems of a file, in its order; blank lines do not count.
 
     ``code`` says that these are code problems, which need ``test`` and ``entry_point``.
     ``mapped`` turns the line with that index, from 0, into the keys above, or raises
-    ``UsageError``; ``name`` stands for the file in errors. Raises ``UsageError`` naming the
-    file, the line, what is wrong and what is accepted.
+    ``UsageError``. Raises ``UsageError`` naming the file, the line, what is wrong and what is
+    accepted.
     """
-    shown = printable(name or str(file))
+    shown = printable(str(file))
     problems: dict[str, tuple[int, Problem]] = {}
     for number, line in _lines(file, shown):
         try:

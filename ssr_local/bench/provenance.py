@@ -17,7 +17,7 @@ from ssr_local.method.pools import load_pool
 
 
 def machine() -> str:
-    """Processor, cores, memory and system in one line; no host or user name."""
+    """CPU, cores, memory and system in one line; no host or user name."""
     return one_line(
         f"{processor_name()}, {physical_cores()} cores,"
         f" {human_bytes(memory().total_bytes)} memory, {platform.system()} {platform.machine()}"

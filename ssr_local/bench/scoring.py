@@ -8,15 +8,14 @@ names two options is never right.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 
 from ssr_local.answers.comparer import Comparer
 from ssr_local.bench.programs import check_interpreter, run_program
-from ssr_local.bench.records import Outcome, Problem, Row
+from ssr_local.bench.records import Outcome, Problem
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Comparison, RunResult
-from ssr_local.method.voting import Ballot, group
 from ssr_local.process.helper import Helper
 
 _MAX_CHOICE_CHARS = 1000
@@ -84,7 +83,14 @@ class Scorer:
             return "missing" if answer is None else run_program(problem, answer)
         if answer is None:
             return "missing"
-        return _OUTCOMES[self.equivalence(problem)(problem.answer, answer)]
+        if is_choice(problem.answer):
+            mine, right = (
+                choice_of(text) or option_of(text, problem.problem)
+                for text in (answer, problem.answer)
+            )
+            if mine and right and _is_letter(mine) == _is_letter(right):
+                return "right" if mine == right else "wrong"
+        return _OUTCOMES[self._comparer(problem.answer, answer)]
 
     def judge(self, problem: Problem, result: RunResult) -> tuple[Outcome, tuple[Outcome, ...]]:
         """The outcome of the run's answer, and of each path's own, in the paths' order."""
@@ -93,19 +99,6 @@ class Scorer:
             if answer not in known:
                 known[answer] = self.outcome(problem, answer)
         return known[result.answer], tuple(known[path.answer] for path in result.paths)
-
-    def equivalence(self, problem: Problem) -> Callable[[str, str], Comparison]:
-        """How two answers to this problem compare; for grouping those of several repeats."""
-        if problem.test is not None or not is_choice(problem.answer):
-            return self._comparer
-
-        def compare(a: str, b: str) -> Comparison:
-            first, second = (choice_of(text) or option_of(text, problem.problem) for text in (a, b))
-            if not first or not second or _is_letter(first) != _is_letter(second):
-                return self._comparer(a, b)
-            return "equal" if first == second else "different"
-
-        return compare
 
     def close(self) -> None:
         """Stop the helper process."""
@@ -152,32 +145,6 @@ def option_of(text: str, problem: str) -> str | None:
     said = _words(text)
     letters = {letter for letter, option in _OPTION.findall(problem) if _words(option) == said}
     return letters.pop() if said and len(letters) == 1 else None
-
-
-def majority_outcome(rows: Sequence[Row], compare: Callable[[str, str], Comparison]) -> Outcome:
-    """The outcome of what most repeats of one problem and method answered.
-
-    The answers are grouped as paths' answers are in a vote; among equally large groups the
-    one with the earliest repeat wins, and of its answers the most frequent form is judged.
-    Repeats without an answer do not vote. Without any answer: "missing", or "failed" when
-    every run failed. Raises ``ValueError`` without rows.
-    """
-    if not rows:
-        raise ValueError("no rows")
-    ordered = sorted(rows, key=lambda row: row.repeat)
-    answers = [row.result.answer if row.result else None for row in ordered]
-    ballots = [
-        Ballot(path=index, answer=answer, mean_score=None, selection_score=None)
-        for index, answer in enumerate(answers)
-        if answer is not None
-    ]
-    if not ballots:
-        return "failed" if all(row.outcome == "failed" for row in rows) else "missing"
-    largest = min(group(ballots, compare), key=lambda item: (-len(item.paths), item.paths[0]))
-    shown = [index for index in largest.paths if answers[index] == largest.answer]
-    outcomes = [ordered[index].outcome for index in (*shown, *largest.paths)]
-    # One form may be beyond the algebra where an equal one is not.
-    return next((outcome for outcome in outcomes if outcome != "undecided"), "undecided")
 
 
 def _is_letter(choice: str) -> bool:

@@ -150,16 +150,6 @@ def _agree(folder: Path, path: Path, settings: Mapping[str, Any]) -> None:
 def _cut_unfinished(path: Path) -> None:
     """Take away what a killed process had begun to write after the last whole line."""
     try:
-        with path.open("rb+") as file:
-            end = file.seek(0, os.SEEK_END)
-            while end > 0:
-                start = max(0, end - 65_536)
-                file.seek(start)
-                found = file.read(end - start).rfind(b"\n")
-                if found >= 0:
-                    file.truncate(start + found + 1)
-                    return
-                end = start
-            file.truncate(0)
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
     except FileNotFoundError:
         return

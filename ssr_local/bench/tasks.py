@@ -16,10 +16,9 @@ import fnmatch
 import functools
 import os
 import re
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from msgspec import Struct
 
@@ -33,29 +32,12 @@ from ssr_local.bench.problem_files import (
 )
 from ssr_local.bench.records import Problem
 from ssr_local.core import folders
-from ssr_local.core.display import one_line, quoted
 from ssr_local.core.errors import DownloadError, UsageError
-
-if TYPE_CHECKING:
-    from huggingface_hub.errors import HfHubHTTPError
-
-AnswerForm = Literal["value", "choice", "code"]
-"""What a task's answers are: something to compare as mathematics, an option's letter or
-Yes/No, or a program for the problem's tests."""
-
-CONNECT_TIMEOUT_S = 10.0
+from ssr_local.models.download.hub import CONNECT_TIMEOUT_S, hub_errors
+from ssr_local.models.download.sources import SourceError
 
 _SELFCHECK = "selfcheck.jsonl"
 _CALL = re.compile(r"\n+check\(\w+\)\s*\Z")
-_STATUS_HINTS = {
-    401: "no such repository, or it needs a login (HF_TOKEN)",
-    403: "not allowed; accept the terms on the dataset's page, or set HF_TOKEN",
-    404: "no such repository or file",
-}
-
-
-class _UnfitError(Exception):
-    """The repository can be reached and has nothing for us."""
 
 
 class HubSource(Struct, frozen=True, kw_only=True):
@@ -76,23 +58,21 @@ class HubSource(Struct, frozen=True, kw_only=True):
     marker: str = ""
     subject: str = "subject"
 
-    @property
-    def label(self) -> str:
-        """The source as an error names it."""
-        return f"{self.repo}, {self.file}"
-
 
 class Task(Struct, frozen=True):
-    """One benchmark: its strategy pool, where its problems are, and what their answers are.
+    """One benchmark: its strategy pool, and where its problems are.
 
     Without a ``source`` the problems come from the package (``selfcheck``) or from --data.
     """
 
     name: str
-    title: str
     strategies: Literal["maths", "logic", "code"]
     source: HubSource | None
-    answers: AnswerForm
+
+    @property
+    def is_code(self) -> bool:
+        """Whether answers are programs, for the problem's tests."""
+        return self.strategies == "code"
 
 
 _MATHS_FILES = "HuggingFaceTB/math_tasks"
@@ -103,7 +83,6 @@ TASKS: dict[str, Task] = {
     for task in (
         Task(
             "gsm8k",
-            "GSM8K: grade-school word problems, the test part",
             "maths",
             # openai/gsm8k itself has Parquet files only, which need a library of their own.
             HubSource(
@@ -114,11 +93,9 @@ TASKS: dict[str, Task] = {
                 problem="question",
                 marker="####",
             ),
-            "value",
         ),
         Task(
             "math500",
-            "MATH-500: competition mathematics by subject and level",
             "maths",
             HubSource(
                 repo="HuggingFaceH4/MATH-500",
@@ -126,11 +103,9 @@ TASKS: dict[str, Task] = {
                 revision="6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
                 prefix="math500",
             ),
-            "value",
         ),
         Task(
             "aime24",
-            "AIME 2024: competition mathematics, answers 0 to 999",
             "maths",
             HubSource(
                 repo=_MATHS_FILES,
@@ -139,11 +114,9 @@ TASKS: dict[str, Task] = {
                 prefix="aime24",
                 id="id",
             ),
-            "value",
         ),
         Task(
             "amc23",
-            "AMC 12 2023: competition mathematics",
             "maths",
             HubSource(
                 repo=_MATHS_FILES,
@@ -152,11 +125,9 @@ TASKS: dict[str, Task] = {
                 prefix="amc23",
                 id="id",
             ),
-            "value",
         ),
         Task(
             "livemathbench",
-            "LiveMathBench: its AMC part in English",
             "maths",
             HubSource(
                 repo="opencompass/LiveMathBench",
@@ -165,12 +136,10 @@ TASKS: dict[str, Task] = {
                 problem="question",
                 subject="question_type",
             ),
-            "value",
         ),
-        Task("logic", "Logic: an option's letter, or Yes or No", "logic", None, "choice"),
+        Task("logic", "logic", None),
         Task(
             "code",
-            "HumanEval: Python functions, judged by their tests",
             "code",
             # openai/openai_humaneval has Parquet files only; this has the same problems.
             HubSource(
@@ -181,46 +150,30 @@ TASKS: dict[str, Task] = {
                 problem="prompt",
                 answer="canonical_solution",
             ),
-            "code",
         ),
-        Task("selfcheck", "Thirty problems that ship with this program", "maths", None, "value"),
+        Task("selfcheck", "maths", None),
     )
 }
 
 
-def find_task(name: str) -> Task:
-    """The task of that name; ``UsageError`` with the list and a close match otherwise."""
-    if name in TASKS:
-        return TASKS[name]
-    near = get_close_matches(name[:80].lower(), TASKS, n=1)
-    raise UsageError(
-        f"There is no task {quoted(name)}.",
-        f"Tasks: {', '.join(TASKS)}.",
-        f"Did you mean {near[0]!r}?" if near else "",
-    )
-
-
 def load_problems(
-    task: str, *, data: Path | None = None, limit: int | None = None, offline: bool = False
+    task: str, *, data: Path | None = None, limit: int | None = None
 ) -> tuple[Problem, ...]:
     """The task's problems, the first ``limit`` of them, always in the same order.
 
-    From the file ``data`` where it is given, else from the package, else from the hub, which
-    is asked only for what is not kept yet and never when ``offline``. Raises ``UsageError``
-    for an unknown task, a wrong limit, missing data and wrong lines, ``DownloadError`` when
-    the hub does not deliver.
+    From the file ``data`` where there is one, else from the package, else from the hub, which
+    is asked only for what is not kept yet. Raises ``UsageError`` for missing data and wrong
+    lines, ``DownloadError`` when the hub does not deliver.
     """
-    chosen = find_task(task)
-    if limit is not None and limit < 1:
-        raise UsageError(f"The limit cannot be {quoted(limit)}.", "Accepted: 1 or more.")
-    code = chosen.answers == "code"
+    chosen = TASKS[task]
+    code = chosen.is_code
     if chosen.name == "selfcheck":
         if data is not None:
             raise UsageError(
                 "The task selfcheck has its own problems.", "", "Leave out --data, or name a task."
             )
         with resources.as_file(resources.files(__package__) / _SELFCHECK) as file:
-            problems = read_problems(file, code=code, name=_SELFCHECK)
+            problems = read_problems(file, code=code)
     elif data is not None:
         problems = read_problems(data, code=code)
     elif chosen.source is None:
@@ -229,7 +182,7 @@ def load_problems(
         )
     else:
         problems = read_problems(
-            _fetched(chosen, chosen.source, offline),
+            _fetched(chosen, chosen.source),
             code=code,
             mapped=functools.partial(_from_hub, chosen.source),
         )
@@ -242,8 +195,10 @@ def _from_hub(source: HubSource, fields: Fields, index: int) -> Fields:
     options = fields.get("options")
     if isinstance(options, list) and all(isinstance(option, str) for option in options):
         problem = "\n".join((problem, *options))
+    # ``Python/12`` is problem 12.
+    number = text_of(fields, source.id).rpartition("/")[2] if source.id else index
     mapped = {
-        "id": f"{source.prefix}/{_number(text_of(fields, source.id)) if source.id else index}",
+        "id": f"{source.prefix}/{number}",
         "problem": problem,
         "answer": _reference(source, text_of(fields, source.answer)),
         "subject": fields.get(source.subject),
@@ -253,11 +208,6 @@ def _from_hub(source: HubSource, fields: Fields, index: int) -> Fields:
         # Some files call the test themselves; who runs it does that.
         kept["test"] = _CALL.sub("\n", test)
     return {**mapped, **kept}
-
-
-def _number(name: str) -> str:
-    """``Python/12`` is problem 12."""
-    return name.rpartition("/")[2]
 
 
 def _reference(source: HubSource, answer: str) -> str:
@@ -274,30 +224,25 @@ def _reference(source: HubSource, answer: str) -> str:
     return last
 
 
-def _fetched(task: Task, source: HubSource, offline: bool) -> Path:
+def _fetched(task: Task, source: HubSource) -> Path:
     """The dataset's file on this machine; fetched unless it is kept already."""
     folder = folders.cache_dir() / "datasets" / task.name / source.revision
     kept = sorted(folder.rglob(source.file))
     if kept:
         return kept[0]
-    if offline:
-        raise _not_fetched(task, source, "The hub is not to be asked, and nothing is kept here")
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # The hub's HTTP client differs between versions; this class derives from its base error.
-    unreachable: tuple[type[BaseException], ...] = (
-        *cast("tuple[type[BaseException], ...]", HfHubHTTPError.__bases__),
-        OSError,
-        ValueError,
-    )
     try:
-        return _download(source, folder)
-    except _UnfitError as error:
-        raise _not_fetched(task, source, str(error)) from error
-    except HfHubHTTPError as error:
-        raise _not_fetched(task, source, _answered(error)) from error
-    except unreachable as error:
-        raise _not_fetched(task, source, _reason(error)) from error
+        folder.mkdir(parents=True, exist_ok=True)
+        with hub_errors():
+            return _download(source, folder)
+    except SourceError as error:
+        why = str(error)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    raise DownloadError(
+        f"The problems of {task.name} ({source.repo}, {source.file}) cannot be fetched.",
+        f"{why[0].upper()}{why[1:]}.",
+        _give_data(task),
+    )
 
 
 def _download(source: HubSource, folder: Path) -> Path:
@@ -311,9 +256,9 @@ def _download(source: HubSource, folder: Path) -> Path:
         names = hub.list_repo_files(source.repo, repo_type="dataset", revision=source.revision)
         name = next(iter(sorted(fnmatch.filter(names, source.file))), "")
     if not name:
-        raise _UnfitError("The repository has no such file")
+        raise SourceError("the repository has no such file")
     if (_ask_size(source, name, endpoint) or 0) > MAX_FILE_BYTES:
-        raise _UnfitError(f"It has more than {MAX_FILE_BYTES >> 20} MB")
+        raise SourceError(f"it has more than {MAX_FILE_BYTES >> 20} MB")
     fetched = hub.hf_hub_download(
         source.repo,
         name,
@@ -338,30 +283,5 @@ def _ask_size(source: HubSource, name: str, endpoint: str | None) -> int | None:
     return get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint).size
 
 
-def _not_fetched(task: Task, source: HubSource, why: str) -> DownloadError:
-    return DownloadError(
-        f"The problems of {task.name} ({source.label}) cannot be fetched.",
-        f"{why}.",
-        _give_data(task),
-    )
-
-
 def _give_data(task: Task) -> str:
-    return f"Give them with --data FILE: JSON lines with {needed_keys(task.answers == 'code')}."
-
-
-def _answered(error: HfHubHTTPError) -> str:
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    hint = _STATUS_HINTS.get(status)
-    return f"The hub answered {status}" + (f": {hint}" if hint else "")
-
-
-def _reason(error: BaseException) -> str:
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, and nothing is kept here"
-    if isinstance(error, OSError) and isinstance(error.filename, str):
-        return f"{one_line(error.filename, 160)}: {error.strerror}"
-    reason = one_line(getattr(error, "strerror", None) or str(error), 160).rstrip(".")
-    return f"The hub cannot be reached ({reason or type(error).__name__})"
+    return f"Give them with --data FILE: JSON lines with {needed_keys(task.is_code)}."

@@ -37,8 +37,7 @@ class VerifierFit(Struct, frozen=True, kw_only=True):
 
     ``curve_losses``, log losses in nats a step, decided between the curves; ``log_loss`` is that
     of the held-out scores. The AUC is that of the raw value, from which nothing is learned.
-    ``lowest_score`` and ``highest_score`` are those the calibration can give. ``scores`` are those
-    of all steps, each from the other folds' calibration; None where it cannot be read.
+    ``lowest_score`` and ``highest_score`` are those the calibration can give.
     """
 
     name: str
@@ -51,7 +50,6 @@ class VerifierFit(Struct, frozen=True, kw_only=True):
     lowest_score: float
     highest_score: float
     num_unreadable: int
-    scores: tuple[float | None, ...]
 
 
 class PairFit(Struct, frozen=True, kw_only=True):
@@ -128,19 +126,6 @@ def calibration_toml(pair: str, fit: PairFit) -> str:
     return "\n".join(blocks)
 
 
-def in_words(fit: PairFit) -> str:
-    """The fit's figures, a line for each verifier."""
-    lines = [
-        f"{fit.num_steps} drafted steps of {fit.num_problems} problems, {fit.num_bad} of them bad;"
-        f" cross-validated in {fit.folds} parts by problem.",
-        *(f"{one.name}: {_figures(one)}" for one in fit.verifiers),
-        f"Best by log loss on problems held out: {fit.best_verifier}.",
-    ]
-    if fit.left_out:
-        lines.append(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")
-    return "\n".join(lines)
-
-
 def check_one_pair(walks: Sequence[Walk]) -> None:
     """Raises ``UsageError`` when labelled steps are of several pairs of models.
 
@@ -213,7 +198,6 @@ def _verifier_fit(name: str, fit: Fit, sample: Sample, threshold: float) -> Veri
         lowest_score=MAX_SCORE * fit.knots[0][1],
         highest_score=MAX_SCORE * fit.knots[-1][1],
         num_unreadable=sum(map(math.isnan, fit.chances)),
-        scores=tuple(None if math.isnan(chance) else MAX_SCORE * chance for chance in fit.chances),
     )
 
 

@@ -60,8 +60,3 @@ def is_judgeable(step: LabelledStep, margin: float) -> bool:
 def is_bad(step: LabelledStep, margin: float) -> bool:
     """Whether the rate fell by more than the margin, in the samples."""
     return step.effect < -margin - _EXACT
-
-
-def is_final(step: LabelledStep) -> bool:
-    """Whether its path ended with the step: its answer is judged, nothing is continued."""
-    return step.states_answer or step.after.num == 1 < step.before.num

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.bench.labels.calibration import TooFewStepsError, fit_pair
 from ssr_local.bench.labels.process_labels import (
@@ -14,34 +13,24 @@ from ssr_local.bench.labels.process_labels import (
     THRESHOLD,
     JudgedStep,
     is_bad,
-    is_final,
     is_judgeable,
     judged,
 )
-from ssr_local.bench.labels.ranking import Bin, Roc, auc, auc_interval, reliability, roc
+from ssr_local.bench.labels.ranking import auc, auc_interval
 from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval, Proportion, proportion
 from ssr_local.core.records import Calibration
 from ssr_local.method.verification import VERIFIERS, Judge, Reading
 
-__all__ = ["MARGIN", "THRESHOLD", "VerifierReport", "VerifierScore", "score_verifiers"]
-
-
-class ScoreBin(Struct, frozen=True):
-    """Steps of neighbouring scores, 0 to 9: their labels, and the mean rate after them."""
-
-    labels: Bin
-    rate_after: float
-
 
 class VerifierScore(Struct, frozen=True, kw_only=True):
     """One verifier on the drafted steps.
 
     A high raw value speaks for a step. ``num_good`` and ``num_bad`` count steps with a readable
-    value; everything but ``operating`` leaves out the ``num_unreadable`` others. ``scores`` are
-    the calibrated ones. They and ``operating`` are of calibrations that other problems gave where
-    ``is_held_out``, otherwise of the one in force; empty and None where there is none.
+    value; everything but ``operating`` leaves out the ``num_unreadable`` others. ``operating`` is
+    of calibrations that other problems gave where ``is_held_out``, otherwise of the one in force;
+    None where there is none.
     """
 
     name: str
@@ -50,27 +39,8 @@ class VerifierScore(Struct, frozen=True, kw_only=True):
     num_unreadable: int
     auc: float | None
     interval: Interval | None
-    roc: Roc
-    scores: tuple[ScoreBin, ...] = ()
     operating: Operating | None = None
     is_held_out: bool = False
-
-
-class PartScore(Struct, frozen=True):
-    """A verifier on a part of the steps."""
-
-    name: str
-    auc: float | None
-    interval: Interval | None
-
-
-class Part(Struct, frozen=True):
-    """A part of the judged steps: "final" ones, whose answer is judged right or wrong once, or
-    "other" ones, after which the target went on."""
-
-    name: str
-    bad: Proportion
-    scores: tuple[PartScore, ...]
 
 
 class VerifierReport(Struct, frozen=True, kw_only=True):
@@ -79,11 +49,10 @@ class VerifierReport(Struct, frozen=True, kw_only=True):
     On ``num_failed`` of them the models could not be run. ``num_without_steps`` have no steps,
     mostly because the target solved them too rarely from the start for harm to be seen;
     ``num_unsolved`` it never solved. Of ``num_drafted`` drafted steps ``num_judged`` began where
-    harm could be seen. ``baselines`` know only how short a step is ("length"), how early in its
-    path ("position"), and the rate of right answers before it ("rate before"). ``target_bad``
-    counts bad steps among the target's own, written only where the drafted step did harm, so at
-    harder positions. ``is_fitted`` says that a calibration could be fitted to these steps, so that
-    operating figures are held out. ``fallback`` is what a run does that has no calibration.
+    harm could be seen. ``target_bad`` counts bad steps among the target's own, written only where
+    the drafted step did harm, so at harder positions. ``is_fitted``: a calibration could be
+    fitted to these steps, so that operating figures are held out. ``fallback`` is what a run does
+    that has no calibration.
     """
 
     margin: float
@@ -95,22 +64,11 @@ class VerifierReport(Struct, frozen=True, kw_only=True):
     num_unsolved: int
     num_drafted: int
     num_judged: int
-    good: Proportion
     draft_bad: Proportion
     target_bad: Proportion
     is_fitted: bool
     verifiers: tuple[VerifierScore, ...]
-    baselines: tuple[VerifierScore, ...]
-    parts: tuple[Part, ...]
     fallback: Operating | None = None
-
-
-class _Calibrated(NamedTuple):
-    """Scores of all steps, None where unreadable, and what a threshold does to them."""
-
-    scores: Sequence[float | None]
-    operating: Operating
-    is_held_out: bool
 
 
 def score_verifiers(
@@ -128,9 +86,8 @@ def score_verifiers(
     are of several pairs.
     """
     steps, own = judged(walks, margin), judged(walks, margin, "target")
-    raws = {name: raw_values(name, steps) for name in VERIFIERS}
     held_out = _held_out(walks, margin, threshold)
-    calibrated = _in_force(steps, calibrations, threshold) | (held_out or {})
+    in_force = _in_force(steps, calibrations, threshold)
     return VerifierReport(
         margin=margin,
         threshold=threshold,
@@ -141,69 +98,51 @@ def score_verifiers(
         num_unsolved=sum(not walk.start.right and not walk.error for walk in walks),
         num_drafted=sum(step.author == "draft" for walk in walks for step in walk.steps),
         num_judged=len(steps),
-        good=_share_of(steps, good=True),
-        draft_bad=_share_of(steps, good=False),
-        target_bad=_share_of(own, good=False),
+        draft_bad=_share_of_bad(steps),
+        target_bad=_share_of_bad(own),
         is_fitted=held_out is not None,
         verifiers=tuple(
-            _score(name, values, steps, calibrated.get(name)) for name, values in raws.items()
+            replace(
+                _score(name, steps),
+                operating=(held_out or {}).get(name, in_force.get(name)),
+                is_held_out=name in (held_out or {}),
+            )
+            for name in VERIFIERS
         ),
-        baselines=tuple(_score(name, values, steps) for name, values in _baselines(steps).items()),
-        parts=tuple(_parts(raws, steps)) if steps else (),
         fallback=None if calibrations is None else _fallback(walks, margin, threshold),
     )
 
 
-def _share_of(steps: Sequence[JudgedStep], *, good: bool) -> Proportion:
-    return proportion(sum(one.good is good for one in steps), len(steps))
+def _share_of_bad(steps: Sequence[JudgedStep]) -> Proportion:
+    return proportion(sum(not one.good for one in steps), len(steps))
 
 
 def _held_out(
     walks: Sequence[Walk], margin: float, threshold: float
-) -> dict[str, _Calibrated] | None:
+) -> dict[str, Operating] | None:
     """By verifier; None where the steps are too few. "digit" is never fitted in a run."""
     try:
         fit = fit_pair(walks, margin=margin, threshold=threshold, date="")
     except TooFewStepsError:
         return None
-    return {
-        one.name: _Calibrated(one.scores, one.operating, is_held_out=True)
-        for one in fit.verifiers
-        if one.name != "digit"
-    }
+    return {one.name: one.operating for one in fit.verifiers if one.name != "digit"}
 
 
 def _in_force(
     steps: Sequence[JudgedStep], calibrations: Mapping[str, Calibration] | None, threshold: float
-) -> dict[str, _Calibrated]:
+) -> dict[str, Operating]:
     """What a run now does to the steps, by verifier."""
     found = {}
     for name in VERIFIERS:
         if calibrations is None or (judge := Judge(name, threshold, calibrations)).notice:
             continue
-        verdicts = [judge.verdict_on(one.step) for one in steps]
-        outcome = operating(
-            [verdict.accepted for verdict in verdicts], [one.good for one in steps], threshold
-        )
-        scores = [verdict.score for verdict in verdicts]
-        found[name] = _Calibrated(scores, outcome, is_held_out=False)
+        accepted = [judge.verdict_on(one.step).accepted for one in steps]
+        found[name] = operating(accepted, [one.good for one in steps], threshold)
     return found
 
 
-def _baselines(steps: Sequence[JudgedStep]) -> dict[str, list[float]]:
-    return {
-        "length": [-float(len(one.step.log_probs)) for one in steps],
-        "position": [-float(len(one.step.given)) for one in steps],
-        "rate before": [one.step.before.share for one in steps],
-    }
-
-
-def _score(
-    name: str,
-    raws: Sequence[float],
-    steps: Sequence[JudgedStep],
-    calibrated: _Calibrated | None = None,
-) -> VerifierScore:
+def _score(name: str, steps: Sequence[JudgedStep]) -> VerifierScore:
+    raws = raw_values(name, steps)
     values, good, _ = known = Sample.of(raws, steps).readable()
     return VerifierScore(
         name=name,
@@ -212,35 +151,7 @@ def _score(
         num_unreadable=len(raws) - len(values),
         auc=auc(values, good),
         interval=auc_interval(*known),
-        roc=roc(values, good),
-        scores=tuple(_score_bins(calibrated.scores, steps)) if calibrated else (),
-        operating=calibrated.operating if calibrated else None,
-        is_held_out=calibrated is not None and calibrated.is_held_out,
     )
-
-
-def _score_bins(scores: Sequence[float | None], steps: Sequence[JudgedStep]) -> Iterator[ScoreBin]:
-    known = sorted(
-        (score, one.good, one.step.after.share)
-        for score, one in zip(scores, steps, strict=True)
-        if score is not None
-    )
-    start = 0
-    for found in reliability([score for score, *_ in known], [good for _, good, _ in known]):
-        rates = [rate for *_, rate in known[start : start + found.count]]
-        start += found.count
-        yield ScoreBin(found, statistics.fmean(rates))
-
-
-def _parts(raws: Mapping[str, Sequence[float]], steps: Sequence[JudgedStep]) -> Iterator[Part]:
-    for part, wanted in (("final", True), ("other", False)):
-        indices = [i for i, one in enumerate(steps) if is_final(one.step) is wanted]
-        inside = [steps[i] for i in indices]
-        scores = []
-        for name, values in raws.items():
-            known = Sample.of([values[i] for i in indices], inside).readable()
-            scores.append(PartScore(name, auc(known.values, known.good), auc_interval(*known)))
-        yield Part(part, _share_of(inside, good=False), tuple(scores))
 
 
 def _fallback(walks: Sequence[Walk], margin: float, threshold: float) -> Operating:

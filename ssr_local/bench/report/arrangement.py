@@ -16,9 +16,6 @@ from ssr_local.method.verification import VERIFIERS
 TARGET = "target"
 """The method everything is compared with."""
 
-STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
-"""Ends of paths that were stopped from outside: nobody knows what they would have become."""
-
 _KINDS = ("target", "draft", "parallel", "parallel-spm", "specreason", "ssr")
 _NAME = re.compile(
     r"(?P<kind>target|draft|parallel-spm|parallel|specreason|ssr)"

@@ -4,45 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
 from ssr_local.bench.report.figures import Report, TaskReport
-from ssr_local.bench.report.markdown import bullets, escaped, table_of
+from ssr_local.bench.report.markdown import bullets, cell, decimal, escaped, table
 from ssr_local.bench.report.material import Material
-from ssr_local.bench.report.summary import MethodSummary
+from ssr_local.bench.statistics import Share
 
 _ABOUT = """\
 Points of accuracy are second less first, seconds second over first; neither is tested, as the two
-hold different runs. FLOPs do not know the machine: where their ratios to target are the same and
-those of time are not, the machines differ in what the same work costs."""
+hold different runs. Time and FLOPs are beside `target`, first and second: FLOPs do not know the
+machine, so where theirs are the same and those of time are not, the machines differ."""
 
-
-class Change(Struct, frozen=True, kw_only=True):
-    """What lies between a method's figures in the first directory and in the second."""
-
-    method: str
-    points: float | None
-    seconds: float | None
+_HEAD = ("Task", "Method", "Points", "Seconds", "Accuracy", "Time", "Decode FLOPs", "Total FLOPs")
 
 
 def compare_markdown(first: Report, second: Report, names: tuple[str, str]) -> str:
-    """Both reports' material and methods; ``names`` are the directories'."""
-    one, two = map(escaped, names)
-    others = {task.title: task for task in second.tasks}
-    pairs = [(task, others[task.title]) for task in first.tasks if task.title in others]
-    titles = [[task.title for task in report.tasks] for report in (first, second)]
-    materials = (first.material, second.material)
-    models = [(name, file) for name, m in zip(names, materials, strict=True) for file in m.models]
+    """Every method that both reports have; ``names`` are the directories'."""
+    tasks = {task.title: task for task in second.tasks}
+    pairs = [(task, tasks[task.title]) for task in first.tasks if task.title in tasks]
+    rows = [row for pair in pairs for row in _rows(*pair)]
     parts = [
-        f"# {one} beside {two}",
+        "# {} beside {}".format(*map(escaped, names)),
         bullets(escaped(text, 0) for text in _warnings(first, second, pairs)),
-        table_of(materials, "tasks", "models", "settings", "warnings", names=names),
-        table_of([file for _, file in models], names=[name for name, _ in models]),
-        *(part for a, b in pairs for part in _task(a, b, names)),
-        _ABOUT if pairs else "The two have no task in common.",
-        _alone("Tasks", titles, names),
+        *([table(_HEAD, rows, num_left=2), _ABOUT] if rows else ["No method in common."]),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _rows(first: TaskReport, second: TaskReport) -> Iterable[Sequence[str]]:
+    others = {method.method: method for method in second.methods}
+    for one in first.methods:
+        if (two := others.get(one.method)) is None:
+            continue
+        seconds = two.mean_s / one.mean_s if one.mean_s and two.mean_s else None
+        yield (
+            escaped(first.title),
+            escaped(one.method),
+            cell(_points(one.accuracy, two.accuracy)),
+            decimal(seconds),
+            f"{cell(one.accuracy)}, {cell(two.accuracy)}",
+            *(
+                ", ".join(cell(getattr(side.target, name, None)) for side in (one, two))
+                for name in ("time", "decode_flops", "total_flops")
+            ),
+        )
+
+
+def _points(first: Share | None, second: Share | None) -> float | None:
+    return 100 * (second.value - first.value) if first and second else None
 
 
 def _warnings(
@@ -73,45 +81,3 @@ def _warnings(
 
 def _hashes(material: Material, role: str) -> set[tuple[str, str | None]]:
     return {(file.name, file.sha256) for file in material.models if file.role == role}
-
-
-def _alone(what: str, both: Sequence[Sequence[str]], names: tuple[str, str]) -> str:
-    """A sentence on what stands on one side only; nothing where nothing does."""
-    found = [
-        f"only in {escaped(names[side])} {', '.join(missing)}"
-        for side in (0, 1)
-        if (missing := [escaped(name) for name in both[side] if name not in both[1 - side]])
-    ]
-    return f"{what} on one side: {'; '.join(found)}." if found else ""
-
-
-def _task(first: TaskReport, second: TaskReport, names: tuple[str, str]) -> Iterable[str]:
-    others = {method.method: method for method in second.methods}
-    shared = [(one, others[one.method]) for one in first.methods if one.method in others]
-    methods = [[method.method for method in task.methods] for task in (first, second)]
-    sides = [(side, one) for pair in shared for side, one in zip(names, pair, strict=True)]
-    beside = [(side, one.method, one.target) for side, one in sides if one.target]
-    yield f"## {escaped(first.title)}"
-    yield table_of([_change(*pair) for pair in shared]) or "No method in common."
-    yield _alone("Methods", methods, names)
-    yield table_of([one for _, one in sides], "target", names=[side for side, _ in sides])
-    yield table_of(
-        [found for *_, found in beside],
-        title="Beside target",
-        names=[f"{method}, {side}" for side, method, _ in beside],
-    )
-    yield table_of(
-        [first.tradeoff, second.tradeoff],
-        "points",
-        title="FLOPs against time, between the methods (Spearman's ρ)",
-        names=names,
-    )
-
-
-def _change(first: MethodSummary, second: MethodSummary) -> Change:
-    one, two = first.accuracy, second.accuracy
-    return Change(
-        method=first.method,
-        points=100 * (two.value - one.value) if one and two else None,
-        seconds=second.mean_s / first.mean_s if first.mean_s and second.mean_s else None,
-    )

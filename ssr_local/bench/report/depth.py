@@ -9,13 +9,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ssr_local.bench.records import Outcome
-from ssr_local.bench.report.arrangement import STOPPED, Runs, exits_early
+from ssr_local.bench.report.arrangement import Runs, exits_early
 from ssr_local.bench.statistics import Ratio, clustered
 from ssr_local.core.records import ReasoningPath, Step
 
 NUM_BINS = 5
-MAX_POSITION = 12
-"""Later steps are counted together: few paths have them."""
+STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
+"""Ends of paths that were stopped from outside: nobody knows what they would have become."""
 
 
 class DepthBin(Struct, frozen=True, kw_only=True):
@@ -34,14 +34,6 @@ class DepthBin(Struct, frozen=True, kw_only=True):
     acceptance: Ratio | None
 
 
-class Position(Struct, frozen=True, kw_only=True):
-    """The drafted steps at one position of their paths, the first being 1."""
-
-    position: int
-    num_drafted: int
-    acceptance: Ratio | None
-
-
 class Depth(Struct, frozen=True, kw_only=True):
     """``verified`` are paths with judged steps, the other two those of methods where one model
     writes alone."""
@@ -49,7 +41,6 @@ class Depth(Struct, frozen=True, kw_only=True):
     verified: tuple[DepthBin, ...]
     target_alone: tuple[DepthBin, ...]
     draft_alone: tuple[DepthBin, ...]
-    positions: tuple[Position, ...]
 
 
 class _Path(NamedTuple):
@@ -70,12 +61,10 @@ def depth(runs: Runs) -> Depth:
         for path, outcome in zip(row.result.paths, row.path_outcomes, strict=False)
         if path.steps and path.end_reason not in STOPPED
     ]
-    verified = [item for item in paths if any(map(is_drafted, item.path.steps))]
     return Depth(
-        verified=_bins(verified),
+        verified=_bins([item for item in paths if any(map(is_drafted, item.path.steps))]),
         target_alone=_bins(_alone(paths, "target")),
         draft_alone=_bins(_alone(paths, "draft")),
-        positions=_positions(verified),
     )
 
 
@@ -99,7 +88,7 @@ def is_accepted(step: Step) -> bool:
 
 
 def is_rewrite(step: Step) -> bool:
-    """Whether the target wrote this step in place of a rejected one."""
+    """Whether the target wrote this step instead of a rejected one."""
     return step.accepted is False
 
 
@@ -135,17 +124,6 @@ def _bins(paths: Sequence[_Path]) -> tuple[DepthBin, ...]:
                 acceptance=_over((item.problem, _accepted(item.path.steps)) for item in inside),
             )
         )
-    return tuple(found)
-
-
-def _positions(paths: Sequence[_Path]) -> tuple[Position, ...]:
-    found = []
-    for position in range(1, MAX_POSITION + 1):
-        end = position if position < MAX_POSITION else None
-        steps = [(item.problem, item.path.steps[position - 1 : end]) for item in paths]
-        if num := sum(is_drafted(step) for _, inside in steps for step in inside):
-            share = _over((problem, _accepted(inside)) for problem, inside in steps)
-            found.append(Position(position=position, num_drafted=num, acceptance=share))
     return tuple(found)
 
 

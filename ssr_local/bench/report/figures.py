@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from ssr_local.bench.labels.verifiers import MARGIN, THRESHOLD, VerifierReport, score_verifiers
+from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD
+from ssr_local.bench.labels.verifiers import VerifierReport, score_verifiers
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.report.arrangement import Runs, arrange
 from ssr_local.bench.report.decision import Decision, decide

@@ -43,18 +43,15 @@ def bullets(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def table_of(
-    items: Sequence[Struct], *without: str, title: str = "", names: Sequence[str] = ()
-) -> str:
+def table_of(items: Sequence[Struct], *without: str, title: str) -> str:
     """A table with a line for each item and a column for each field that has something to show.
 
-    Headers are the fields' names, as in report.json. ``without`` names fields to leave out;
-    ``names``, one for each item, make a first column.
+    Headers are the fields' names, as in report.json. ``without`` names fields to leave out.
     """
     columns: dict[str, list[str]] = {}
-    texts = {""}
+    texts: set[str] = set()
     for index, item in enumerate(items):
-        for name, value in (("", names[index] if names else ""), *_fields(item, without)):
+        for name, value in _fields(item, without):
             shown = p_text(value) if name in _P_VALUES else cell(value)
             columns.setdefault(name, [DASH] * len(items))[index] = shown
             texts |= {name} if isinstance(value, str | tuple) and value else set()
@@ -62,8 +59,8 @@ def table_of(
     kept.sort(key=lambda name: name not in texts)
     rows = list(zip(*(columns[name] for name in kept), strict=True))
     num_left = sum(name in texts for name in kept)
-    lines = table([_header(name, columns) for name in kept], rows, num_left) if rows else ""
-    return f"### {title}\n\n{lines}" if title and lines else lines
+    heads = [_header(name, columns) for name in kept]
+    return f"### {title}\n\n{table(heads, rows, num_left)}" if rows else ""
 
 
 def _fields(item: Struct, without: Sequence[str]) -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,7 @@
-"""What a report rests on: tasks, models, machines, texts, dates; and what is mixed in it. Pure."""
+"""What a report rests on: models, machines, texts, dates; and what is mixed in it. Pure."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -17,17 +16,6 @@ _OF_MODELS = frozenset(("pair", "draft", "target", "seed"))
 _OF_METHODS = _OF_MODELS | {"method", "paths", "mode", "selection"}
 _SHOWN_CHARS = 12
 _T = TypeVar("_T")
-
-
-class TaskRuns(Struct, frozen=True, kw_only=True):
-    """What was done of one task at one concurrency."""
-
-    task: str
-    concurrency: int
-    num_problems: int
-    num_runs: int
-    methods: tuple[str, ...]
-    num_repeats: int
 
 
 class ModelFile(Struct, frozen=True, kw_only=True):
@@ -55,7 +43,6 @@ class Material(Struct, frozen=True, kw_only=True):
     ``warnings`` are sentences about what should not have been mixed.
     """
 
-    tasks: tuple[TaskRuns, ...]
     models: tuple[ModelFile, ...]
     machines: tuple[str, ...]
     versions: tuple[str, ...]
@@ -80,7 +67,6 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
     )
     starts = [line.started_at for line in lines]
     return Material(
-        tasks=tuple(map(_task, groups)),
         models=tuple(sorted(models, key=lambda file: (file.role, file.name, file.engine))),
         machines=_distinct(line.machine for line in lines),
         versions=_distinct(line.version for line in lines),
@@ -92,18 +78,6 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
         num_walks=len(walks),
         num_steps=sum(len(walk.steps) for walk in walks),
         warnings=tuple(_warnings(rows, lines, models, num_twice)),
-    )
-
-
-def _task(runs: Runs) -> TaskRuns:
-    tries = Counter((row.method, row.problem) for row in runs.all)
-    return TaskRuns(
-        task=runs.task,
-        concurrency=runs.concurrency,
-        num_problems=len(runs.problems),
-        num_runs=len(runs.all),
-        methods=runs.methods,
-        num_repeats=max(tries.values()),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,15 +10,13 @@ from msgspec import Struct
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import (
-    STOPPED,
     Runs,
     Unit,
-    exits_early,
     is_right,
     method_order,
     share_of_problems,
 )
-from ssr_local.bench.statistics import Ratio, Share, clustered
+from ssr_local.bench.statistics import Share
 from ssr_local.core.records import UNKNOWN_LETTER, RunResult
 
 CHOSEN = "chosen by the target"
@@ -35,7 +32,7 @@ _WAYS = {
 class SelectionRow(Struct, frozen=True, kw_only=True):
     """How one way of choosing did on the problems that all ways of its family have tried.
 
-    ``any_right``: at least one path came to the right answer; ``vote_right``: the run did.
+    ``any_right``: at least one path is right; ``vote_right``: the run did.
     ``p`` is the exact McNemar p of ``any_right`` against the target's choice.
     """
 
@@ -59,31 +56,11 @@ class SelectionPart(Struct, frozen=True, kw_only=True):
     num_vote_right: int
 
 
-class StrategyRow(Struct, frozen=True, kw_only=True):
-    """One strategy: how often it was chosen, and how many paths on it were right.
-
-    The scored choice is the same for every method and repeat that asks the same of a problem,
-    and counts once a problem then. ``num_ended`` are all runs' paths that came to their own end,
-    without those of methods with an early exit, whose ended paths are the ones that came first.
-    ``selection`` says whether target or chance chose: under its own choice the target gives a
-    strategy the problems that suit it, at random every strategy gets the same ones.
-    """
-
-    letter: str
-    name: str
-    selection: str
-    num_chosen: int
-    num_ended: int
-    num_right: int
-    right: Ratio | None
-
-
 class SelectionFigures(Struct, frozen=True, kw_only=True):
     """Everything the report says of selection on one task."""
 
     rows: tuple[SelectionRow, ...]
     parts: tuple[SelectionPart, ...]
-    strategies: tuple[StrategyRow, ...]
 
 
 class Choice(NamedTuple):
@@ -128,15 +105,11 @@ def selection_figures(runs: Runs) -> SelectionFigures:
         rows.extend(_row(runs, family, method, members, units) for method in members)
         for method in members:
             parts.extend(_parts(method, runs.at(method, units)))
-    return SelectionFigures(
-        rows=tuple(rows),
-        parts=tuple(parts),
-        strategies=_strategies(runs),
-    )
+    return SelectionFigures(rows=tuple(rows), parts=tuple(parts))
 
 
 def any_right(row: Row) -> bool:
-    """Whether at least one path came to the right answer."""
+    """Whether at least one path is right."""
     return "right" in row.path_outcomes
 
 
@@ -178,38 +151,3 @@ def chosen_by(result: RunResult) -> str | None:
         return None
     way = _WAYS.get(str(result.options.get("selection", "logprob")), CHOSEN)
     return CHOSEN if way == _WRITTEN else way
-
-
-def _strategies(runs: Runs) -> tuple[StrategyRow, ...]:
-    names: dict[tuple[str, str], str] = {}
-    chosen: Counter[tuple[str, str]] = Counter()
-    ended: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
-    scored: set[tuple[str, tuple[str, ...]]] = set()
-    for row in runs.all:
-        selection = chosen_by(row.result) if row.result else None
-        if row.result is None or selection is None:
-            continue
-        asked = (row.problem, tuple(sorted(path.strategy for path in row.result.paths)))
-        is_scored = row.result.options.get("selection", "logprob") == "logprob"
-        again = is_scored and asked in scored  # nothing is drawn where log-probabilities chose
-        if is_scored:
-            scored.add(asked)
-        for path, outcome in zip(row.result.paths, row.path_outcomes, strict=False):
-            key = (path.strategy, selection)
-            names.setdefault(key, path.strategy_name)
-            chosen[key] += not again
-            if path.end_reason not in STOPPED and not exits_early(row.method):
-                by_id = ended.setdefault(key, {})
-                by_id.setdefault(row.problem, []).append((float(outcome == "right"), 1.0))
-    return tuple(
-        StrategyRow(
-            letter=key[0],
-            name=names[key],
-            selection=key[1],
-            num_chosen=chosen[key],
-            num_ended=sum(map(len, ended.get(key, {}).values())),
-            num_right=sum(int(one) for found in ended.get(key, {}).values() for one, _ in found),
-            right=clustered(ended.get(key, {})),
-        )
-        for key in sorted(names, key=lambda key: (key[1] != CHOSEN, key[1], key[0]))
-    )

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from ssr_local.bench.records import Outcome, Row
 from ssr_local.bench.report.arrangement import TARGET, Runs, accuracy, by_problem, is_right
-from ssr_local.bench.scoring import majority_outcome
 from ssr_local.bench.statistics import (
     Interval,
     Ratio,
@@ -21,7 +20,7 @@ from ssr_local.bench.statistics import (
     paired_difference,
     pass_at_k,
 )
-from ssr_local.core.records import Comparison, RunResult
+from ssr_local.core.records import RunResult
 
 MAX_LISTED = 5
 
@@ -52,8 +51,7 @@ class AgainstTarget(Struct, frozen=True, kw_only=True):
     ``timed_alone``: problems solved at once share one time. ``num_right``,
     ``num_target_right``, the exact McNemar ``p`` and ``difference`` (Newcombe's paired 95 %
     interval of the shares of right answers, method less target) look at the first repeat both
-    have, one trial a problem. ``accuracy`` and ``target_accuracy`` are pass@1 over all shared
-    repeats; ``same_runs`` says that neither has tried anything else.
+    have, one trial a problem.
     """
 
     num_problems: int
@@ -61,9 +59,6 @@ class AgainstTarget(Struct, frozen=True, kw_only=True):
     num_target_right: int
     p: float | None
     difference: Interval | None
-    accuracy: float | None
-    target_accuracy: float | None
-    same_runs: bool
     decode_flops: float | None
     total_flops: float | None
     time: Ratio | None
@@ -88,8 +83,7 @@ class PassAt(Struct, frozen=True):
 class MethodSummary(Struct, frozen=True, kw_only=True):
     """One line of the main table.
 
-    ``accuracy`` is pass@1. ``pass_at`` and ``majority`` (the share of problems whose most
-    frequent answer over the repeats is right) are over the ``num_pass_at`` problems with all
+    ``accuracy`` is pass@1. ``pass_at`` is over the ``num_pass_at`` problems with all
     ``num_repeats``, and there for several repeats only. Token counts are means a run;
     ``acceptance`` is accepted over drafted steps, ``rewrites`` rewrites over all steps of
     methods that draft.
@@ -105,7 +99,6 @@ class MethodSummary(Struct, frozen=True, kw_only=True):
     accuracy: Share | None
     pass_at: tuple[PassAt, ...]
     num_pass_at: int
-    majority: float | None
     acceptance: float | None
     rewrites: float | None
     draft_tokens: float | None
@@ -121,14 +114,15 @@ def summarise(runs: Runs) -> tuple[MethodSummary, ...]:
     return tuple(_summary(runs, method) for method in runs.methods)
 
 
-def _beside(runs: Runs, method: str, other: str = TARGET) -> AgainstTarget | None:
-    """``method`` beside ``other``; None when they have tried nothing in common."""
-    if method == other or other not in runs.rows or not (units := runs.shared([method, other])):
+def _beside_target(runs: Runs, method: str) -> AgainstTarget | None:
+    """None when the two have tried nothing in common."""
+    if method == TARGET or TARGET not in runs.rows:
         return None
-    pairs = runs.pairs(method, other, units, is_right)
+    if not (units := runs.shared([method, TARGET])):
+        return None
+    pairs = runs.pairs(method, TARGET, units, is_right)
     cells = [pairs.count((one, two)) for one in (True, False) for two in (True, False)]
-    mine, theirs = runs.at(method, units), runs.at(other, units)
-    shares = accuracy(mine), accuracy(theirs)
+    mine, theirs = runs.at(method, units), runs.at(TARGET, units)
     both = [
         (one, two)
         for one, two in zip(mine, theirs, strict=True)
@@ -140,9 +134,6 @@ def _beside(runs: Runs, method: str, other: str = TARGET) -> AgainstTarget | Non
         num_target_right=cells[0] + cells[2],
         p=mcnemar(cells[1], cells[2]),
         difference=paired_difference(*cells),
-        accuracy=shares[0].value if shares[0] else None,
-        target_accuracy=shares[1].value if shares[1] else None,
-        same_runs=len(units) == len(runs.of(method)) == len(runs.of(other)),
         decode_flops=_quotient(both, lambda result: result.flops.decode),
         total_flops=_quotient(both, lambda result: result.flops.total),
         time=_time_ratio(both) if runs.timed_alone else without_interval(_time_ratio(both)),
@@ -177,7 +168,6 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         accuracy=accuracy(rows),
         pass_at=_pass_at(full, max(repeats.values())),
         num_pass_at=len(full),
-        majority=_majority(full),
         acceptance=_share_of(
             sum(result.num_accepted for result in found),
             sum(result.num_drafted for result in found),
@@ -194,7 +184,7 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         ),
         median_s=median(seconds) if seconds else None,
         mean_s=mean(seconds),
-        target=_beside(runs, method),
+        target=_beside_target(runs, method),
     )
 
 
@@ -227,30 +217,6 @@ def _pass_at(groups: Sequence[Sequence[Row]], num_repeats: int) -> tuple[PassAt,
             value = mean(pass_at_k(num_repeats, sum(map(is_right, group)), k) for group in groups)
             found.append(PassAt(k, value or 0.0))
     return tuple(found)
-
-
-def _majority(groups: Sequence[Sequence[Row]]) -> float | None:
-    return mean(
-        float(majority_outcome(group, _same_by_outcome(group)) == "right") for group in groups
-    )
-
-
-def _same_by_outcome(rows: Sequence[Row]) -> Callable[[str, str], Comparison]:
-    """How answers to one problem compare, as far as their outcomes tell.
-
-    Right ones are equal, being equal to the reference, and no wrong one is equal to a right
-    one. Two wrong ones are compared as text, so other spellings of one wrong answer count
-    as others.
-    """
-    outcomes = {row.result.answer: row.outcome for row in rows if row.result}
-
-    def compare(a: str, b: str) -> Comparison:
-        pair = {outcomes.get(a), outcomes.get(b)}
-        if pair == {"right"} or a.split() == b.split():
-            return "equal"
-        return "undecided" if "undecided" in pair else "different"
-
-    return compare
 
 
 def _quotient(

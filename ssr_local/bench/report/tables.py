@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ssr_local.bench.labels.verifiers import VerifierReport
-from ssr_local.bench.report.depth import MAX_POSITION
 from ssr_local.bench.report.figures import Report, TaskReport
 from ssr_local.bench.report.markdown import (
     DASH,
@@ -18,7 +17,6 @@ from ssr_local.bench.report.markdown import (
 )
 from ssr_local.bench.report.material import Material
 from ssr_local.bench.report.plots import pictures
-from ssr_local.bench.report.selection import SelectionPart
 from ssr_local.bench.report.summary import AgainstTarget, MethodSummary
 
 _HEAD = """\
@@ -32,8 +30,7 @@ _STEPS = """\
 A step is bad where the target's own rate of right answers fell by more than the margin from before
 to after it; no human labelled any. False accepts are of the bad steps, false rejects of the good
 ones; where they are not held out they are by the calibration in force, which flatters if it was
-fitted to these steps. Length, position and rate before are no verifiers: one that is no better than
-they may have learned no more."""
+fitted to these steps."""
 
 
 def report_markdown(report: Report, *, plots: bool = True) -> str:
@@ -44,7 +41,6 @@ def report_markdown(report: Report, *, plots: bool = True) -> str:
         parts += _embedded(report, index) if plots else []
     if report.steps:
         parts += ["## Verification", steps_markdown(report.steps)]
-        parts += _embedded(report, None) if plots else []
     parts += ["## What was run", *_material(report.material)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -85,80 +81,39 @@ def _points(beside: AgainstTarget) -> str:
 
 def _task(task: TaskReport) -> Iterable[str]:
     trade, choice, depth = task.tradeoff, task.selection, task.depth
-    beside = {m.method: m.target for m in task.methods if m.target and not m.target.same_runs}
     if task.concurrency > 1:
         yield "Seconds are each problem's equal share of the time its batch took."
     yield table_of(task.methods, "target", title="Methods")
-    yield table_of(
-        [*beside.values()],
-        "same_runs",
-        "timed_alone",
-        title="Methods that tried more or less than target, where both have tried",
-        names=[*beside],
-    )
     yield table_of(trade.points, title="Accuracy against cost, where all of these have tried")
-    yield table_of([trade], "points", title="FLOPs against time, between them (Spearman's ρ)")
     yield table_of(choice.rows, title="Strategies chosen by the target, at random, and none")
-    yield from (_parts(by, choice.parts) for by in ("subject", "level"))
-    yield table_of(choice.strategies, title="Strategies")
+    yield table_of(choice.parts, title="The same by subject and level")
     yield table_of(depth.verified, title="Depth: paths drafted and verified, by number of steps")
     yield table_of(depth.target_alone, title="Depth: paths of the target alone")
     yield table_of(depth.draft_alone, title="Depth: paths of the draft alone")
-    last = f"{MAX_POSITION} and later together"
-    yield table_of(depth.positions, title=f"Drafted steps by their position, {last}")
     seen = [signature for signature in task.failures if signature.of]
     yield table_of(seen, title="Failure signatures")
 
 
-def _parts(by: str, parts: Sequence[SelectionPart]) -> str:
-    """A line for each subject or level, a column for each method."""
-    found = {(part.value, part.method): part for part in parts if part.by == by}
-    methods = dict.fromkeys(method for _, method in found)
-    rows = [
-        [
-            escaped(value),
-            *(
-                f"{one.num_any_right}, {one.num_vote_right} / {one.num_runs}"
-                if (one := found.get((value, method)))
-                else DASH
-                for method in methods
-            ),
-        ]
-        for value in dict.fromkeys(value for value, _ in found)
-    ]
-    title = f"### By {by}: runs with a path right, with the vote right / runs\n\n"
-    return title + table((by, *map(escaped, methods)), rows) if rows else ""
-
-
 def steps_markdown(report: VerifierReport) -> str:
     """What verifiers are worth on labelled steps: false accepts and false rejects first."""
-    bins = ("roc", "scores", "threshold")
-    nested = ("verifiers", "baselines", "parts", "fallback")
     scores = [score for score in report.verifiers if score.num_good + score.num_bad]
-    scores += report.baselines if report.num_judged else ()
     fallback = [report.fallback] if report.fallback else []
     parts = [
-        table_of(scores, *bins, title="Verifiers"),
+        table_of(scores, "threshold", title="Verifiers"),
         table_of(fallback, title="The likelihood without a calibration"),
-        *(
-            table_of(part.scores, title=f"{part.name.capitalize()} steps, {cell(part.bad)} bad")
-            for part in report.parts
-            if part.bad.num
-        ),
-        table_of([report], *nested, title="Labelled steps"),
+        table_of([report], "verifiers", "fallback", title="Labelled steps"),
         _STEPS,
     ]
     return "\n\n".join(filter(None, parts))
 
 
 def _material(material: Material) -> Iterable[str]:
-    yield table_of(material.tasks, title="Tasks")
     yield table_of(material.models, title="Models")
-    yield table_of([material], "tasks", "models", "settings", "warnings", title="Rows")
+    yield table_of([material], "models", "settings", "warnings", title="Rows")
     yield table_of(material.settings, title="Options")
 
 
-def _embedded(report: Report, task: int | None) -> Iterable[str]:
+def _embedded(report: Report, task: int) -> Iterable[str]:
     for picture in pictures(report):
         if picture.task == task:
             yield f"![{escaped(picture.title)}]({picture.file})"

@@ -1,4 +1,4 @@
-"""Accuracy against cost, and FLOPs against the clock. Pure."""
+"""Accuracy against cost. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from msgspec.structs import replace
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import Runs, accuracy, by_problem, is_right
 from ssr_local.bench.report.summary import results, without_interval
-from ssr_local.bench.statistics import Ratio, Share, clustered, mean, spearman
+from ssr_local.bench.statistics import Ratio, Share, clustered, mean
 
 Cost = Literal["seconds", "decode_flops", "total_flops"]
 COSTS: tuple[Cost, ...] = ("seconds", "decode_flops", "total_flops")
-
-FEWEST_RANKED = 5
-"""A rank correlation of fewer says next to nothing: of four, one order in 24 gives a 1."""
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -48,17 +45,13 @@ class Point(Struct, frozen=True, kw_only=True):
 
 class Tradeoff(Struct, frozen=True, kw_only=True):
     """The compared methods: ``num_problems`` that all of them tried, ``num_timed`` without
-    a failed run. ``left_out`` did fewer than half as many as the fullest. The correlations
-    are between the methods' mean FLOPs and their mean seconds, from five methods on.
-    """
+    a failed run. ``left_out`` did fewer than half as many as the fullest."""
 
     num_problems: int
     num_timed: int
     left_out: tuple[str, ...]
     best: str | None
     points: tuple[Point, ...]
-    decode_correlation: float | None
-    total_correlation: float | None
 
 
 def trade(runs: Runs) -> Tradeoff:
@@ -93,8 +86,6 @@ def trade(runs: Runs) -> Tradeoff:
             )
             for point in points
         ),
-        decode_correlation=_correlation(points, "decode_flops"),
-        total_correlation=_correlation(points, "total_flops"),
     )
 
 
@@ -138,14 +129,3 @@ def _point(
         decode_flops=mean(result.flops.decode for result in found),
         total_flops=mean(result.flops.total for result in found),
     )
-
-
-def _correlation(points: Sequence[Point], cost: Cost) -> float | None:
-    pairs = [
-        (amount, seconds)
-        for point in points
-        if (amount := point.cost(cost)) and (seconds := point.cost("seconds"))
-    ]
-    if len(pairs) < FEWEST_RANKED:
-        return None
-    return spearman([amount for amount, _ in pairs], [seconds for _, seconds in pairs])

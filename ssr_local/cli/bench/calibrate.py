@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.bench.labels.calibration import calibration_toml, fit_pair, in_words
+from ssr_local.bench.labels.calibration import calibration_toml, fit_pair
 from ssr_local.bench.labels.process_labels import MARGIN
 from ssr_local.bench.provenance import now
 from ssr_local.cli.at_work import remark
@@ -89,7 +89,10 @@ def command(
     if as_json:
         write_or_say(msgspec.json.format(msgspec.json.encode(fit)).decode())
     else:
-        write_or_say(in_words(fit) + "\n\n" + toml)
+        write_or_say(toml)
+        remark(f"Best on problems held out: {fit.best_verifier}.")
+        if fit.left_out:
+            remark(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")
     return 0 if labelled >= num else 1
 
 

@@ -141,14 +141,13 @@ def kept_in(out: Path) -> Iterator[None]:
 class Countdown:
     """Says how much of a long work is done and about how long the rest takes."""
 
-    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._total, self._done = total, 0
-        self._clock, self._started = clock, clock()
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._started = total, 0, time.monotonic()
 
     def step(self, text: str, amount: int = 1) -> None:
         """``amount`` more is done; ``text`` says what."""
         self._done += amount
-        spent = self._clock() - self._started
+        spent = time.monotonic() - self._started
         left = max(0, self._total - self._done)
         more = f"; about {in_words(spent / self._done * left)} left" if self._done else ""
         remark(f"[{self._done}/{self._total}] {text}{more}")

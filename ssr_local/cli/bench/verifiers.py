@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from ssr_local.bench.labels.verifiers import MARGIN, score_verifiers
+from ssr_local.bench.labels.process_labels import MARGIN
+from ssr_local.bench.labels.verifiers import score_verifiers
 from ssr_local.bench.report.tables import steps_markdown
 from ssr_local.cli.bench.parameters import threshold_option
 from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_say

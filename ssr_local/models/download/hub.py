@@ -16,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import Message
 from typing import IO, cast
 
@@ -34,7 +35,7 @@ CHUNK_BYTES = 256 * 1024
 
 _STATUS_HINTS = {
     401: "no such repository, or it needs a login (HF_TOKEN)",
-    403: "not allowed; accept the model's terms on its page, or set HF_TOKEN",
+    403: "not allowed; accept the terms on its page, or set HF_TOKEN",
     404: "no such repository, revision or file",
 }
 
@@ -79,7 +80,22 @@ def fetch_from_hub(source: HubSource, job: Job) -> str:
 def find_remote(source: HubSource) -> Remote:
     """Ask the hub where the file is and what it is. Raises ``SourceError``."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError
+
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    with hub_errors():
+        url = hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=endpoint)
+        found = get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint)
+    if found.size is None:
+        raise SourceError("the hub does not say how large the file is")
+    etag = found.etag or ""
+    lfs = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
+    return Remote(url=url, size=found.size, etag=etag, sha256=lfs)
+
+
+@contextmanager
+def hub_errors() -> Iterator[None]:
+    """What goes wrong in huggingface-hub becomes a ``SourceError``."""
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     # The hub's HTTP client differs between versions; this class derives from its base error.
     unreachable: tuple[type[BaseException], ...] = (
@@ -87,20 +103,15 @@ def find_remote(source: HubSource) -> Remote:
         OSError,
         ValueError,
     )
-    endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
-        url = hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=endpoint)
-        found = get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint)
+        yield
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)
         raise SourceError(_answered(status)) from error
+    except OfflineModeIsEnabled as error:
+        raise SourceError("HF_HUB_OFFLINE is set") from error
     except unreachable as error:
         raise SourceError(f"the hub cannot be reached ({_reason(error)})") from error
-    if found.size is None:
-        raise SourceError("the hub does not say how large the file is")
-    etag = found.etag or ""
-    lfs = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
-    return Remote(url=url, size=found.size, etag=etag, sha256=lfs)
 
 
 def _check_offer(spec: ModelSpec, remote: Remote) -> None:

@@ -3,30 +3,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local.answers.comparer import Comparer
-from ssr_local.bench.records import Outcome, Problem, Row
+from ssr_local.bench.records import Outcome, Problem
 from ssr_local.bench.scoring import (
     Scorer,
     choice_of,
     is_choice,
-    majority_outcome,
     option_of,
 )
-from ssr_local.bench.tasks import load_problems
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Flops, Models, ReasoningPath, RunResult, Timing, Usage
 
-BENCH = Path("/work/shared/bench")
-SHARED = [
-    *(("gsm8k", "gsm8k"), ("math500", "math500"), ("aime24", "aime24"), ("amc23", "amc23")),
-    *(("logic", "logical_deduction_three_objects"), ("logic", "web_of_lies")),
-]
 OPTIONS = "Who won?\nOptions:\n(A) Amy finished second\n(B) Dan finished second\n(C) The red car"
 
 
@@ -63,26 +54,6 @@ def result_of(answer: str | None, *paths: str | None) -> RunResult:
         options={},
         models=Models(),
         version="0",
-    )
-
-
-def row(repeat: int, outcome: Outcome, answer: str | None) -> Row:
-    return Row(
-        task="t",
-        problem="p/1",
-        method="target",
-        repeat=repeat,
-        seed=repeat,
-        reference="1/2",
-        outcome=outcome,
-        path_outcomes=(),
-        result=None if outcome == "failed" else result_of(answer),
-        elapsed_s=1.0,
-        concurrency=1,
-        version="0",
-        prompt_hash="",
-        machine="",
-        started_at="",
     )
 
 
@@ -264,29 +235,6 @@ def test_a_letter_is_an_option_only_where_the_reference_is_one(scorer: Scorer) -
     assert scorer.outcome(value("2"), "(B) 2") != "right"
 
 
-@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
-@pytest.mark.parametrize(("task", "file"), SHARED)
-def test_every_reference_is_right_for_itself(task: str, file: str, scorer: Scorer) -> None:
-    problems = load_problems(task, data=BENCH / f"{file}.jsonl")
-    assert all(is_choice(problem.answer) for problem in problems) is (task == "logic")
-    wrong = [one.answer for one in problems if scorer.outcome(one, one.answer) != "right"]
-    # Set apart by blanks it is another text, which has to be understood.
-    spaced = [
-        one.answer for one in problems if scorer.outcome(one, f" ${one.answer}$. ") == "wrong"
-    ]
-    assert (wrong, spaced) == ([], [])
-
-
-@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
-def test_every_option_of_the_shared_problems_is_told_by_its_words(scorer: Scorer) -> None:
-    for problem in load_problems("logic", data=BENCH / "logical_deduction_three_objects.jsonl"):
-        lines = problem.problem.partition("Options:\n")[2].splitlines()
-        for option in lines:
-            expected = "right" if option.startswith(f"({problem.answer})") else "wrong"
-            for answer in (option, option[1:], option[4:], rf"\text{{{option[4:]}}}"):
-                assert scorer.outcome(problem, answer) == expected, (problem.id, answer)
-
-
 def test_a_run_and_its_paths_are_judged(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
     outcome = Scorer.outcome
@@ -351,42 +299,3 @@ def test_a_closed_scorer_leaves_no_process() -> None:
         assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-
-
-@pytest.mark.parametrize(
-    ("rows", "outcome"),
-    [
-        ([(0, "right", "1/2")], "right"),
-        ([(0, "wrong", "2"), (1, "right", "1/2"), (2, "right", "0.5")], "right"),
-        ([(0, "right", "1/2"), (1, "wrong", "2"), (2, "wrong", "2.0")], "wrong"),
-        ([(0, "wrong", "2"), (1, "right", "1/2")], "wrong"),
-        ([(1, "right", "1/2"), (0, "wrong", "2")], "wrong"),
-        ([(0, "wrong", "9"), (1, "right", "0.5"), (2, "wrong", "9"), (3, "right", "1/2")], "wrong"),
-        ([(0, "missing", None), (1, "missing", None), (2, "right", "1/2")], "right"),
-        ([(0, "failed", None), (1, "wrong", "2")], "wrong"),
-        ([(0, "missing", None), (1, "failed", None)], "missing"),
-        ([(0, "failed", None), (1, "failed", None)], "failed"),
-        ([(0, "undecided", "3 h"), (1, "undecided", "3 h"), (2, "right", "1/2")], "undecided"),
-        ([(0, "undecided", "0.5"), (1, "right", "1/2"), (2, "undecided", "0.5")], "right"),
-    ],
-)
-def test_the_majority_of_repeats(
-    rows: list[tuple[int, Outcome, str | None]], outcome: Outcome
-) -> None:
-    assert majority_outcome([row(*each) for each in rows], Comparer(None)) == outcome
-
-
-def test_repeats_are_grouped_by_the_option_they_name(scorer: Scorer) -> None:
-    rows = [
-        row(0, "wrong", "B"),
-        row(1, "right", "(A) Amy finished second"),
-        row(2, "wrong", "C"),
-        row(3, "right", "A"),
-    ]
-    assert majority_outcome(rows, scorer.equivalence(choice("A"))) == "right"
-    assert majority_outcome(rows, Comparer(None)) == "right"  # a vote sees it, too
-
-
-def test_no_rows_have_no_majority() -> None:
-    with pytest.raises(ValueError, match="no rows"):
-        majority_outcome([], Comparer(None))

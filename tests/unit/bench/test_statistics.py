@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -10,14 +11,11 @@ from hypothesis import strategies as st
 
 from ssr_local.bench.statistics import (
     Ratio,
-    bootstrap_ratio,
     clustered,
     mcnemar,
     paired_difference,
-    pass_at_k,
     proportion,
     share,
-    spearman,
     wilson,
 )
 from ssr_local.core.errors import UsageError
@@ -39,16 +37,8 @@ def test_wilson_as_published(right: int, num: int, low: float, high: float) -> N
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_wilson_of_nothing_and_of_more_confidence() -> None:
-    assert wilson(0, 0) is None
-    usual, wide = wilson(5, 10), wilson(5, 10, confidence=0.99)
-    assert usual is not None
-    assert wide is not None
-    assert wide.low < usual.low < usual.high < wide.high
-
-
 def test_a_proportion_of_nothing_has_no_share() -> None:
-    assert proportion(0, 0).share is None
+    assert proportion(0, 0).share is proportion(0, 0).interval is None
     assert proportion(1, 4).share == 0.25
     assert proportion(1, 4).interval == wilson(1, 4)
 
@@ -62,8 +52,14 @@ def test_mcnemar(first: int, second: int, p: float) -> None:
     assert mcnemar(first, second) == pytest.approx(p)
 
 
+def ratio(tops: Sequence[float], bottoms: Sequence[float]) -> Ratio | None:
+    """One pair a problem."""
+    pairs = zip(tops, bottoms, strict=True)
+    return clustered({str(number): [pair] for number, pair in enumerate(pairs)})
+
+
 def test_a_ratio_of_sums_is_paired() -> None:
-    found = bootstrap_ratio([2, 4, 60, 8], [1, 2, 30, 4])
+    found = ratio([2, 4, 60, 8], [1, 2, 30, 4])
     assert found is not None
     assert (found.value, found.low, found.high, found.num) == pytest.approx((2, 2, 2, 4))
 
@@ -71,37 +67,23 @@ def test_a_ratio_of_sums_is_paired() -> None:
 def test_the_bootstrap_covers_what_the_theory_says() -> None:
     rng = random.Random(1)
     tops = [rng.gauss(10, 2) for _ in range(400)]
-    found = bootstrap_ratio(tops, [1.0] * 400)
+    found = ratio(tops, [1.0] * 400)
     assert found is not None
     deviation = math.sqrt(sum((x - found.value) ** 2 for x in tops) / 400)
     assert found.high - found.low == pytest.approx(2 * 1.96 * deviation / 20, rel=0.1)
-
-
-def test_the_bootstrap_is_the_same_from_the_same_seed() -> None:
-    tops, bottoms = [1, 5, 2, 9, 3, 7, 8, 2.5], [2, 3, 4, 5, 1, 2, 7, 9]
-    first = bootstrap_ratio(tops, bottoms, seed=3)
-    assert first == bootstrap_ratio(tops, bottoms, seed=3)
-    assert first != bootstrap_ratio(tops, bottoms, seed=4)
-
-
-@pytest.mark.parametrize(("tops", "bottoms"), [([], []), ([1.0, 2.0], [0.0, 0.0])])
-def test_no_ratio_without_a_denominator(tops: list[float], bottoms: list[float]) -> None:
-    assert bootstrap_ratio(tops, bottoms) is None
+    assert found == ratio(tops, [1.0] * 400)
 
 
 def test_problems_without_a_denominator_are_left_out() -> None:
-    assert bootstrap_ratio([1.0, 0.0], [1.0, 0.0]) == Ratio(1.0, 1.0, 1.0, 1)
-
-
-def test_unpaired_sums_are_refused() -> None:
-    with pytest.raises(ValueError, match="argument 2 is shorter"):
-        bootstrap_ratio([1, 2], [1])
+    assert ratio([1.0, 0.0], [1.0, 0.0]) == Ratio(1.0, 1.0, 1.0, 1)
+    assert ratio([1.0, 2.0], [0.0, 0.0]) is None
+    assert ratio([], []) is None
+    assert clustered({"a": []}) is None
 
 
 def test_clustered_draws_problems_and_not_their_parts() -> None:
     found = clustered({"a": [(1.0, 1.0)] * 50, "b": [(0.0, 1.0)] * 50, "c": [(0.0, 0.0)]})
     assert found == Ratio(0.5, 0.0, 1.0, 2)
-    assert clustered({"a": []}) is None
 
 
 @given(st.floats(0, 1), st.integers(1, 50))
@@ -145,60 +127,6 @@ def test_a_paired_difference_holds_it_and_changes_sides_with_the_methods(
     difference = (first - second) / (both + first + second + neither)
     assert -1 - 1e-9 <= found.low <= difference <= found.high <= 1 + 1e-9
     assert (swapped.low, swapped.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=8),
-    st.integers(1, 9),
-)
-def test_scaling_the_numerators_scales_the_ratio(pairs: list[tuple[int, int]], factor: int) -> None:
-    tops, bottoms = zip(*pairs, strict=True)
-    plain = bootstrap_ratio(tops, bottoms)
-    scaled = bootstrap_ratio([top * factor for top in tops], bottoms)
-    assert plain is not None
-    assert scaled is not None
-    assert plain.low <= plain.high
-    assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
-        (plain.value * factor, plain.low * factor, plain.high * factor)
-    )
-
-
-@pytest.mark.parametrize(("num", "right", "k"), [(3, 1, 4), (3, 1, 0), (3, 4, 1), (3, -1, 1)])
-def test_pass_at_k_refuses_the_impossible(num: int, right: int, k: int) -> None:
-    with pytest.raises(ValueError, match=r"k must be|cannot be right"):
-        pass_at_k(num, right, k)
-
-
-# The last is 1 - 6 * sum(d^2) / (n (n^2 - 1)) with sum(d^2) = 194 and n = 10, a textbook's example.
-@pytest.mark.parametrize(
-    ("xs", "ys", "expected"),
-    [
-        ([1, 2, 3], [10, 200, 3000], 1.0),
-        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
-        ([1, 2, math.nan, 3], [1, 2, 0, 3], 1.0),
-        (
-            [106, 100, 86, 101, 99, 103, 97, 113, 112, 110],
-            [7, 27, 2, 50, 28, 29, 20, 12, 6, 17],
-            -29 / 165,
-        ),
-    ],
-)
-def test_spearman(xs: list[float], ys: list[float], expected: float) -> None:
-    assert spearman(xs, ys) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("xs", "ys"),
-    [
-        ([], []),
-        ([1, 2], [1, 2]),
-        ([1, 1, 1], [1, 2, 3]),
-        ([1, 2, 3], [5, 5, 5]),
-        ([1, 2, math.nan], [1, 2, 3]),
-    ],
-)
-def test_no_rank_correlation_of_too_little(xs: list[float], ys: list[float]) -> None:
-    assert spearman(xs, ys) is None
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

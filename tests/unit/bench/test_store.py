@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.bench.records import Row
-from ssr_local.bench.report.figures import build_report
-from ssr_local.bench.report.tables import report_markdown
 from ssr_local.bench.store import ROWS, open_for_writing, read_lines
 from ssr_local.core.errors import SSRError, UsageError
+from tests.unit.bench.report import made_rows
 
 COMMON = {"seed": 0, "max_tokens": 100}
 
 
-def row(problem: str, method: str = "target", repeat: int = 0) -> Row:
-    return Row(
-        task="t",
-        problem=problem,
-        method=method,
-        repeat=repeat,
-        seed=1,
-        reference="1",
-        outcome="right",
-        path_outcomes=("right",),
-        result=None,
-        elapsed_s=1.0,
-        concurrency=1,
-        version="0",
-        prompt_hash="p",
-        machine="m \U0001f600",
-        started_at="now",
-    )
+def row(problem: str) -> Row:
+    return made_rows.row(problem=problem, machine="m \U0001f600")
 
 
 def write(folder: Path, *rows: Row) -> None:
@@ -62,7 +43,7 @@ def test_rows_come_back_and_more_are_added(tmp_path: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
-def test_a_file_cut_anywhere_goes_on_behind_its_last_whole_line(
+def test_a_file_cut_anywhere_goes_on_after_its_last_whole_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
@@ -74,14 +55,6 @@ def test_a_file_cut_anywhere_goes_on_behind_its_last_whole_line(
     assert problems(folder) == ["a", "b", "c"][:left]
     write(folder, row("d"))
     assert problems(folder) == [*["a", "b", "c"][:left], "d"]
-
-
-def test_a_long_unfinished_line_is_cut_off_whole(tmp_path: Path) -> None:
-    write(tmp_path, row("a"))
-    with (tmp_path / ROWS).open("ab") as file:
-        file.write(b"x" * 200_000)
-    write(tmp_path, row("b"))
-    assert problems(tmp_path) == ["a", "b"]
 
 
 @pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"task": 1}\n', b"\xff\n"])
@@ -152,11 +125,6 @@ def test_a_full_disk_is_said_and_loses_nothing(
     assert problems(tmp_path) == ["a", "c"]
 
 
-def test_settings_are_kept_as_json(tmp_path: Path) -> None:
-    write(tmp_path)
-    assert msgspec.json.decode((tmp_path / "rows.settings.json").read_bytes()) == COMMON
-
-
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be used"):
@@ -166,20 +134,3 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_no_file_has_no_lines(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path / ROWS, Row)) == []
-
-
-def test_a_directory_of_version_0_1_0_still_opens(tmp_path: Path) -> None:
-    """Its methods and its settings name verifiers that are no longer offered."""
-    folder = shutil.copytree(Path(__file__).parent / "data" / "rows-0.1.0", tmp_path / "rows")
-    rows = list(read_lines(folder / ROWS, Row))
-    methods = ["target", "ssr-m1+combined", "ssr-m1+perm=2+random"]
-    assert [one.method for one in rows] == methods
-    assert rows[2].result is not None
-    assert rows[2].result.options["selection_permutations"] == 2
-    text = report_markdown(build_report(rows), plots=False)
-    assert all(f"| {name} " in text for name in ("target", "ssr-m1+combined"))
-    with (
-        pytest.raises(UsageError, match="begun with verifier = 'yes-no'"),
-        open_for_writing(folder, ROWS, Row, {"verifier": "min-likelihood"}),
-    ):
-        pass

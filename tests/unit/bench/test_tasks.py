@@ -14,21 +14,11 @@ import pytest
 
 from ssr_local.bench import problem_files
 from ssr_local.bench.records import Problem
-from ssr_local.bench.tasks import TASKS, find_task, load_problems
+from ssr_local.bench.tasks import TASKS, load_problems
 from ssr_local.core import folders
 from ssr_local.core.errors import DownloadError, UsageError
 from tests.unit.models.download.local_hub import LocalHub
 
-BENCH = Path("/work/shared/bench")
-SHARED = {
-    "gsm8k": ("gsm8k", 400),
-    "math500": ("math500", 250),
-    "aime24": ("aime24", 30),
-    "amc23": ("amc23", 20),
-    "logical_deduction_three_objects": ("logic", 100),
-    "web_of_lies": ("logic", 100),
-    "humaneval": ("code", 82),
-}
 TEST = "def check(candidate):\n    assert candidate(2) == 4\n"
 
 
@@ -48,39 +38,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "mine.jsonl"
-
-
-def test_the_tasks_of_the_benchmark() -> None:
-    assert list(TASKS) == [
-        *("gsm8k", "math500", "aime24", "amc23", "livemathbench", "logic", "code", "selfcheck")
-    ]
-    assert {task.answers for task in TASKS.values()} == {"value", "choice", "code"}
-    assert TASKS["logic"].strategies == "logic"
-    assert TASKS["code"].strategies == "code"
-
-
-@pytest.mark.parametrize(
-    ("name", "near"), [("gsm8", "gsm8k"), ("Math500", "math500"), ("geography", ""), ("", "")]
-)
-def test_an_unknown_task_is_named_with_the_list(name: str, near: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        find_task(name)
-    assert f"no task {name!r}" in str(caught.value)
-    assert "selfcheck" in caught.value.why
-    assert caught.value.next_step == (f"Did you mean {near!r}?" if near else "")
-
-
-@pytest.mark.skipif(not BENCH.is_dir(), reason="the shared problems are not on this machine")
-@pytest.mark.parametrize("file", SHARED)
-def test_the_shared_problems_are_read(file: str) -> None:
-    task, num = SHARED[file]
-    path = BENCH / f"{file}.jsonl"
-    problems = load_problems(task, data=path)
-    assert len(problems) == num
-    for problem, text in zip(problems, path.read_text(encoding="utf-8").splitlines(), strict=True):
-        fields = json.loads(text)
-        assert {key: getattr(problem, key) for key in fields} == fields
-    assert load_problems(task, data=path, limit=7) == problems[:7]
 
 
 def test_a_file_may_have_blank_lines_a_mark_and_other_keys(data: Path) -> None:
@@ -229,12 +186,6 @@ def test_a_path_that_is_no_file(path: str, tmp_path: Path) -> None:
     assert str(caught.value).isprintable() or "\n" in str(caught.value)
 
 
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_one_is_refused(limit: int) -> None:
-    with pytest.raises(UsageError, match="1 or more"):
-        load_problems("selfcheck", limit=limit)
-
-
 def test_selfcheck_has_its_own_problems(data: Path) -> None:
     with pytest.raises(UsageError, match="Leave out --data"):
         load_problems("selfcheck", data=data)
@@ -363,7 +314,7 @@ def test_a_dataset_is_fetched_once_and_mapped(task: str, hub: DatasetHub) -> Non
     assert kept.read_bytes() == hub.payload
 
     hub.status = 500
-    assert load_problems(task, offline=True) == load_problems(task) == (problem,)
+    assert load_problems(task) == (problem,)
     kept.write_text("{")
     with pytest.raises(UsageError) as caught:
         load_problems(task)
@@ -387,12 +338,6 @@ def test_a_dataset_of_another_shape_is_refused(
         load_problems(task)
     assert "line 1: " in str(caught.value)
     assert wrong in str(caught.value)
-
-
-def test_a_dataset_without_its_fields_is_refused(hub: DatasetHub) -> None:
-    hub.offer({"prompt": "Two?", "answer": "#### 2"})
-    with pytest.raises(UsageError, match="key 'question' is missing"):
-        load_problems("gsm8k")
 
 
 @pytest.mark.parametrize(
@@ -422,10 +367,8 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch: pytest.MonkeyP
 
 def test_offline_nobody_is_asked(hub: DatasetHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.offer(HUB["gsm8k"][0])
-    with pytest.raises(DownloadError, match="nothing is kept here"):
-        load_problems("gsm8k", offline=True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(DownloadError, match="HF_HUB_OFFLINE"):
         load_problems("gsm8k")
     assert hub.requests == []
 

@@ -46,10 +46,10 @@ def walk(problem: str, steps: Sequence[LabelledStep], **changes: Any) -> Walk:
         "steps": tuple(steps),
         "models": Models(),
         "elapsed_s": 1.0,
-        "version": "0",
-        "prompt_hash": "",
-        "machine": "",
-        "started_at": "",
+        "version": "0.1",
+        "prompt_hash": "0123456789ab",
+        "machine": "A processor, 2 cores",
+        "started_at": "2025-01-02T00:00:00+00:00",
     }
     return Walk(**(fields | changes))
 

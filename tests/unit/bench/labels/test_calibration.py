@@ -13,17 +13,17 @@ from ssr_local.bench.labels.calibration import (
     VerifierFit,
     calibration_toml,
     fit_pair,
-    in_words,
 )
 from ssr_local.bench.labels.fitting import Sample, fit_curve
 from ssr_local.bench.labels.process_labels import judged
 from ssr_local.bench.labels.readings import operating, raw_values
 from ssr_local.bench.records import LabelledStep, Walk
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import ModelInfo, Models
+from ssr_local.core.records import Models
 from ssr_local.method.verification import VERIFIERS, Judge, interpolate
 from ssr_local.models.models_file import parse_models_toml
 from tests.unit.bench.labels.made_walks import planted, step, walk
+from tests.unit.bench.report.made_rows import model
 
 DATE = "2025-11-24"
 PAIR = '[pairs."my.pair"]\ndraft = "/d.gguf"\ntarget = "/t.gguf"\n\n'
@@ -82,11 +82,6 @@ def test_the_threshold_decides_what_is_accepted() -> None:
     assert low.operating.accepted.share is not None
     assert low.operating.accepted.share > 0.8
     assert high.operating.accepted.share == pytest.approx(0, abs=0.1)
-    for one in (low, high):
-        accepted = sum(
-            score is not None and score >= one.operating.threshold for score in one.scores
-        )
-        assert accepted == one.operating.accepted.count
 
 
 def test_folds_are_whole_problems() -> None:
@@ -144,7 +139,6 @@ def test_the_reach_of_scores_shows_when_a_threshold_tells_nothing_apart(bad_shar
     assert one.highest_score < 7 if bad_share > 0.5 else one.lowest_score > 7
     said = f"scores from {one.lowest_score:.2f} to {one.highest_score:.2f}"
     assert said in found.calibrations["digit"].note
-    assert said in in_words(found)
 
 
 @pytest.mark.parametrize("kind", ["logistic", "isotonic"])
@@ -182,7 +176,6 @@ def test_verifiers_without_readings_are_left_out() -> None:
     found = fit(scored(values, [str(n % 15) for n in range(90)]))
     assert found.left_out == ("number-likelihood", "digit")
     assert list(found.calibrations) == ["min-likelihood", "likelihood"]
-    assert "Left out, too few steps could be read: number-likelihood, digit." in in_words(found)
 
 
 def test_single_unreadable_steps_count_as_rejected() -> None:
@@ -193,7 +186,6 @@ def test_single_unreadable_steps_count_as_rejected() -> None:
     assert (one.num_unreadable, plain.num_unreadable) == (5, 0)
     assert one.operating.accepted.num == plain.operating.accepted.num + 5
     assert one.operating.false_rejects.count >= 5
-    assert "5 steps could not be read" in in_words(fit([*walks, *broken]))
 
 
 def test_fewer_problems_than_folds() -> None:
@@ -226,27 +218,15 @@ def test_too_few_steps_say_how_many_are_missing(walks: list[Walk], what: str, mi
     assert f"about {missing} more labelled steps" in caught.value.next_step
 
 
-def _model(name: str, sha256: str | None = "0" * 64) -> ModelInfo:
-    return ModelInfo(
-        name=name,
-        file="o.gguf",
-        sha256=sha256,
-        num_parameters=1,
-        num_vocab=1,
-        num_ctx=1,
-        device="",
-    )
-
-
 @pytest.mark.parametrize(
     ("first", "second", "agree"),
     [
-        (Models(target=_model("a")), Models(target=_model("b")), False),
-        (Models(target=_model("a")), Models(target=_model("a", "1" * 64)), False),
-        (Models(_model("d"), _model("a")), Models(_model("e"), _model("a")), False),
-        (Models(_model("d"), _model("a")), Models(target=_model("a")), True),
-        (Models(target=_model("a", None)), Models(target=_model("a")), True),
-        (Models(), Models(target=_model("a")), True),
+        (Models(target=model("a")), Models(target=model("b")), False),
+        (Models(target=model("a")), Models(target=model("a", sha256="1" * 64)), False),
+        (Models(model("d"), model("a")), Models(model("e"), model("a")), False),
+        (Models(model("d"), model("a")), Models(target=model("a")), True),
+        (Models(target=model("a", sha256=None)), Models(target=model("a")), True),
+        (Models(), Models(target=model("a")), True),
     ],
 )
 def test_steps_of_two_pairs_are_refused(first: Models, second: Models, agree: bool) -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from ssr_local.bench.records import LabelledStep, Outcome, Rate, Row, Walk
+from ssr_local.bench.records import Outcome, Row
 from ssr_local.core.records import (
     EndReason,
     Flops,
@@ -187,24 +187,6 @@ def outcomes(method: str, pattern: str, **others: Any) -> list[Row]:
     ]
 
 
-def walk(problem: str, steps: Sequence[LabelledStep], *, start: Rate = Rate(5, 6)) -> Walk:  # noqa: B008
-    return Walk(
-        task="gsm8k",
-        problem=problem,
-        reference="7",
-        samples=6,
-        seed=0,
-        start=start,
-        steps=tuple(steps),
-        models=PAIR,
-        elapsed_s=60.0,
-        version="0.1",
-        prompt_hash="0123456789ab",
-        machine="A processor, 2 cores",
-        started_at="2025-01-02T00:00:00+00:00",
-    )
-
-
 # How often a method's path is right, how it drafts, and how long a step takes.
 _SKILL = {
     "target": 0.7,
@@ -308,30 +290,4 @@ def _run(chance: random.Random, method: str, problem: str, *, ease: float, **oth
             2,
         ),
         **others,
-    )
-
-
-def small_walks() -> list[Walk]:
-    """Labelled steps of 14 problems; a bad step is less likely and has a lower P(Yes)."""
-    chance = random.Random(3)
-    return [walk(f"test/{number}", [_step(chance) for _ in range(4)]) for number in range(12)] + [
-        walk(f"test/{number}", [], start=Rate(0, 6)) for number in (12, 13)
-    ]
-
-
-def _step(chance: random.Random) -> LabelledStep:
-    bad = chance.random() < 0.3
-    doubt = -0.8 if bad else -0.2
-    return LabelledStep(
-        author="target" if chance.random() < 0.1 else "draft",
-        given=("one\n\n",) * chance.randint(0, 4),
-        text="so it is",
-        before=Rate(5, 6),
-        after=Rate(1, 6) if bad else Rate(chance.randint(4, 6), 6),
-        states_answer=False,
-        log_probs=tuple(doubt * chance.random() for _ in range(chance.randint(3, 9))),
-        probes={
-            "yes-no/correct": (doubt * chance.random(), -1.0),
-            "digit/rate": tuple(-chance.random() * 3 for _ in range(10)),
-        },
     )

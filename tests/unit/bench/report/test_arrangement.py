@@ -1,4 +1,4 @@
-"""Rows find their places: tasks, concurrency, methods, problems, repeats."""
+"""Rows are grouped by: tasks, concurrency, methods, problems, repeats."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 from ssr_local.bench.report.arrangement import (
     arrange,
-    first_of_each,
-    is_plain_ssr,
     method_order,
 )
 from ssr_local.core.options import SolveOptions
@@ -62,10 +60,6 @@ def test_shared_is_what_every_method_has_tried() -> None:
     assert runs.shared([]) == ()
 
 
-def test_first_of_each_is_the_lowest_repeat_there_is() -> None:
-    assert first_of_each([("p1", 3), ("p2", 1), ("p1", 2)]) == (("p1", 2), ("p2", 1))
-
-
 def test_methods_are_ordered_by_kind_paths_exit_and_changes() -> None:
     names = [
         "target",
@@ -84,18 +78,3 @@ def test_methods_are_ordered_by_kind_paths_exit_and_changes() -> None:
     mixed = names.copy()
     random.Random(1).shuffle(mixed)
     assert sorted(mixed, key=method_order) == names
-
-
-@pytest.mark.parametrize(
-    ("name", "plain"),
-    [
-        ("ssr-m3", True),
-        ("ssr-m5-fast1", True),
-        ("ssr-m3+none", False),
-        ("specreason", False),
-        ("target", False),
-        ("ssr-m3 or not", False),
-    ],
-)
-def test_plain_ssr(name: str, plain: bool) -> None:
-    assert is_plain_ssr(name) is plain

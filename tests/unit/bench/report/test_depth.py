@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
-from ssr_local.bench.report.depth import MAX_POSITION, Depth, bounds, depth
+from ssr_local.bench.report.depth import Depth, bounds, depth
 from tests.unit.bench.report.made_rows import (
     ACCEPTED,
     ALONE,
@@ -110,18 +110,7 @@ def test_early_exits_count_for_acceptance_and_not_for_right_paths() -> None:
     assert only.acceptance.value == pytest.approx(4 / 6)
 
 
-def test_acceptance_by_position_merges_late_steps() -> None:
-    steps = [ACCEPTED, REWRITE] + [ACCEPTED] * (MAX_POSITION - 2) + [REWRITE] * 3
-    figures = _depth([row("specreason", "p1", found=result([path(steps)]))])
-    assert [p.position for p in figures.positions[:2]] == [1, 2]
-    assert [p.acceptance.value for p in figures.positions[:3] if p.acceptance] == [1.0, 0.0, 1.0]
-    last = figures.positions[-1]
-    assert (last.position, last.num_drafted) == (MAX_POSITION, 4)
-    assert last.acceptance is not None
-    assert last.acceptance.value == 0.25
-
-
 def test_failed_rows_have_no_depth() -> None:
     assert _depth([row("ssr-m3", "p1", "failed")]) == Depth(
-        verified=(), target_alone=(), draft_alone=(), positions=()
+        verified=(), target_alone=(), draft_alone=()
     )

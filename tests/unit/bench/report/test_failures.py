@@ -33,6 +33,7 @@ RIGHT_ON_B = row("ssr-m1+random", "p1", found=_on("B", selection="random"))
     [
         ([row("ssr-m1", "p1", "wrong", found=_on("A")), RIGHT_ON_B], (1, 1)),
         ([row("ssr-m1", "p1", "missing", found=_on("A")), RIGHT_ON_B], (1, 1)),
+        ([row("x", "p1", "wrong", found=_on("A", selection="generate")), RIGHT_ON_B], (1, 1)),
         ([row("ssr-m1", "p1", "right", found=_on("A")), RIGHT_ON_B], (0, 0)),
         ([row("ssr-m1", "p1", "wrong", found=_on("B")), RIGHT_ON_B], (0, 1)),  # it was chosen
         ([row("ssr-m1", "p1", "wrong", found=_on("A", pool="ACD")), RIGHT_ON_B], (0, 1)),

@@ -12,21 +12,16 @@ from ssr_local.bench.report.figures import build_report
 from ssr_local.bench.report.plots import pictures, write_plots
 from ssr_local.bench.report.tables import report_markdown
 from ssr_local.core.errors import UsageError
-from tests.unit.bench.report.made_rows import outcomes, small_evaluation, small_walks
+from tests.unit.bench.report.made_rows import outcomes, small_evaluation
 
 
 def test_every_plot_is_a_picture_and_embedded_in_the_report(tmp_path: Path) -> None:
     rows = [one for one in small_evaluation() if one.task == "gsm8k" and one.concurrency == 1]
-    report = build_report(rows, small_walks())
+    report = build_report(rows)
     files = write_plots(report, tmp_path)
     assert [path.name for path in files] == [
         "accuracy-time-gsm8k.png",
         "accuracy-flops-gsm8k.png",
-        "flops-time-gsm8k.png",
-        "selection-gsm8k.png",
-        "depth-gsm8k.png",
-        "verifiers-roc.png",
-        "verifiers-calibration.png",
     ]
     text = report_markdown(report)
     for path in files:
@@ -43,14 +38,6 @@ def test_every_plot_is_a_picture_and_embedded_in_the_report(tmp_path: Path) -> N
 def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
     assert write_plots(build_report([]), tmp_path) == ()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_scores_are_plotted_where_there_are_any() -> None:
-    fitted, few = build_report([], small_walks()), build_report([], small_walks()[:3])
-    in_force = build_report([], small_walks()[:3], calibrations={})
-    files = [[one.file for one in pictures(report)] for report in (fitted, few, in_force)]
-    roc, calibration = "verifiers-roc.png", "verifiers-calibration.png"
-    assert files == [[roc, calibration], [roc], [roc, calibration]]
 
 
 def test_file_names_are_safe_and_different() -> None:

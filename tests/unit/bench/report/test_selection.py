@@ -13,7 +13,6 @@ from ssr_local.bench.report.selection import (
     Choice,
     SelectionFigures,
     choice,
-    chosen_by,
     selection_figures,
 )
 from tests.unit.bench.report.made_rows import ACCEPTED, path, result, row
@@ -103,75 +102,3 @@ def test_subjects_and_levels_in_order() -> None:
         ("level", "9", 1, 1, 1),
         ("level", "10", 1, 1, 1),
     ]
-
-
-def test_strategies_count_their_own_paths_and_leave_out_stopped_ones() -> None:
-    paths = [
-        path(index=0, strategy="B"),
-        path(index=1, strategy="A"),
-        path(index=2, strategy="B", end="early_exit", answer=None),
-    ]
-    rows = [
-        row("ssr-m3", "p1", "right", found=result(paths), paths=["right", "wrong", "missing"]),
-        _run("ssr-m3+random", "p1", [R, R, W], R, "BAA", selection="random"),
-        _run("ssr-m3+none", "p1", [R, R, R], R, "MMM", selection="none"),
-    ]
-    found = [
-        (s.letter, s.selection, s.num_chosen, s.num_right, s.num_ended)
-        for s in _figures(rows).strategies
-    ]
-    assert found == [
-        ("A", CHOSEN, 1, 0, 1),
-        ("B", CHOSEN, 2, 1, 1),
-        ("A", "at random", 2, 1, 2),
-        ("B", "at random", 1, 1, 1),
-    ]
-
-
-def _choices(rows: list[Row]) -> list[tuple[str, str, int, int]]:
-    return [(s.letter, s.selection, s.num_chosen, s.num_ended) for s in _figures(rows).strategies]
-
-
-@pytest.mark.parametrize(
-    ("other", "num_chosen", "num_ended"),
-    [
-        # Another method, or a repeat, that asks the same gets the same, in any order.
-        (_run("ssr-m2+tau=5", "p1", [R, R], R, "AB"), 1, 2),
-        (_run("ssr-m2+tau=5", "p1", [R, R], R, "BA"), 1, 2),
-        (_run("ssr-m2", "p1", [R, R], R, "AB", repeat=1), 1, 2),
-        (_run("ssr-m2", "p2", [R, R], R, "AB"), 2, 2),
-        (_run("ssr-m2+perm=4", "p1", [R, R], R, "AC"), 2, 2),
-        # What the target writes is drawn each time.
-        (_run("ssr-m2+generate", "p1", [R, R], R, "AB", selection="generate"), 2, 2),
-        # The paths an early exit lets end are those that came first.
-        (_run("ssr-m2-fast1", "p1", [R, R], R, "AB"), 1, 1),
-    ],
-)
-def test_one_scored_choice_counts_once_a_problem(
-    other: Row, num_chosen: int, num_ended: int
-) -> None:
-    rows = [_run("ssr-m2", "p1", [R, W], R, "AB"), other]
-    assert _choices(rows)[0] == ("A", CHOSEN, num_chosen, num_ended)
-
-
-def test_drawn_choices_count_each() -> None:
-    rows = [
-        _run(method, "p1", [R, W], R, "AB", selection="random")
-        for method in ("ssr-m2+random", "ssr-m2+random+tau=5")
-    ]
-    assert [found[2] for found in _choices(rows)] == [2, 2]
-
-
-@pytest.mark.parametrize(
-    ("letters", "selection", "by"),
-    [
-        ("ABC", "logprob", CHOSEN),
-        ("ABM", "generate", CHOSEN),
-        ("ABC", "random", "at random"),
-        ("MMM", "logprob", None),
-    ],
-)
-def test_who_chose(letters: str, selection: str, by: str | None) -> None:
-    found = _run("ssr-m3", "p1", [R, R, R], R, letters, selection=selection).result
-    assert found is not None
-    assert chosen_by(found) == by

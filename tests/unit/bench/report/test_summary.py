@@ -47,13 +47,12 @@ def test_repeats_make_pass_at_1_a_mean_over_problems_with_problems_as_units() ->
         (2, pytest.approx(0.5)),
         (3, pytest.approx(0.5)),
     ]
-    assert found.majority == pytest.approx(0.5)
 
 
 def test_pass_at_k_leaves_out_problems_with_fewer_repeats() -> None:
     found = _summaries(outcomes("target", "--") + outcomes("target", " +", repeat=1))["target"]
     assert found.pass_at == (PassAt(1, 0.5), PassAt(2, 1.0))
-    assert (found.num_pass_at, found.majority) == (1, 0.0)  # the earlier of two answers wins
+    assert found.num_pass_at == 1
 
 
 @pytest.mark.parametrize(
@@ -63,19 +62,6 @@ def test_pass_at_k_leaves_out_problems_with_fewer_repeats() -> None:
 def test_pass_at_a_handful_of_k(num_repeats: int, ks: list[int]) -> None:
     rows = [one for repeat in range(num_repeats) for one in outcomes("target", "+", repeat=repeat)]
     assert [p.k for p in _summaries(rows)["target"].pass_at] == ks
-
-
-def test_a_majority_may_be_the_largest_of_small_groups() -> None:
-    answers = ("7", "7.0", "1", "2", "1 0")
-    kinds = ("right", "right", "wrong", "wrong", "wrong")
-    rows = [
-        row(outcome=kind, found=result(answer=answer), repeat=repeat)  # type: ignore[arg-type]
-        for repeat, (answer, kind) in enumerate(zip(answers, kinds, strict=True))
-    ]
-    assert _summaries(rows)["target"].majority == 1.0
-    # Three that agree on a wrong answer outvote two right ones.
-    rows[2:] = [row(outcome="wrong", found=result(answer="1"), repeat=n) for n in (2, 3, 4)]
-    assert _summaries(rows)["target"].majority == 0.0
 
 
 def test_pairs_are_the_problems_both_have() -> None:
@@ -89,18 +75,6 @@ def test_pairs_are_the_problems_both_have() -> None:
     assert (beside.time.value, beside.time.num) == (2.5, 6)
     assert beside.difference is not None
     assert beside.difference.low < 1 / 6 < beside.difference.high
-    # Over all it has, ssr-m3 does better than over what the target has tried too.
-    assert (beside.accuracy, beside.target_accuracy) == (5 / 6, 4 / 6)
-    assert not beside.same_runs
-
-
-@pytest.mark.parametrize(
-    ("again", "same"), [([], True), (outcomes("target", "++", repeat=1), False)]
-)
-def test_the_same_runs_are_told_from_others(again: list[Row], same: bool) -> None:
-    beside = _summaries([*outcomes("target", "+-"), *outcomes("draft", "+-"), *again])["draft"]
-    assert beside.target is not None
-    assert beside.target.same_runs is same
 
 
 @pytest.mark.parametrize(("concurrency", "interval"), [(1, True), (4, False)])

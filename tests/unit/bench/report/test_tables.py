@@ -11,22 +11,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssr_local.bench.labels.verifiers import score_verifiers
-from ssr_local.bench.records import Row
+from ssr_local.bench.records import Rate, Row
 from ssr_local.bench.report.compare import compare_markdown
 from ssr_local.bench.report.figures import Report, build_report, report_json
 from ssr_local.bench.report.tables import report_head, report_markdown, steps_markdown
+from tests.unit.bench.labels.made_walks import planted, walk
 from tests.unit.bench.report.made_rows import (
     outcomes,
     result,
     row,
     small_evaluation,
-    small_walks,
 )
+
+WALKS = [
+    *planted({"likelihood": 1.0}, num_problems=12),
+    walk("none", []),
+    walk("unsolved", [], start=Rate(0, 6)),
+]
 
 
 @cache
 def small_report() -> Report:
-    return build_report(small_evaluation(), small_walks(), calibrations={})
+    return build_report(small_evaluation(), WALKS, calibrations={})
 
 
 def table_under(text: str, title: str) -> list[dict[str, str]]:
@@ -68,9 +74,9 @@ def test_no_rows_make_a_report_too() -> None:
 
 def test_pictures_stand_in_their_task_and_nowhere_without_plots() -> None:
     _, _, rest = report_markdown(small_report()).partition("\n## logic\n")
-    logic, _, steps = rest.partition("\n## Verification\n")
+    logic, _, others = rest.partition("\n## ")
     assert set(re.findall(r"\]\(accuracy-time-(.*?)\.png\)", logic)) == {"logic"}
-    assert set(re.findall(r"\]\((.*?)-\w+\.png\)", steps)) == {"verifiers"}
+    assert "![" not in others
     assert "![" not in report_markdown(small_report(), plots=False)
 
 
@@ -78,14 +84,6 @@ def test_batches_say_what_their_seconds_are() -> None:
     text = report_markdown(build_report(outcomes("target", "++", concurrency=4)))
     assert "equal share" in text
     assert "equal share" not in report_markdown(build_report(outcomes("target", "++")))
-
-
-def test_methods_that_tried_other_problems_can_still_be_compared() -> None:
-    rows = outcomes("target", "++--") + outcomes("draft", "+ -")
-    text = report_markdown(build_report(rows))
-    title = "Methods that tried more or less than target, where both have tried"
-    (line,) = table_under(text, title)
-    assert (line[""], line["problems"], line["accuracy"]) == ("draft", "2", "0.50")
 
 
 def test_signatures_that_nothing_could_show_are_left_out() -> None:
@@ -99,25 +97,20 @@ def test_signatures_that_nothing_could_show_are_left_out() -> None:
 
 
 def test_verifiers_that_read_something_have_their_false_accepts_and_rejects() -> None:
-    text = steps_markdown(score_verifiers(small_walks(), calibrations={}))
+    text = steps_markdown(score_verifiers(WALKS, calibrations={}))
     lines = {line["name"]: line for line in table_under(text, "Verifiers")}
-    assert [*lines][-3:] == ["length", "position", "rate before"]
-    assert "number-likelihood" not in lines
     for name, held_out in (("likelihood", "yes"), ("digit", "no")):
         assert re.fullmatch(r"\d+/\d+ \[.*\]", lines[name]["false accepts"])
         assert re.fullmatch(r"\d+/\d+ \[.*\]", lines[name]["false rejects"])
         assert lines[name]["is held out"] == held_out
-    assert lines["length"]["false accepts"] == "-"
     (uncalibrated,) = table_under(text, "The likelihood without a calibration")
     assert "false accepts" in uncalibrated
-    assert "### Final steps" not in text  # there is none
-    assert "### Other steps, 13/43" in text
     (steps,) = table_under(text, "Labelled steps")
-    assert (steps["problems"], steps["without steps"], steps["unsolved"]) == ("14", "2", "2")
+    assert (steps["problems"], steps["without steps"], steps["unsolved"]) == ("14", "2", "1")
 
 
 def test_walks_without_a_judged_step_have_no_verifiers() -> None:
-    text = steps_markdown(score_verifiers(small_walks()[12:]))
+    text = steps_markdown(score_verifiers([walk("1", [])]))
     assert "### Verifiers" not in text
     assert "### Labelled steps" in text
 
@@ -151,7 +144,7 @@ ROWS = small_evaluation() + outcomes("something else", "+-!?.")
 @given(st.lists(st.sampled_from(range(len(ROWS))), max_size=40), st.integers(0, 3))
 def test_any_rows_make_a_valid_report(indices: list[int], num_walks: int) -> None:
     rows: list[Row] = [ROWS[index] for index in indices]
-    report = build_report(rows, small_walks()[:num_walks])
+    report = build_report(rows, WALKS[:num_walks])
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} in the JSON")

@@ -1,4 +1,4 @@
-"""The Pareto front, the compared methods, and FLOPs against the clock."""
+"""The Pareto front and the compared methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
 from ssr_local.bench.report.tradeoff import Point, Tradeoff, front, trade
 from ssr_local.bench.statistics import Ratio, Share
-from tests.unit.bench.report.made_rows import outcomes, result, row
+from tests.unit.bench.report.made_rows import outcomes, row
 
 
 def _trade(rows: list[Row]) -> Tradeoff:
@@ -69,31 +69,6 @@ def test_a_failed_run_counts_against_accuracy_and_takes_the_problem_out_of_time(
 def test_of_equally_accurate_methods_the_fastest_is_the_best() -> None:
     rows = outcomes("target", "+-", seconds=10.0) + outcomes("draft", "-+", seconds=2.0)
     assert _trade(rows).best == "draft"
-
-
-def test_correlations_over_methods_follow_the_ranks() -> None:
-    seconds_and_tokens = {
-        "target": (10.0, 400),
-        "draft": (2.0, 500),
-        "specreason": (20.0, 300),
-        "parallel-3": (30.0, 200),
-        "ssr-m3": (50.0, 100),
-    }
-    rows = [
-        row(
-            method,
-            problem,
-            found=result(target_tokens=tokens, prefill=int(100 * second)),
-            seconds=second,
-        )
-        for method, (second, tokens) in seconds_and_tokens.items()
-        for problem in ("p1", "p2")
-    ]
-    found = _trade(rows)
-    assert found.decode_correlation == pytest.approx(-1.0)
-    assert found.total_correlation == pytest.approx(1.0)
-    four = _trade([one for one in rows if one.method != "draft"])
-    assert (four.decode_correlation, four.total_correlation) == (None, None)
 
 
 def test_runs_of_one_batch_have_no_interval() -> None:
