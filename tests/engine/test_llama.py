@@ -51,23 +51,6 @@ def test_log_probs_are_the_softmax_of_the_raw_logits(tiny: Tiny, load: Load) -> 
     assert result.log_probs == pytest.approx(expected, abs=1e-5)
 
 
-def test_log_probs_equal_those_read_token_by_token(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny())
-    tokens = engine.tokenize("The sum is 42, and so on and on it goes.\n\nBut why?")
-    seq_id = engine.open(engine.tokenize(PROMPT))
-    slow = engine.fork(seq_id)
-    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens, log_probs=True)])
-    expected = []
-    for token in tokens:
-        rows = next_log_probs(engine, slow, engine.info.num_vocab)
-        assert np.exp(rows).sum() == pytest.approx(1.0, abs=1e-5)
-        expected.append(rows[token])
-        engine.extend([ExtendJob(seq_id=slow, tokens=[token])])
-        check_cache(engine)
-    assert len(tokens) > binding.NUM_OUTPUTS, "the rows are read over several calls"
-    assert result.log_probs == pytest.approx(expected, abs=1e-4)
-
-
 def test_a_fused_probe_equals_extending_first(tiny: Tiny, load: Load) -> None:
     engine, _ = load(tiny())
     fused = engine.open(engine.tokenize(PROMPT))
@@ -131,13 +114,6 @@ def test_logits_are_computed_only_where_they_are_read(tiny: Tiny, load: Load) ->
 
 
 # Sampling -------------------------------------------------------------------
-
-
-def test_a_narrow_nucleus_is_greedy(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny())
-    first = engine.open(engine.tokenize(PROMPT))
-    second = engine.fork(first)
-    assert write(engine, first, 40, Sampling(1.0, 1e-6, 3)) == write(engine, second, 40)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.7)])

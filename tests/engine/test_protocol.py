@@ -80,16 +80,6 @@ def test_engines_of_one_vocabulary_can_exchange_ids(make: Make) -> None:
     assert one.tokenize(PROMPT) == other.tokenize(PROMPT)
 
 
-def test_a_fork_shares_the_past_and_nothing_else(engine: Engine) -> None:
-    first = opened(engine)
-    second = engine.fork(first)
-    assert second != first
-    assert engine.tokens(second) == engine.tokens(first)
-    engine.extend([ExtendJob(seq_id=second, tokens=engine.tokenize("more words"))])
-    assert engine.tokens(first) == engine.tokenize(PROMPT)
-    assert engine.num_tokens(second) > engine.num_tokens(first)
-
-
 def test_a_fork_continues_as_the_original_would(make: Make) -> None:
     alone = make()
     expected = write(alone, opened(alone), 40)

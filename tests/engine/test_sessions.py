@@ -18,7 +18,6 @@ from ssr_local.core.events import (
     Notice,
     PathEnded,
     RunEnded,
-    StepDelta,
     StepDrafted,
     StepRewritten,
     StepVerified,
@@ -172,14 +171,6 @@ def test_five_paths_prefill_what_they_share_once(pair: Make) -> None:
     assert result.usage.target.decode_tokens == 0, "verification decodes nothing"
 
 
-def test_paths_are_drafted_and_verified_in_one_batch(pair: Make) -> None:
-    one = pair()
-    result, _ = one.solve(paths=5, verifier="likelihood", threshold=0.0, max_step_tokens=10)
-    drafted = [call for call in one.bindings["draft"].calls if all(row.logits for row in call)]
-    assert Counter(len(call) for call in drafted).most_common(1)[0][0] == 5
-    assert len(drafted) < result.usage.draft.decode_tokens / 3
-
-
 # Oracles --------------------------------------------------------------------
 
 
@@ -331,21 +322,6 @@ def test_a_verdict_that_is_no_number_rejects(tiny: Tiny, pair: Make) -> None:
     assert all(step.author == "target" for path in result.paths for step in path.steps)
 
 
-@only_llama
-def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
-    one = pair(ctx=1280)
-    result, events = one.solve(
-        paths=4, max_tokens=240, selection="first", verifier="likelihood", threshold=0.0
-    )
-    reasons = [path.end_reason for path in result.paths]
-    assert "kv_cache_full" in reasons
-    ends = [e for e in of_kind(events, PathEnded) if e.reason == "kv_cache_full"]
-    later = events[events.index(ends[0]) :]
-    assert {e.path for e in of_kind(later, StepDelta)} - {ends[0].path}
-    assert "token_budget" in reasons, "the room of those that ended let another one finish"
-    assert result.status == "no_answer"
-
-
 @only_llama  # how many cells there are is the coordinator's to say; ik takes three times as long
 @pytest.mark.parametrize(
     ("problem", "options"),
@@ -378,16 +354,6 @@ def test_a_problem_beyond_the_models_context_is_refused_before_it_costs_memory(
     assert {binding.num_cells for binding in both.bindings.values()} == {1024}
 
 
-def test_the_models_context_ends_a_path(tiny: Tiny, pair: Make) -> None:
-    short = tiny(context=512)
-    one = pair(draft=short, ctx=0)
-    result, _ = one.solve(
-        paths=3, max_tokens=600, selection="first", verifier="likelihood", threshold=0.0
-    )
-    assert {path.end_reason for path in result.paths} == {"context_full"}
-    assert one.engines["target"].max_tokens > 512
-
-
 @pytest.mark.parametrize("calls", [0, 1, 3, 20])
 def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> None:
     one = pair()
@@ -407,17 +373,6 @@ def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> Non
     assert len(of_kind(events, PathEnded)) == len(result.paths)
     one.stop = lambda: False
     assert texts(one.solve(**usual)[0]) == texts(expected)
-
-
-def test_a_consumer_that_leaves_takes_its_sequences_along(pair: Make) -> None:
-    one = pair()
-    events = one.events()
-    for event in events:
-        if isinstance(event, StepDrafted):
-            break
-    assert one.engines["draft"].used_cells > 0
-    events.close()  # type: ignore[attr-defined]
-    assert [engine.used_cells for engine in one.engines.values()] == [0, 0]
 
 
 def test_an_answer_ends_its_path(tiny: Tiny, pair: Make) -> None:

@@ -243,12 +243,6 @@ def test_candidates_are_first_tokens_that_no_other_word_has(helper: Helper) -> N
     assert prompter.candidates(["Yes", "No", "Yet"]) == [(2,), (3, 4), (5,)]
 
 
-def test_candidates_of_the_fakes_words(helper: Helper) -> None:
-    one = engine()
-    candidates = Prompter(one, POOL, helper).candidates(["Yes", "No"])
-    assert [text(one, list(ids)) for ids in candidates] == ["Yes", "No"]
-
-
 @given(st.lists(st.integers(0, 3)), st.lists(st.lists(st.integers(0, 3)), min_size=1))
 def test_shared_prefix_is_shared_and_the_longest(prefix: list[int], ends: list[list[int]]) -> None:
     sequences = [prefix + end for end in ends]

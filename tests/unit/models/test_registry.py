@@ -87,10 +87,6 @@ def test_the_papers_digit_is_its_own_score() -> None:
     assert calibration.knots == ((0.0, 0.0), (9.0, 9.0))
 
 
-def test_checkout_and_package_find_the_file() -> None:
-    assert "pairs.default" in registry.models_toml().read_text(encoding="utf-8")
-
-
 def test_users_entries_add_and_replace_whole_entries(config: Path) -> None:
     config.write_text(
         """

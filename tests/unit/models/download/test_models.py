@@ -117,13 +117,6 @@ def test_gives_up_without_headway_and_keeps_what_came(server: LocalHub) -> None:
         verified_path(spec)
 
 
-def test_goes_on_in_a_later_run(server: LocalHub) -> None:
-    spec = spec_of()
-    fetch_half(server, spec)
-    assert ensure_model(spec).read_bytes() == PAYLOAD
-    assert server.ranges == [f"bytes={HALF}-"]
-
-
 def test_cancelled_by_the_callback_keeps_the_part(server: LocalHub) -> None:
     spec = spec_of()
     server.piece, server.delay_s = 50_000, 0.05
