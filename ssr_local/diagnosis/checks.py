@@ -12,9 +12,7 @@ from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
 from ssr_local.method.verification import VERIFIERS, Judge
 from ssr_local.models.download import LocalModel
-from ssr_local.models.registry import ModelSpec
-
-_README = "see 'GPUs' in the README"
+from ssr_local.models.models_file import ModelSpec
 
 # llama.cpp's names of what it is built for -> the CPU's.
 _LIBRARY_FEATURES = {
@@ -29,19 +27,14 @@ _INSTALL = (
     "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
     " llama-cpp-python"
 )
-_BACK_ENDS: dict[GraphicsMaker, str] = {
-    "nvidia": "-DGGML_CUDA=on",
-    "amd": "-DGGML_VULKAN=on",
-    "intel": "-DGGML_VULKAN=on",
-    "apple": "-DGGML_METAL=on",
+# The library's back end and the folder of ready wheels, the fastest cards first.
+_GPU_BUILDS: dict[GraphicsMaker, tuple[str, str]] = {
+    "nvidia": ("CUDA", "cu124"),
+    "amd": ("VULKAN", "vulkan"),
+    "intel": ("VULKAN", "vulkan"),
+    "apple": ("METAL", "metal"),
 }
 _WHEELS = "https://abetlen.github.io/llama-cpp-python/whl/"
-_WHEEL_FOLDERS: dict[GraphicsMaker, str] = {
-    "nvidia": "cu124",
-    "amd": "vulkan",
-    "intel": "vulkan",
-    "apple": "metal",
-}
 
 _NOISY_SPREAD = 1.5
 _FAIR_SHARE = 0.9
@@ -150,7 +143,7 @@ def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) 
     if engine.can_offload:
         return Finding("graphics", "warning", f"{names}{blind}", "Install or repair its driver.")
     # What shares the main memory with the CPU is rarely faster than it, save Apple's.
-    best = min(present, key=lambda one: list(_BACK_ENDS).index(one.maker))
+    best = min(present, key=lambda one: list(_GPU_BUILDS).index(one.maker))
     state: State = "ok" if best.maker == "intel" or gpu_layers == 0 else "warning"
     return Finding(
         "graphics", state, f"{names}; llama.cpp is built without GPU support", _gpu_build(best)
@@ -165,9 +158,10 @@ def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
 
 
 def _gpu_build(gpu: Graphics) -> str:
+    back_end, folder = _GPU_BUILDS[gpu.maker]
     return (
-        f'To use it: CMAKE_ARGS="{_BACK_ENDS[gpu.maker]}" {_INSTALL}, or take a ready wheel from'
-        f" {_WHEELS}{_WHEEL_FOLDERS[gpu.maker]} ({_README})"
+        f'To use it: CMAKE_ARGS="-DGGML_{back_end}=on" {_INSTALL}, or take a ready wheel from'
+        f" {_WHEELS}{folder} (see 'GPUs' in the README)"
     )
 
 

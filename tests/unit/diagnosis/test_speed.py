@@ -13,9 +13,11 @@ import pytest
 from ssr_local.core.errors import EngineCrashed, EngineError, ModelDamagedError, ModelUnusableError
 from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
+from ssr_local.engine.choice import EngineChoice
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.tiny_gguf import write_tiny_model
 
+LLAMA = EngineChoice(engine="llama", why="")
 DYING = "import sys; sys.stderr.write('bad\\x1b[2Jness\\n'); sys.exit(3)"
 
 
@@ -48,7 +50,7 @@ def test_engine_facts_are_the_installed_librarys() -> None:
 
 def test_a_model_is_timed(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path / "a.gguf")
-    measured = measure_model(setup_of(path, threads=1), "draft")
+    measured = measure_model(setup_of(path, threads=1), "draft", LLAMA)
     assert min(measured.prefill, measured.decode_one, measured.decode_three) > 10
     assert 0 < measured.load_s < 60
     assert measured.spread >= 1
@@ -59,7 +61,7 @@ def test_a_model_is_timed(tmp_path: Path) -> None:
 
 def test_vocabularies_tell_models_apart(tmp_path: Path) -> None:
     found = [
-        measure_model(setup_of(path, threads=1), "draft").vocabulary
+        measure_model(setup_of(path, threads=1), "draft", LLAMA).vocabulary
         for path in (
             write_tiny_model(tmp_path / "a.gguf"),
             write_tiny_model(tmp_path / "b.gguf", seed=1),
@@ -73,20 +75,20 @@ def test_a_model_that_always_ends_at_once_is_timed_all_the_same(tmp_path: Path) 
     from tests.tiny_gguf import TURN_END, token_id
 
     path = write_tiny_model(tmp_path / "a.gguf", logit_bias={token_id(TURN_END): 100.0})
-    assert measure_model(setup_of(path, threads=1, ctx=256), "draft").decode_three > 10
+    assert measure_model(setup_of(path, threads=1, ctx=256), "draft", LLAMA).decode_three > 10
 
 
 def test_a_model_llama_cpp_refuses(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path / "a.gguf")
     path.write_bytes(path.read_bytes().replace(b"qwen2", b"qwenX"))
     with pytest.raises(ModelUnusableError, match="cannot load"):
-        measure_model(setup_of(path), "draft")
+        measure_model(setup_of(path), "draft", LLAMA)
 
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     with pytest.raises(ModelDamagedError):
-        measure_model(setup_of(tmp_path / "a.gguf"), "draft")
+        measure_model(setup_of(tmp_path / "a.gguf"), "draft", LLAMA)
 
 
 @pytest.mark.parametrize(

