@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ssr_local.diagnosis.findings import Finding
+from ssr_local.diagnosis.findings import Finding, advised
 from ssr_local.diagnosis.speed import ModelSpeed
 from ssr_local.method.verification import VERIFIERS
 
@@ -68,4 +68,4 @@ def judge(speculation: Speculation, disturbed: bool) -> Finding:
     if disturbed:
         value = f"by these disturbed speeds {value}"
         advice = "Measure again before trusting it."
-    return Finding(name, "warning" if advice else "ok", value, advice)
+    return advised(name, value, advice)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -17,7 +17,6 @@ from ssr_local.engine.base import (
     StepJob,
     decode_steps,
 )
-from ssr_local.engine.fake import FakeEngine
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Tiny
 from tests.engine.harness import GREEDY, check_cache, write, write_together
@@ -286,18 +285,6 @@ def test_a_consumer_that_stops_early_leaves_no_step_running(engine: Engine) -> N
     assert write(engine, seq_ids[0], 5)[0]
 
 
-def test_truncate_then_continue_equals_never_having_drafted(make: Make) -> None:
-    plain, drafted = make(), make()
-    expected = write(plain, opened(plain), 40)
-    seq_id = opened(drafted)
-    mark = drafted.num_tokens(seq_id)
-    write(drafted, seq_id, 30, Sampling(temperature=3.0, seed=5))
-    drafted.extend([ExtendJob(seq_id=seq_id, tokens=drafted.tokenize("nonsense"))])
-    drafted.truncate(seq_id, mark)
-    assert drafted.tokens(seq_id) == drafted.tokenize(PROMPT)
-    assert write(drafted, seq_id, 40) == expected
-
-
 @pytest.mark.parametrize("length", [-1, 0, 1, 5, 1000])
 def test_truncation_keeps_a_token_and_invents_none(engine: Engine, length: int) -> None:
     tokens = engine.tokenize(PROMPT)
@@ -341,16 +328,6 @@ def test_a_full_cache_ends_steps_one_by_one(make: Make) -> None:
         engine.release(seq_id)
     (granted,) = engine.extend([ExtendJob(seq_id=first, tokens=word * 20)])
     assert granted.no_room is None, "the room of the others is free again"
-
-
-def test_the_context_ends_a_step(make: Make) -> None:
-    engine = make(num_cells=256)
-    seq_id = engine.open(engine.tokenize("x") * 250)
-    text, tokens = write(engine, seq_id, 100)
-    assert len(tokens) <= 6
-    (delta,) = decode_steps(engine, [StepJob(seq_id, 10, GREEDY)])
-    assert (delta.end, delta.num_tokens, delta.text) == ("context_full", 0, "")
-    assert text
 
 
 def test_released_room_is_room(make: Make) -> None:
@@ -417,17 +394,6 @@ def test_cancel_leaves_sequences_as_they_were(make: Make, call: Callable[[Engine
     others = [engine.fork(seq_id) for _ in range(engine.max_sequences - 1)]
     assert len(set(others)) == engine.max_sequences - 1, "an id was lost"
     assert engine.decode_round()[0].num_tokens == 1, "the running step goes on"
-
-
-def test_equal_seeds_draw_equally(make: Make) -> None:
-    def drawn(engine: Engine, seed: int) -> Sequence[int]:
-        engine.clear()
-        return write(engine, opened(engine), 30, Sampling(1.0, 0.95, seed))[1]
-
-    one, other = make(), make()
-    assert drawn(one, 7) == drawn(other, 7) == drawn(one, 7)
-    if not isinstance(one, FakeEngine):
-        assert drawn(one, 7) != drawn(one, 8)
 
 
 def test_the_cache_changes_size_only_while_nothing_is_open(engine: Engine) -> None:

@@ -35,16 +35,6 @@ def solver(request: pytest.FixtureRequest, folders: None) -> Iterator[Solver]:
         yield one
 
 
-def test_solve_again_and_again(solver: Solver) -> None:
-    first = solver.solve("farm", seed=1)
-    pid = solver.worker_pid
-    second = solver.solve("farm", seed=1)
-    assert isinstance(first, RunResult)
-    assert (first.answer, first.status) == ("18", "answered")
-    assert first.paths == second.paths
-    assert solver.worker_pid == pid
-
-
 def test_the_demonstration_shows_rejected_and_rewritten_steps(solver: Solver) -> None:
     result = solver.solve("farm")
     assert (result.num_drafted, result.num_accepted, result.num_rewrites) == (12, 10, 2)
@@ -182,17 +172,6 @@ def test_cancelled_while_models_are_fetched(
     assert solver.solve("farm").answer == "18"
 
 
-def test_a_download_is_stopped_by_a_cancel() -> None:
-    seen: list[object] = []
-    one = Solver(pair="demo", on_progress=seen.append)
-    one._progress("some")  # type: ignore[arg-type]
-    one._running = True
-    one.cancel()
-    with pytest.raises(Interrupted):
-        one._progress("more")  # type: ignore[arg-type]
-    assert seen == ["some"]
-
-
 def test_a_download_that_fails_is_tried_again_with_the_next_run(
     solver: Solver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,10 +229,6 @@ def test_a_pair_beside_whole_engine_options_is_refused() -> None:
     with pytest.raises(UsageError, match="not both"):
         Solver("laptop", engine=EngineOptions())
     assert Solver("laptop").engine.pair == "laptop"
-
-
-def test_the_demonstration_needs_no_download() -> None:
-    assert not Solver(pair="demo").to_fetch()
 
 
 def test_what_the_default_pair_still_needs() -> None:
@@ -350,5 +325,6 @@ def test_a_download_that_is_stopped(copied_pair: Solver, tmp_path: Path) -> None
 
 
 def test_the_demonstration_has_nothing_to_fetch(solver: Solver) -> None:
+    assert not solver.to_fetch()
     solver.fetch()
     assert solver.worker_pid is None

@@ -286,21 +286,6 @@ def test_unreadable_and_oversized_files_are_refused(
         load_registry()
 
 
-@given(st.text(max_size=30))
-def test_plain_names_stay_in_their_folder(name: str) -> None:
-    if models_file.is_plain_name(name):
-        assert (Path("/models") / name).parent == Path("/models")
-        assert Path(name).name == name
-
-
-@given(st.lists(st.sampled_from(["..", ".", "", "a", "b.bin", "\\", "C:", "*"]), max_size=6))
-def test_safe_members_stay_inside(parts: list[str]) -> None:
-    name = "/".join(parts)
-    if models_file.is_safe_member(name):
-        assert ".." not in name.split("/")
-        assert not name.startswith("/")
-
-
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(ConfigError):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
-from tests.tiny_gguf import CHATML, token_texts, write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import CHATML, token_texts, write_tiny_model
 
 U32, STRING, ARRAY, U64 = 4, 8, 9, 10
 ARCHITECTURE = "general.architecture"
@@ -104,7 +104,7 @@ def test_properties_of_a_transformer(tiny: Path) -> None:
 
 
 def test_properties_of_a_recurrent_model(tmp_path: Path) -> None:
-    header = read_header(write_tiny_mamba(tmp_path / "m.gguf", chat_template=None))
+    header = read_header(write_tiny_model(tmp_path / "m.gguf", arch="mamba", chat_template=None))
     assert header.architecture == "mamba"
     assert "tokenizer.chat_template" not in header.metadata
     assert (header.num_heads, header.head_dim_k) == (0, 0)
