@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import pytest
 
@@ -199,33 +198,27 @@ def test_a_probe_needs_room_too(make: Make) -> None:
     assert engine.num_tokens(seq_id) == 250
 
 
-class Ending(NamedTuple):
-    prompt: str
-    max_tokens: int
-    end: str
-    text: str | None
-
-
 @pytest.mark.parametrize(
-    "case",
+    ("prompt", "max_tokens", "end", "expected_text"),
     [
-        Ending(BEFORE_BLANK, 50, "blank_line", ".\n\n"),
-        Ending(BEFORE_END, 50, "end_of_generation", ""),
-        Ending(PROMPT, 7, "token_limit", None),
-        Ending(BEFORE_BLANK, 1, "token_limit", "."),
+        (BEFORE_BLANK, 50, "blank_line", ".\n\n"),
+        (BEFORE_END, 50, "end_of_generation", ""),
+        (PROMPT, 7, "token_limit", None),
+        (BEFORE_BLANK, 1, "token_limit", "."),
     ],
 )
-def test_a_step_ends_for_its_reason(engine: Engine, case: Ending) -> None:
-    seq_id = opened(engine, case.prompt)
-    deltas = list(decode_steps(engine, [StepJob(seq_id, case.max_tokens, GREEDY)]))
+def test_a_step_ends_for_its_reason(
+    engine: Engine, prompt: str, max_tokens: int, end: str, expected_text: str | None
+) -> None:
+    seq_id = opened(engine, prompt)
+    deltas = list(decode_steps(engine, [StepJob(seq_id, max_tokens, GREEDY)]))
     text = "".join(delta.text for delta in deltas)
-    assert [delta.end for delta in deltas] == [None] * (len(deltas) - 1) + [case.end]
-    if case.text is not None:
-        assert text == case.text
+    assert [delta.end for delta in deltas] == [None] * (len(deltas) - 1) + [end]
+    assert expected_text in (None, text)
     num_tokens = sum(delta.num_tokens for delta in deltas)
-    assert num_tokens <= case.max_tokens
+    assert num_tokens <= max_tokens
     assert engine.usage().decode_tokens == num_tokens
-    expected = engine.tokenize(case.prompt) + engine.tokenize(text)
+    expected = engine.tokenize(prompt) + engine.tokenize(text)
     assert engine.tokens(seq_id) == expected, "the end of generation is no part of a sequence"
 
 

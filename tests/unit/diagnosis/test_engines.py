@@ -22,9 +22,7 @@ needs_ik = pytest.mark.skipif(
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
+def model(tmp_path: Path) -> Path:
     return write_tiny_model(tmp_path / "tiny.gguf")
 
 

@@ -1,33 +1,25 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.records import Calibration
+from ssr_local.method.verification import interpolate
 from ssr_local.models import models_file, registry
 from ssr_local.models.models_file import FileSource, WheelSource
 from ssr_local.models.registry import load_registry, resolve_pair
 
 
 @pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "config"
-    folder.mkdir()
-    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(folder))
-    return folder / "models.toml"
-
-
-def score(knots: tuple[tuple[float, float], ...], raw: float) -> float:
-    for (a, low), (b, high) in itertools.pairwise(knots):
-        if a <= raw <= b:
-            return low + (high - low) * (raw - a) / (b - a)
-    raise AssertionError(raw)
+def config() -> Path:
+    folders.config_dir().mkdir()
+    return folders.config_dir() / "models.toml"
 
 
 def test_our_file_has_what_it_promises() -> None:
@@ -61,7 +53,7 @@ def test_wheel_parts_are_counted_from_first_to_last() -> None:
 )
 def test_measured_calibrations_reach_seven_where_their_notes_say(verifier: str, raw: float) -> None:
     calibration = load_registry().pair("default").calibrations[verifier]
-    assert score(calibration.knots, raw) == pytest.approx(7, abs=0.05)
+    assert interpolate(calibration.knots, raw) == pytest.approx(7, abs=0.05)
     assert f"a score of 7 is reached at a raw value of {raw:.4g}" in calibration.note
     assert (calibration.samples or 0) >= 100
     assert calibration.date

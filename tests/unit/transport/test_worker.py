@@ -30,8 +30,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals
 
 
 @pytest.fixture
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
+def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
     one = Worker(SETUP)
     yield one

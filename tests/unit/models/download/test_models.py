@@ -35,7 +35,6 @@ HALF = len(PAYLOAD) // 2
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSR_LOCAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setattr(hub, "RETRY_WAIT_S", 0.0)
 
 
@@ -151,18 +150,15 @@ def test_file_changed_upstream_is_never_appended_to(server: LocalHub) -> None:
     assert server.ranges == [None]
 
 
-def test_part_of_an_unknown_origin_is_not_continued(server: LocalHub) -> None:
+@pytest.mark.parametrize(("note", "part"), [("{]", b"x" * HALF), ("", PAYLOAD + b"more")])
+def test_part_of_unknown_origin_or_too_long_is_not_continued(
+    server: LocalHub, note: str, part: bytes
+) -> None:
     spec = spec_of()
     fetch_half(server, spec)
-    part_of(spec).with_name("m.gguf.part.json").write_text("{]")
-    part_of(spec).write_bytes(b"x" * HALF)
-    assert ensure_model(spec).read_bytes() == PAYLOAD
-
-
-def test_part_longer_than_the_model_starts_afresh(server: LocalHub) -> None:
-    spec = spec_of()
-    fetch_half(server, spec)
-    part_of(spec).write_bytes(PAYLOAD + b"more")
+    if note:
+        part_of(spec).with_name("m.gguf.part.json").write_text(note)
+    part_of(spec).write_bytes(part)
     assert ensure_model(spec).read_bytes() == PAYLOAD
 
 

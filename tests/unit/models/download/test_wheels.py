@@ -32,7 +32,6 @@ SPEC = ModelSpec(
 
 @pytest.fixture(autouse=True)
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SSR_LOCAL_DATA_DIR", str(tmp_path / "data"))
     folder = tmp_path / "links"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
