@@ -283,7 +283,7 @@ def copied_pair(tmp_path: Path) -> Iterator[Solver]:
         f'sources = [{{ kind = "file", path = "{tmp_path}/{role}-source.gguf" }}]\n'
         for role in ("draft", "target")
     )
-    folders.config_dir().mkdir()
+    folders.config_dir().mkdir(parents=True)
     (folders.config_dir() / "models.toml").write_text(
         models + '[pairs.copied]\ndraft = "draft"\ntarget = "target"\n'
     )

@@ -1,4 +1,4 @@
-"""The unfinished file beside a model's place, and the note that says where it came from.
+"""The unfinished file beside a model's path, and the note that says where it came from.
 
 ``NAME.part`` holds the bytes so far and ``NAME.part.json`` their origin. Bytes of
 another origin are never appended to: a different source, a changed upstream file or a

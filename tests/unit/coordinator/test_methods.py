@@ -144,7 +144,7 @@ def test_a_rejected_step_is_replaced_on_both_models() -> None:
     assert (second.author, second.accepted) == ("draft", True)
     assert second.score == 8
     assert path.mean_score == (9 + 8) / 2
-    # What was probed second stands behind the rewrite, not behind the rejected step.
+    # What was probed second stands after the rewrite, not after the rejected step.
     assert script.probed[1] == ("M", "Right turn.\n\nSo \\boxed{7}.\n\n")
     assert (run.num_drafted, run.num_accepted, run.num_rewrites) == (2, 1, 1)
 

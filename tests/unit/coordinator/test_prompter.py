@@ -185,7 +185,7 @@ KNOWS = CHATML + "{# </think> #}"
 def test_thinking_models_answer_at_once(
     helper: Helper, template: str, opens: bool, skips: str
 ) -> None:
-    """Behind a question and a selection the next token is the answer, not a thought."""
+    """After a question and a selection the next token is the answer, not a thought."""
     one = engine(template)
     prompter = Prompter(one, POOL, helper)
     assert prompter.opens_thinking is opens

@@ -18,7 +18,7 @@ from ssr_local.models.registry import load_registry, resolve_pair
 
 @pytest.fixture(autouse=True)
 def config() -> Path:
-    folders.config_dir().mkdir()
+    folders.config_dir().mkdir(parents=True)
     return folders.config_dir() / "models.toml"
 
 
