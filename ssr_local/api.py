@@ -145,7 +145,7 @@ class Solver:
         questions: Sequence[tuple[str, str]] | None = None,
         given: Sequence[str] = (),
     ) -> tuple[StepReading, ...]:
-        """What the target makes of steps that stand there, each with those before it known.
+        """The target's log-probabilities of existing steps, each given those before it.
 
         ``given`` are prefix steps that are not asked about. ``questions`` are (kind,
         wording) pairs of ``prompts.QUESTIONS``; None: all of them. Raises like ``solve``.
@@ -167,7 +167,7 @@ class Solver:
         strategies: str = "maths",
         max_tokens: int = 60,
     ) -> str:
-        """What the target says to a question about steps that stand there, in one paragraph.
+        """What the target says to a question about existing steps, in one paragraph.
 
         It is asked greedily after the prefix steps ``given``, each of which ends with a blank
         line. Raises like ``solve``.
@@ -177,7 +177,7 @@ class Solver:
         return "".join(event.text for event in events if isinstance(event, Replied))
 
     def tell(self, command: AnyCommand) -> None:
-        """Steer the run that goes on, from any thread.
+        """Steer the current run, from any thread.
 
         Not from a signal handler of the thread that runs it: start a thread there.
         """
@@ -187,11 +187,11 @@ class Solver:
             self._transport.tell(command)
 
     def cancel(self) -> None:
-        """Stop the run that goes on; its events end with what there is."""
+        """Stop the current run; its events end with what there is."""
         self.tell(Cancel())
 
     def kill(self) -> None:
-        """End the worker at once; the run that goes on raises ``EngineCrashed``."""
+        """End the worker at once; the current run raises ``EngineCrashed``."""
         if self._transport is not None:
             self._transport.kill()
 
@@ -221,7 +221,7 @@ class Solver:
     def fetch(self, options: SolveOptions | None = None) -> None:
         """Download what these options need and is not here yet; nothing is loaded.
 
-        ``cancel`` ends it with ``Interrupted``, and the next call goes on where it was. Raises
+        ``cancel`` ends it with ``Interrupted``, and the next call continues there. Raises
         ``ModelError`` when it cannot be had.
         """
         with self._claimed():

@@ -1,4 +1,4 @@
-"""How steps settle, paths end, and answers are counted (docs/method.md, sections 2 and 3)."""
+"""How steps are committed, paths end, and answers are counted (docs/method.md, sections 2, 3)."""
 
 from __future__ import annotations
 

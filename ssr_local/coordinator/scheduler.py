@@ -9,7 +9,7 @@ on; a call that fails has failed for every run that took part in it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 
 from ssr_local.coordinator.ending import count_votes, end_all, stop_early
@@ -27,19 +27,11 @@ _Shared = Callable[[Sequence[Run]], Iterator[RunEvent]]
 _Single = Callable[[Run], Iterator[AnyEvent]]
 
 
-def solve(run: Run) -> Iterator[AnyEvent]:
-    """Solve one run's problem; the last event is ``RunEnded`` unless an error is raised.
-
-    Sequences are released however this ends, also when the consumer stops early.
-    """
-    for _, event in solve_together([run]):
-        yield event
-    if run.failure is not None:
-        raise run.failure
-
-
-def solve_together(runs: Sequence[Run]) -> Iterator[RunEvent]:
+def solve_together(runs: Sequence[Run]) -> Generator[RunEvent, None, None]:
     """Solve the runs' problems in shared batches; afterwards each has its result or failure.
+
+    A run's last event is ``RunEnded`` unless it failed. Sequences are released however this
+    ends, also when the consumer stops early.
 
     Which paths share a batch decides the last bits of what is computed, so a text can differ
     from the one of a run alone where two tokens are all but equally likely.

@@ -86,7 +86,7 @@ def _notes(run: Run) -> Iterator[str]:
     if run.plan.verified and not run.same_vocabulary:
         yield (
             "Draft and target have different vocabularies:"
-            " steps are handed over as text and tokenized again."
+            " steps are passed on as text and tokenized again."
         )
     if run.plan.verified and run.judge.notice:
         yield run.judge.notice

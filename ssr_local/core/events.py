@@ -169,7 +169,7 @@ class RunPaused(Event, frozen=True, kw_only=True, tag=True):
 
 
 class RunResumed(Event, frozen=True, kw_only=True, tag=True):
-    """The run goes on."""
+    """The run continues after a pause."""
 
 
 class RunEnded(Event, frozen=True, kw_only=True, tag=True):

@@ -328,7 +328,7 @@ class Tree:
         step = self._step_at(path, event.step, event.author)
         if step is None:
             return ()
-        if not step.is_open:  # the step is written anew, after a verdict was changed
+        if not step.is_open:  # the step is written again, after a verdict was changed
             step.text, step.state = "", "writing"
         step.text += event.text
         return (Node("step", event.path, event.step),)

@@ -304,7 +304,7 @@ class GGUFBinding(ABC):
     # Text ------------------------------------------------------------------
 
     def tokenize(self, text: str, special: bool) -> list[int]:
-        """Token ids of a text that goes on where another ended.
+        """Token ids of a text that continues another.
 
         No beginning-of-sequence token is added and, where ``special`` control tokens are
         not read, no space either, which some vocabularies put before every text.

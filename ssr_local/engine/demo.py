@@ -102,12 +102,12 @@ class DemoScript(Script):
 
     def continuation(self, role: ModelRole, text: str) -> str:
         prompt, _, written = text.rpartition(_ASSISTANT)
-        if _ASSISTANT in prompt:  # asked about steps that stand there
+        if _ASSISTANT in prompt:  # asked about existing steps
             return _REPLY.removeprefix(written)
         if _CHOICE in prompt:
             ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
             return ", ".join(ranked).removeprefix(written)
-        # After prefix steps another path may be the one that goes on from there.
+        # After prefix steps another path may be the one that continues from there.
         for steps in (self._steps(prompt), *self._paths):
             rest = _after(steps, role, written)
             if rest is not None:

@@ -50,7 +50,7 @@ def place_layers(
 ) -> Placement:
     """How many layers of one model go to the GPU.
 
-    ``requested`` of -1 means as many as fit; another number is obeyed as far as the model has
+    ``requested`` of -1 means as many as fit; another number is kept to as far as the model has
     layers and the machine has a GPU, and the reason says so when it will hardly fit. A pair is
     placed one model after the other, each in the memory that is free when it is loaded.
     """

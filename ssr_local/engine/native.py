@@ -191,7 +191,7 @@ class NativeEngine:
             sequence = self._sequences[job.seq_id]
             if sequence.sampling != job.sampling:
                 self._free_sampler(sequence)
-                # The sampler outlives the step: a path's draws go on from step to step.
+                # The sampler outlives the step: a path's draws continue from step to step.
                 sequence.sampler = self._binding.new_sampler(job.sampling)
                 sequence.sampling = job.sampling
             self._running[job.seq_id] = _RunningStep(job, len(sequence.tokens))

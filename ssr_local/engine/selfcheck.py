@@ -167,7 +167,7 @@ def _tokens_at(engine: Engine, tokens: Sequence[int], index: int) -> list[int]:
 
 
 def _prompts(engine: Engine) -> list[list[int]]:
-    """Prompts that share their beginning; each goes on with another part of the text."""
+    """Prompts that share their beginning; each continues with another part of the text."""
     tokens = engine.tokenize(_TEXT)
     shared = tokens[:SHARED_TOKENS]
     prompts = []

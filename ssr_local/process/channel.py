@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -107,14 +108,20 @@ def private_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def listen(requests: IO[bytes], handle: Callable[[bytes], object]) -> None:
-    """Hand over every request as it comes, in a thread; the child ends with its parent.
+    """Pass on every request as it comes, in a thread; the child ends with its parent.
 
-    At once: tidying up could wait for a long call, and the system does it anyway.
+    At once: tidying up could wait for a long call, and the system does it anyway. A request
+    that cannot be read ends the child too: the parent would wait for its reply for ever.
     """
 
     def work() -> None:
-        while (frame := read_frame(requests)) is not None:
-            handle(frame)
+        try:
+            while (frame := read_frame(requests)) is not None:
+                handle(frame)
+        except Exception:  # noqa: BLE001 - its last words are in the log
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
         os._exit(0)
 
     threading.Thread(target=work, name="ssr-listen", daemon=True).start()

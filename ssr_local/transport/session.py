@@ -7,6 +7,7 @@ request into events: models loaded when first needed, kept between requests.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -18,7 +19,7 @@ from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.coordinator.replying import reply
 from ssr_local.coordinator.run import Run
-from ssr_local.coordinator.scheduler import solve, solve_together
+from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.errors import Interrupted, SSRError
 from ssr_local.core.events import AnyEvent, Replied, StepRead
 from ssr_local.core.options import SolveOptions
@@ -70,7 +71,12 @@ class Session:
         try:
             engines = yield from self._loaded(roles_for(request))
             if isinstance(request, SolveRequest):
-                yield from solve(self._run(request, engines, commands))
+                run = self._run(request, engines, commands)
+                with closing(solve_together([run])) as events:
+                    for _, event in events:
+                        yield event
+                if run.failure is not None:
+                    raise run.failure
             elif isinstance(request, SolveTogetherRequest):
                 yield from self._solve_together(request.runs, engines)
             else:
@@ -100,23 +106,24 @@ class Session:
     def _solve_together(
         self, requests: Sequence[SolveRequest], engines: Mapping[ModelRole, Engine]
     ) -> Generator[Outcome, None, None]:
-        runs: dict[int, Run] = {}
-        for index, request in enumerate(requests):
+        runs: list[Run | SSRError] = []
+        for request in requests:
             try:
                 request = validated(request, self._setup.max_sequences)
             except SSRError as error:
-                yield Outcome(run=index, failed=Failed.of(error))
+                runs.append(error)
             else:
-                runs[index] = self._run(request, engines)
-        for _ in solve_together(list(runs.values())):
+                runs.append(self._run(request, engines))
+        for _ in solve_together([run for run in runs if isinstance(run, Run)]):
             pass
-        for index, run in runs.items():
-            if isinstance(run.failure, SSRError):
-                yield Outcome(run=index, failed=Failed.of(run.failure))
-            elif run.failure is not None:
-                raise run.failure
-            else:
+        for index, run in enumerate(runs):
+            failure = run.failure if isinstance(run, Run) else run
+            if isinstance(run, Run) and failure is None:
                 yield Outcome(run=index, result=run.result)
+            elif isinstance(failure, SSRError):
+                yield Outcome(run=index, failed=Failed.of(failure))
+            elif failure is not None:
+                raise failure
 
     def _ask_target(
         self, request: ReadStepsRequest | ReplyRequest, engine: Engine

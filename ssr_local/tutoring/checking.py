@@ -4,7 +4,7 @@ The target reads the steps as it reads a draft's, after one shared prefix and wi
 a step; algebra checks their equations without any model. Where the two disagree algebra
 wins. The usual verifier looks at the numbers alone: a person's words are none that a model
 would choose, and all others take them for mistakes (benchmarks/README.md). For the first bad
-step the target says in a sentence what is wrong, and writes the step as it would go on from
+step the target says in a sentence what is wrong, and writes the step as it would continue from
 the last good one. The final answer is compared with the vote of the method's own paths.
 """
 

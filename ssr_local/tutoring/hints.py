@@ -1,7 +1,7 @@
 """Hints in four levels, none of which gives away what the next one would.
 
 1 names a strategy and says why it fits, 2 says what the next step does without its numbers,
-3 is the next step, 4 the whole path. They go on from the student's last good step. What the
+3 is the next step, 4 the whole path. They continue from the student's last good step. What the
 target says for levels 1 and 2 is compared with the numbers of the next step and with the
 answer; what would give them away is asked for again, and withheld when that does not help.
 """
@@ -193,7 +193,7 @@ class _Hints:
         paths = {path.index: path for path in run.paths}
         path = paths.get(-1 if winner is None else winner)
         text = "" if path is None else path.text.strip()
-        return self._hint(4, text or "The models came to nothing here.", withheld=not text)
+        return self._hint(4, text or "The models found no way from here.", withheld=not text)
 
     def _asked(
         self, questions: Iterable[str], given: Sequence[str], path: ReasoningPath
@@ -219,7 +219,7 @@ class _Hints:
         return None
 
     def _gives_result(self, step: str, path: ReasoningPath) -> bool:
-        """Whether the step comes to the answer, whatever else has that number."""
+        """Whether the step results in the answer, whatever else has that number."""
         value = exact_value(normalise(path.answer or ""))
         claims = claims_in(step)
         if value is not None:

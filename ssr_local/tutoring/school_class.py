@@ -1,6 +1,6 @@
 """The worked solutions of a class: a table in, a table and a report out, resumable.
 
-Every checked solution is written to ``checked.jsonl`` at once; the same call goes on where
+Every checked solution is written to ``checked.jsonl`` at once; the same call continues where
 an earlier one was stopped, and checks nothing twice.
 """
 
@@ -93,7 +93,7 @@ def _solutions(file: Path, reader: Any) -> list[Solution]:
             raise UsageError(
                 f"{file}, line {reader.line_num}: it has {len(row)} cells, the first line"
                 f" {len(heads)}.",
-                "A text with a separator in it stands in quotation marks.",
+                "A text with a separator in it must be in quotation marks.",
             )
         cells = [*row, *[""] * len(heads)]
         found.append(Solution(*(cells[index].strip() for index in indices)))

@@ -45,7 +45,7 @@ def test_the_picture_shows_the_tree() -> None:
         "How many?",
         "*A name A 0.40",
         "path 2  B name B",
-        "1 draft, accepted 8.1",
+        "1 draft, accepted 8.0",
         "2 target, rewritten 4.5",
         "A slip is made here.",
         "The target says it right.",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from ssr_local.coordinator.commands import CommandSource
 from ssr_local.coordinator.plan import plan_for
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.run import Run
-from ssr_local.coordinator.scheduler import solve
+from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.coordinator.templates import RenderRequest, render_with_jinja
 from ssr_local.core.commands import AnyCommand, Resume
 from ssr_local.core.events import AnyEvent
@@ -189,6 +190,15 @@ def nothing_left(run: Run) -> bool:
         engine_of(run, role)._cache.seq_ids == () and engine_of(run, role)._cache.used_cells == 0
         for role in run.engines
     )
+
+
+def solve(run: Run) -> Iterator[AnyEvent]:
+    """The events of a run alone; raises what it failed with."""
+    with closing(solve_together([run])) as events:
+        for _, event in events:
+            yield event
+    if run.failure is not None:
+        raise run.failure
 
 
 def played(run: Run, desk: Desk | None = None) -> list[AnyEvent]:

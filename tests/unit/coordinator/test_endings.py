@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from ssr_local.coordinator.scheduler import solve
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathEnded, StepDelta, StepDrafted
 from ssr_local.method.pools import UNKNOWN
@@ -16,6 +15,7 @@ from tests.unit.coordinator.scripted import (
     make_run,
     nothing_left,
     played,
+    solve,
 )
 
 LONG = [Turn(f"Line {number} of many.\n\n") for number in range(40)]

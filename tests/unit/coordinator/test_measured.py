@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from ssr_local.coordinator.scheduler import solve
 from ssr_local.core.events import AnyEvent, RunMeasured
-from tests.unit.coordinator.scripted import Paths, Ticks, Turn, engine_of, make_run
+from tests.unit.coordinator.scripted import Paths, Ticks, Turn, engine_of, make_run, solve
 
 TURNS = [
     Turn("First we look at it closely.\n\n"),

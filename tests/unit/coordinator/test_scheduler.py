@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from ssr_local.coordinator.run import Run
-from ssr_local.coordinator.scheduler import solve, solve_together
+from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.commands import AnyCommand, Cancel, Resume
 from ssr_local.core.errors import DecodeError, ProblemError, SSRError
 from ssr_local.core.events import RunEnded, RunStarted
 from ssr_local.core.records import ModelRole, ReasoningPath
 from ssr_local.engine.base import Delta, Engine, Extended, ExtendJob
 from ssr_local.engine.fake import FakeEngine, Script
-from tests.unit.coordinator.scripted import Paths, Turn, make_run
+from tests.unit.coordinator.scripted import Paths, Turn, make_run, solve
 
 ROLES: tuple[ModelRole, ...] = ("draft", "target")
 

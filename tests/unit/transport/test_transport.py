@@ -91,7 +91,7 @@ def test_each_of_several_problems_has_its_outcome(transport: Transport) -> None:
 
 
 def test_the_target_is_asked_about_steps(transport: Transport) -> None:
-    step, questions = "Let h be it.\n\n", (("yes-no", "mistake"),)
+    step, questions = "Let h be it.\n\n", (("digit", "rate"),)
     (read,) = [
         event
         for event in transport.handle(ReadStepsRequest("farm", (step,), "maths", questions))

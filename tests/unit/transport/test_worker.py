@@ -197,3 +197,13 @@ def test_a_child_that_cannot_be_started(demo: Worker, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EngineCrashed, match="could not be started"):
         list(demo.handle(FARM))
+
+
+def test_a_request_the_child_cannot_read_is_a_crash_and_no_endless_wait(demo: Worker) -> None:
+    """As when a child runs another version of this package than its parent."""
+    assert answer(demo) == "18"
+    assert demo._child is not None
+    demo._child.send({"request": "Unknown"})
+    with pytest.raises(EngineCrashed, match=r"(?s)exit code 1.*ValidationError"):
+        list(demo.handle(FARM))
+    assert answer(demo) == "18"
