@@ -26,7 +26,8 @@ from ssr_local.engine.demo import demo_pair
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
-from ssr_local.models.registry import DEMO_PAIR, ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.registry import DEMO_PAIR, load_registry, resolve_pair
 from ssr_local.transport.base import Outcome, Transport
 from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import (

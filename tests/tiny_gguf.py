@@ -70,6 +70,7 @@ _MERGES: dict[Vocab, tuple[tuple[str, str], ...]] = {
         ("\n", "\n"),
     ),
 }
+_EMBEDDING, _HEADS = 64, 4
 _CONSTANT_CHANNEL = 0
 _CONSTANT = 1024.0  # far above the other channels, so that the norm's divisor hardly moves
 _LINK_LOGIT = 60.0  # above what random weights and sensible biases come to
@@ -112,16 +113,12 @@ def write_tiny_model(
     vocab: Vocab = "bytes-a",
     seed: int = 0,
     num_layers: int = 2,
-    embedding: int = 64,
-    heads: int = 4,
     kv_heads: int = 2,
     context: int = 2048,
     chat_template: str | None = CHATML,
     scale: float = 3.0,
     logit_bias: Mapping[int, float] | None = None,
     chains: Sequence[Sequence[int]] = (),
-    readable: bool = True,
-    half: bool = False,
     name: str | None = None,
 ) -> Path:
     """Write a model to ``path`` and return it.
@@ -129,76 +126,66 @@ def write_tiny_model(
     ``scale`` is about the standard deviation of the random logits; more of it makes sampled
     text closer to greedy. Unless ``logit_bias`` (token id -> logits added) says otherwise,
     newline pairs are a little likelier than the rest, special tokens next to never written,
-    and neither, if ``readable``, are bytes that are not printable ASCII. ``half`` stores the
-    matrices as F16.
+    and neither are bytes that are not printable ASCII. llama.cpp refuses to take back a part
+    of a sequence of ``mamba``, which is recurrent.
     """
     recurrent = arch == "mamba"
     growth = _LAYER_GROWTH * (1 if recurrent else num_layers)
-    bias = _usual_bias(token_texts(vocab), scale, readable) | dict(logit_bias or {})
-    ends = _Ends(seed, growth, embedding, scale, bias, chains)
+    bias = _usual_bias(token_texts(vocab), scale) | dict(logit_bias or {})
+    ends = _Ends(seed, growth, scale, bias, chains)
     writer = gguf.GGUFWriter(path, arch)
     writer.add_name(name or f"Tiny {arch} {seed}")
     writer.add_block_count(num_layers)
     writer.add_context_length(context)
-    writer.add_embedding_length(embedding)
+    writer.add_embedding_length(_EMBEDDING)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_F16 if half else gguf.LlamaFileType.ALL_F32))
+    writer.add_file_type(int(gguf.LlamaFileType.ALL_F32))
     tensors = ends.tensors(len(token_texts(vocab)))
     if recurrent:
-        _add_mamba(writer, embedding)
+        _add_mamba(writer)
     else:
-        _add_transformer(writer, embedding, heads, kv_heads)
+        _add_transformer(writer, kv_heads)
     for layer in range(num_layers):
         if recurrent:
-            tensors |= _mamba_block(ends, layer, embedding)
+            tensors |= _mamba_block(ends, layer)
         else:
-            tensors |= _transformer_block(
-                ends, layer, arch, embedding, embedding // heads * kv_heads
-            )
+            tensors |= _transformer_block(ends, layer, arch, _EMBEDDING // _HEADS * kv_heads)
     _add_tokenizer(writer, vocab, chat_template)
-    return _write(writer, path, tensors, half)
+    return _write(writer, path, tensors)
 
 
-def write_tiny_mamba(path: Path, **options: Any) -> Path:
-    """Write a recurrent model: llama.cpp refuses to take back a part of its sequences."""
-    return write_tiny_model(path, arch="mamba", **options)
-
-
-def _usual_bias(texts: Sequence[bytes], scale: float, readable: bool) -> dict[int, float]:
+def _usual_bias(texts: Sequence[bytes], scale: float) -> dict[int, float]:
     bias = {texts.index(name.encode()): -6.0 * scale for name in _SPECIALS}
-    if readable:
-        odd = [value for value in range(256) if not 32 <= value < 127]
-        bias |= {texts.index(bytes([value])): -4.0 * scale for value in odd}
+    odd = [value for value in range(256) if not 32 <= value < 127]
+    bias |= {texts.index(bytes([value])): -4.0 * scale for value in odd}
     bias[texts.index(b"\n\n")] = 0.75 * scale
     return bias
 
 
-def _add_transformer(writer: Any, embedding: int, heads: int, kv_heads: int) -> None:
-    writer.add_feed_forward_length(2 * embedding)
-    writer.add_head_count(heads)
+def _add_transformer(writer: Any, kv_heads: int) -> None:
+    writer.add_feed_forward_length(2 * _EMBEDDING)
+    writer.add_head_count(_HEADS)
     writer.add_head_count_kv(kv_heads)
-    writer.add_rope_dimension_count(embedding // heads)
+    writer.add_rope_dimension_count(_EMBEDDING // _HEADS)
     writer.add_rope_freq_base(10_000.0)
 
 
-def _transformer_block(
-    ends: _Ends, layer: int, arch: Arch, embedding: int, width_kv: int
-) -> dict[str, Weights]:
+def _transformer_block(ends: _Ends, layer: int, arch: Arch, width_kv: int) -> dict[str, Weights]:
     block, read, write = f"blk.{layer}.", ends.reading, ends.writing
     tensors = {
         f"{block}attn_norm.weight": ends.norm(layer * _LAYER_GROWTH),
-        f"{block}attn_q.weight": _SHARPNESS * read(embedding),
+        f"{block}attn_q.weight": _SHARPNESS * read(_EMBEDDING),
         f"{block}attn_k.weight": _SHARPNESS * read(width_kv),
         f"{block}attn_v.weight": read(width_kv),
-        f"{block}attn_output.weight": write(embedding, _ATTENTION_GAIN),
+        f"{block}attn_output.weight": write(_EMBEDDING, _ATTENTION_GAIN),
         f"{block}ffn_norm.weight": ends.norm((layer + 1) * _LAYER_GROWTH),
-        f"{block}ffn_gate.weight": read(2 * embedding),
-        f"{block}ffn_up.weight": read(2 * embedding),
-        f"{block}ffn_down.weight": write(2 * embedding, _FEED_FORWARD_GAIN),
+        f"{block}ffn_gate.weight": read(2 * _EMBEDDING),
+        f"{block}ffn_up.weight": read(2 * _EMBEDDING),
+        f"{block}ffn_down.weight": write(2 * _EMBEDDING, _FEED_FORWARD_GAIN),
     }
     if arch == "qwen2":
         tensors |= {
-            f"{block}attn_q.bias": ends.vector(embedding),
+            f"{block}attn_q.bias": ends.vector(_EMBEDDING),
             f"{block}attn_k.bias": ends.vector(width_kv),
             f"{block}attn_v.bias": ends.vector(width_kv),
         }
@@ -208,17 +195,17 @@ def _transformer_block(
 _STATE, _RANK, _KERNEL = 16, 4, 4
 
 
-def _add_mamba(writer: Any, embedding: int) -> None:
+def _add_mamba(writer: Any) -> None:
     writer.add_feed_forward_length(0)
     writer.add_head_count(0)
     writer.add_ssm_conv_kernel(_KERNEL)
-    writer.add_ssm_inner_size(2 * embedding)
+    writer.add_ssm_inner_size(2 * _EMBEDDING)
     writer.add_ssm_state_size(_STATE)
     writer.add_ssm_time_step_rank(_RANK)
 
 
-def _mamba_block(ends: _Ends, layer: int, embedding: int) -> dict[str, Weights]:
-    block, inner = f"blk.{layer}.", 2 * embedding
+def _mamba_block(ends: _Ends, layer: int) -> dict[str, Weights]:
+    block, inner = f"blk.{layer}.", 2 * _EMBEDDING
     return {
         # The state is cubic in its input: later layers read faintly, or it all explodes.
         f"{block}attn_norm.weight": ends.norm(30.0 * layer * _LAYER_GROWTH),
@@ -241,23 +228,21 @@ class _Ends:
         self,
         seed: int,
         growth: float,
-        embedding: int,
         scale: float,
         bias: Mapping[int, float],
         chains: Sequence[Sequence[int]],
     ) -> None:
         self._random = np.random.default_rng(seed)
-        self._growth, self._embedding, self._scale = growth, embedding, scale
+        self._growth, self._scale = growth, scale
         self._bias, self._links = bias, _links(chains)
         self._num_reserved = 1 + len(self._links)
-        if self._num_reserved > embedding // 2:
-            raise ValueError(f"{len(self._links)} links need a wider embedding than {embedding}")
+        assert self._num_reserved <= _EMBEDDING // 2, "links need a wider embedding"
 
     def tensors(self, num_tokens: int) -> dict[str, Weights]:
         """Embeddings, final norm and output weights."""
-        free = self._embedding - self._num_reserved
-        embeddings = self._normal(num_tokens, self._embedding)
-        output = self._normal(num_tokens, self._embedding)
+        free = _EMBEDDING - self._num_reserved
+        embeddings = self._normal(num_tokens, _EMBEDDING)
+        output = self._normal(num_tokens, _EMBEDDING)
         output = output * self._scale / _LOGITS_PER_SCALE / np.sqrt(free)
         embeddings[:, : self._num_reserved] = 0.0
         output[:, : self._num_reserved] = 0.0
@@ -268,8 +253,8 @@ class _Ends:
             embeddings[token, channel] = 1.0
             output[following, channel] = _LINK_LOGIT
         after_norm = self.norm(self._growth)
-        after_norm[: self._num_reserved] = _CONSTANT / np.sqrt(self._embedding)
-        after_norm[_CONSTANT_CHANNEL] = 1.0 / np.sqrt(self._embedding)
+        after_norm[: self._num_reserved] = _CONSTANT / np.sqrt(_EMBEDDING)
+        after_norm[_CONSTANT_CHANNEL] = 1.0 / np.sqrt(_EMBEDDING)
         return {
             "token_embd.weight": embeddings,
             "output_norm.weight": after_norm,
@@ -279,7 +264,7 @@ class _Ends:
     def norm(self, growth: float) -> Weights:
         """A norm after so many writes: brings free channels to about 1, hides the others."""
         about = np.sqrt(1.0 + growth)
-        weights = np.full(self._embedding, _CONSTANT / np.sqrt(self._embedding) / about, np.float32)
+        weights = np.full(_EMBEDDING, _CONSTANT / np.sqrt(_EMBEDDING) / about, np.float32)
         weights[: self._num_reserved] = 0.0
         return weights
 
@@ -293,11 +278,11 @@ class _Ends:
 
     def reading(self, rows: int) -> Weights:
         """Residual stream -> ``rows``."""
-        return self.matrix(rows, self._embedding)
+        return self.matrix(rows, _EMBEDDING)
 
     def writing(self, columns: int, gain: float) -> Weights:
         """``columns`` -> residual stream, reserved channels left alone."""
-        weights: Weights = np.float32(gain) * self.matrix(self._embedding, columns)
+        weights: Weights = np.float32(gain) * self.matrix(_EMBEDDING, columns)
         weights[: self._num_reserved] = 0.0
         return weights
 
@@ -309,8 +294,7 @@ def _links(chains: Sequence[Sequence[int]]) -> dict[int, int]:
     links: dict[int, int] = {}
     for chain in chains:
         for token, following in pairwise(chain):
-            if links.setdefault(token, following) != following:
-                raise ValueError(f"token {token} cannot be followed by two different tokens")
+            assert links.setdefault(token, following) == following, "a token has one follower"
     return links
 
 
@@ -382,10 +366,9 @@ def _in_gpt2_letters(raw: bytes) -> str:
     return "".join(_LETTERS[value] for value in raw)
 
 
-def _write(writer: Any, path: Path, tensors: Mapping[str, Weights], half: bool) -> Path:
+def _write(writer: Any, path: Path, tensors: Mapping[str, Weights]) -> Path:
     for tensor_name, weights in tensors.items():
-        matrix = half and weights.ndim == 2 and "ssm" not in tensor_name
-        writer.add_tensor(tensor_name, weights.astype(np.float16) if matrix else weights)
+        writer.add_tensor(tensor_name, weights)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

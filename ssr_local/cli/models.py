@@ -22,7 +22,6 @@ from ssr_local.core.errors import (
     ModelNotFoundError,
 )
 from ssr_local.models.download import (
-    check_again,
     check_room,
     ensure_model,
     known_sha256,
@@ -32,7 +31,8 @@ from ssr_local.models.download import (
     to_fetch,
     verified_path,
 )
-from ssr_local.models.registry import ModelSpec, PairSpec, Registry, load_registry
+from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.registry import Registry, load_registry
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -126,7 +126,7 @@ def verify(names: tuple[str, ...]) -> None:
         published = known_sha256(spec)
         try:
             with progress_shown() as show:
-                path = check_again(spec, on_progress=show)
+                path = verified_path(spec, on_progress=show, again=True)
         except ModelError as error:
             errors.append(error)
             damaged = isinstance(error, ModelDamagedError)

@@ -6,15 +6,13 @@ import re
 from collections.abc import Sequence
 
 from ssr_local.core.display import human_bytes, one_line
-from ssr_local.diagnosis.findings import Finding, State, short
+from ssr_local.diagnosis.findings import Finding, State, advised, short
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
 from ssr_local.method.verification import VERIFIERS, Judge
 from ssr_local.models.download import LocalModel
-from ssr_local.models.registry import ModelSpec
-
-_README = "see 'GPUs' in the README"
+from ssr_local.models.models_file import ModelSpec
 
 # llama.cpp's names of what it is built for -> the CPU's.
 _LIBRARY_FEATURES = {
@@ -29,19 +27,14 @@ _INSTALL = (
     "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
     " llama-cpp-python"
 )
-_BACK_ENDS: dict[GraphicsMaker, str] = {
-    "nvidia": "-DGGML_CUDA=on",
-    "amd": "-DGGML_VULKAN=on",
-    "intel": "-DGGML_VULKAN=on",
-    "apple": "-DGGML_METAL=on",
+# The library's back end and the folder of ready wheels, the fastest cards first.
+_GPU_BUILDS: dict[GraphicsMaker, tuple[str, str]] = {
+    "nvidia": ("CUDA", "cu124"),
+    "amd": ("VULKAN", "vulkan"),
+    "intel": ("VULKAN", "vulkan"),
+    "apple": ("METAL", "metal"),
 }
 _WHEELS = "https://abetlen.github.io/llama-cpp-python/whl/"
-_WHEEL_FOLDERS: dict[GraphicsMaker, str] = {
-    "nvidia": "cu124",
-    "amd": "vulkan",
-    "intel": "vulkan",
-    "apple": "metal",
-}
 
 _NOISY_SPREAD = 1.5
 _FAIR_SHARE = 0.9
@@ -54,47 +47,31 @@ _BUSY_LOAD = 0.6
 def cpu(name: str, cores: int, logical: int, threads: int) -> Finding:
     """The CPU, and whether as many threads as asked for make sense on it."""
     value = f"{one_line(name, 80)}, {_count(cores, 'core')}, {_count(threads, 'thread')} used"
-    if threads > logical:
-        return Finding(
-            "processor",
-            "warning",
-            value,
-            f"More threads than cores make it slower: leave --threads out, or give {cores}.",
-        )
-    return Finding("processor", "ok", value)
+    advice = f"More threads than cores make it slower: leave --threads out, or give {cores}."
+    return advised("processor", value, advice if threads > logical else "")
 
 
 def cpu_load(load_average: float, cores: int) -> Finding:
     """Whether other programs keep the CPU busy."""
     value = f"{load_average:.1f} programs running on {_count(cores, 'core')}"
-    if load_average > _BUSY_LOAD * cores:
-        return Finding(
-            "load", "warning", value, "Close other programs: every speed measured now is too low."
-        )
-    return Finding("load", "ok", value)
+    advice = "Close other programs: every speed measured now is too low."
+    return advised("load", value, advice if load_average > _BUSY_LOAD * cores else "")
 
 
 def main_memory(memory: Memory) -> Finding:
     """Main memory as the system tells it."""
     if not memory.total_bytes:
         return Finding("memory", "ok", "not known on this system")
-    return Finding(
-        "memory",
-        "ok",
-        f"{human_bytes(memory.total_bytes)}, {human_bytes(memory.available_bytes)} of it free",
-    )
+    total, free = human_bytes(memory.total_bytes), human_bytes(memory.available_bytes)
+    return Finding("memory", "ok", f"{total}, {free} of it free")
 
 
 def folder(name: str, path: str, writable: bool, loss: str) -> Finding:
     """A folder of ours; ``loss`` is what does not work when it cannot be written to."""
     if writable:
         return Finding(f"{name} folder", "ok", path)
-    return Finding(
-        f"{name} folder",
-        "warning",
-        f"{path} cannot be written to: {loss}",
-        f"Set SSR_LOCAL_{name.upper()}_DIR to a folder you can write to.",
-    )
+    advice = f"Set SSR_LOCAL_{name.upper()}_DIR to a folder you can write to."
+    return advised(f"{name} folder", f"{path} cannot be written to: {loss}", advice)
 
 
 # The engine --------------------------------------------------------------------
@@ -108,21 +85,12 @@ def instruction_sets(has: Sequence[str], system_info: str) -> Finding:
     if not named or not has:
         return Finding("instruction sets", "ok", "not known")
     if lacking := [name for name in _DEADLY if name in built and name not in has]:
-        return Finding(
-            "instruction sets",
-            "problem",
-            f"llama.cpp is built for {', '.join(lacking)}, which this CPU does not have",
-            rebuild,
-        )
-    used = ", ".join(name for name in has if name in built) or "none"
+        value = f"llama.cpp is built for {', '.join(lacking)}, which this CPU does not have"
+        return Finding("instruction sets", "problem", value, rebuild)
+    value = f"uses {', '.join(name for name in has if name in built) or 'none'}"
     if unused := [name for name in has if name not in built]:
-        return Finding(
-            "instruction sets",
-            "warning",
-            f"uses {used}; built without {', '.join(unused)}, which this CPU has",
-            rebuild,
-        )
-    return Finding("instruction sets", "ok", f"uses {used}")
+        value += f"; built without {', '.join(unused)}, which this CPU has"
+    return advised("instruction sets", value, rebuild if unused else "")
 
 
 def back_ends(system_info: str) -> Finding:
@@ -146,11 +114,11 @@ def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) 
     if not present:
         value = f"none found{blind}; models run on the CPU"
         advice = "--gpu-layers has no effect: leave it out." if gpu_layers > 0 else ""
-        return Finding("graphics", "warning" if advice else "ok", value, advice)
+        return advised("graphics", value, advice)
     if engine.can_offload:
-        return Finding("graphics", "warning", f"{names}{blind}", "Install or repair its driver.")
+        return advised("graphics", f"{names}{blind}", "Install or repair its driver.")
     # What shares the main memory with the CPU is rarely faster than it, save Apple's.
-    best = min(present, key=lambda one: list(_BACK_ENDS).index(one.maker))
+    best = min(present, key=lambda one: list(_GPU_BUILDS).index(one.maker))
     state: State = "ok" if best.maker == "intel" or gpu_layers == 0 else "warning"
     return Finding(
         "graphics", state, f"{names}; llama.cpp is built without GPU support", _gpu_build(best)
@@ -165,9 +133,10 @@ def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
 
 
 def _gpu_build(gpu: Graphics) -> str:
+    back_end, folder = _GPU_BUILDS[gpu.maker]
     return (
-        f'To use it: CMAKE_ARGS="{_BACK_ENDS[gpu.maker]}" {_INSTALL}, or take a ready wheel from'
-        f" {_WHEELS}{_WHEEL_FOLDERS[gpu.maker]} ({_README})"
+        f'To use it: CMAKE_ARGS="-DGGML_{back_end}=on" {_INSTALL}, or take a ready wheel from'
+        f" {_WHEELS}{folder} (see 'GPUs' in the README)"
     )
 
 
@@ -191,27 +160,21 @@ def model_file(role: str, spec: ModelSpec, here: LocalModel, known_hash: bool) -
         if spec.in_place is not None:
             advice = f"Replace {here.path}, or give another file."
         return Finding(role, "problem", f"{name}: its file is damaged", advice)
-    value = f"{name}: present, {human_bytes(here.present_bytes)}"
-    if here.checked:
-        return Finding(role, "ok", f"{value}, hash checked")
-    if not known_hash:
-        return Finding(role, "ok", f"{value}, no published hash to check")
-    return Finding(
-        role, "warning", f"{value}, hash not checked", f"Check it: ssr-local models verify {name}"
-    )
+    checked, advice = "hash checked", ""
+    if not here.checked and known_hash:
+        checked, advice = "hash not checked", f"Check it: ssr-local models verify {name}"
+    elif not here.checked:
+        checked = "no published hash to check"
+    return advised(role, f"{name}: present, {human_bytes(here.present_bytes)}, {checked}", advice)
 
 
 def context(role: str, context_length: int, wanted: int) -> Finding:
     """Whether one path's budget fits into what the model was trained for, in tokens."""
-    name, value = f"{role} context", f"{context_length} tokens"
+    value, advice = f"{context_length} tokens", ""
     if context_length < wanted:
-        return Finding(
-            name,
-            "warning",
-            f"{value}; a path may need {wanted}",
-            f"Give a smaller --max-tokens, at most {max(1, context_length // 2)} or so.",
-        )
-    return Finding(name, "ok", value)
+        value += f"; a path may need {wanted}"
+        advice = f"Give a smaller --max-tokens, at most {max(1, context_length // 2)} or so."
+    return advised(f"{role} context", value, advice)
 
 
 def chat_template(role: str, present: bool) -> Finding:
@@ -219,12 +182,8 @@ def chat_template(role: str, present: bool) -> Finding:
     name = f"{role} chat template"
     if present:
         return Finding(name, "ok", "present")
-    return Finding(
-        name,
-        "warning",
-        "none in its file; the one for its family built into ssr-local is used",
-        "Take an 'instruct' or 'chat' version of the model.",
-    )
+    value = "none in its file; the one for its family built into ssr-local is used"
+    return advised(name, value, "Take an 'instruct' or 'chat' version of the model.")
 
 
 def kv_cache(role: str, default: tuple[int, int], own: tuple[int, int]) -> Finding:
@@ -248,7 +207,7 @@ def memory_needed(needed: int, memory: Memory, gpu_bytes: int) -> Finding:
         return Finding(name, "problem", f"{value}; this machine has {total}", f"{smaller}.")
     if needed > memory.available_bytes + gpu_bytes:
         free = human_bytes(memory.available_bytes + gpu_bytes)
-        return Finding(name, "warning", f"{value}; {free} are free", f"Close programs. {smaller}.")
+        return advised(name, f"{value}; {free} are free", f"Close programs. {smaller}.")
     return Finding(name, "ok", value)
 
 
@@ -258,14 +217,10 @@ def disk_space(path: str, free: int, missing: int) -> Finding:
     if not missing:
         return Finding("disk space", "ok", value)
     value += f", {human_bytes(missing)} to fetch"
-    if missing > free:
-        return Finding(
-            "disk space",
-            "problem",
-            value,
-            "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
-        )
-    return Finding("disk space", "ok", value)
+    if missing <= free:
+        return Finding("disk space", "ok", value)
+    advice = "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it."
+    return Finding("disk space", "problem", value, advice)
 
 
 def calibration(judge: Judge, verifier: str) -> Finding:
@@ -273,12 +228,8 @@ def calibration(judge: Judge, verifier: str) -> Finding:
     if not judge.notice:
         return Finding("calibration", "ok", f"there is one for the verifier {verifier}")
     free = [name for name in VERIFIERS if not Judge(name, 0.0, {}).notice]
-    return Finding(
-        "calibration",
-        "warning",
-        judge.notice,
-        f"Take the default pair, or a verifier that needs none: {', '.join(free)}.",
-    )
+    advice = f"Take the default pair, or a verifier that needs none: {', '.join(free)}."
+    return advised("calibration", judge.notice, advice)
 
 
 def vocabularies(draft: ModelSpeed | None, target: ModelSpeed | None) -> Finding:
@@ -287,12 +238,9 @@ def vocabularies(draft: ModelSpeed | None, target: ModelSpeed | None) -> Finding
         return Finding("vocabularies", "ok", "not compared: that needs both models loaded")
     if draft.vocabulary == target.vocabulary:
         return Finding("vocabularies", "ok", "equal: draft and target exchange tokens")
-    return Finding(
-        "vocabularies",
-        "warning",
-        "different: steps are handed over as text and tokenized again",
-        "It works and costs time; two models of one family exchange tokens.",
-    )
+    value = "different: steps are handed over as text and tokenized again"
+    advice = "It works and costs time; two models of one family exchange tokens."
+    return advised("vocabularies", value, advice)
 
 
 # Speed -------------------------------------------------------------------------
@@ -305,14 +253,13 @@ def speed(role: str, measured: ModelSpeed) -> Finding:
         f" {measured.decode_one:.1f} (1 path), {measured.decode_three:.1f} (3 paths) tokens/s"
         f" on {one_line(measured.device, 80)}"
     )
+    advice = ""
     if is_disturbed(measured):
-        return Finding(
-            f"{role} speed",
-            "warning",
-            f"{value}; other programs were in the way",
-            "Close them and measure again: these speeds are too low, and so are a run's meanwhile.",
+        value += "; other programs were in the way"
+        advice = (
+            "Close them and measure again: these speeds are too low, and so are a run's meanwhile."
         )
-    return Finding(f"{role} speed", "ok", value)
+    return advised(f"{role} speed", value, advice)
 
 
 def is_disturbed(measured: ModelSpeed) -> bool:

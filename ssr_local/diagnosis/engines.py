@@ -47,9 +47,8 @@ def look_at_choice(
         try:
             if with_check:
                 names: tuple[EngineName, ...] = ("llama",) if missing else ("llama", "ik")
-                repack = settings.engine.repack != "off"
                 for name in names:
-                    _check(model, name, settings, repack, book, on_progress)
+                    _check(model, name, settings, book, on_progress)
             picked = choice.choose(
                 model.header,
                 file_sha256(model.spec),
@@ -80,39 +79,31 @@ def _check(
     model: PairModel,
     name: EngineName,
     settings: Settings,
-    repack: bool,
     book: Book,
     on_progress: Callable[[str], None],
 ) -> None:
-    shown = short(model.spec.name)
-    on_progress(f"Checking {TITLES[name]} with the {model.role}, {shown} ...")
+    title, label = TITLES[name], f"{model.role} self-check"
+    on_progress(f"Checking {title} with the {model.role}, {short(model.spec.name)} ...")
     verified_path(model.spec)  # the verdict is remembered for this very file
     result = choice.run_check(
         name,
         model.here.path,
         file_sha256(model.spec),
         settings.engine,
-        repack=repack,
+        repack=settings.engine.repack != "off",
     )
-    words = f"{TITLES[name]} "
     if result.passed:
-        value = f"{words}passed in {result.elapsed_s:.0f} s, perplexity {result.perplexity:.3f}"
-        book.add("engine", Finding(f"{model.role} self-check", "ok", value))
-        return
-    if result.obstacle:
-        value = f"{words}could not be checked: {result.obstacle}"
-        book.add("engine", Finding(f"{model.role} self-check", "warning", value, "Try again."))
-        return
-    advice = {
-        "ik": "Runs use llama.cpp meanwhile.",
-        "llama": "Do not trust its answers. Build llama-cpp-python again, or try --engine ik.",
-    }[name]
-    book.add(
-        "engine",
-        Finding(
-            f"{model.role} self-check", "problem", f"{words}failed: {result.difference}", advice
-        ),
-    )
+        value = f"{title} passed in {result.elapsed_s:.0f} s, perplexity {result.perplexity:.3f}"
+        found = Finding(label, "ok", value)
+    elif result.obstacle:
+        value = f"{title} could not be checked: {result.obstacle}"
+        found = Finding(label, "warning", value, "Try again.")
+    else:
+        advice = "Runs use llama.cpp meanwhile."
+        if name == "llama":
+            advice = "Do not trust its answers. Build llama-cpp-python again, or try --engine ik."
+        found = Finding(label, "problem", f"{title} failed: {result.difference}", advice)
+    book.add("engine", found)
 
 
 def measured_other(

@@ -24,6 +24,11 @@ class Finding(Struct, frozen=True):
     advice: str = ""
 
 
+def advised(name: str, value: str, advice: str) -> Finding:
+    """A finding that is a warning exactly when there is something to advise."""
+    return Finding(name, "warning" if advice else "ok", value, advice)
+
+
 class Section(Struct, frozen=True):
     """Findings that belong together."""
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.coordinator.plan import num_cells, plan_for
 from ssr_local.core import folders
@@ -22,7 +23,8 @@ from ssr_local.diagnosis.findings import Book, Finding, short
 from ssr_local.engine.demo import is_demo
 from ssr_local.models.download import LocalModel, known_sha256, local_state, to_fetch
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
-from ssr_local.models.registry import ModelSpec, PairSpec, load_registry, resolve_pair
+from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.registry import load_registry, resolve_pair
 
 ROLES: tuple[ModelRole, ...] = ("draft", "target")
 
@@ -50,7 +52,7 @@ class PairModel(Struct, frozen=True, kw_only=True):
     role: ModelRole
     spec: ModelSpec
     here: LocalModel
-    header: GGUFHeader | None
+    header: GGUFHeader | None = None
     kv_bytes: int = 0
     default_kv_bytes: int = 0
 
@@ -62,11 +64,8 @@ class PairModel(Struct, frozen=True, kw_only=True):
 
 def cells_of(settings: Settings) -> Cells:
     """How large a run makes its KV caches, for a problem of some length."""
-    default, own = SolveOptions(), settings.solve
-    return Cells(
-        _num_cells(default),
-        settings.engine.ctx or _num_cells(own),
-    )
+    own = settings.engine.ctx or _num_cells(settings.solve)
+    return Cells(default=_num_cells(SolveOptions()), own=own)
 
 
 def _num_cells(options: SolveOptions) -> int:
@@ -116,7 +115,7 @@ def _look_at_model(
     try:
         here = local_state(spec)
         book.add("models", checks.model_file(role, spec, here, known_sha256(spec) is not None))
-        model = PairModel(role=role, spec=spec, here=here, header=None)
+        model = PairModel(role=role, spec=spec, here=here)
         return _with_header(model, cells, path_tokens, book) if here.state == "present" else model
     except OSError as error:
         value = f"{short(spec.name)}: {error.strerror}"
@@ -145,14 +144,7 @@ def _with_header(model: PairModel, cells: Cells, path_tokens: int, book: Book) -
         checks.chat_template(role, template in header.metadata or template in header.long_strings),
         checks.kv_cache(role, (cells.default, default), (cells.own, own)),
     )
-    return PairModel(
-        role=role,
-        spec=model.spec,
-        here=model.here,
-        header=header,
-        kv_bytes=own,
-        default_kv_bytes=default,
-    )
+    return replace(model, header=header, kv_bytes=own, default_kv_bytes=default)
 
 
 def _look_at_disk(specs: Sequence[ModelSpec], book: Book) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ssr_local.diagnosis.findings import Finding
+from ssr_local.diagnosis.findings import Finding, advised
 from ssr_local.diagnosis.speed import ModelSpeed
 from ssr_local.method.verification import VERIFIERS
 
@@ -56,9 +56,10 @@ def judge(speculation: Speculation, disturbed: bool) -> Finding:
         f"about {speculation.all_kept:.2f} times the target's own time with every drafted step"
         f" kept, {speculation.half_kept:.2f} with half of them"
     )
-    is_slower = speculation.break_even is None
+    advice = ""
     if speculation.break_even is None:
         value = f"slower than the target alone: {value}"
+        advice = "For speed take --method target or --method parallel."
     else:
         share = f"{100 * speculation.break_even:.0f} %"
         value = (
@@ -66,6 +67,5 @@ def judge(speculation: Speculation, disturbed: bool) -> Finding:
         )
     if disturbed:
         value = f"by these disturbed speeds {value}"
-        return Finding(name, "warning", value, "Measure again before trusting it.")
-    advice = "For speed take --method target or --method parallel." if is_slower else ""
-    return Finding(name, "warning" if is_slower else "ok", value, advice)
+        advice = "Measure again before trusting it."
+    return advised(name, value, advice)

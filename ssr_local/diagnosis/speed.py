@@ -102,20 +102,14 @@ def engine_facts(*, limit_s: float = START_LIMIT_S) -> EngineFacts:
     return _answer("facts", None, EngineFacts, limit_s, "llama")
 
 
-def measure_model(
-    setup: Setup,
-    role: ModelRole,
-    picked: EngineChoice = EngineChoice(engine="llama", why=""),  # noqa: B008 - frozen
-    *,
-    limit_s: float = MEASURE_LIMIT_S,
-) -> ModelSpeed:
+def measure_model(setup: Setup, role: ModelRole, picked: EngineChoice) -> ModelSpeed:
     """Load one model of the setup and time it; about half a minute for a small one.
 
     Raises ``ModelError`` when the engine cannot use the file, and ``EngineError`` when its
-    process dies or takes longer than ``limit_s``.
+    process dies or takes longer than ``MEASURE_LIMIT_S``.
     """
     asked = Measurement(setup, role, picked)
-    return _answer("measured", asked, ModelSpeed, limit_s, picked.engine)
+    return _answer("measured", asked, ModelSpeed, MEASURE_LIMIT_S, picked.engine)
 
 
 def _answer(

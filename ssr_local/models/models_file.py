@@ -178,9 +178,7 @@ def _read_model(name: str, table: dict[str, Any], where: str) -> ModelSpec:
             _check_source_keys(source, where, f"{key}.sources[{index}]")
     spec = _convert(table | {"name": name}, ModelSpec, where, key)
     if not is_plain_name(spec.file):
-        raise ConfigError(
-            f"{where}: {key}.file cannot be {spec.file!r}.", "Accepted: a plain file name."
-        )
+        raise _refused(where, f"{key}.file", spec.file, "a plain file name")
     if not spec.sources:
         raise ConfigError(f"{where}: {key}.sources is empty.", "Accepted: one source or more.")
     for index, one in enumerate(spec.sources):
@@ -191,35 +189,27 @@ def _read_model(name: str, table: dict[str, Any], where: str) -> ModelSpec:
 def _check_source_keys(source: dict[str, Any], where: str, key: str) -> None:
     kind = source.get("kind")
     if not isinstance(kind, str) or kind not in _SOURCE_KINDS:
-        raise ConfigError(
-            f"{where}: {key}.kind cannot be {kind!r}.", f"Accepted: {', '.join(_SOURCE_KINDS)}."
-        )
+        raise _refused(where, f"{key}.kind", kind, ", ".join(_SOURCE_KINDS))
     _refuse_unknown(source, ("kind", *_SOURCE_KINDS[kind].__struct_fields__), where, key)
 
 
 def _check_source(spec: ModelSpec, source: Source, where: str, key: str) -> None:
     if isinstance(source, HubSource) and not is_safe_member(source.file):
-        raise ConfigError(
-            f"{where}: {key}.file cannot be {source.file!r}.",
-            "Accepted: a file name inside the repository, without '..'.",
-        )
+        accepted = "a file name inside the repository, without '..'"
+        raise _refused(where, f"{key}.file", source.file, accepted)
     if isinstance(source, HubSource) and ".." in source.revision:
-        raise ConfigError(f"{where}: {key}.revision cannot be {source.revision!r}.")
+        raise _refused(where, f"{key}.revision", source.revision, "one without '..'")
     if isinstance(source, FileSource) and not source.expanded.is_absolute():
-        raise ConfigError(
-            f"{where}: {key}.path cannot be {source.path!r}.",
-            "Accepted: an absolute path, or one that starts with '~'.",
-        )
+        accepted = "an absolute path, or one that starts with '~'"
+        raise _refused(where, f"{key}.path", source.path, accepted)
     if isinstance(source, WheelSource):
         _check_wheel_source(spec, source, where, key)
 
 
 def _check_wheel_source(spec: ModelSpec, source: WheelSource, where: str, key: str) -> None:
     if not is_safe_member(source.member):
-        raise ConfigError(
-            f"{where}: {key}.member cannot be {source.member!r}.",
-            "Accepted: a pattern of member names inside the wheel, without '..'.",
-        )
+        accepted = "a pattern of member names inside the wheel, without '..'"
+        raise _refused(where, f"{key}.member", source.member, accepted)
     if (source.parts is None) == ("{n}" in source.package):
         raise ConfigError(
             f"{where}: {key}.package and {key}.parts do not fit together.",
@@ -228,10 +218,8 @@ def _check_wheel_source(spec: ModelSpec, source: WheelSource, where: str, key: s
     if source.parts is not None:
         first, last = source.parts
         if not 0 <= first <= last < first + MAX_PARTS:
-            raise ConfigError(
-                f"{where}: {key}.parts cannot be {list(source.parts)!r}.",
-                f"Accepted: [first, last], ascending, at most {MAX_PARTS} parts.",
-            )
+            accepted = f"[first, last], ascending, at most {MAX_PARTS} parts"
+            raise _refused(where, f"{key}.parts", list(source.parts), accepted)
     if spec.bytes is None or spec.sha256 is None:
         raise ConfigError(
             f"{where}: models.{spec.name} needs bytes and sha256.",
@@ -279,10 +267,8 @@ def _check_calibration(calibration: Calibration, where: str, key: str) -> None:
     raws, scores = numbers[0::2], numbers[1::2]
     rising = all(a < b for a, b in itertools.pairwise(raws))
     if not raws or not rising or scores != sorted(scores) or scores[0] < 0 or scores[-1] > 9:
-        raise ConfigError(
-            f"{where}: {key}.knots cannot be {[list(knot) for knot in calibration.knots]}.",
-            "Accepted: [raw, score] pairs, both ascending, scores from 0 to 9.",
-        )
+        accepted = "[raw, score] pairs, both ascending, scores from 0 to 9"
+        raise _refused(where, f"{key}.knots", [*map(list, calibration.knots)], accepted)
 
 
 def is_plain_name(name: str) -> bool:
@@ -310,6 +296,10 @@ def is_safe_member(name: str) -> bool:
 def _has_control(text: str) -> bool:
     """Also invisible signs: one that turns the writing direction can disguise a name."""
     return any(unicodedata.category(sign) in _UNSEEN for sign in text)
+
+
+def _refused(where: str, key: str, value: object, accepted: str) -> ConfigError:
+    return ConfigError(f"{where}: {key} cannot be {value!r}.", f"Accepted: {accepted}.")
 
 
 def _convert(table: dict[str, Any], kind: type[_T], where: str, key: str) -> _T:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -21,34 +19,7 @@ from msgspec import Struct
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.toml_file import printable, read_bounded
-from ssr_local.models.models_file import (
-    FileSource,
-    HubSource,
-    ModelSpec,
-    PairSpec,
-    Source,
-    WheelSource,
-    parse_models_toml,
-)
-
-if TYPE_CHECKING:
-    if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
-    else:
-        from importlib.abc import Traversable
-
-__all__ = [
-    "FileSource",
-    "HubSource",
-    "ModelSpec",
-    "PairSpec",
-    "Registry",
-    "Source",
-    "WheelSource",
-    "load_registry",
-    "models_toml",
-    "resolve_pair",
-]
+from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec, parse_models_toml
 
 DEMO_PAIR = "demo"
 """The name of the pair that needs no models: a scripted demonstration."""
@@ -90,8 +61,7 @@ def load_registry() -> Registry:
     models: dict[str, ModelSpec] = {}
     pairs: dict[str, PairSpec] = {}
     own = folders.config_dir() / FILE_NAME
-    shipped = models_toml().read_bytes()
-    for toml, where in ((shipped, FILE_NAME), (_users(own), printable(str(own)))):
+    for toml, where in ((_shipped(), FILE_NAME), (_users(own), printable(str(own)))):
         new_models, new_pairs = parse_models_toml(toml, where)
         models |= new_models
         pairs |= new_pairs
@@ -153,12 +123,12 @@ def resolve_pair(
     return PairSpec(name="custom", draft=chosen[0], target=chosen[1])
 
 
-def models_toml() -> Traversable | Path:
+def _shipped() -> bytes:
     """Our ``models.toml``: inside the installed package, or beside it in a checkout."""
     packaged = importlib.resources.files("ssr_local") / FILE_NAME
     if packaged.is_file():
-        return packaged
-    return Path(__file__).resolve().parents[2] / FILE_NAME
+        return packaged.read_bytes()
+    return (Path(__file__).resolve().parents[2] / FILE_NAME).read_bytes()
 
 
 def _check_pairs(models: Mapping[str, ModelSpec], pairs: Iterable[PairSpec], where: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ssr_local.core import folders
 from ssr_local.core.errors import EngineUnavailable
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine import choice
@@ -21,11 +22,6 @@ from tests.engine.harness import HAS_IK, load_plain
 
 needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")
 SHA = "a" * 64
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -104,16 +100,16 @@ def test_repacking_follows_the_free_memory(
     assert chosen(header, engine="llama", repack="on").repack
 
 
-def test_a_damaged_memory_of_checks_is_forgotten(tmp_path: Path) -> None:
+def test_a_damaged_memory_of_checks_is_forgotten() -> None:
     choice.remember_check("ik", SHA, True, "it lies")
     assert choice.known_check("ik", SHA, True)
-    (tmp_path / "cache" / choice.FILE_NAME).write_text("{half")
+    (folders.cache_dir() / choice.FILE_NAME).write_text("{half")
     assert choice.known_check("ik", SHA, True) is None
 
 
-def test_a_memory_of_checks_from_0_1_0_is_read(tmp_path: Path) -> None:
+def test_a_memory_of_checks_from_0_1_0_is_read() -> None:
     choice.remember_check("ik", SHA, True, "")
-    file = tmp_path / "cache" / choice.FILE_NAME
+    file = folders.cache_dir() / choice.FILE_NAME
     (key,) = choice._load()
     file.write_text(f'{{"{key}": {{"difference": "it lies", "at": 1764240000.0}}}}')
     known = choice.known_check("ik", SHA, True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ssr_local.coordinator.prompter import Prompter
-from ssr_local.engine import binding
+from ssr_local.engine import binding as binding_module
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.llama import LlamaBinding
@@ -45,27 +45,11 @@ def text_of(engine: Engine, binding: object, seq_id: int, start: int = 0) -> byt
 def test_log_probs_are_the_softmax_of_the_raw_logits(tiny: Tiny, load: Load) -> None:
     engine, binding = load(tiny())
     seq_id = engine.open(engine.tokenize(PROMPT))
-    tokens = engine.tokenize("The sum is 42, and that is the answer.")
+    tokens = engine.tokenize("The sum is 42, and so on and on it goes.\n\nBut why?")
+    assert len(tokens) > binding_module.NUM_OUTPUTS, "the rows are read over several calls"
     (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens, log_probs=True)])
     expected = [log_softmax(row)[t] for row, t in zip(binding.read, tokens, strict=True)]
     assert result.log_probs == pytest.approx(expected, abs=1e-5)
-
-
-def test_log_probs_equal_those_read_token_by_token(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny())
-    tokens = engine.tokenize("The sum is 42, and so on and on it goes.\n\nBut why?")
-    seq_id = engine.open(engine.tokenize(PROMPT))
-    slow = engine.fork(seq_id)
-    (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens, log_probs=True)])
-    expected = []
-    for token in tokens:
-        rows = next_log_probs(engine, slow, engine.info.num_vocab)
-        assert np.exp(rows).sum() == pytest.approx(1.0, abs=1e-5)
-        expected.append(rows[token])
-        engine.extend([ExtendJob(seq_id=slow, tokens=[token])])
-        check_cache(engine)
-    assert len(tokens) > binding.NUM_OUTPUTS, "the rows are read over several calls"
-    assert result.log_probs == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_fused_probe_equals_extending_first(tiny: Tiny, load: Load) -> None:
@@ -131,13 +115,6 @@ def test_logits_are_computed_only_where_they_are_read(tiny: Tiny, load: Load) ->
 
 
 # Sampling -------------------------------------------------------------------
-
-
-def test_a_narrow_nucleus_is_greedy(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny())
-    first = engine.open(engine.tokenize(PROMPT))
-    second = engine.fork(first)
-    assert write(engine, first, 40, Sampling(1.0, 1e-6, 3)) == write(engine, second, 40)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.7)])
@@ -349,9 +326,9 @@ def test_the_cache_grows_as_far_as_memory_allows(
 ) -> None:
     path = tiny(context=8192)
     engine = load_plain(path, num_cells=512)
-    spare = binding._SPARE_BYTES
+    spare = binding_module._SPARE_BYTES
     room = engine.info.kv_bytes  # beside the present cache: twice as much in all
-    monkeypatch.setattr(binding, "memory", lambda: Memory(spare + room, spare + room))
+    monkeypatch.setattr(binding_module, "memory", lambda: Memory(spare + room, spare + room))
     engine.reserve(4096)
     assert engine.info.num_ctx == 1024
     (note,) = engine.notes

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssr_local.engine.base import Extended, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.base import Extended, ExtendJob, Sampling
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
-    GREEDY,
     LIBRARIES,
     check_cache,
     exact_attention,
@@ -20,7 +19,7 @@ from tests.engine.harness import (
     write,
     write_together,
 )
-from tests.engine.kits import CHAINS, PROMPT
+from tests.engine.kits import PROMPT
 from tests.tiny_gguf import token_id
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -144,27 +143,6 @@ def test_a_rejected_step_leaves_no_trace(tiny: Tiny, load: Load, options: dict[s
     other = plain.open(plain.tokenize(PROMPT))
     assert [write_together(plain, [other], 30)[other] for _ in range(3)] == texts
     assert plain.tokens(other) == engine.tokens(seq_id)
-
-
-@every_model
-def test_stopping_and_ending_leave_a_sequence_that_goes_on(
-    tiny: Tiny, load: Load, options: dict[str, Any]
-) -> None:
-    path = tiny(**options, chains=CHAINS)
-    engine, fresh = load(path)[0], load(path)[0]
-    seq_id = engine.open(engine.tokenize("The end#"))
-    assert [d.end for d in decode_steps(engine, [StepJob(seq_id, 9, GREEDY)])] == [
-        "end_of_generation"
-    ]
-    check_cache(engine)
-    engine.extend([ExtendJob(seq_id=seq_id, tokens=engine.tokenize(STEP))])
-    engine.start_steps([StepJob(seq_id, 30, GREEDY)])
-    for _ in range(7):
-        engine.decode_round()
-    engine.stop_step(seq_id)
-    check_cache(engine)
-    again = fresh.open(engine.tokens(seq_id))
-    assert write(engine, seq_id, 30) == write(fresh, again, 30)
 
 
 def test_a_recurrent_model_says_what_it_costs(tiny: Tiny, load: Load) -> None:

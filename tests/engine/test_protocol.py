@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,7 +16,6 @@ from ssr_local.engine.base import (
     StepJob,
     decode_steps,
 )
-from ssr_local.engine.fake import FakeEngine
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Tiny
 from tests.engine.harness import GREEDY, check_cache, write, write_together
@@ -78,16 +76,6 @@ def test_engines_of_one_vocabulary_can_exchange_ids(make: Make) -> None:
     one.tokenize("words that only one of the two has met")
     assert one.vocabulary.fingerprint == other.vocabulary.fingerprint
     assert one.tokenize(PROMPT) == other.tokenize(PROMPT)
-
-
-def test_a_fork_shares_the_past_and_nothing_else(engine: Engine) -> None:
-    first = opened(engine)
-    second = engine.fork(first)
-    assert second != first
-    assert engine.tokens(second) == engine.tokens(first)
-    engine.extend([ExtendJob(seq_id=second, tokens=engine.tokenize("more words"))])
-    assert engine.tokens(first) == engine.tokenize(PROMPT)
-    assert engine.num_tokens(second) > engine.num_tokens(first)
 
 
 def test_a_fork_continues_as_the_original_would(make: Make) -> None:
@@ -210,33 +198,27 @@ def test_a_probe_needs_room_too(make: Make) -> None:
     assert engine.num_tokens(seq_id) == 250
 
 
-class Ending(NamedTuple):
-    prompt: str
-    max_tokens: int
-    end: str
-    text: str | None
-
-
 @pytest.mark.parametrize(
-    "case",
+    ("prompt", "max_tokens", "end", "expected_text"),
     [
-        Ending(BEFORE_BLANK, 50, "blank_line", ".\n\n"),
-        Ending(BEFORE_END, 50, "end_of_generation", ""),
-        Ending(PROMPT, 7, "token_limit", None),
-        Ending(BEFORE_BLANK, 1, "token_limit", "."),
+        (BEFORE_BLANK, 50, "blank_line", ".\n\n"),
+        (BEFORE_END, 50, "end_of_generation", ""),
+        (PROMPT, 7, "token_limit", None),
+        (BEFORE_BLANK, 1, "token_limit", "."),
     ],
 )
-def test_a_step_ends_for_its_reason(engine: Engine, case: Ending) -> None:
-    seq_id = opened(engine, case.prompt)
-    deltas = list(decode_steps(engine, [StepJob(seq_id, case.max_tokens, GREEDY)]))
+def test_a_step_ends_for_its_reason(
+    engine: Engine, prompt: str, max_tokens: int, end: str, expected_text: str | None
+) -> None:
+    seq_id = opened(engine, prompt)
+    deltas = list(decode_steps(engine, [StepJob(seq_id, max_tokens, GREEDY)]))
     text = "".join(delta.text for delta in deltas)
-    assert [delta.end for delta in deltas] == [None] * (len(deltas) - 1) + [case.end]
-    if case.text is not None:
-        assert text == case.text
+    assert [delta.end for delta in deltas] == [None] * (len(deltas) - 1) + [end]
+    assert expected_text in (None, text)
     num_tokens = sum(delta.num_tokens for delta in deltas)
-    assert num_tokens <= case.max_tokens
+    assert num_tokens <= max_tokens
     assert engine.usage().decode_tokens == num_tokens
-    expected = engine.tokenize(case.prompt) + engine.tokenize(text)
+    expected = engine.tokenize(prompt) + engine.tokenize(text)
     assert engine.tokens(seq_id) == expected, "the end of generation is no part of a sequence"
 
 
@@ -296,18 +278,6 @@ def test_a_consumer_that_stops_early_leaves_no_step_running(engine: Engine) -> N
     assert write(engine, seq_ids[0], 5)[0]
 
 
-def test_truncate_then_continue_equals_never_having_drafted(make: Make) -> None:
-    plain, drafted = make(), make()
-    expected = write(plain, opened(plain), 40)
-    seq_id = opened(drafted)
-    mark = drafted.num_tokens(seq_id)
-    write(drafted, seq_id, 30, Sampling(temperature=3.0, seed=5))
-    drafted.extend([ExtendJob(seq_id=seq_id, tokens=drafted.tokenize("nonsense"))])
-    drafted.truncate(seq_id, mark)
-    assert drafted.tokens(seq_id) == drafted.tokenize(PROMPT)
-    assert write(drafted, seq_id, 40) == expected
-
-
 @pytest.mark.parametrize("length", [-1, 0, 1, 5, 1000])
 def test_truncation_keeps_a_token_and_invents_none(engine: Engine, length: int) -> None:
     tokens = engine.tokenize(PROMPT)
@@ -351,16 +321,6 @@ def test_a_full_cache_ends_steps_one_by_one(make: Make) -> None:
         engine.release(seq_id)
     (granted,) = engine.extend([ExtendJob(seq_id=first, tokens=word * 20)])
     assert granted.no_room is None, "the room of the others is free again"
-
-
-def test_the_context_ends_a_step(make: Make) -> None:
-    engine = make(num_cells=256)
-    seq_id = engine.open(engine.tokenize("x") * 250)
-    text, tokens = write(engine, seq_id, 100)
-    assert len(tokens) <= 6
-    (delta,) = decode_steps(engine, [StepJob(seq_id, 10, GREEDY)])
-    assert (delta.end, delta.num_tokens, delta.text) == ("context_full", 0, "")
-    assert text
 
 
 def test_released_room_is_room(make: Make) -> None:
@@ -427,17 +387,6 @@ def test_cancel_leaves_sequences_as_they_were(make: Make, call: Callable[[Engine
     others = [engine.fork(seq_id) for _ in range(engine.max_sequences - 1)]
     assert len(set(others)) == engine.max_sequences - 1, "an id was lost"
     assert engine.decode_round()[0].num_tokens == 1, "the running step goes on"
-
-
-def test_equal_seeds_draw_equally(make: Make) -> None:
-    def drawn(engine: Engine, seed: int) -> Sequence[int]:
-        engine.clear()
-        return write(engine, opened(engine), 30, Sampling(1.0, 0.95, seed))[1]
-
-    one, other = make(), make()
-    assert drawn(one, 7) == drawn(other, 7) == drawn(one, 7)
-    if not isinstance(one, FakeEngine):
-        assert drawn(one, 7) != drawn(one, 8)
 
 
 def test_the_cache_changes_size_only_while_nothing_is_open(engine: Engine) -> None:

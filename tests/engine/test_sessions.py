@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from ssr_local.coordinator import templates
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import (
@@ -18,7 +16,6 @@ from ssr_local.core.events import (
     Notice,
     PathEnded,
     RunEnded,
-    StepDelta,
     StepDrafted,
     StepRewritten,
     StepVerified,
@@ -172,14 +169,6 @@ def test_five_paths_prefill_what_they_share_once(pair: Make) -> None:
     assert result.usage.target.decode_tokens == 0, "verification decodes nothing"
 
 
-def test_paths_are_drafted_and_verified_in_one_batch(pair: Make) -> None:
-    one = pair()
-    result, _ = one.solve(paths=5, verifier="likelihood", threshold=0.0, max_step_tokens=10)
-    drafted = [call for call in one.bindings["draft"].calls if all(row.logits for row in call)]
-    assert Counter(len(call) for call in drafted).most_common(1)[0][0] == 5
-    assert len(drafted) < result.usage.draft.decode_tokens / 3
-
-
 # Oracles --------------------------------------------------------------------
 
 
@@ -281,33 +270,16 @@ def test_recurrent_memory_changes_nothing_but_the_cost(
             assert texts(result) == texts(expected)
 
 
-NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-
-
 @only_llama  # a template is rendered before any library sees the text
-@pytest.mark.parametrize(
-    ("template", "reason"),
-    [
-        (None, "none"),
-        ("{{ raise_exception('I refuse') }}", "I refuse"),
-        ("{{ messages[0]['content'", "expected"),
-        ("nothing of what it was given", "leaves out"),
-        (NESTED, ""),
-    ],
-    ids=["missing", "raising", "broken", "empty", "looping"],
-)
+@pytest.mark.parametrize("template", [None, "{{ messages[0]['content'"])
 def test_a_template_that_cannot_be_used_is_replaced(
-    tiny: Tiny, pair: Make, monkeypatch: pytest.MonkeyPatch, template: str | None, reason: str
+    tiny: Tiny, pair: Make, template: str | None
 ) -> None:
-    monkeypatch.setattr(templates, "RENDER_TIMEOUT_S", 1.0)
     model = tiny(context=CONTEXT, chat_template=template)
     one, plain = pair(draft=model), pair()
-    started = time.monotonic()
     result, events = one.solve(method="draft", max_tokens=20)
-    assert time.monotonic() - started < 15.0
     (notice,) = [e.message for e in of_kind(events, Notice) if "template" in e.message]
     assert "ChatML" in notice
-    assert reason in notice
     assert notice in result.notices
     assert texts(result) == texts(plain.solve(method="draft", max_tokens=20)[0])
 
@@ -329,21 +301,6 @@ def test_a_verdict_that_is_no_number_rejects(tiny: Tiny, pair: Make) -> None:
     assert result.num_accepted == 0
     assert all(path.end_reason for path in result.paths)
     assert all(step.author == "target" for path in result.paths for step in path.steps)
-
-
-@only_llama
-def test_a_full_cache_ends_a_path_and_the_others_go_on(pair: Make) -> None:
-    one = pair(ctx=1280)
-    result, events = one.solve(
-        paths=4, max_tokens=240, selection="first", verifier="likelihood", threshold=0.0
-    )
-    reasons = [path.end_reason for path in result.paths]
-    assert "kv_cache_full" in reasons
-    ends = [e for e in of_kind(events, PathEnded) if e.reason == "kv_cache_full"]
-    later = events[events.index(ends[0]) :]
-    assert {e.path for e in of_kind(later, StepDelta)} - {ends[0].path}
-    assert "token_budget" in reasons, "the room of those that ended let another one finish"
-    assert result.status == "no_answer"
 
 
 @only_llama  # how many cells there are is the coordinator's to say; ik takes three times as long
@@ -378,16 +335,6 @@ def test_a_problem_beyond_the_models_context_is_refused_before_it_costs_memory(
     assert {binding.num_cells for binding in both.bindings.values()} == {1024}
 
 
-def test_the_models_context_ends_a_path(tiny: Tiny, pair: Make) -> None:
-    short = tiny(context=512)
-    one = pair(draft=short, ctx=0)
-    result, _ = one.solve(
-        paths=3, max_tokens=600, selection="first", verifier="likelihood", threshold=0.0
-    )
-    assert {path.end_reason for path in result.paths} == {"context_full"}
-    assert one.engines["target"].max_tokens > 512
-
-
 @pytest.mark.parametrize("calls", [0, 1, 3, 20])
 def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> None:
     one = pair()
@@ -407,17 +354,6 @@ def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> Non
     assert len(of_kind(events, PathEnded)) == len(result.paths)
     one.stop = lambda: False
     assert texts(one.solve(**usual)[0]) == texts(expected)
-
-
-def test_a_consumer_that_leaves_takes_its_sequences_along(pair: Make) -> None:
-    one = pair()
-    events = one.events()
-    for event in events:
-        if isinstance(event, StepDrafted):
-            break
-    assert one.engines["draft"].used_cells > 0
-    events.close()  # type: ignore[attr-defined]
-    assert [engine.used_cells for engine in one.engines.values()] == [0, 0]
 
 
 def test_an_answer_ends_its_path(tiny: Tiny, pair: Make) -> None:

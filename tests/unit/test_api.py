@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ssr_local import Solver
+from ssr_local.core import folders
 from ssr_local.core.commands import Cancel
 from ssr_local.core.errors import (
     Interrupted,
@@ -23,26 +24,14 @@ from ssr_local.method.verification import VERIFIERS
 
 
 @pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
 
 
 @pytest.fixture(params=[False, True], ids=["worker", "in process"])
-def solver(request: pytest.FixtureRequest, folders: None) -> Iterator[Solver]:
+def solver(request: pytest.FixtureRequest) -> Iterator[Solver]:
     with Solver(pair="demo", in_process=request.param) as one:
         yield one
-
-
-def test_solve_again_and_again(solver: Solver) -> None:
-    first = solver.solve("farm", seed=1)
-    pid = solver.worker_pid
-    second = solver.solve("farm", seed=1)
-    assert isinstance(first, RunResult)
-    assert (first.answer, first.status) == ("18", "answered")
-    assert first.paths == second.paths
-    assert solver.worker_pid == pid
 
 
 def test_the_demonstration_shows_rejected_and_rewritten_steps(solver: Solver) -> None:
@@ -67,17 +56,19 @@ def test_models_that_are_expected_come_with_the_first_ones() -> None:
         assert solver.worker_pid == worker
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
-@pytest.mark.parametrize("method", ["ssr", "specreason"])
-def test_the_demonstration_under_every_verifier(verifier: str, method: str) -> None:
-    with Solver(pair="demo", in_process=True) as one:
-        assert one.solve("farm", method=method, verifier=verifier).answer == "18"
+DEMONSTRATED = [
+    *({"method": method, "verifier": one} for method in ("ssr", "specreason") for one in VERIFIERS),
+    *(
+        {"method": method, "selection": "generate"}
+        for method in ("draft", "target", "parallel", "parallel-spm")
+    ),
+]
 
 
-@pytest.mark.parametrize("method", ["draft", "target", "parallel", "parallel-spm"])
-def test_the_demonstration_of_every_method(method: str) -> None:
+@pytest.mark.parametrize("options", DEMONSTRATED)
+def test_the_demonstration_of_every_method_and_verifier(options: dict[str, str]) -> None:
     with Solver(pair="demo", in_process=True) as one:
-        assert one.solve("farm", method=method, selection="generate").answer == "18"
+        assert one.solve("farm", **options).answer == "18"
 
 
 def test_options_and_changes(solver: Solver) -> None:
@@ -127,6 +118,7 @@ def test_wrong_options_of_a_run(changes: dict[str, Any], words: str) -> None:
         ({"ctx": -1}, UsageError),
         ({"context": 5}, UsageError),
         ({"engine": EngineOptions(), "ctx": 5}, UsageError),
+        ({"engine": EngineOptions(), "pair": "laptop"}, UsageError),
     ],
 )
 def test_wrong_options_of_a_solver(options: dict[str, Any], kind: type[Exception]) -> None:
@@ -182,17 +174,6 @@ def test_cancelled_while_models_are_fetched(
     assert solver.solve("farm").answer == "18"
 
 
-def test_a_download_is_stopped_by_a_cancel() -> None:
-    seen: list[object] = []
-    one = Solver(pair="demo", on_progress=seen.append)
-    one._progress("some")  # type: ignore[arg-type]
-    one._running = True
-    one.cancel()
-    with pytest.raises(Interrupted):
-        one._progress("more")  # type: ignore[arg-type]
-    assert seen == ["some"]
-
-
 def test_a_download_that_fails_is_tried_again_with_the_next_run(
     solver: Solver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,16 +227,6 @@ def test_what_is_wrong_is_found_before_models_are_fetched(
             one.solve_together([problem], [options])
 
 
-def test_a_pair_beside_whole_engine_options_is_refused() -> None:
-    with pytest.raises(UsageError, match="not both"):
-        Solver("laptop", engine=EngineOptions())
-    assert Solver("laptop").engine.pair == "laptop"
-
-
-def test_the_demonstration_needs_no_download() -> None:
-    assert not Solver(pair="demo").to_fetch()
-
-
 def test_what_the_default_pair_still_needs() -> None:
     one = Solver()
     both = one.to_fetch().num_bytes
@@ -265,7 +236,7 @@ def test_what_the_default_pair_still_needs() -> None:
     assert draft > 1e8
 
 
-def test_problems_are_solved_together(folders: None) -> None:
+def test_problems_are_solved_together() -> None:
     for in_process in (False, True):
         with Solver(pair="demo", in_process=in_process, at_once=3) as solver:
             options = [SolveOptions(seed=seed) for seed in range(3)]
@@ -276,7 +247,7 @@ def test_problems_are_solved_together(folders: None) -> None:
             assert solver.solve_together([], []) == []
 
 
-def test_too_many_at_once_is_refused_and_a_wrong_problem_costs_only_itself(folders: None) -> None:
+def test_too_many_at_once_is_refused_and_a_wrong_problem_costs_only_itself() -> None:
     with Solver(pair="demo", at_once=2) as solver:
         with pytest.raises(UsageError, match="need 48 sequences"):
             solver.solve_together(["farm"] * 12, [SolveOptions()] * 12)
@@ -312,9 +283,8 @@ def copied_pair(tmp_path: Path) -> Iterator[Solver]:
         f'sources = [{{ kind = "file", path = "{tmp_path}/{role}-source.gguf" }}]\n'
         for role in ("draft", "target")
     )
-    config = tmp_path / "config"
-    config.mkdir()
-    (config / "models.toml").write_text(
+    folders.config_dir().mkdir(parents=True)
+    (folders.config_dir() / "models.toml").write_text(
         models + '[pairs.copied]\ndraft = "draft"\ntarget = "target"\n'
     )
     with Solver(pair="copied") as one:
@@ -330,25 +300,26 @@ def copied_pair(tmp_path: Path) -> Iterator[Solver]:
     ],
 )
 def test_models_are_fetched_without_being_loaded(
-    method: str, fetched: set[str], copied_pair: Solver, tmp_path: Path
+    method: str, fetched: set[str], copied_pair: Solver
 ) -> None:
     options = SolveOptions(method=method)  # type: ignore[arg-type]
     copied_pair.fetch(options)
-    assert {path.name for path in (tmp_path / "data" / "models").glob("*.gguf")} == fetched
+    assert {path.name for path in folders.models_dir().glob("*.gguf")} == fetched
     assert copied_pair.worker_pid is None
     assert not copied_pair.to_fetch(options)
 
 
-def test_a_download_that_is_stopped(copied_pair: Solver, tmp_path: Path) -> None:
+def test_a_download_that_is_stopped(copied_pair: Solver) -> None:
     copied_pair._on_progress = lambda _: copied_pair.cancel()
     with pytest.raises(Interrupted):
         copied_pair.fetch()
-    assert not list((tmp_path / "data" / "models").glob("*.gguf"))
+    assert not list(folders.models_dir().glob("*.gguf"))
     copied_pair._on_progress = None
     copied_pair.fetch()
-    assert len(list((tmp_path / "data" / "models").glob("*.gguf"))) == 2
+    assert len(list(folders.models_dir().glob("*.gguf"))) == 2
 
 
 def test_the_demonstration_has_nothing_to_fetch(solver: Solver) -> None:
+    assert not solver.to_fetch()
     solver.fetch()
     assert solver.worker_pid is None

@@ -14,7 +14,7 @@ from ssr_local.diagnosis import Report, diagnose
 from ssr_local.diagnosis.findings import Finding
 from ssr_local.engine import hardware
 from ssr_local.engine.hardware import Memory
-from tests.tiny_gguf import write_tiny_mamba, write_tiny_model
+from tests.tiny_gguf import write_tiny_model
 
 Put = Callable[..., Path]
 
@@ -50,33 +50,17 @@ def pair(home: Path) -> Put:
 
 
 def finding(report: Report, section: str, name: str) -> Finding:
-    found = [
-        one
-        for part in report.sections
-        if part.name == section
-        for one in part.findings
-        if one.name == name
-    ]
+    found = [one for part, one in findings(report) if (part, one.name) == (section, name)]
     assert len(found) == 1, (section, name, report.sections)
     return found[0]
 
 
+def findings(report: Report) -> list[tuple[str, Finding]]:
+    return [(part.name, one) for part in report.sections for one in part.findings]
+
+
 def problems(report: Report) -> list[tuple[str, str]]:
-    return [
-        (part.name, one.name)
-        for part in report.sections
-        for one in part.findings
-        if one.state == "problem"
-    ]
-
-
-def all_texts(report: Report) -> list[str]:
-    return [
-        text
-        for part in report.sections
-        for one in part.findings
-        for text in (one.name, one.value, one.advice)
-    ]
+    return [(part, one.name) for part, one in findings(report) if one.state == "problem"]
 
 
 def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
@@ -84,13 +68,8 @@ def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
     said: list[str] = []
     report = diagnose({"pair": "tiny"}, on_progress=said.append)
     assert problems(report) == []
-    assert [section.name for section in report.sections] == [
-        "machine",
-        "configuration",
-        "engine",
-        "models",
-        "speed",
-    ]
+    sections = [section.name for section in report.sections]
+    assert sections == ["machine", "configuration", "engine", "models", "speed"]
     assert finding(report, "models", "draft").value.startswith("draft: present, ")
     assert "qwen2, F32" in finding(report, "models", "draft kind").value
     assert finding(report, "models", "vocabularies").value.startswith("equal")
@@ -282,12 +261,10 @@ def test_models_too_large_for_the_memory_are_not_loaded(
 
 
 def test_what_runs_otherwise_than_usual_is_said(home: Path) -> None:
-    path = write_tiny_mamba(home / "mamba.gguf")
+    path = write_tiny_model(home / "mamba.gguf", arch="mamba")
     report = diagnose({"draft": str(path), "target": str(path)})
     assert problems(report) == []
-    notes = [
-        one.value for part in report.sections for one in part.findings if one.name == "draft note"
-    ]
+    notes = [one.value for _, one in findings(report) if one.name == "draft note"]
     assert any("recurrent memory" in note for note in notes)
 
 
@@ -310,4 +287,5 @@ def test_nothing_from_a_file_reaches_a_terminal_as_it_is(pair: Put, home: Path) 
     )
     assert problems(report) == []
     assert finding(report, "models", "draft kind").value.startswith("Evilleader: qwen2")
-    assert all(text == one_line(text) for text in all_texts(report))
+    texts = [text for _, one in findings(report) for text in (one.name, one.value, one.advice)]
+    assert all(text == one_line(text) for text in texts)

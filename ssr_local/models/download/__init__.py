@@ -11,9 +11,7 @@ from ssr_local.models.download.fetching import (
 )
 from ssr_local.models.download.local import (
     LocalModel,
-    check_again,
     file_sha256,
-    is_present,
     known_sha256,
     local_path,
     local_state,
@@ -25,11 +23,9 @@ __all__ = [
     "LocalModel",
     "Progress",
     "ToFetch",
-    "check_again",
     "check_room",
     "ensure_model",
     "file_sha256",
-    "is_present",
     "known_sha256",
     "local_path",
     "local_state",

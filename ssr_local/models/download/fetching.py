@@ -7,6 +7,7 @@ then it is a ``.part`` file, which the next run continues (faults.md).
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -107,7 +108,7 @@ def ensure_model(
     meter = Meter(spec.name, on_progress)
     path = local_path(spec)
     if spec.in_place is not None:
-        return checked_path(spec, meter, again=False)
+        return checked_path(spec, meter)
     if _is_good(spec, meter, notice, repair):
         return path
     with _locked(path, meter, notice, wait=True):
@@ -152,7 +153,7 @@ def _is_good(spec: ModelSpec, meter: Meter, notice: Callable[[str], None], repai
     if not local_path(spec).is_file():
         return False
     try:
-        checked_path(spec, meter, again=False)
+        checked_path(spec, meter)
     except ModelDamagedError as error:
         if not repair:
             raise
@@ -163,10 +164,7 @@ def _is_good(spec: ModelSpec, meter: Meter, notice: Callable[[str], None], repai
 
 def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], None]) -> None:
     """Try the sources in order, the one that was begun first."""
-
-    def check_space(total: int) -> None:
-        _check_space(path, total)
-
+    check_space = functools.partial(_check_space, path)
     if spec.bytes is not None:
         check_space(spec.bytes)
     reasons: list[str] = []

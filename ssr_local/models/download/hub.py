@@ -161,7 +161,8 @@ def _body(remote: Remote, offset: int) -> Iterator[bytes]:
         _checked_url(remote.url), headers=_headers(offset)
     )
     try:
-        with _opener().open(request, timeout=READ_TIMEOUT_S) as response:
+        opener = urllib.request.build_opener(_Redirects)
+        with opener.open(request, timeout=READ_TIMEOUT_S) as response:
             _check_response(response, remote, offset)
             while data := response.read1(CHUNK_BYTES):
                 yield data
@@ -220,10 +221,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if new is not None and (new.type, new.host) != (req.type, req.host):
             new.remove_header("Authorization")
         return new
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_Redirects)
 
 
 def _checked_url(url: str) -> str:

@@ -55,11 +55,6 @@ def file_sha256(spec: ModelSpec) -> str | None:
     return stamp.sha256 if stamp is not None and fits else None
 
 
-def is_present(spec: ModelSpec) -> bool:
-    """Whether the whole file is here, as far as can be told without hashing it."""
-    return local_state(spec).state == "present"
-
-
 def local_state(spec: ModelSpec) -> LocalModel:
     """What is here of the model: whole, in part, not at all, or known to be damaged."""
     path = local_path(spec)
@@ -84,22 +79,19 @@ def local_state(spec: ModelSpec) -> LocalModel:
     )
 
 
-def verified_path(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
+def verified_path(
+    spec: ModelSpec, *, on_progress: OnProgress | None = None, again: bool = False
+) -> Path:
     """The path of the model's whole and right file, without any network.
 
-    Hashes the file only when it changed since the last time. Raises
+    Hashes the file only when it changed since the last time, or ``again``. Raises
     ``ModelNotFoundError`` or ``ModelDamagedError``, both saying what to do.
     """
-    return checked_path(spec, Meter(spec.name, on_progress), again=False)
+    return checked_path(spec, Meter(spec.name, on_progress), again=again)
 
 
-def check_again(spec: ModelSpec, *, on_progress: OnProgress | None = None) -> Path:
-    """The same, and the file is hashed in any case."""
-    return checked_path(spec, Meter(spec.name, on_progress), again=True)
-
-
-def checked_path(spec: ModelSpec, meter: Meter, *, again: bool) -> Path:
-    """The path of the right file; its hash is compared when it changed, or ``again``."""
+def checked_path(spec: ModelSpec, meter: Meter, *, again: bool = False) -> Path:
+    """As ``verified_path``, for a caller that has a meter already."""
     path = local_path(spec)
     if not path.is_file():
         raise _missing(spec, path)

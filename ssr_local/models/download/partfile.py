@@ -1,4 +1,4 @@
-"""The unfinished file beside a model's place, and the note that says where it came from.
+"""The unfinished file beside a model's path, and the note that says where it came from.
 
 ``NAME.part`` holds the bytes so far and ``NAME.part.json`` their origin. Bytes of
 another origin are never appended to: a different source, a changed upstream file or a
@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -88,13 +88,12 @@ class PartFile:
         size = self.path.stat().st_size
         return tuple(mark for mark in recorded.marks if mark <= size)
 
-    def begin(
-        self, origin: Origin, *, by_members: bool, on_bytes: Callable[[int], None]
-    ) -> Literal["fresh", "resumed", "restarted"]:
+    def begin(self, origin: Origin, *, by_members: bool, on_bytes: Callable[[int], None]) -> bool:
         """Open for writing where an earlier run of the same origin stopped.
 
         ``by_members`` goes back to the last whole member. The kept bytes are hashed
-        again, ``on_bytes`` is told how far that is.
+        again, ``on_bytes`` is told how far that is. True when bytes of another origin
+        were thrown away.
         """
         recorded = self.recorded()
         same = recorded is not None and recorded.same_as(origin)
@@ -112,9 +111,7 @@ class PartFile:
             self._file = self.path.open("r+b" if keep else "wb", buffering=0)
             self._write_note()
         self._hash_kept(keep, on_bytes)
-        if keep:
-            return "resumed"
-        return "fresh" if recorded is None or same else "restarted"
+        return recorded is not None and not same
 
     def write(self, data: bytes) -> None:
         """Append; the hash follows."""
@@ -128,7 +125,10 @@ class PartFile:
 
     def restart(self) -> None:
         """Throw away what was written and begin at the first byte."""
-        self._cut(0)
+        with self._disk_errors():
+            self._open_file.seek(0)
+            self._open_file.truncate()
+        self.offset = 0
         self._hash = hashlib.sha256()
 
     def mark(self) -> None:
@@ -192,12 +192,6 @@ class PartFile:
             self._hash.update(data)
             self.offset += len(data)
             on_bytes(self.offset)
-
-    def _cut(self, offset: int) -> None:
-        with self._disk_errors():
-            self._open_file.seek(offset)
-            self._open_file.truncate()
-        self.offset = offset
 
     def _write_note(self) -> None:
         write_atomically(self.note, msgspec.json.encode(self._known_origin))

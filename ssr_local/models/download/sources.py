@@ -46,15 +46,9 @@ class Meter:
     What the callback raises goes through: that is how a download is cancelled.
     """
 
-    def __init__(
-        self,
-        name: str,
-        on_progress: Callable[[Progress], None] | None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, name: str, on_progress: Callable[[Progress], None] | None) -> None:
         self._name = name
         self._on_progress = on_progress
-        self._clock = clock
         self._phase: Phase = "fetching"
         self._source = ""
         self._total: int | None = None
@@ -79,7 +73,7 @@ class Meter:
 
     def at(self, done: int) -> None:
         """``done`` bytes of the whole file are here; within a stretch it only grows."""
-        now = self._clock()
+        now = time.monotonic()
         done = self._furthest = max(done, self._furthest)
         if now - self._reported < REPORT_EVERY_S and done != self._total:
             return
@@ -105,33 +99,24 @@ class Meter:
         )
 
 
-class Job:
+class Job(Struct, frozen=True):
     """One model being fetched: what it must be, its part file, and who is told.
 
     ``check_space(num_bytes)`` raises ``DownloadError`` unless that much more fits the disk.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        part: PartFile,
-        meter: Meter,
-        notice: Callable[[str], None],
-        check_space: Callable[[int], None],
-    ) -> None:
-        self.spec = spec
-        self.part = part
-        self.meter = meter
-        self.notice = notice
-        self.check_space = check_space
+    spec: ModelSpec
+    part: PartFile
+    meter: Meter
+    notice: Callable[[str], None]
+    check_space: Callable[[int], None]
 
     def begin(self, origin: Origin, *, by_members: bool = False) -> None:
         """Open the part file for this origin, and say so when earlier bytes are of no use."""
         recorded = self.part.recorded()
         if recorded is not None and recorded.same_as(origin):
             self.meter.start("checking", origin.source, origin.total)
-        outcome = self.part.begin(origin, by_members=by_members, on_bytes=self.meter.at)
-        if outcome == "restarted":
+        if self.part.begin(origin, by_members=by_members, on_bytes=self.meter.at):
             self.notice(f"{self.spec.name}: the file or its source changed, starting afresh.")
         self.meter.start("fetching", origin.source, origin.total, self.part.offset)
 

@@ -73,11 +73,6 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
         return one_line(self.name or "", 80) or one_line(self.path.name, 80) or "unnamed model"
 
     @property
-    def chat_template(self) -> str | None:
-        """The Jinja text of the chat template; None when there is none or it is too long."""
-        return self._text("tokenizer.chat_template")
-
-    @property
     def num_layers(self) -> int:
         """Transformer (or recurrent) blocks, at least 1."""
         return self._positive("block_count")
@@ -195,13 +190,13 @@ def read_header(path: Path) -> GGUFHeader:
         ) from error
 
 
-def estimate_kv_bytes(header: GGUFHeader, num_cells: int, bytes_per_element: int = 2) -> int:
-    """Bytes of a KV cache of ``num_cells`` tokens; 2 bytes an element is F16.
+def estimate_kv_bytes(header: GGUFHeader, num_cells: int) -> int:
+    """Bytes of a KV cache of ``num_cells`` tokens in F16, 2 bytes an element.
 
     An upper bound: layers with a sliding window may keep fewer cells than this counts.
     Recurrent layers' states do not grow with the cells and are not counted.
     """
-    return num_cells * bytes_per_element * header.kv_elements_per_cell()
+    return num_cells * 2 * header.kv_elements_per_cell()
 
 
 def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:

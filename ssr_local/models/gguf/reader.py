@@ -56,7 +56,7 @@ _MAX_TENSOR_TYPE = 255
 
 
 class BadHeaderError(Exception):
-    """Why the file cannot be used; ``gguf_header`` adds which file it is."""
+    """Why the file cannot be used; ``header`` adds which file it is."""
 
 
 class HeaderReader:

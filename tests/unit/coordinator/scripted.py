@@ -17,6 +17,7 @@ from ssr_local.core.commands import AnyCommand, Resume
 from ssr_local.core.events import AnyEvent
 from ssr_local.core.options import SolveOptions, validate
 from ssr_local.core.records import Calibration, ModelRole, Strategy
+from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.pools import Pool
 from ssr_local.method.verification import Judge
@@ -145,25 +146,29 @@ def make_run(
     calibrations: Mapping[str, Calibration] = CALIBRATIONS,
     engine: Mapping[str, Any] | None = None,
     target: Mapping[str, Any] | None = None,
+    engines: Mapping[ModelRole, Engine] | None = None,
     pool: Pool = POOL,
     prefix_steps: Sequence[str] = (),
     commands: CommandSource | None = None,
     **options: Any,
 ) -> Run:
-    """A run on engines that follow one script; ``target`` holds what is different there."""
+    """A run on engines that follow one script; ``target`` holds what is different there.
+
+    ``engines`` are taken instead where they are given.
+    """
     chosen = validate(SolveOptions, {"verifier": "digit", "seed": 1, **options})
     plan = plan_for(chosen)
-    engines: dict[ModelRole, FakeEngine] = {}
+    own: dict[ModelRole, Engine] = {}
     for role in plan.roles:
         more = dict(engine or {}) | (dict(target or {}) if role == "target" else {})
-        engines[role] = FakeEngine(script, role=role, **more)
+        own[role] = engines[role] if engines else FakeEngine(script, role=role, **more)
     return Run(
         problem=problem,
         options=chosen,
         plan=plan,
         pool=pool,
-        engines=engines,
-        prompters={role: Prompter(one, pool, InThisProcess()) for role, one in engines.items()},
+        engines=own,
+        prompters={role: Prompter(one, pool, InThisProcess()) for role, one in own.items()},
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
         compare=lambda a, b: "equal" if a == b else "different",
         prefix_steps=prefix_steps,

@@ -218,17 +218,17 @@ def test_a_verdict_can_be_changed_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [OverrideVerdict(0, accept=True), OverrideVerdict(9, accept=False)],
+    ("seen", "command"),
+    [
+        (StepVerified, OverrideVerdict(0, accept=True)),
+        (StepVerified, OverrideVerdict(9, accept=False)),
+        (PathOpened, OverrideVerdict(0, accept=False)),
+    ],
 )
-def test_a_verdict_that_is_not_there_to_change(command: OverrideVerdict) -> None:
+def test_a_verdict_that_is_not_there_to_change(
+    seen: type[object], command: OverrideVerdict
+) -> None:
     run = make_run(Paths(LONG))
-    events = list(steered(run, once(first_verdict, command)))
+    events = list(steered(run, once(lambda event: isinstance(event, seen), command)))
     assert "no such verdict" in notices(events)
     assert run.groups[0].paths == (0, 1, 2)
-
-
-def test_an_override_before_the_first_verdict() -> None:
-    run = make_run(Paths(LONG))
-    react = once(lambda event: isinstance(event, PathOpened), OverrideVerdict(0, accept=False))
-    assert "no such verdict" in notices(list(steered(run, react)))

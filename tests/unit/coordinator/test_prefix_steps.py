@@ -60,7 +60,7 @@ def test_all_paths_share_the_prefix_steps() -> None:
 
 
 class Reader(FakeEngine):
-    """Likelihoods that can be told apart: a token's is minus its place in the sequence."""
+    """Likelihoods that can be told apart: a token's is minus its index in the sequence."""
 
     broken = False
 
@@ -74,7 +74,7 @@ class Reader(FakeEngine):
     def _told(self, job: ExtendJob, start: int, one: Extended) -> Extended:
         if not job.log_probs:
             return one
-        values = [-float(start + place) for place in range(len(job.tokens))]
+        values = [-float(start + index) for index in range(len(job.tokens))]
         if self.broken:
             values[-1] = math.nan
         return Extended(seq_id=one.seq_id, log_probs=tuple(values))

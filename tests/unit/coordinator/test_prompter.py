@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from ssr_local.coordinator import templates
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.core.records import Strategy
-from ssr_local.engine.fake import CHATML, FakeEngine, Script
+from ssr_local.engine.fake import CHATML, FakeEngine
 from ssr_local.method.pools import UNKNOWN, Pool
 from ssr_local.method.prompts import DIGIT, QUESTIONS, SYSTEM
 from ssr_local.process.helper import Helper
+from tests.unit.coordinator.scripted import Paths
 
 POOL = Pool(
     name="test",
@@ -27,16 +28,6 @@ POOL = Pool(
 LIMIT_S = 20.0
 
 
-class Silent(Script):
-    """A script nobody reads."""
-
-    def continuation(self, role: str, text: str) -> str:
-        return ""
-
-    def probe(self, text: str) -> dict[str, float]:
-        return {}
-
-
 @pytest.fixture(scope="module")
 def helper() -> Iterator[Helper]:
     with Helper() as one:
@@ -44,7 +35,7 @@ def helper() -> Iterator[Helper]:
 
 
 def engine(template: str | None = CHATML, **vocabulary: Any) -> FakeEngine:
-    one = FakeEngine(Silent(), name="model")
+    one = FakeEngine(Paths(), name="model")
     one.chat_template = template
     one.vocabulary = msgspec.structs.replace(one.vocabulary, **vocabulary)
     return one
@@ -194,7 +185,7 @@ KNOWS = CHATML + "{# </think> #}"
 def test_thinking_models_answer_at_once(
     helper: Helper, template: str, opens: bool, skips: str
 ) -> None:
-    """Behind a question and a selection the next token is the answer, not a thought."""
+    """After a question and a selection the next token is the answer, not a thought."""
     one = engine(template)
     prompter = Prompter(one, POOL, helper)
     assert prompter.opens_thinking is opens
@@ -238,15 +229,9 @@ class OddTokens(FakeEngine):
 
 def test_candidates_are_first_tokens_that_no_other_word_has(helper: Helper) -> None:
     prompter = Prompter(engine(), POOL, helper)
-    prompter._engine = OddTokens(Silent())
+    prompter._engine = OddTokens(Paths())
     assert prompter.candidates(["Yes", "No"]) == [(1, 2), (3, 4)]
     assert prompter.candidates(["Yes", "No", "Yet"]) == [(2,), (3, 4), (5,)]
-
-
-def test_candidates_of_the_fakes_words(helper: Helper) -> None:
-    one = engine()
-    candidates = Prompter(one, POOL, helper).candidates(["Yes", "No"])
-    assert [text(one, list(ids)) for ids in candidates] == ["Yes", "No"]
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.lists(st.integers(0, 3)), min_size=1))

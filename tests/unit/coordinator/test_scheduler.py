@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.run import Run
 from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.commands import AnyCommand, Cancel, Pause, Resume
@@ -19,7 +16,7 @@ from ssr_local.core.records import ModelRole, ReasoningPath, Verdict
 from ssr_local.engine.base import Delta, Engine, Extended, ExtendJob
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.verification import Reading
-from tests.unit.coordinator.scripted import Desk, InThisProcess, Paths, Turn, make_run, solve
+from tests.unit.coordinator.scripted import Desk, Paths, Turn, make_run, solve
 
 ROLES: tuple[ModelRole, ...] = ("draft", "target")
 
@@ -65,18 +62,7 @@ def shared_engines(
 
 def run_on(engines: Mapping[ModelRole, Engine], problem: str, method: str = "ssr") -> Run:
     """A run of the problem on these engines."""
-    run = make_run(SCRIPTS[problem[:8]], problem=problem, method=method)
-    own = {role: engines[role] for role in run.plan.roles}
-    return Run(
-        problem=problem,
-        options=run.options,
-        plan=run.plan,
-        pool=run.pool,
-        engines=own,
-        prompters={role: Prompter(one, run.pool, InThisProcess()) for role, one in own.items()},
-        judge=run.judge,
-        compare=run.compare,
-    )
+    return make_run(SCRIPTS[problem[:8]], problem=problem, method=method, engines=engines)
 
 
 def paths_of(run: Run) -> tuple[ReasoningPath, ...]:
@@ -350,13 +336,3 @@ def test_a_run_starts_with_what_is_in_force() -> None:
     assert isinstance(started, RunStarted)
     assert started.problem == "Problem2"
     assert started.models.target is not None
-
-
-@given(st.lists(st.sampled_from(sorted(SCRIPTS)), min_size=1, max_size=6))
-@settings(max_examples=15, deadline=None)
-def test_any_mixture_ends_and_agrees(problems: Sequence[str]) -> None:
-    engines = shared_engines()
-    runs = [run_on(engines, problem, "specreason") for problem in problems]
-    together(runs)
-    for problem, run in zip(problems, runs, strict=True):
-        assert paths_of(run) == paths_of(alone(problem, "specreason"))

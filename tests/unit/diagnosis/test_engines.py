@@ -7,7 +7,9 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from ssr_local import diagnosis
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.engine import choice
 from ssr_local.models.download import verified_path
@@ -20,9 +22,7 @@ needs_ik = pytest.mark.skipif(
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
+def model(tmp_path: Path) -> Path:
     return write_tiny_model(tmp_path / "tiny.gguf")
 
 
@@ -47,12 +47,8 @@ def test_a_self_check_decides_at_once(model: Path) -> None:
     )
     rows = engine_rows(report)
     assert "passed its self-check" in rows["target engine"]
-    checks = [
-        row.value
-        for section in report.sections
-        for row in section.findings
-        if row.name == "target self-check"
-    ]
+    findings = [row for section in report.sections for row in section.findings]
+    checks = [row.value for row in findings if row.name == "target self-check"]
     assert [value.split()[0] for value in checks] == ["llama.cpp", "ik_llama.cpp"]
     assert all("passed in" in value for value in checks)
 
@@ -71,20 +67,13 @@ def test_a_failed_check_is_said(model: Path) -> None:
 def test_without_ik_the_doctor_says_how_to_get_it(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ssr_local import diagnosis
-
-    real = diagnosis.engine_facts
-
-    def without() -> object:
-        import msgspec
-
-        return msgspec.structs.replace(real(), ik_obstacle="ik-llama-cpp-python is not installed")
-
-    monkeypatch.setattr(diagnosis, "engine_facts", without)
+    missing = "ik-llama-cpp-python is not installed"
+    facts = replace(diagnosis.engine_facts(), ik_obstacle=missing)
+    monkeypatch.setattr(diagnosis, "engine_facts", lambda: facts)
     report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
     rows = [row for section in report.sections for row in section.findings]
     (target,) = [row for row in rows if row.name == "target engine"]
-    assert target.value == "llama.cpp: ik-llama-cpp-python is not installed"
+    assert target.value == f"llama.cpp: {missing}"
     assert "ssr-local[ik]" in target.advice
 
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from ssr_local.core.errors import EngineCrashed, EngineError, ModelDamagedError, ModelUnusableError
+from ssr_local.core.errors import EngineCrashed, EngineError, ModelUnusableError
 from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
+from ssr_local.engine.choice import EngineChoice
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.tiny_gguf import write_tiny_model
+from tests.unit.process.processes import children
 
+LLAMA = EngineChoice(engine="llama", why="")
 DYING = "import sys; sys.stderr.write('bad\\x1b[2Jness\\n'); sys.exit(3)"
+
+
+signals = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def killed(number: int) -> str:
+    return f"import os; os.kill(os.getpid(), {number})"
 
 
 def setup_of(path: Path, **options: int) -> Setup:
@@ -33,10 +42,6 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.syspath_prepend(str(package.parent))
 
 
-def children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
-
-
 def test_engine_facts_are_the_installed_librarys() -> None:
     import llama_cpp
 
@@ -48,7 +53,7 @@ def test_engine_facts_are_the_installed_librarys() -> None:
 
 def test_a_model_is_timed(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path / "a.gguf")
-    measured = measure_model(setup_of(path, threads=1), "draft")
+    measured = measure_model(setup_of(path, threads=1), "draft", LLAMA)
     assert min(measured.prefill, measured.decode_one, measured.decode_three) > 10
     assert 0 < measured.load_s < 60
     assert measured.spread >= 1
@@ -59,7 +64,7 @@ def test_a_model_is_timed(tmp_path: Path) -> None:
 
 def test_vocabularies_tell_models_apart(tmp_path: Path) -> None:
     found = [
-        measure_model(setup_of(path, threads=1), "draft").vocabulary
+        measure_model(setup_of(path, threads=1), "draft", LLAMA).vocabulary
         for path in (
             write_tiny_model(tmp_path / "a.gguf"),
             write_tiny_model(tmp_path / "b.gguf", seed=1),
@@ -73,20 +78,14 @@ def test_a_model_that_always_ends_at_once_is_timed_all_the_same(tmp_path: Path) 
     from tests.tiny_gguf import TURN_END, token_id
 
     path = write_tiny_model(tmp_path / "a.gguf", logit_bias={token_id(TURN_END): 100.0})
-    assert measure_model(setup_of(path, threads=1, ctx=256), "draft").decode_three > 10
+    assert measure_model(setup_of(path, threads=1, ctx=256), "draft", LLAMA).decode_three > 10
 
 
 def test_a_model_llama_cpp_refuses(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path / "a.gguf")
     path.write_bytes(path.read_bytes().replace(b"qwen2", b"qwenX"))
     with pytest.raises(ModelUnusableError, match="cannot load"):
-        measure_model(setup_of(path), "draft")
-
-
-def test_a_file_that_is_no_model(tmp_path: Path) -> None:
-    (tmp_path / "a.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelDamagedError):
-        measure_model(setup_of(tmp_path / "a.gguf"), "draft")
+        measure_model(setup_of(path), "draft", LLAMA)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +96,11 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
         (DYING, EngineCrashed, "exit code 3"),
         (DYING, EngineCrashed, "last words: badness"),
         ("print('noise'); import os; os._exit(0)", EngineCrashed, "exit code 0"),
+        pytest.param(killed(4), EngineCrashed, "this CPU does not have", marks=signals),
+        pytest.param(killed(9), EngineCrashed, "memory ran out", marks=signals),
+        pytest.param(killed(6), EngineCrashed, "signal 6", marks=signals),
     ],
-)  # fmt: skip
+)
 def test_a_broken_library_is_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -114,30 +116,13 @@ def test_a_broken_library_is_an_error(
     assert len(str(caught.value).splitlines()) <= 3
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (signal.SIGILL, "instruction that this CPU does not have"),
-        (signal.SIGKILL, "memory ran out"),
-        (signal.SIGABRT, "signal 6"),
-    ],
-)
-def test_a_library_that_kills_its_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
-) -> None:
-    library(tmp_path, monkeypatch, f"import os; os.kill(os.getpid(), {int(number)})")
-    with pytest.raises(EngineCrashed, match=words):
-        engine_facts()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_library_that_hangs_is_ended_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library(tmp_path, monkeypatch, "import time; time.sleep(600)")
-    before, started = children(), time.monotonic()
+    before, started = children(os.getpid()), time.monotonic()
     with pytest.raises(EngineCrashed, match="stopped after 1 s"):
         engine_facts(limit_s=1)
     assert time.monotonic() - started < 10
-    assert children() == before
+    assert children(os.getpid()) == before

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ssr_local import Solver
+from tests.unit.process.processes import alive, children, until
 
 ROOT = Path(__file__).parents[3]
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
-
-
-def alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
-    return found
-
-
-def eventually(holds: Callable[[], bool], limit_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return holds()
 
 
 SCRIPT = """
@@ -88,7 +62,7 @@ def test_no_process_outlives_its_parent(tmp_path: Path, how: str) -> None:
             assert len(family) == 2, "worker and its helper"
             parent.kill()
         parent.communicate(timeout=20)
-        assert eventually(lambda: not any(map(alive, family)))
+        until(lambda: not any(map(alive, family)))
     finally:
         parent.kill()
         parent.wait()
@@ -103,7 +77,7 @@ def test_closing_ends_the_helper_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert solver.worker_pid
         family = [solver.worker_pid, *children(solver.worker_pid)]
         assert len(family) == 2
-    assert eventually(lambda: not any(map(alive, family)))
+    until(lambda: not any(map(alive, family)))
 
 
 EVIL = ("records", "numpy", "queue", "jinja2", "errors", "msgspec", "events", "sympy", "subprocess")

@@ -17,6 +17,7 @@ import ssr_local
 from ssr_local.core.errors import HelperError
 from ssr_local.process import helper as helper_module
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
+from tests.unit.process.processes import alive, until
 
 PROBE = """
 from __future__ import annotations
@@ -88,30 +89,13 @@ def helper(probe: str) -> Iterator[Helper]:
     with Helper() as helper:
         yield helper
     assert helper.pid is None
-    _until(lambda: _threads() <= before)
+    until(lambda: _threads() <= before)
 
 
 def _threads() -> int:
     return sum(
         thread.name.startswith(("ssr-helper", "ssr-child")) for thread in threading.enumerate()
     )
-
-
-def _until(condition: object, limit_s: float = 10.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-
-
-def _exists(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_struct_goes_in_and_a_value_comes_out(helper: Helper, probe: str) -> None:
@@ -149,7 +133,7 @@ def test_a_hanging_function_is_killed_and_the_next_call_works(
     with pytest.raises(HelperTimeout):
         helper.call(probe + function, argument, timeout_s=0.5)
     assert 0.4 < time.monotonic() - began < 5
-    assert not _exists(old)
+    assert not alive(old)
     assert helper.call(probe + "pid", None, timeout_s=5) != old
 
 
@@ -159,7 +143,7 @@ def test_a_child_that_reads_nothing_is_killed(helper: Helper, probe: str) -> Non
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(HelperTimeout):
         helper.call(probe + "echo", "more than the pipe holds" * 100_000, timeout_s=0.5)
-    assert not _exists(pid)
+    assert not alive(pid)
 
 
 def test_a_child_that_dies_in_a_call_is_replaced(helper: Helper, probe: str) -> None:
@@ -171,7 +155,7 @@ def test_a_child_that_dies_in_a_call_is_replaced(helper: Helper, probe: str) -> 
 def test_a_child_killed_between_calls_is_replaced(helper: Helper, probe: str) -> None:
     pid = helper.call(probe + "pid", None, timeout_s=5)
     os.kill(pid, signal.SIGKILL)
-    _until(lambda: helper.pid is None)
+    until(lambda: helper.pid is None)
     assert helper.call(probe + "pid", None, timeout_s=5) != pid
 
 
@@ -221,7 +205,7 @@ def test_warm_returns_at_once_and_loads_the_module(helper: Helper, probe: str) -
     began = time.monotonic()
     helper.warm(probe + "total")
     assert time.monotonic() - began < 0.2
-    _until(lambda: helper.pid is not None)
+    until(lambda: helper.pid is not None)
     pid = helper.pid
     assert helper.call(probe + "pid", None, timeout_s=5) == pid
 
@@ -284,7 +268,7 @@ def test_close_ends_a_call_under_way(probe: str) -> None:
     helper.close()
     thread.join(10)
     assert [type(error) for error in errors] == [HelperDied]
-    assert not _exists(pid)
+    assert not alive(pid)
     with pytest.raises(HelperError, match="closed"):
         helper.call(probe + "pid", None, timeout_s=5)
 
@@ -293,12 +277,12 @@ def test_close_while_warming_leaves_nothing_behind(probe: str, tmp_path: Path) -
     tmp_path.joinpath("ssr_local", "stuck.py").write_text("import time; time.sleep(30)\n")
     helper = Helper()
     helper.warm("ssr_local.stuck:x")
-    _until(lambda: helper.pid is not None)
+    until(lambda: helper.pid is not None)
     pid = helper.pid
     assert pid is not None
     helper.close()
-    assert not _exists(pid)
-    _until(lambda: _threads() == 0)
+    assert not alive(pid)
+    until(lambda: _threads() == 0)
 
 
 def test_a_forgotten_helper_takes_its_child_with_it(probe: str) -> None:
@@ -306,7 +290,7 @@ def test_a_forgotten_helper_takes_its_child_with_it(probe: str) -> None:
     pid = helper.call(probe + "pid", None, timeout_s=5)
     del helper
     gc.collect()
-    _until(lambda: not _exists(pid))
+    until(lambda: not alive(pid))
 
 
 def test_a_child_that_cannot_start_is_a_named_error(
@@ -330,16 +314,11 @@ print(helper.call("ssr_local.probe:pid", None, timeout_s=20), flush=True)
 
 
 @pytest.mark.parametrize(
-    ("last", "kill"),
+    "last",
     [
-        pytest.param("", False, id="the script ends without closing"),
-        pytest.param("input()", True, id="the script is killed while the child is idle"),
-        pytest.param(
-            'helper.call("ssr_local.probe:sleep", 60.0, timeout_s=60)', True, id="in a call"
-        ),
+        pytest.param("input()", id="idle"),
         pytest.param(
             'helper.call("ssr_local.probe:spin", 9, timeout_s=60)',
-            True,
             id="in a call that blocks every thread",
             marks=pytest.mark.skipif(
                 not sys.platform.startswith("linux"), reason="only the time limit helps there"
@@ -348,7 +327,7 @@ print(helper.call("ssr_local.probe:pid", None, timeout_s=20), flush=True)
     ],
 )
 def test_the_child_dies_with_a_script_that_has_no_main_guard(
-    probe: str, tmp_path: Path, last: str, kill: bool
+    probe: str, tmp_path: Path, last: str
 ) -> None:
     script = tmp_path / "elsewhere" / "script.py"
     script.parent.mkdir()
@@ -358,9 +337,8 @@ def test_the_child_dies_with_a_script_that_has_no_main_guard(
     ) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
-        if kill:
-            time.sleep(0.5)
-            assert _exists(pid)
-            process.kill()
+        time.sleep(0.5)
+        assert alive(pid)
+        process.kill()
         process.wait(20)
-    _until(lambda: not _exists(pid))
+    until(lambda: not alive(pid))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,9 +47,8 @@ FARM = SolveRequest("farm", SolveOptions(seed=1))
 
 @pytest.fixture(params=[Worker, InProcess])
 def transport(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transport]:
-    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
     one: Transport = request.param(SETUP)
     yield one

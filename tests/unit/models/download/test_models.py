@@ -24,7 +24,7 @@ from ssr_local.models.download import (
     stamps,
     verified_path,
 )
-from ssr_local.models.registry import FileSource, HubSource, ModelSpec
+from ssr_local.models.models_file import FileSource, HubSource, ModelSpec
 from tests.unit.models.download.local_hub import LocalHub
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 2000
@@ -35,7 +35,6 @@ HALF = len(PAYLOAD) // 2
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSR_LOCAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setattr(hub, "RETRY_WAIT_S", 0.0)
 
 
@@ -91,13 +90,9 @@ def test_fetches_checks_and_leaves_nothing_else(server: LocalHub) -> None:
     assert leftovers(spec) == ["m.gguf"]
     assert seen[-1].done_bytes == seen[-1].total_bytes == len(PAYLOAD)
     assert local_state(spec).checked
-
-
-def test_present_model_needs_no_network(server: LocalHub) -> None:
-    ensure_model(spec_of())
     server.requests.clear()
-    ensure_model(spec_of())
-    assert server.requests == []
+    ensure_model(spec)
+    assert server.requests == [], "a model that is present needs no network"
 
 
 def test_goes_on_within_one_run_when_the_connection_drops(server: LocalHub) -> None:
@@ -112,16 +107,8 @@ def test_gives_up_without_headway_and_keeps_what_came(server: LocalHub) -> None:
     here = local_state(spec)
     assert (here.state, here.present_bytes, here.total_bytes) == ("partial", HALF, len(PAYLOAD))
     assert download.to_fetch([spec, spec]).num_bytes == len(PAYLOAD) - HALF
-    assert not download.is_present(spec)
     with pytest.raises(ModelNotFoundError, match=f"{HALF} of {len(PAYLOAD)}"):
         verified_path(spec)
-
-
-def test_goes_on_in_a_later_run(server: LocalHub) -> None:
-    spec = spec_of()
-    fetch_half(server, spec)
-    assert ensure_model(spec).read_bytes() == PAYLOAD
-    assert server.ranges == [f"bytes={HALF}-"]
 
 
 def test_cancelled_by_the_callback_keeps_the_part(server: LocalHub) -> None:
@@ -163,18 +150,15 @@ def test_file_changed_upstream_is_never_appended_to(server: LocalHub) -> None:
     assert server.ranges == [None]
 
 
-def test_part_of_an_unknown_origin_is_not_continued(server: LocalHub) -> None:
+@pytest.mark.parametrize(("note", "part"), [("{]", b"x" * HALF), ("", PAYLOAD + b"more")])
+def test_part_of_unknown_origin_or_too_long_is_not_continued(
+    server: LocalHub, note: str, part: bytes
+) -> None:
     spec = spec_of()
     fetch_half(server, spec)
-    part_of(spec).with_name("m.gguf.part.json").write_text("{]")
-    part_of(spec).write_bytes(b"x" * HALF)
-    assert ensure_model(spec).read_bytes() == PAYLOAD
-
-
-def test_part_longer_than_the_model_starts_afresh(server: LocalHub) -> None:
-    spec = spec_of()
-    fetch_half(server, spec)
-    part_of(spec).write_bytes(PAYLOAD + b"more")
+    if note:
+        part_of(spec).with_name("m.gguf.part.json").write_text(note)
+    part_of(spec).write_bytes(part)
     assert ensure_model(spec).read_bytes() == PAYLOAD
 
 
@@ -341,7 +325,7 @@ def test_unchanged_file_is_not_hashed_again(
     verified_path(spec)
     verified_path(spec)
     assert len(hashed) == 1
-    download.check_again(spec)
+    verified_path(spec, again=True)
     assert len(hashed) == 2
 
 
@@ -376,7 +360,7 @@ def test_folder_that_cannot_be_written_to(server: LocalHub, tmp_path: Path) -> N
 RUN = """
 import sys, msgspec
 from ssr_local.models.download import ensure_model
-from ssr_local.models.registry import ModelSpec
+from ssr_local.models.models_file import ModelSpec
 spec = msgspec.json.decode(sys.argv[1], type=ModelSpec)
 print("start", flush=True)
 ensure_model(spec, on_notice=lambda text: print(text, flush=True))
