@@ -135,8 +135,7 @@ class Solver:
             return []
         events = self._handle(validated(SolveTogetherRequest(runs), self._max_sequences))
         # They come as they end: one that fails at once is the first.
-        found = {event.run: event.value() for event in events if isinstance(event, Outcome)}
-        return [value for _, value in sorted(found.items())]
+        return [event.value() for event in events if isinstance(event, Outcome)]
 
     def read_steps(
         self,
@@ -193,7 +192,10 @@ class Solver:
         self.tell(Cancel())
 
     def kill(self) -> None:
-        """End the worker at once; the current run raises ``EngineCrashed``."""
+        """End the worker at once; the current run raises ``EngineCrashed``.
+
+        In this process there is no worker to end, and the run is cancelled instead.
+        """
         if self._transport is not None:
             self._transport.kill()
 

@@ -15,7 +15,8 @@ from typing import IO, Generic, TypeVar
 
 import msgspec
 
-from ssr_local.process.channel import read_frame, start_child, write_frame
+from ssr_local.core.errors import UsageError
+from ssr_local.process.channel import MAX_FRAME_BYTES, read_frame, start_child, write_frame
 from ssr_local.process.crash import Crash
 from ssr_local.process.log_tail import log_tail
 
@@ -71,9 +72,16 @@ class ChildProcess(Generic[_Reply]):
     def send(self, message: object, limit_s: float = _SEND_LIMIT_S) -> None:
         """Send a message; one that does not read it in time is killed.
 
-        Nothing is raised when it is gone: ``receive`` says so.
+        Nothing is raised when it is gone: ``receive`` says so. Raises ``UsageError`` for a
+        message that is larger than the child accepts.
         """
         frame = msgspec.msgpack.encode(message)
+        if len(frame) > MAX_FRAME_BYTES:
+            raise UsageError(
+                f"The request has {len(frame) >> 20} MB.",
+                f"At most {MAX_FRAME_BYTES >> 20} MB are accepted.",
+                "Shorten its texts.",
+            )
         assert self._process.stdin is not None
         watchdog = threading.Timer(limit_s, self.kill)
         watchdog.daemon = True

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -55,6 +56,7 @@ class Worker:
         self._writing = threading.Lock()
         self._busy = False
         self._cancelled_at: float | None = None
+        self._log: IO[bytes] | None = None
         self.log_path: Path | None = None
 
     @property
@@ -79,11 +81,12 @@ class Worker:
 
     def tell(self, command: AnyCommand) -> None:
         with self._writing:
-            if not self._busy or self._child is None:
+            child = self._child
+            if not self._busy or child is None:
                 return
             if isinstance(command, Cancel) and self._cancelled_at is None:
                 self._cancelled_at = time.monotonic()
-            self._child.send(command)
+            child.send(command)
 
     def kill(self) -> None:
         child = self._child
@@ -95,14 +98,16 @@ class Worker:
         self._busy = False
         if child is not None:
             child.close()
+        if self._log is not None:
+            self._log.close()
 
     def _ready_child(self) -> ChildProcess[_Reply]:
         if self._child is not None and self._child.alive:
             return self._child
         self.close()
-        log, self.log_path = new_log("worker")
+        self._log, self.log_path = new_log("worker")
         try:
-            child = ChildProcess(__name__, "", _reply_decoder, log)
+            child = ChildProcess(__name__, "", _reply_decoder, self._log)
         except OSError as error:
             raise EngineCrashed(
                 "The worker process could not be started.", str(error), "Check free memory."
@@ -147,6 +152,9 @@ class Worker:
 
     def _drain(self) -> None:
         """Nobody listens any more: cancel, and leave the child ready for the next request."""
+        if sys.is_finalizing():  # there is none, and no thread reads the child any more
+            self.kill()
+            return
         self.tell(Cancel())
         try:
             while self._child is not None and self._busy:
