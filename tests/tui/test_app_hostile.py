@@ -133,9 +133,7 @@ def test_foreign_text_in_input_errors_and_messages(text: str) -> None:
 SIZES = [(200, 60), (40, 10), (1, 1), (20, 5)]
 
 
-def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
-    slow: None,
-) -> None:
+def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(slow: None) -> None:
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.until(lambda: at.tree.counts.drafted >= 1)
@@ -150,22 +148,20 @@ def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
         await at.ended()
         await at.until_shows("Answer: 18")
         check_screen(at)
-
-    sit(script)
-
-
-def test_dialogs_fit_into_a_small_terminal(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        for key in ("e", "o", "v", "s", "question_mark"):
+        await at.pilot.resize_terminal(24, 8)
+        await at.until(lambda: at.main.size == (24, 8))
+        for key in ("e", "o", "v", "s", "question_mark"):  # dialogs fit, too
             await at.press(key)
             await at.until(lambda: at.dialog != "MainScreen")
             await at.settle()
             check_screen(at)
             await at.press("escape")
             await at.until_on("MainScreen")
+        await at.pilot.resize_terminal(120, 40)
+        await at.solve(f"{PROBLEM} {MARKUP} \x1b[2J")
         check_screen(at)
 
-    watch(demo_log(), folders, script, size=(24, 8))
+    sit(script)
 
 
 def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +177,3 @@ def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.M
         assert all(at.shows(sign) for sign in ("✓  1", "↻  3", "✗ draft", "★ 18"))
 
     watch(demo_log(), folders, script)
-
-
-def test_a_problem_of_escapes_is_solved(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve(f"{PROBLEM} {MARKUP} \x1b[2J")
-        check_screen(at)
-
-    sit(script)

@@ -175,10 +175,12 @@ def test_what_is_missing_is_fetched_first_or_nothing_starts(at: Table, fetched: 
 def test_what_is_found_after_it_was_called_off_starts_nothing(
     at: Table, missing: ToFetch | SSRError
 ) -> None:
+    at.solve()
     at.solver.missing = missing
     at.control.begin("called off")
     at.control.stop()
     assert not at.control.is_going
+    assert at.host.runs.feed is None  # no events of the one before
     at.host.background.pop(0)()
     assert (at.control.is_going, at.control.error) == (False, None)
     at.control.begin("called off, too")
