@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.display import END_WORDS
-from ssr_local.core.events import (
-    AnyEvent,
-    PathEnded,
-)
-from ssr_local.core.records import (
-    EndReason,
-)
+from ssr_local.core.events import AnyEvent, PathEnded
 from ssr_local_tui.picture import as_svg
 from tests.unit.coordinator.scripted import Paths
 from tests.unit.core.test_tree import OTHER, TURNS, grown, log
@@ -78,17 +72,13 @@ def test_the_picture_is_as_wide_as_it_was_asked_for(width: int) -> None:
     assert check_svg(as_svg(tree, width=width)).replace("│", "").count("word") == 100
 
 
-@pytest.mark.parametrize("reason", REASONS)
-def test_why_a_path_ended_is_said_in_words(reason: EndReason) -> None:
-    end = PathEnded(path=0, reason=reason, answer=None, mean_score=None)
-    events: list[AnyEvent] = [started(), opened(), end]
-    assert f"end: {END_WORDS[reason]}" in check_svg(as_svg(grown(events)))
-
-
-def test_a_run_that_was_stopped_or_cut_off_says_so() -> None:
+def test_how_a_path_or_a_run_ended_is_said() -> None:
+    for reason in REASONS:
+        end = PathEnded(path=0, reason=reason, answer=None, mean_score=None)
+        events: list[AnyEvent] = [started(), opened(), end]
+        assert f"end: {END_WORDS[reason]}" in check_svg(as_svg(grown(events)))
     commands: dict[int, AnyCommand] = {20: Cancel()}
     assert "stopped before its end" in check_svg(as_svg(grown(log(commands))))
-    assert "not ended: as of" in check_svg(as_svg(grown(log()[:20])))
 
 
 @given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))

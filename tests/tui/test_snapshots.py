@@ -194,14 +194,3 @@ def difference(screen: str, file: Path) -> str:
 def test_no_snapshot_is_left_over() -> None:
     expected = {f"{name}-{width}x{height}.txt" for name in STATES for width, height in SIZES}
     assert {file.name for file in FOLDER.iterdir()} == expected
-
-
-def test_a_difference_is_shown_with_the_way_to_accept_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(ACCEPT, raising=False)
-    (tmp_path / "a.txt").write_text("one\ntwo\n")
-    found = difference("one\n2\n", tmp_path / "a.txt")
-    assert "-two\n+2" in found
-    assert f"{ACCEPT}=1 pytest" in found
-    assert difference("one\ntwo\n", tmp_path / "a.txt") == ""
