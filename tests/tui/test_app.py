@@ -64,12 +64,24 @@ def test_the_input() -> None:
 # A run ----------------------------------------------------------------------------------
 
 
-def test_what_is_typed_or_pasted_is_solved_and_leaves_a_log(folders: Path) -> None:
+@covers("again")
+def test_what_is_given_typed_or_pasted_is_solved_with_other_seeds_and_leaves_a_log(
+    folders: Path,
+) -> None:
     text = "1. A farm\n   has hens.\n\n2. How many? 数える ✓"
 
     async def script(at: Sitting) -> None:
+        await at.ended()
+        first = at.tree
+        await at.press("r")
+        await at.until(lambda: at.tree is not first)
+        await at.ended()
+        assert at.tree.problem == PROBLEM
+        assert first.options["seed"] == 1 != at.tree.options["seed"]
+        await at.press("i")
         await at.type("Hens and cows?")
         await at.press("enter")
+        await at.until(lambda: at.tree.problem == "Hens and cows?")
         await at.ended()
         await at.until_shows("Answer: 18")
         assert at.main.focused is at.main.run_tree
@@ -81,30 +93,12 @@ def test_what_is_typed_or_pasted_is_solved_and_leaves_a_log(folders: Path) -> No
         await at.until(lambda: at.tree.problem == text)
         await at.ended()
 
-    sit(script)
+    sit(script, problem=PROBLEM)
     problems = []
     for log in sorted((folders / "cache" / "runs").iterdir(), key=lambda one: one.stat().st_mtime):
         with log.open("rb") as file:
             problems += [e.problem for e in read_events(file, "") if isinstance(e, RunStarted)]
-    assert problems == ["Hens and cows?", text]
-
-
-@covers("again")
-def test_a_problem_given_at_the_start_is_solved_at_once_and_again_with_other_seeds() -> None:
-    async def script(at: Sitting) -> None:
-        await at.ended()
-        seeds = [at.tree.options["seed"]]
-        for _ in range(2):
-            first = at.tree
-            await at.press("r")
-            await at.until(lambda first=first: at.tree is not first)
-            await at.ended()
-            assert at.tree.problem == PROBLEM
-            seeds.append(at.tree.options["seed"])
-        assert seeds[0] == 1
-        assert len(set(seeds)) == 3
-
-    sit(script, problem=PROBLEM)
+    assert problems == [PROBLEM, PROBLEM, "Hens and cows?", text]
 
 
 @covers("stop", "app-stop", "dialog-stop")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import RunResult
+from ssr_local.pages.html_page import page_of_run
 from ssr_local_tui.export import (
     FORMATS,
-    as_html,
     as_json,
     as_markdown,
     as_svg,
@@ -63,7 +63,7 @@ def test_every_format_is_saved_whole_and_leaves_nothing_else(fmt: str, tmp_path:
     save(tree, fmt, folder / "run", source)
     expected = {
         "md": as_markdown(tree).encode(),
-        "html": as_html(tree).encode(),
+        "html": page_of_run(tree).encode(),
         "json": as_json(tree),
         "jsonl": source.read_bytes(),
         "svg": as_svg(tree).encode(),

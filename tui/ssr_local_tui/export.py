@@ -15,10 +15,11 @@ from ssr_local.core.display import clean, printable, quoted
 from ssr_local.core.errors import UsageError
 from ssr_local.core.toml_file import reason_of
 from ssr_local.core.tree import Tree
+from ssr_local.pages.html_page import page_of_run
 from ssr_local.pages.run_report import as_markdown
 from ssr_local_tui.picture import as_svg
 
-__all__ = ["FORMATS", "as_html", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
+__all__ = ["FORMATS", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
 
 FORMATS: Mapping[str, str] = {
     "md": "a report in Markdown, to read or print",
@@ -88,15 +89,8 @@ def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
         return as_json(tree)
     if fmt == "jsonl":
         return _log_of(log)
-    forms = {"md": as_markdown, "html": as_html, "svg": as_svg}
+    forms = {"md": as_markdown, "html": page_of_run, "svg": as_svg}
     return forms[fmt](tree).encode()
-
-
-def as_html(tree: Tree) -> str:
-    """The run as a page for the browser."""
-    from ssr_local.pages.html_page import page_of_run
-
-    return page_of_run(tree)
 
 
 def _log_of(log: Path | None) -> bytes:
