@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from ssr_local.core.errors import Interrupted
 from ssr_local.core.options import SolveOptions
 from ssr_local.models.download import Progress
 from ssr_local_tui.runs import Runs
-from tests.tui.pilot import TIMEOUT_S
+from tests.tui.pilot import TIMEOUT_S, wait_for
 from tests.tui.sitting import Sitting, demo_log, sit, write_log
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -58,13 +57,6 @@ def children() -> set[int]:
     return {
         int(line.split()[0]) for line in listed.splitlines() if "ssr_local.transport.worker" in line
     }
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +16,9 @@ import pytest
 from ssr_local.core.errors import ModelError, SSRError
 from ssr_local.core.events import AnyEvent, Notice, read_events
 from ssr_local_tui.feed import KEPT_LOGS, Feed, Pace, new_log
+from tests.tui.pilot import TIMEOUT_S, wait_for
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 20.0
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.005)
 
 
 def notices(num: int, gap_s: float = 0.0) -> list[AnyEvent]:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,11 @@ FORMATS: Mapping[str, str] = {
 }
 """What a run can be saved as, and what that is good for."""
 
+_PAGES: Mapping[str, Callable[[Tree], str]] = {
+    "md": as_markdown,
+    "html": page_of_run,
+    "svg": as_svg,
+}
 _NAME_WORD = re.compile(r"\w+")
 _NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
 
@@ -89,8 +94,7 @@ def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
         return as_json(tree)
     if fmt == "jsonl":
         return _log_of(log)
-    forms = {"md": as_markdown, "html": page_of_run, "svg": as_svg}
-    return forms[fmt](tree).encode()
+    return _PAGES[fmt](tree).encode()
 
 
 def _log_of(log: Path | None) -> bytes:

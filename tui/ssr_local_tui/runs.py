@@ -60,11 +60,6 @@ class Runs:
         self.pace: Pace | None = None
 
     @property
-    def is_busy(self) -> bool:
-        """Whether events are still to come."""
-        return self.feed is not None and not self.feed.is_over
-
-    @property
     def solver(self) -> Solver:
         """The solver of the engine options in force. Raises ``SSRError`` for an unknown pair."""
         if self._solver is None:
@@ -93,7 +88,6 @@ class Runs:
     ) -> Feed:
         """Begin to solve a problem; every path begins with the prefix steps."""
         solver = self.solver
-        self.leave_replay()
 
         def events() -> Iterator[AnyEvent]:
             with self.saving("run", problem, options) as saver:
@@ -135,16 +129,11 @@ class Runs:
                 )
         return Path(self._passing.name) / f"run-{uuid.uuid4().hex}.jsonl"
 
-    def leave_replay(self) -> None:
-        """What comes is a live run's; a replay that still goes on ends."""
+    def make_room(self) -> None:
+        """A live run is to begin: what was shown before, a log perhaps, is not its events."""
         if self.pace is not None:
             self.pace.stop()
-        self.pace = None
-
-    def forget(self) -> None:
-        """The events of the last run are not those of the one that is to begin."""
-        if not self.is_busy:
-            self.feed = None
+        self.pace = self.feed = None
 
     @property
     def has_models(self) -> bool:
