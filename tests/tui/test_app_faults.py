@@ -85,20 +85,7 @@ def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) 
     wait_for(lambda: children() <= before)
 
 
-# Pairs and models -----------------------------------------------------------------------
-
-
-def test_an_unknown_pair_is_named_and_another_can_be_chosen() -> None:
-    async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until_shows("'nowhere'")
-        assert not at.app.control.busy
-        at.app._changed({"pair": "demo"})
-        await at.press("r")
-        await at.ended()
-        await at.until_shows("Answer: 18")
-
-    sit(script, pair="nowhere")
+# Models -------------------------------------------------------------------------------
 
 
 @pytest.fixture

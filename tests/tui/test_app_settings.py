@@ -77,8 +77,14 @@ def test_another_pair_is_another_solver_and_the_old_models_are_given_back(folder
         assert at.app.runs.solver is not old
         assert at.app.runs.solver.engine.pair == "other"
         await at.until(lambda: not is_alive(pid))
+        at.app._changed({"pair": "nowhere"})
+        await at.ask()
+        await at.until_shows("'nowhere'")  # is unknown, which is said
+        assert not at.app.control.busy
         at.app._changed({"pair": "demo"})
-        await at.solve()
+        await at.press("r")
+        await at.until(lambda: at.app.control.error is None)
+        await at.ended()
         await at.until_shows("Answer: 18")
 
     sit(script)

@@ -200,16 +200,6 @@ def test_what_a_run_is_told(at: Table) -> None:
     ]
 
 
-def test_a_replay_takes_no_commands(at: Table, folders: Path) -> None:
-    assert at.host.runs.solver is at.solver  # it is there, and hears nothing
-    at.control.play(write_log(demo_log(), folders / "log.jsonl"), 1.0)
-    at.control.add("B")
-    assert (at.control.models_state, at.control.is_live) == ("recorded", False)
-    at.control.stop()
-    at.take_all()
-    assert at.solver.told == []
-
-
 IDLE = frozenset(("settings", "open", "history", "tutor", "practice", "source", "help"))
 GOING = frozenset(("stop", "pause", "follow", "export", "copy"))
 ACTIONS = IDLE | GOING | frozenset(("drop", "add", "keep", "reject", "again", "compare"))
@@ -240,5 +230,8 @@ def test_what_can_be_done_when(at: Table, folders: Path) -> None:
     at.control.tree.apply_all(up_to(StepVerified))
     playing = GOING | ALWAYS | {"compare", "replay_step", "faster", "slower"}
     assert offered(at, at.control.tree.paths[0]) == playing
+    assert (at.control.models_state, at.control.is_live) == ("recorded", False)
+    at.control.add("B")
     at.control.stop()
     at.take_all()
+    assert at.solver.told == []  # a replay takes no commands
