@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.widgets import Input
 
 from ssr_local.core.events import read_events
+from ssr_local.core.records import RunResult
 from tests.tui.sitting import Sitting, covers, demo_log, sit, watch, write_log
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -48,7 +49,7 @@ def test_a_run_is_exported_in_every_format(folders: Path) -> None:
     written = {fmt: (folders / f"run.{fmt}").read_text() for fmt in EXPORTS}
     assert "18" in written["md"]
     assert "Answer: 18" in written["html"]
-    assert json.loads(written["json"])["answer"] == "18"
+    assert msgspec.json.decode(written["json"], type=RunResult) == demo_log()[-1].result  # type: ignore[union-attr]
     assert written["svg"].startswith("<svg")
     with (folders / "run.jsonl").open("rb") as file:
         assert list(read_events(file, "")) == list(demo_log())

@@ -90,6 +90,8 @@ def test_a_path_is_added_with_the_strategy_that_was_chosen() -> None:
         await at.press("a")
         await at.until_on("StrategyScreen")
         options = at.app.screen.query_one(OptionList)
+        followed = f"letter-{at.tree.paths[0].strategy.letter}"
+        assert options.get_option_at_index(options.highlighted or 0).id != followed
         await at.press("down")
         chosen = options.get_option_at_index(options.highlighted or 0).id
         await at.press("enter")

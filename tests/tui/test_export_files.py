@@ -11,17 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import RunResult
-from ssr_local.pages.html_page import page_of_run
+from ssr_local.pages.run_report import as_markdown
 from ssr_local_tui.export import (
-    FORMATS,
-    as_json,
-    as_markdown,
-    as_svg,
     save,
     suggested_name,
 )
-from tests.tui.sitting import write_log
 from tests.unit.core.test_tree import grown, log
 from tests.unit.test_run_report import started
 
@@ -52,26 +46,6 @@ def test_any_problem_gives_a_safe_name(problem: str) -> None:
     name = suggested_name(grown([started(problem)]), "svg")
     assert re.fullmatch(r"ssr-[\w-]+\.svg", name)
     assert len(name.encode()) <= 255
-
-
-@pytest.mark.parametrize("fmt", sorted(FORMATS))
-def test_every_format_is_saved_whole_and_leaves_nothing_else(fmt: str, tmp_path: Path) -> None:
-    events = log()
-    tree, source = grown(events), write_log(events, tmp_path / "events.jsonl")
-    folder = tmp_path / "out"
-    folder.mkdir()
-    save(tree, fmt, folder / "run", source)
-    expected = {
-        "md": as_markdown(tree).encode(),
-        "html": page_of_run(tree).encode(),
-        "json": as_json(tree),
-        "jsonl": source.read_bytes(),
-        "svg": as_svg(tree).encode(),
-    }
-    assert (folder / "run").read_bytes() == expected[fmt]
-    if fmt == "json":  # the result and nothing else
-        assert msgspec.json.decode(expected[fmt], type=RunResult) == tree.result
-    assert [file.name for file in folder.iterdir()] == ["run"]
 
 
 def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(tmp_path: Path) -> None:

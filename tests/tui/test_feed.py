@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,15 +15,9 @@ from ssr_local.core.events import AnyEvent, Notice, read_events
 from ssr_local_tui.feed import KEPT_LOGS, Feed, Pace, new_log
 from tests.tui.pilot import TIMEOUT_S, wait_for
 
-ROOT = Path(__file__).parents[2]
-
 
 def notices(num: int, gap_s: float = 0.0) -> list[AnyEvent]:
     return [Notice(message=str(n), at_s=n * gap_s) for n in range(num)]
-
-
-def messages(events: list[AnyEvent]) -> list[str]:
-    return [event.message for event in events if isinstance(event, Notice)]
 
 
 def finished(feed: Feed) -> Feed:
@@ -91,40 +82,6 @@ def drained(feed: Feed) -> list[AnyEvent]:
     events: list[AnyEvent] = []
     wait_for(lambda: events.extend(feed.drain()) or events)
     return events
-
-
-ENDLESS = """
-import sys, time
-from pathlib import Path
-from ssr_local.core.events import Notice
-from ssr_local_tui.feed import Feed
-def source():
-    for n in range(10**9):
-        yield Notice(message=str(n) * 100)
-feed = Feed(source, Path(sys.argv[1]))
-feed.start()
-while True:
-    feed.drain()
-    time.sleep(0.001)
-"""
-
-
-@pytest.mark.slow
-def test_a_log_can_be_read_after_its_writer_was_killed(tmp_path: Path) -> None:
-    log = tmp_path / "log.jsonl"
-    path = os.pathsep.join((str(ROOT), str(ROOT / "tui")))
-    child = subprocess.Popen(
-        [sys.executable, "-c", ENDLESS, str(log)], env={**os.environ, "PYTHONPATH": path}
-    )
-    try:
-        wait_for(lambda: log.exists() and log.stat().st_size > 100_000)
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    with log.open("rb") as file:
-        read = messages(list(read_events(file, "")))
-    assert len(read) > 100
-    assert read == [str(n) * 100 for n in range(len(read))]
 
 
 def test_a_log_that_cannot_be_opened_or_written_ends_no_run(tmp_path: Path) -> None:

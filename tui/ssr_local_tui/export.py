@@ -19,8 +19,6 @@ from ssr_local.pages.html_page import page_of_run
 from ssr_local.pages.run_report import as_markdown
 from ssr_local_tui.picture import as_svg
 
-__all__ = ["FORMATS", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
-
 FORMATS: Mapping[str, str] = {
     "md": "a report in Markdown, to read or print",
     "html": "a page for the browser, with formulas and the whole tree",
