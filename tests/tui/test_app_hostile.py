@@ -110,24 +110,17 @@ def test_foreign_text_is_shown_and_never_obeyed(text: str, folders: Path) -> Non
         at.app.push_screen(StrategyScreen(at.tree))
         await at.until_on("StrategyScreen")
         check_screen(at)
-
-    watch(hostile_log(text), folders, script)
-
-
-@pytest.mark.parametrize("text", ALL)
-def test_foreign_text_in_input_errors_and_messages(text: str) -> None:
-    async def script(at: Sitting) -> None:
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        at.input.focus()
         await paste(at.pilot, text)
-        await at.settle()
         at.app.control.fail(UsageError(text, text, text))
         at.app._notice(text)
-        await at.settle()
         await at.until(lambda: at.notices)
         await at.settle()
-        lines = screen_lines(at.app)
-        assert not set("".join(lines)) & set("\x1b\x9b\x07\0\x08")
+        assert not set("".join(screen_lines(at.app))) & set("\x1b\x9b\x07\0\x08")
 
-    sit(script)
+    watch(hostile_log(text), folders, script)
 
 
 SIZES = [(200, 60), (40, 10), (1, 1), (20, 5)]

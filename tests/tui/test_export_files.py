@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import UsageError
 from ssr_local.pages.run_report import as_markdown
-from ssr_local_tui.export import (
-    save,
-    suggested_name,
-)
+from ssr_local_tui.export import save, suggested_name
 from tests.unit.core.test_tree import grown, log
 from tests.unit.test_run_report import started
 
