@@ -75,6 +75,9 @@ def test_a_dropped_path_ends_without_a_vote_and_the_others_go_on() -> None:
         await at.ended()
         assert [at.tree.paths[index].end_reason for index in (0, 2)] == ["answered"] * 2
         assert all(1 not in group.paths for group in at.tree.groups)
+        # Where a path has ended, the cursor follows another that is written.
+        newest = Item("step", 0, 0).newest_in(at.tree, frozenset((Node("step", 2, 0),)))
+        assert newest == Item("step", 2, len(at.tree.paths[2].steps) - 1)
 
     sit(script)
 
