@@ -86,19 +86,12 @@ async def on_a_rejected_step(at: Sitting) -> None:
     await at.put_cursor(Item("step", 0, 2))
 
 
-async def comparison(at: Sitting) -> None:
-    await at.press("v")
-    await at.until_on("ComparisonScreen")
+def opened(dialog: str, *keys: str) -> Callable[[Sitting], Awaitable[None]]:
+    async def script(at: Sitting) -> None:
+        await at.press(*keys)
+        await at.until_on(dialog)
 
-
-async def settings(at: Sitting) -> None:
-    await at.press("escape", "s")
-    await at.until_on("SettingsScreen")
-
-
-async def help_(at: Sitting) -> None:
-    await at.press("question_mark")
-    await at.until_on("HelpScreen")
+    return script
 
 
 async def error(at: Sitting) -> None:
@@ -126,12 +119,12 @@ def whole() -> list[AnyEvent]:
 STATES = {
     "empty": State(as_it_is),
     "welcome": State(as_it_is, None, Preferences()),
-    "settings": State(settings),
+    "settings": State(opened("SettingsScreen", "escape", "s")),
     "running": State(running, lambda: up_to(StepVerified, 8)),
     "ended": State(as_it_is, whole),
     "rejected": State(on_a_rejected_step, whole),
-    "comparison": State(comparison, whole),
-    "help": State(help_, whole),
+    "comparison": State(opened("ComparisonScreen", "v"), whole),
+    "help": State(opened("HelpScreen", "question_mark"), whole),
     "error": State(error, lambda: up_to(StepVerified, 5)),
 }
 
