@@ -50,6 +50,14 @@ async def until(
         await asyncio.sleep(_LOOK_S)
 
 
+def wait_for(condition: Callable[[], object]) -> None:
+    """The same where no app runs."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.005)
+
+
 async def press(pilot: Pilot[Any], *keys: str) -> None:
     """Press keys one after the other, each worked off before the next.
 

@@ -7,9 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.widgets import Button
@@ -17,10 +15,9 @@ from textual.widgets import Button
 from ssr_local.core.errors import Interrupted
 from ssr_local.core.options import SolveOptions
 from ssr_local.models.download import Progress
-from ssr_local_tui import feed
 from ssr_local_tui.runs import Runs
-from tests.tui.pilot import TIMEOUT_S
-from tests.tui.sitting import PROBLEM, Sitting, demo_log, sit, write_log
+from tests.tui.pilot import TIMEOUT_S, wait_for
+from tests.tui.sitting import Sitting, demo_log, sit, write_log
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -62,13 +59,6 @@ def children() -> set[int]:
     }
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     "moment",
     [
@@ -95,20 +85,7 @@ def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) 
     wait_for(lambda: children() <= before)
 
 
-# Pairs and models -----------------------------------------------------------------------
-
-
-def test_an_unknown_pair_is_named_and_another_can_be_chosen() -> None:
-    async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until_shows("'nowhere'")
-        assert not at.app.control.busy
-        at.app._changed({"pair": "demo"})
-        await at.press("r")
-        await at.ended()
-        await at.until_shows("Answer: 18")
-
-    sit(script, pair="nowhere")
+# Models -------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -164,6 +141,8 @@ class Held:
 def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    source = copied / "target-source.gguf"
+
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.until_on("DownloadScreen")
@@ -184,6 +163,15 @@ def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with
         assert "target.gguf" not in fetched(copied)
         await at.press("r")
         await at.until_on("DownloadScreen")
+        there = source.read_bytes()
+        source.unlink()
+        await at.press("enter")
+        await at.until_shows("Go on")
+        assert "target" in " ".join(at.text().replace("│", " ").split())
+        assert at.dialog == "DownloadScreen"
+        source.write_bytes(there)
+        await at.until(lambda: at.app.screen.query_one("#go", Button).has_focus)
+        await at.until(lambda: not at.app.screen.query("Button.-active"))
         await at.press("enter")
         await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
         await at.until(lambda: at.app.control.error is not None)  # these are no models
@@ -223,33 +211,7 @@ def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "target.gguf" not in fetched(copied)
 
 
-def test_a_source_that_is_not_there_is_named_and_tried_again(copied: Path) -> None:
-    source = copied / "target-source.gguf"
-    there = source.read_bytes()
-
-    async def script(at: Sitting) -> None:
-        await at.ask()
-        await at.until_on("DownloadScreen")
-        source.unlink()
-        await at.press("enter")
-        await at.until_shows("Go on")
-        text = " ".join(at.text().replace("│", " ").split())
-        assert "target" in text
-        assert at.dialog == "DownloadScreen"
-        source.write_bytes(there)
-        await at.until(lambda: at.app.screen.query_one("#go", Button).has_focus)
-        await at.until(lambda: not at.app.screen.query("Button.-active"))
-        await at.press("enter")
-        await at.until(lambda: fetched(copied) == {"draft.gguf", "target.gguf"})
-        await at.until(lambda: at.app.control.error is not None)
-
-    sit(script, pair="copied")
-
-
-@pytest.mark.parametrize("where", ["missing", "fetch"])
-def test_leaving_waits_for_no_connection(
-    where: str, copied: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leaving_waits_for_no_connection(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, answered = threading.Event(), threading.Event()
 
     def hangs(runs: Runs, options: SolveOptions) -> None:
@@ -257,11 +219,8 @@ def test_leaving_waits_for_no_connection(
         answered.wait(TIMEOUT_S)
 
     async def script(at: Sitting) -> None:
-        monkeypatch.setattr(Runs, where, hangs)
+        monkeypatch.setattr(Runs, "missing", hangs)
         await at.ask()
-        if where == "fetch":
-            await at.until_on("DownloadScreen")
-            await at.press("enter")
         await at.until(asked.is_set)
         await at.press("ctrl+q")
 
@@ -274,25 +233,11 @@ def test_leaving_waits_for_no_connection(
 # Logs -----------------------------------------------------------------------------------
 
 
-def test_logs_that_are_none_are_told(folders: Path) -> None:
+def test_logs_that_are_none_damaged_or_cut_off_are_shown_as_far_as_they_go(folders: Path) -> None:
     logs = {"empty": b"", "none": b"Dear diary,\n", "bytes": b"\xff\xfe\x00\n" * 3}
     logs["[red]markup"] = b"[bold]\n[/]\n"
     for name, contents in logs.items():
         (folders / f"{name}.jsonl").write_bytes(contents)
-
-    async def script(at: Sitting) -> None:
-        for name in logs:
-            at.app.control.play(folders / f"{name}.jsonl", 0.0)
-            await at.until(lambda: not at.app.control.running)
-            await at.until_shows(f"{name}.jsonl")
-            assert at.shows("log is empty" if name == "empty" else "line 1: not an event")
-        at.app.control.play(folders / "gone.jsonl", 0.0)
-        await at.until_said("cannot be opened")
-
-    sit(script)
-
-
-def test_a_log_that_is_damaged_or_cut_off_is_shown_as_far_as_it_goes(folders: Path) -> None:
     damaged = write_log(demo_log(), folders / "damaged.jsonl")
     whole = damaged.read_bytes()
     (folders / "cut.jsonl").write_bytes(whole[:20_000])
@@ -302,34 +247,21 @@ def test_a_log_that_is_damaged_or_cut_off_is_shown_as_far_as_it_goes(folders: Pa
     async def script(at: Sitting) -> None:
         await at.until_shows("line 201: not an event")
         assert at.shows("Let h be the number of hens")
+        for name in logs:
+            at.app.control.play(folders / f"{name}.jsonl", 0.0)
+            await at.until(lambda: not at.app.control.running)
+            await at.until_shows(f"{name}.jsonl")
+            assert at.shows("log is empty" if name == "empty" else "line 1: not an event")
+        at.app.control.play(folders / "gone.jsonl", 0.0)
+        await at.until_said("cannot be opened")
         at.app.control.play(folders / "cut.jsonl", 0.0)
         await at.until(lambda: not at.app.control.running)
         await at.until_shows("Let h be the number of hens")
         assert at.app.control.error is None
-        await at.solve()
-        await at.until_shows("Answer: 18")
-
-    sit(script, replay=damaged)
-
-
-def unwritable_folder(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folders / "cache").mkdir()
-    (folders / "cache" / "runs").write_text("no folder")
-
-
-def full_disk(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed.Feed, "_opened", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115
-
-
-@pytest.mark.parametrize("fault", [unwritable_folder, full_disk])
-def test_a_run_that_cannot_be_logged_goes_on_and_says_so(
-    fault: Callable[[Path, Any], None], folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fault(folders, monkeypatch)
-
-    async def script(at: Sitting) -> None:
-        await at.solve(PROBLEM)
+        (folders / "cache").mkdir()
+        (folders / "cache" / "runs").write_text("no folder")
+        await at.solve()  # which cannot be logged
         await at.until_shows("Answer: 18")
         await at.until_said("cannot be written")
 
-    sit(script)
+    sit(script, replay=damaged)

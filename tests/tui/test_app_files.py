@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.widgets import Input
 
 from ssr_local.core.events import read_events
+from ssr_local.core.records import RunResult
 from tests.tui.sitting import Sitting, covers, demo_log, sit, watch, write_log
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -30,41 +31,33 @@ def test_a_run_is_exported_in_every_format(folders: Path) -> None:
             await at.click_on("Write")
             await at.until_on("MainScreen")
             await at.until_said(f"Written: run.{fmt}")
+        # A file that is there is replaced only when asked twice.
+        (folders / "mine.md").write_text("mine")
+        await at.press("e")
+        await at.until_on("ExportScreen")
+        at.app.screen.query_one("#file", Input).value = "mine.md"
+        at.app.screen.query_one("#write").focus()
+        await at.press("enter")
+        await at.until_shows("mine.md exists")
+        assert (folders / "mine.md").read_text() == "mine"
+        await at.until(lambda: not at.app.screen.query("Button.-active"))  # no double click
+        await at.press("enter")
+        await at.until_on("MainScreen")
+        assert (folders / "mine.md").read_text() != "mine"
 
     watch(demo_log(), folders, script)
     written = {fmt: (folders / f"run.{fmt}").read_text() for fmt in EXPORTS}
     assert "18" in written["md"]
     assert "Answer: 18" in written["html"]
-    assert json.loads(written["json"])["answer"] == "18"
+    assert msgspec.json.decode(written["json"], type=RunResult) == demo_log()[-1].result  # type: ignore[union-attr]
     assert written["svg"].startswith("<svg")
     with (folders / "run.jsonl").open("rb") as file:
         assert list(read_events(file, "")) == list(demo_log())
 
 
-def test_an_existing_file_is_replaced_only_when_asked_twice(folders: Path) -> None:
-    (folders / "run.md").write_text("mine")
-
-    async def script(at: Sitting) -> None:
-        await at.press("e")
-        await at.until_on("ExportScreen")
-        at.app.screen.query_one("#file", Input).value = "run.md"
-        at.app.screen.query_one("#write").focus()
-        await at.press("enter")
-        await at.until_shows("run.md exists")
-        assert (folders / "run.md").read_text() == "mine"
-        await at.until(lambda: not at.app.screen.query("Button.-active"))  # no double click
-        await at.press("enter")
-        await at.until_on("MainScreen")
-        assert (folders / "run.md").read_text() != "mine"
-
-    watch(demo_log(), folders, script)
-
-
 @covers("open")
 def test_a_run_is_opened_by_its_path_or_from_the_list_and_played_as_it_was(folders: Path) -> None:
     runs = folders / "cache" / "runs"
-    runs.mkdir(parents=True)
-    write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
     write_log(demo_log(), folders / "it.jsonl")
 
     async def open_dialog(at: Sitting) -> Input:
@@ -73,6 +66,13 @@ def test_a_run_is_opened_by_its_path_or_from_the_list_and_played_as_it_was(folde
         return at.app.screen.query_one("#file", Input)
 
     async def script(at: Sitting) -> None:
+        await open_dialog(at)
+        await at.press("enter")
+        await at.until_shows("Give the path of a log.")  # there is no recent one
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        runs.mkdir(parents=True)
+        write_log(demo_log(), runs / "run-20260101-120000-000001.jsonl")
         field = await open_dialog(at)
         field.value = "nowhere.jsonl"
         await at.press("enter")
@@ -95,15 +95,5 @@ def test_a_run_is_opened_by_its_path_or_from_the_list_and_played_as_it_was(folde
         await at.until(lambda: at.tree.problem)
         await at.press("x")
         await at.until(lambda: not at.app.control.running)
-
-    sit(script)
-
-
-def test_nothing_to_open_is_said() -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("escape", "o")
-        await at.until_on("OpenScreen")
-        await at.press("enter")
-        await at.until_shows("Give the path of a log.")
 
     sit(script)

@@ -97,22 +97,6 @@ def test_a_stopped_run_goes_on_after_its_longest_path(folders: Path) -> None:
     sit(script, paths=1)
 
 
-def test_a_check_is_opened_in_the_tutor_with_its_steps(folders: Path) -> None:
-    with Solver(pair="demo", in_process=True) as solver, History() as history:
-        result = check(PROBLEM, STEPS, solver=solver, with_vote=False)
-        recording = history.begin("check", PROBLEM, pair="demo", method="ssr")
-        recording.end(result, status="good", answer=None, body="")
-
-    async def script(at: Sitting) -> None:
-        await open_history(at, PROBLEM)
-        await at.press("enter")
-        await at.until_on("TutorScreen")
-        assert at.app.screen.query_one("#problem-text", TextArea).text == PROBLEM
-        assert at.app.screen.query_one("#steps-text", TextArea).text == STEPS
-
-    sit(script)
-
-
 @contextmanager
 def held(name: str) -> Iterator[threading.Event]:
     """A question to the history has no answer before the event is set: another has the file."""
@@ -130,13 +114,29 @@ def held(name: str) -> Iterator[threading.Event]:
 def keep_two() -> None:
     with History() as history:
         for problem in ("Another farm.", PROBLEM):
-            history.begin("run", problem).fail(ValueError("no"))
+            history.begin("run", problem).fail(ValueError("The model is missing."))
 
 
-def test_enter_takes_what_the_words_find_and_not_what_is_still_listed(folders: Path) -> None:
+def test_what_is_found_is_taken_up_opened_or_why_not_is_said(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep_two()
+    with Solver(pair="demo", in_process=True) as solver, History() as history:
+        result = check("Checked.", STEPS, solver=solver, with_vote=False)
+        recording = history.begin("check", "Checked.", pair="demo", method="ssr")
+        recording.end(result, status="good", answer=None, body="")
+
+    def fail(*_: object) -> None:
+        raise HistoryError("The history cannot be read.")
 
     async def script(at: Sitting) -> None:
+        await open_history(at, "Another farm.")
+        await at.press("enter")
+        await at.until_on("TutorScreen")
+        assert at.app.screen.query_one("#problem-text", TextArea).text == "Checked."
+        assert at.app.screen.query_one("#steps-text", TextArea).text == STEPS
+        await at.press("escape")
+        await at.until_on("MainScreen")
         await open_history(at, "Another farm.")
         with held("search") as free:
             await at.type("anoth")
@@ -144,27 +144,18 @@ def test_enter_takes_what_the_words_find_and_not_what_is_still_listed(folders: P
             free.set()
             await at.until_on("MainScreen")
         assert at.input.text == "Another farm."
-
-    sit(script)
-
-
-def test_a_search_that_fails_is_said_and_leaves_nothing_to_open(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep_two()
-
-    def fail(*_: object) -> None:
-        raise HistoryError("The history cannot be read.")
-
-    monkeypatch.setattr(History, "search", fail)
-
-    async def script(at: Sitting) -> None:
+        at.input.clear()
         await open_history(at, "Another farm.")
+        at.app.screen.query_one("#words", Input).value = "anoth"
+        await at.until(lambda: len(at.app.screen.query_one(OptionList).options) == 1)
+        await at.press("enter")  # this run had no events
+        await at.until_shows("The model is missing.")
+        monkeypatch.setattr(History, "search", fail)
         await at.type("x")
         await at.until_shows("The history cannot be read.")
         assert not at.shows("Another farm.")
         await at.press("enter")
-        assert at.dialog == "HistoryScreen"
+        assert at.dialog == "HistoryScreen"  # there is nothing to open
 
     sit(script)
 
@@ -199,18 +190,6 @@ def test_what_is_found_waits_while_the_palette_lies_above(folders: Path) -> None
             await under_the_palette(at, free)
         await at.until_on("MainScreen")
         await at.until_shows("[replay, at once]")
-
-    sit(script)
-
-
-def test_why_a_run_has_no_events_is_said_when_it_is_opened(folders: Path) -> None:
-    with History() as history:
-        history.begin("run", PROBLEM).fail(ValueError("The model is missing."))
-
-    async def script(at: Sitting) -> None:
-        await open_history(at, "failed")
-        await at.press("enter")
-        await at.until_shows("The model is missing.")
 
     sit(script)
 
@@ -262,8 +241,12 @@ def test_what_went_wrong_is_practised_and_taken_out(folders: Path) -> None:
         assert (left.problem, left.num_reviews) == (PROBLEM, 2)
 
 
-def test_what_is_empty_says_so_and_a_stopped_run_is_kept(folders: Path) -> None:
+def test_what_is_empty_says_so_and_nothing_is_kept_when_that_is_not_wanted(folders: Path) -> None:
     async def script(at: Sitting) -> None:
+        at.app.runs.keep = False
+        await at.solve()
+        assert not (folders / "data" / "history.sqlite3").exists()
+        assert not list((folders / "cache").rglob("*.jsonl"))
         await at.press("escape", "w")
         await at.until_shows("Nothing is in practice")
         await at.press("delete", "escape")
@@ -272,19 +255,5 @@ def test_what_is_empty_says_so_and_a_stopped_run_is_kept(folders: Path) -> None:
         await at.until_shows("Nothing was saved yet.")
         await at.press("enter", "escape")
         await at.until_on("MainScreen")
-        await at.ask_paused(lambda tree: tree.counts.drafted >= 1)
-        await at.press("x")
-        await at.ended()
 
     sit(script)
-    assert kept(folders) == [(PROBLEM, "cancelled")]
-
-
-def test_nothing_is_kept_when_that_is_not_wanted(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        at.app.runs.keep = False
-        await at.solve()
-
-    sit(script)
-    assert not (folders / "data" / "history.sqlite3").exists()
-    assert not list((folders / "cache").rglob("*.jsonl"))

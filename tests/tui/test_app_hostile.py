@@ -110,32 +110,23 @@ def test_foreign_text_is_shown_and_never_obeyed(text: str, folders: Path) -> Non
         at.app.push_screen(StrategyScreen(at.tree))
         await at.until_on("StrategyScreen")
         check_screen(at)
-
-    watch(hostile_log(text), folders, script)
-
-
-@pytest.mark.parametrize("text", ALL)
-def test_foreign_text_in_input_errors_and_messages(text: str) -> None:
-    async def script(at: Sitting) -> None:
+        await at.press("escape")
+        await at.until_on("MainScreen")
+        at.input.focus()
         await paste(at.pilot, text)
-        await at.settle()
         at.app.control.fail(UsageError(text, text, text))
         at.app._notice(text)
-        await at.settle()
         await at.until(lambda: at.notices)
         await at.settle()
-        lines = screen_lines(at.app)
-        assert not set("".join(lines)) & set("\x1b\x9b\x07\0\x08")
+        assert not set("".join(screen_lines(at.app))) & set("\x1b\x9b\x07\0\x08")
 
-    sit(script)
+    watch(hostile_log(text), folders, script)
 
 
 SIZES = [(200, 60), (40, 10), (1, 1), (20, 5)]
 
 
-def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
-    slow: None,
-) -> None:
+def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(slow: None) -> None:
     async def script(at: Sitting) -> None:
         await at.ask()
         await at.until(lambda: at.tree.counts.drafted >= 1)
@@ -150,22 +141,20 @@ def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on(
         await at.ended()
         await at.until_shows("Answer: 18")
         check_screen(at)
-
-    sit(script)
-
-
-def test_dialogs_fit_into_a_small_terminal(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        for key in ("e", "o", "v", "s", "question_mark"):
+        await at.pilot.resize_terminal(24, 8)
+        await at.until(lambda: at.main.size == (24, 8))
+        for key in ("e", "o", "v", "s", "question_mark"):  # dialogs fit, too
             await at.press(key)
             await at.until(lambda: at.dialog != "MainScreen")
             await at.settle()
             check_screen(at)
             await at.press("escape")
             await at.until_on("MainScreen")
+        await at.pilot.resize_terminal(120, 40)
+        await at.solve(f"{PROBLEM} {MARKUP} \x1b[2J")
         check_screen(at)
 
-    watch(demo_log(), folders, script, size=(24, 8))
+    sit(script)
 
 
 def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +170,3 @@ def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.M
         assert all(at.shows(sign) for sign in ("✓  1", "↻  3", "✗ draft", "★ 18"))
 
     watch(demo_log(), folders, script)
-
-
-def test_a_problem_of_escapes_is_solved(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.solve(f"{PROBLEM} {MARKUP} \x1b[2J")
-        check_screen(at)
-
-    sit(script)

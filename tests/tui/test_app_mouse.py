@@ -10,6 +10,7 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 from ssr_local_tui.preferences import Preferences
+from ssr_local_tui.widgets.detail import DetailPane
 from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import Sitting, demo_log, watch
 
@@ -26,23 +27,6 @@ async def click_in_footer(at: Sitting, words: str, dialog: str) -> None:
             return
 
 
-def test_keys_in_the_footer_are_buttons(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        for words, dialog in (
-            ("Help", "HelpScreen"),
-            ("Compare", "ComparisonScreen"),
-            ("Export", "ExportScreen"),
-            ("Settings", "SettingsScreen"),
-            ("Open", "OpenScreen"),
-        ):
-            await click_in_footer(at, words, dialog)
-            await at.until_on(dialog)
-            await at.press("escape")
-            await at.until_on("MainScreen")
-
-    watch(demo_log(), folders, script)
-
-
 def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.click_on("Heads give h + c = 30")
@@ -54,25 +38,29 @@ def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path(folders: Path)
         assert at.main.run_tree.selected_item == Item("path", 0)
         await at.click_at(at.input, 3, 1)
         assert at.main.focused is at.input
+        await at.pilot.resize_terminal(50, 24)  # where there is no pane a click opens it
+        await at.until(lambda: not at.main.query_one(DetailPane).display)
+        await at.click_on("Heads give")
+        await at.until_shows("Step 2: kept")
 
     watch(demo_log(), folders, script)
 
 
-def test_a_click_where_there_is_no_pane_opens_it(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("home")
-        await at.click_on("Heads give")
-        await at.until_shows("Step 2: kept")
-
-    watch(demo_log(), folders, script, size=(50, 24))
-
-
-def test_buttons_of_dialogs(folders: Path) -> None:
+def test_keys_in_the_footer_are_buttons_and_dialogs_have_some(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.click_on("Begin")
         await at.until_on("MainScreen")
-        await at.press("e")
-        await at.until_on("ExportScreen")
+        for words, dialog in (
+            ("Help", "HelpScreen"),
+            ("Compare", "ComparisonScreen"),
+            ("Settings", "SettingsScreen"),
+            ("Open", "OpenScreen"),
+        ):
+            await click_in_footer(at, words, dialog)
+            await at.until_on(dialog)
+            await at.press("escape")
+            await at.until_on("MainScreen")
+        await click_in_footer(at, "Export", "ExportScreen")
         await at.click_on("svg  a picture")
         await at.click_on("Write")
         await at.until_on("MainScreen")

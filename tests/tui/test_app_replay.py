@@ -24,13 +24,8 @@ def log(folders: Path) -> Path:
     return write_log(events, folders / "slow.jsonl")
 
 
-def speed(at: Sitting) -> float:
-    assert at.app.runs.pace is not None
-    return at.app.runs.pace.speed
-
-
-@covers("replay-step")
-def test_a_replay_goes_on_event_by_event(log: Path) -> None:
+@covers("replay-step", "replay-faster", "replay-slower")
+def test_a_replay_goes_on_event_by_event_at_any_speed_and_is_stopped(log: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.press("escape")
         await at.press("full_stop")
@@ -47,30 +42,17 @@ def test_a_replay_goes_on_event_by_event(log: Path) -> None:
         assert len(at.tree.paths[0].steps) == 1
         await at.put_cursor(Item("step", 0, 0))
         assert not any(at.main.check_action(a, ()) for a in ("drop", "add", "keep", "reject"))
-
-    sit(script, replay=log, speed=1.0)
-
-
-@covers("replay-faster", "replay-slower")
-def test_a_replay_is_made_faster_and_slower(log: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("escape")
+        await at.press("p")
+        await at.until(lambda: not at.shows("stands still"))
+        await at.press("p")
+        await at.until_shows("stands still")
         seen = []
         for key in (*keys_of("replay-faster"), "minus", "minus", "minus"):
             await at.press(key)
-            seen.append(speed(at))
+            assert at.app.runs.pace is not None
+            seen.append(at.app.runs.pace.speed)
         assert seen == [2.0, 4.0, 2.0, 1.0, 0.5]
-        await at.until_shows("[replay, 0.5 × as fast]")
-
-    sit(script, replay=log, speed=1.0)
-
-
-def test_a_replay_stands_still_goes_on_and_is_stopped(log: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("escape", "p")
-        await at.until_shows("stands still")
-        await at.press("p")
-        await at.until(lambda: not at.shows("stands still"))
+        await at.until_shows("[replay, 0.5 × as fast")
         await at.press("x")
         await at.until(lambda: not at.app.control.running)
         assert at.tree.phase != "ended"

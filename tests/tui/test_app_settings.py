@@ -26,7 +26,11 @@ async def fill_in(at: Sitting, key: str, **values: str) -> None:
 
 
 @covers("settings")
-def test_what_is_changed_counts_from_the_next_run_on() -> None:
+def test_what_is_changed_counts_from_the_next_run_on_and_is_saved_when_asked() -> None:
+    file = "# mine\nmax-tokens = 700 # so\n"
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(file)
+
     async def script(at: Sitting) -> None:
         await at.solve()
         solver = at.app.runs.solver
@@ -39,19 +43,7 @@ def test_what_is_changed_counts_from_the_next_run_on() -> None:
         await at.ended()
         assert (at.tree.options["paths"], at.tree.options["mode"]) == (2, "fast1")
         assert at.app.runs.solver is solver  # the models stay loaded
-        assert not config_file().exists()
-        before = at.app.settings
-        await fill_in(at, "escape", paths="4")
-        assert at.app.settings == before
-
-    sit(script)
-
-
-def test_a_setting_of_the_file_is_cleared_put_back_and_saved() -> None:
-    config_file().parent.mkdir(parents=True)
-    config_file().write_text("# mine\nmax-tokens = 700 # so\n")
-
-    async def script(at: Sitting) -> None:
+        assert config_file().read_text() == file
         at.app._changed({"draft": None})
         origins = {one.name: one for one in at.app.settings.origins}
         assert (origins["draft"].value, origins["draft"].origin) == (None, "option")
@@ -61,7 +53,7 @@ def test_a_setting_of_the_file_is_cleared_put_back_and_saved() -> None:
         await fill_in(at, "ctrl+s", threshold="5.5")
         await at.until_shows("≥ 5.5")
         assert at.app.settings.solve.threshold == 5.5
-        assert config_file().read_text() == "# mine\nmax-tokens = 700 # so\nthreshold = 5.5\n"
+        assert config_file().read_text() == f"{file}threshold = 5.5\n"
 
     sit(script)
 
@@ -85,8 +77,14 @@ def test_another_pair_is_another_solver_and_the_old_models_are_given_back(folder
         assert at.app.runs.solver is not old
         assert at.app.runs.solver.engine.pair == "other"
         await at.until(lambda: not is_alive(pid))
+        at.app._changed({"pair": "nowhere"})
+        await at.ask()
+        await at.until_shows("'nowhere'")  # is unknown, which is said
+        assert not at.app.control.busy
         at.app._changed({"pair": "demo"})
-        await at.solve()
+        await at.press("r")
+        await at.until(lambda: at.app.control.error is None)
+        await at.ended()
         await at.until_shows("Answer: 18")
 
     sit(script)

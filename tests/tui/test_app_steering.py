@@ -26,8 +26,8 @@ async def paused_after_step(at: Sitting, number: int) -> PathView:
     return at.tree.paths[0]
 
 
-@covers("keep")
-def test_a_rejected_step_is_kept_and_the_run_goes_on_from_there() -> None:
+@covers("keep", "reject")
+def test_a_verdict_is_changed_and_the_run_goes_on_from_there() -> None:
     async def script(at: Sitting) -> None:
         path = await paused_after_step(at, 3)
         assert path.steps[2].rejected == REJECTED + "\n\n"
@@ -44,24 +44,18 @@ def test_a_rejected_step_is_kept_and_the_run_goes_on_from_there() -> None:
         assert at.tree.result is not None
         assert [step.text.strip() for step in at.tree.result.paths[0].steps] == steps_of(path)
 
-    sit(script, paths=1)
-
-
-@covers("reject")
-def test_a_kept_step_is_rejected_and_the_target_writes_its_own() -> None:
-    async def script(at: Sitting) -> None:
-        path = await paused_after_step(at, 2)
-        assert path.steps[1].state == "accepted"
+        rejected = await paused_after_step(at, 2)
+        assert rejected.steps[1].state == "accepted"
         assert not at.main.check_action("keep", ())
         await at.press("n")
-        await at.until(lambda: path.steps[1].overridden)
+        await at.until(lambda: rejected.steps[1].overridden)
         await at.press("p")
         await at.ended()
-        assert path.steps[1].author == "target"
-        assert path.steps[1].state == "rewritten"
-        assert path.steps[1].rejected
-        assert steps_of(path)[2] == REWRITTEN
-        assert path.end_reason == "answered"
+        assert rejected.steps[1].author == "target"
+        assert rejected.steps[1].state == "rewritten"
+        assert rejected.steps[1].rejected
+        assert steps_of(rejected)[2] == REWRITTEN
+        assert rejected.end_reason == "answered"
 
     sit(script, paths=1)
 
@@ -81,6 +75,9 @@ def test_a_dropped_path_ends_without_a_vote_and_the_others_go_on() -> None:
         await at.ended()
         assert [at.tree.paths[index].end_reason for index in (0, 2)] == ["answered"] * 2
         assert all(1 not in group.paths for group in at.tree.groups)
+        # Where a path has ended, the cursor follows another that is written.
+        newest = Item("step", 0, 0).newest_in(at.tree, frozenset((Node("step", 2, 0),)))
+        assert newest == Item("step", 2, len(at.tree.paths[2].steps) - 1)
 
     sit(script)
 
@@ -96,6 +93,8 @@ def test_a_path_is_added_with_the_strategy_that_was_chosen() -> None:
         await at.press("a")
         await at.until_on("StrategyScreen")
         options = at.app.screen.query_one(OptionList)
+        followed = f"letter-{at.tree.paths[0].strategy.letter}"
+        assert options.get_option_at_index(options.highlighted or 0).id != followed
         await at.press("down")
         chosen = options.get_option_at_index(options.highlighted or 0).id
         await at.press("enter")
@@ -127,16 +126,16 @@ def test_the_cursor_follows_what_is_written_until_told_not_to(slow: None) -> Non
     sit(script, paths=1)
 
 
-@pytest.mark.parametrize("moves", [("up",), ("home", "down")])
-def test_who_moves_about_is_not_led_away_and_others_end_on_the_answer(moves: tuple[str]) -> None:
+def test_who_moves_about_is_not_led_away_and_others_end_on_the_answer() -> None:
     async def script(at: Sitting) -> None:
-        await at.ask_paused(lambda tree: tree.counts.drafted >= 2)
-        assert at.main.run_tree.selected_item.kind == "step"
-        await at.press(*moves)
-        item = at.main.run_tree.selected_item
-        await at.press("p")
-        await at.ended()
-        assert at.main.run_tree.selected_item == item
+        for moves in (("up",), ("home", "down")):
+            await at.ask_paused(lambda tree: tree.counts.drafted >= 2)
+            assert at.main.run_tree.selected_item.kind == "step"
+            await at.press(*moves)
+            item = at.main.run_tree.selected_item
+            await at.press("p")
+            await at.ended()
+            assert at.main.run_tree.selected_item == item
         await at.solve("another")  # is followed again
         assert at.main.run_tree.selected_item == Item("vote", 0)
         await at.until_shows("Winning answer")
@@ -159,20 +158,5 @@ def test_a_cursor_on_a_step_that_is_taken_back_stays_on_its_path() -> None:
         assert at.main.run_tree.selected_item == Item("path", 0)
         await at.press("x")
         await at.until(lambda: not at.app.control.running)
-
-    sit(script)
-
-
-def test_nothing_can_be_steered_without_a_run() -> None:
-    actions = ("stop", "pause", "drop", "add", "keep", "reject", "follow")
-
-    async def script(at: Sitting) -> None:
-        assert not any(at.main.check_action(action, ()) for action in actions)
-        await at.solve()
-        await at.put_cursor(Item("step", 0, 2))
-        revision = at.tree.revision
-        await at.press(*"xpdaynf.+-")
-        assert not any(at.main.check_action(action, ()) for action in actions)
-        assert (at.tree.revision, at.dialog) == (revision, "MainScreen")
 
     sit(script)

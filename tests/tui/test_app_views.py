@@ -22,25 +22,28 @@ LAST_STEP = Item("step", 0, 4)
 
 
 @covers("metrics", "detail")
-@pytest.mark.parametrize("size", [(120, 40), (60, 16)], ids=str)
-def test_panes_come_and_go_and_stay_away(size: tuple[int, int], folders: Path) -> None:
+def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
     async def script(at: Sitting) -> None:
-        roomy = size == (120, 40)
-        for key, pane in (("m", MetricsPane), ("b", DetailPane)):
-            widget = at.main.query_one(pane)
-            assert widget.display == roomy  # where there is room, they are there
-            for shown in (not roomy, roomy):
-                await at.press(key)
-                await at.until(lambda w=widget, shown=shown: w.display == shown)
-                await at.until(lambda w=widget, shown=shown: bool(w.region.area) == shown)
-        if roomy:
-            await at.press("b")
-            await at.pilot.resize_terminal(200, 60)
-            await at.until(lambda: at.main.query_one(RunTree).region.right > 110)
-            assert not at.main.query_one(DetailPane).display
-            assert at.main.query_one(MetricsPane).display
+        for size, roomy in (((120, 40), True), ((60, 16), False)):
+            await at.pilot.resize_terminal(*size)
+            for key, pane in (("m", MetricsPane), ("b", DetailPane)):
+                widget = at.main.query_one(pane)
+                # Where there is room, they are there.
+                await at.until(lambda w=widget, roomy=roomy: w.display == roomy)
+                for shown in (not roomy, roomy):
+                    await at.press(key)
+                    await at.until(lambda w=widget, shown=shown: w.display == shown)
+                    await at.until(lambda w=widget, shown=shown: bool(w.region.area) == shown)
+            at.main.show_detail = at.main.show_metrics = None
+        await at.pilot.resize_terminal(120, 40)
+        await at.until(lambda: at.main.query_one(DetailPane).display)
+        await at.press("b")
+        await at.pilot.resize_terminal(200, 60)
+        await at.until(lambda: at.main.query_one(RunTree).region.right > 110)
+        assert not at.main.query_one(DetailPane).display
+        assert at.main.query_one(MetricsPane).display
 
-    watch(demo_log(), folders, script, size=size)
+    watch(demo_log(), folders, script)
 
 
 @covers("source", "tree-open", "tree-close", "copy")
@@ -121,14 +124,6 @@ def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
         assert seen == {0, 1, 2, 3}
 
     watch(demo_log(), folders, script)
-
-
-def test_one_path_is_compared_with_nothing(folders: Path) -> None:
-    async def script(at: Sitting) -> None:
-        await at.press("v")
-        assert at.dialog == "MainScreen"
-
-    watch(demo_log(paths=1), folders, script)
 
 
 @pytest.mark.parametrize(

@@ -64,13 +64,6 @@ PART: list[
         (1, 1),
     ),
     (
-        "two routes of which neither has the other's numbers",
-        path("5 * 5 = 25", "25 + 15 = 40", "40 * 2 = 80", answer="80"),
-        path("9 * 3 = 27", "27 + 9 = 36", "36 + 4 = 40", "40 + 50 = 90", answer="90"),
-        (2, 3),
-        (1, 2),
-    ),
-    (
         "a slip before a common result in the same step",
         path("2 * 7 = 12. 2 + 3 = 5", "12 + 5 = 17", answer="17"),
         path("2 * 7 = 14. 2 + 3 = 5", "14 + 5 = 19", answer="19"),
@@ -106,13 +99,6 @@ PART: list[
         None,
     ),
     (
-        "restated late, agreed early",
-        path("b = 5", "b + 1 = 6", "6 * 3 = 19", "and b = 5", answer="19"),
-        path("b = 5", "b + 1 = 6", "6 * 3 = 18", "and b = 5", answer="18"),
-        (2, 2),
-        (1, 1),
-    ),
-    (
         "only the choice of the answer",
         path("a = 7", "b = 8", "It must be a.", answer="7"),
         path("a = 7", "b = 8", "It must be b.", answer="8"),
@@ -137,13 +123,6 @@ PART: list[
         "rounding is no difference",
         path(r"10 / 3 = \frac{10}{3}", "7 * 2 = 14", answer="14"),
         path("10 / 3 = 3.33", "7 * 2 = 15", answer="15"),
-        (1, 1),
-        (0, 0),
-    ),
-    (
-        "rounding up is no difference either",
-        path(r"x = \frac{2}{3}", "7 * 2 = 14", answer="14"),
-        path("x = 0.67", "7 * 2 = 15", answer="15"),
         (1, 1),
         (0, 0),
     ),
@@ -181,17 +160,9 @@ def test_where_they_part(
     assert found.explanation.endswith(".")
     assert "\n" not in found.explanation
     assert summary(first, second) == found.explanation
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "steps"), [(*row[1:3], row[3]) for row in PART], ids=[r[0] for r in PART]
-)
-def test_it_does_not_matter_which_path_comes_first(
-    first: PathView, second: PathView, steps: tuple[int | None, int | None]
-) -> None:
-    found = disagreement(second, first)
-    assert found is not None
-    assert (found.second_step, found.first_step) == steps
+    back = disagreement(second, first)  # it does not matter which path comes first
+    assert back is not None
+    assert (back.second_step, back.first_step) == steps
 
 
 @pytest.mark.parametrize(
@@ -210,7 +181,7 @@ def test_what_nobody_can_call_a_contradiction(first: PathView, second: PathView)
     assert "contradicts the other path" in summary(first, second)
 
 
-def test_the_explanation_names_sum_result_path_and_step() -> None:
+def test_the_explanation_names_sum_result_path_and_step_or_that_one_has_none() -> None:
     found = disagreement(
         path("3 + 3 = 6", r"$12 \times 4 = 48$", answer="48"),
         path("3 + 3 = 6", "12 × 4 = 46", answer="46", index=2),
@@ -220,9 +191,6 @@ def test_the_explanation_names_sum_result_path_and_step() -> None:
         "Both come to 6;"
         " then path 1 has 12 × 4 = 48 in step 2 and path 3 has 12 × 4 = 46 in step 2."
     )
-
-
-def test_the_explanation_says_when_only_one_has_a_number_of_its_own() -> None:
     first = path("= 10", "10 + 5 = 15", answer="15")
     found = disagreement(first, path("= 10", answer="10", index=1))
     assert found is not None
@@ -276,7 +244,8 @@ STEPS = st.lists(
     st.one_of(st.text(max_size=30), st.lists(st.sampled_from(PIECES), max_size=6).map(" ".join)),
     max_size=6,
 )
-ANSWERS = st.one_of(st.none(), st.sampled_from(["5", "6", "Yes", "-1", r"\frac{1}{2}"]))
+HOSTILE = "\x1b[31m\u202eYes " + "A" * 5000
+ANSWERS = st.one_of(st.none(), st.sampled_from(["5", "6", "Yes", "-1", r"\frac{1}{2}", HOSTILE]))
 
 
 @given(STEPS, STEPS, ANSWERS, ANSWERS)
@@ -294,14 +263,9 @@ def test_any_two_paths_can_be_compared(
     for step, steps in ((found.first_step, one), (found.second_step, other)) if found else ():
         assert step is None or 0 <= step < len(steps)
     assert disagreement(first, first) is None
-    assert summary(first, second).isprintable()
-
-
-def test_hostile_text_ends_up_clean_and_short() -> None:
-    evil = "\x1b[31m\u202eYes " + "A" * 5000
-    sentence = summary(path("x", answer=evil), path("y", answer="No", index=1))
-    assert sentence.isprintable()
-    assert len(sentence) < 300
+    said = summary(first, second)
+    assert said.isprintable()
+    assert len(said) < 300
 
 
 @pytest.mark.parametrize(

@@ -127,28 +127,6 @@ def test_a_run_begins_is_taken_in_and_ends(at: Table) -> None:
     assert at.solver.asked == [(PROBLEM, at.host.settings.solve, ("One.",))]
 
 
-def test_one_run_at_a_time(at: Table, folders: Path) -> None:
-    at.stand_at()
-    tree = at.control.tree
-    at.said()
-    at.control.begin("another")
-    at.control.play(write_log(demo_log(), folders / "log.jsonl"), 0.0)
-    assert (at.said(), at.control.tree) == (["Trouble", "Trouble"], tree)
-
-
-def test_again_is_the_same_problem_with_another_seed(at: Table) -> None:
-    at.control.again()
-    assert at.said() == []  # nothing was solved yet
-    at.solve()
-    at.control.again()
-    at.host.work()
-    at.take_all()
-    assert [(problem, options.seed) for problem, options, _ in at.solver.asked] == [
-        (PROBLEM, 1),
-        (PROBLEM, None),
-    ]
-
-
 def test_models_that_stay_loaded_are_shown_from_the_beginning(at: Table) -> None:
     at.solve()
     models = at.control.tree.models
@@ -175,10 +153,12 @@ def test_what_is_missing_is_fetched_first_or_nothing_starts(at: Table, fetched: 
 def test_what_is_found_after_it_was_called_off_starts_nothing(
     at: Table, missing: ToFetch | SSRError
 ) -> None:
+    at.solve()
     at.solver.missing = missing
     at.control.begin("called off")
     at.control.stop()
     assert not at.control.is_going
+    assert at.host.runs.feed is None  # no events of the one before
     at.host.background.pop(0)()
     assert (at.control.is_going, at.control.error) == (False, None)
     at.control.begin("called off, too")
@@ -186,12 +166,6 @@ def test_what_is_found_after_it_was_called_off_starts_nothing(
     at.control.begin("another")
     at.host.background.pop(0)()  # the one before comes late
     assert (at.control.busy, at.control.running, at.control.error) == (LOOKING, False, None)
-
-
-def test_a_pair_that_is_not_known_is_an_error(at: Table) -> None:
-    at.solver.missing = SSRError("No such pair.")
-    at.solve()
-    assert (at.control.error, at.control.is_going) == (at.solver.missing, False)
 
 
 @pytest.mark.parametrize(
@@ -226,25 +200,6 @@ def test_what_a_run_is_told(at: Table) -> None:
     ]
 
 
-def test_a_replay_has_a_pace_and_takes_no_commands(at: Table, folders: Path) -> None:
-    assert at.host.runs.solver is at.solver  # it is there, and hears nothing
-    at.control.play(write_log(demo_log(), folders / "log.jsonl"), 1.0)
-    pace = at.host.runs.pace
-    assert pace is not None
-    at.control.pause()
-    assert pace.paused
-    at.control.change_speed(1)
-    assert pace.speed == 2.0
-    at.control.replay_step()
-    at.control.add("B")
-    assert (at.control.models_state, at.control.is_live) == ("recorded", False)
-    at.control.stop()
-    at.take_all()
-    assert at.solver.told == []
-    at.control.play(folders / "gone.jsonl", 1.0)
-    assert at.said()[-1] == "Trouble"
-
-
 IDLE = frozenset(("settings", "open", "history", "tutor", "practice", "source", "help"))
 GOING = frozenset(("stop", "pause", "follow", "export", "copy"))
 ACTIONS = IDLE | GOING | frozenset(("drop", "add", "keep", "reject", "again", "compare"))
@@ -275,5 +230,8 @@ def test_what_can_be_done_when(at: Table, folders: Path) -> None:
     at.control.tree.apply_all(up_to(StepVerified))
     playing = GOING | ALWAYS | {"compare", "replay_step", "faster", "slower"}
     assert offered(at, at.control.tree.paths[0]) == playing
+    assert (at.control.models_state, at.control.is_live) == ("recorded", False)
+    at.control.add("B")
     at.control.stop()
     at.take_all()
+    assert at.solver.told == []  # a replay takes no commands

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,32 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.events import (
-    AnyEvent,
-    encode_event,
-)
-from ssr_local.core.records import (
-    RunResult,
-)
-from ssr_local_tui.export import (
-    FORMATS,
-    as_html,
-    as_json,
-    as_markdown,
-    as_svg,
-    save,
-    suggested_name,
-)
+from ssr_local.pages.run_report import as_markdown
+from ssr_local_tui.export import save, suggested_name
 from tests.unit.core.test_tree import grown, log
 from tests.unit.test_run_report import started
-
-
-def test_json_is_the_result_and_nothing_else() -> None:
-    tree = grown(log())
-    assert msgspec.json.decode(as_json(tree), type=RunResult) == tree.result
-    with pytest.raises(UsageError, match="not ended") as caught:
-        as_json(grown(log()[:-1]))
-    assert all(fmt in caught.value.next_step for fmt in ("md", "html", "svg", "jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -66,30 +43,6 @@ def test_any_problem_gives_a_safe_name(problem: str) -> None:
     name = suggested_name(grown([started(problem)]), "svg")
     assert re.fullmatch(r"ssr-[\w-]+\.svg", name)
     assert len(name.encode()) <= 255
-
-
-def log_file(folder: Path, events: Sequence[AnyEvent]) -> Path:
-    file = folder / "events.jsonl"
-    file.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
-    return file
-
-
-@pytest.mark.parametrize("fmt", sorted(FORMATS))
-def test_every_format_is_saved_whole_and_leaves_nothing_else(fmt: str, tmp_path: Path) -> None:
-    events = log()
-    tree, source = grown(events), log_file(tmp_path, events)
-    folder = tmp_path / "out"
-    folder.mkdir()
-    save(tree, fmt, folder / "run", source)
-    expected = {
-        "md": as_markdown(tree).encode(),
-        "html": as_html(tree).encode(),
-        "json": as_json(tree),
-        "jsonl": source.read_bytes(),
-        "svg": as_svg(tree).encode(),
-    }
-    assert (folder / "run").read_bytes() == expected[fmt]
-    assert [file.name for file in folder.iterdir()] == ["run"]
 
 
 def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Footer, Input, Label
 
 from ssr_local_tui.screens.help import EVERYWHERE, HERE, HelpScreen, Section, sections_of
-from tests.tui.pilot import piloted, press, until
+from tests.tui.pilot import piloted, until
 
 MOVE = Binding.Group("Moving")
 
@@ -56,27 +56,21 @@ def sections(app: Sample) -> dict[str, Sequence[tuple[str, str]]]:
     return piloted(app, script)
 
 
-def meanings(app: Sample) -> dict[str, str]:
-    return {keys: text for rows in sections(app).values() for keys, text in rows}
-
-
-def test_it_lists_the_keys_that_do_something() -> None:
+def test_it_lists_the_keys_that_do_something_by_group_widget_and_everywhere() -> None:
     """None that Textual would not run, has no method, or no words."""
-    listed = meanings(Sample())
-    assert listed["^r f5"] == "Run: Solve the problem"
-    assert listed["f7"] == "[red]Move on"
-    assert not {"f2", "f3", "f4", "f8", "f9", "x"} & set(listed)
-
-
-def test_sections_are_groups_and_widgets_and_then_what_is_everywhere() -> None:
     found = sections(Sample())
     assert list(found) == ["Input", "Moving", EVERYWHERE]
     assert found["Moving"] == (("f6", "Move"),)
-    assert ("^r f5", "Run: Solve the problem") in found[EVERYWHERE]
     assert "Move cursor left" in dict(found["Input"]).values()
+    listed = dict(found[EVERYWHERE])
+    assert listed["^r f5"] == "Run: Solve the problem"
+    assert listed["f7"] == "[red]Move on"
+    assert not {"f2", "f3", "f4", "f8", "f9", "x"} & {
+        key for rows in found.values() for key, _ in rows
+    }
 
 
-def test_a_widget_without_a_title_is_where_the_cursor_is() -> None:
+def test_the_users_keys_are_shown_and_a_widget_without_a_title_is_where_the_cursor_is() -> None:
     class Field(Input):
         BINDING_GROUP_TITLE = None
 
@@ -84,30 +78,13 @@ def test_a_widget_without_a_title_is_where_the_cursor_is() -> None:
         def compose(self) -> ComposeResult:
             yield Field()
 
-    found = sections(Untitled())
+    app = Untitled()
+    app.set_keymap({"run": "ctrl+g"})
+    found = sections(app)
     assert list(found)[-1] == HERE
     assert "Move cursor left" in dict(found[HERE]).values()
-
-
-def test_the_users_keys_are_shown() -> None:
-    app = Sample()
-    app.set_keymap({"run": "ctrl+g"})
-    listed = meanings(app)
-    assert listed["^g"] == "Run: Solve the problem"
-    assert "^r f5" not in listed
-
-
-def test_it_closes_with_any_of_its_keys() -> None:
-    app = Sample()
-
-    async def script(pilot: Pilot[None]) -> None:
-        for key in ("escape", "q", "question_mark"):
-            await press(pilot, "f1")
-            assert isinstance(app.screen, HelpScreen)
-            await press(pilot, key)
-            assert not isinstance(app.screen, HelpScreen)
-
-    piloted(app, script)
+    assert dict(found[EVERYWHERE])["^g"] == "Run: Solve the problem"
+    assert "^r f5" not in dict(found[EVERYWHERE])
 
 
 @pytest.mark.parametrize("size", [(80, 24), (40, 12)])

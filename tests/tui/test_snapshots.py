@@ -86,19 +86,12 @@ async def on_a_rejected_step(at: Sitting) -> None:
     await at.put_cursor(Item("step", 0, 2))
 
 
-async def comparison(at: Sitting) -> None:
-    await at.press("v")
-    await at.until_on("ComparisonScreen")
+def opened(dialog: str, *keys: str) -> Callable[[Sitting], Awaitable[None]]:
+    async def script(at: Sitting) -> None:
+        await at.press(*keys)
+        await at.until_on(dialog)
 
-
-async def settings(at: Sitting) -> None:
-    await at.press("escape", "s")
-    await at.until_on("SettingsScreen")
-
-
-async def help_(at: Sitting) -> None:
-    await at.press("question_mark")
-    await at.until_on("HelpScreen")
+    return script
 
 
 async def error(at: Sitting) -> None:
@@ -126,12 +119,12 @@ def whole() -> list[AnyEvent]:
 STATES = {
     "empty": State(as_it_is),
     "welcome": State(as_it_is, None, Preferences()),
-    "settings": State(settings),
+    "settings": State(opened("SettingsScreen", "escape", "s")),
     "running": State(running, lambda: up_to(StepVerified, 8)),
     "ended": State(as_it_is, whole),
     "rejected": State(on_a_rejected_step, whole),
-    "comparison": State(comparison, whole),
-    "help": State(help_, whole),
+    "comparison": State(opened("ComparisonScreen", "v"), whole),
+    "help": State(opened("HelpScreen", "question_mark"), whole),
     "error": State(error, lambda: up_to(StepVerified, 5)),
 }
 
@@ -194,14 +187,3 @@ def difference(screen: str, file: Path) -> str:
 def test_no_snapshot_is_left_over() -> None:
     expected = {f"{name}-{width}x{height}.txt" for name in STATES for width, height in SIZES}
     assert {file.name for file in FOLDER.iterdir()} == expected
-
-
-def test_a_difference_is_shown_with_the_way_to_accept_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(ACCEPT, raising=False)
-    (tmp_path / "a.txt").write_text("one\ntwo\n")
-    found = difference("one\n2\n", tmp_path / "a.txt")
-    assert "-two\n+2" in found
-    assert f"{ACCEPT}=1 pytest" in found
-    assert difference("one\ntwo\n", tmp_path / "a.txt") == ""

@@ -307,25 +307,12 @@ def _anchors(first: _Side, second: _Side) -> list[tuple[int, int]]:
     """
     shared = sorted(_shared(first, second), key=lambda pair: (pair[0], -pair[1]))
     ends: list[int] = []  # the smallest last second step of a row one longer each
-    chains: list[_Chain] = []
+    chains: list[list[tuple[int, int]]] = [[]]
     for left, right in shared:
         length = bisect_left(ends, right)
-        chain = _Chain(left, right, chains[length - 1] if length else None)
         ends[length : length + 1] = [right]
-        chains[length : length + 1] = [chain]
-    return list(_unchained(chains[-1]))[::-1] if chains else []
-
-
-class _Chain(NamedTuple):
-    left: int
-    right: int
-    before: _Chain | None
-
-
-def _unchained(chain: _Chain | None) -> Iterator[tuple[int, int]]:
-    while chain is not None:
-        yield chain.left, chain.right
-        chain = chain.before
+        chains[length + 1 : length + 2] = [[*chains[length], (left, right)]]
+    return chains[-1]
 
 
 def _shared(first: _Side, second: _Side) -> set[tuple[int, int]]:

@@ -162,8 +162,7 @@ class RunController:
         if self._is_in_the_way():
             return
         runs, options = self._host.runs, options or self._host.settings.solve
-        runs.leave_replay()
-        runs.forget()
+        runs.make_room()
         tree = Tree(problem)
         if runs.has_models and self._pair_shown == self._host.pair_name:
             tree.models = dict(self.tree.models)

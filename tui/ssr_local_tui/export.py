@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,9 @@ from ssr_local.core.display import clean, printable, quoted
 from ssr_local.core.errors import UsageError
 from ssr_local.core.toml_file import reason_of
 from ssr_local.core.tree import Tree
+from ssr_local.pages.html_page import page_of_run
 from ssr_local.pages.run_report import as_markdown
 from ssr_local_tui.picture import as_svg
-
-__all__ = ["FORMATS", "as_html", "as_json", "as_markdown", "as_svg", "save", "suggested_name"]
 
 FORMATS: Mapping[str, str] = {
     "md": "a report in Markdown, to read or print",
@@ -29,6 +28,11 @@ FORMATS: Mapping[str, str] = {
 }
 """What a run can be saved as, and what that is good for."""
 
+_PAGES: Mapping[str, Callable[[Tree], str]] = {
+    "md": as_markdown,
+    "html": page_of_run,
+    "svg": as_svg,
+}
 _NAME_WORD = re.compile(r"\w+")
 _NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
 
@@ -88,15 +92,7 @@ def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
         return as_json(tree)
     if fmt == "jsonl":
         return _log_of(log)
-    forms = {"md": as_markdown, "html": as_html, "svg": as_svg}
-    return forms[fmt](tree).encode()
-
-
-def as_html(tree: Tree) -> str:
-    """The run as a page for the browser."""
-    from ssr_local.pages.html_page import page_of_run
-
-    return page_of_run(tree)
+    return _PAGES[fmt](tree).encode()
 
 
 def _log_of(log: Path | None) -> bytes:

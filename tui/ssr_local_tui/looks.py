@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from ssr_local.core.display import one_line
+from ssr_local.core.display import END_WORDS, one_line
 from ssr_local.core.records import ModelInfo, ModelRole, Timing, Usage
-from ssr_local.core.tree import StepState, StepView, Tree
+from ssr_local.core.tree import PathView, StepState, StepView, Tree
 from ssr_local.method.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
 
@@ -86,6 +86,19 @@ def _cut(text: str, width: int, *, from_end: bool) -> str:
             break
         kept.append(sign)
     return "…" + "".join(reversed(kept)) if from_end else "".join(kept) + "…"
+
+
+def path_name(path: PathView) -> str:
+    """A path's number and strategy."""
+    strategy = path.strategy
+    return f"{path.index + 1} {one_line(strategy.letter)} {one_line(strategy.name, 40)}"
+
+
+def path_end(path: PathView) -> str:
+    """The answer a path came to or why it has none; empty while it goes on."""
+    if path.end_reason is None:
+        return ""
+    return f"→ {END_WORDS[path.end_reason] if path.answer is None else shown_text(path.answer)}"
 
 
 def step_title(step: StepView, number: int) -> str:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ssr_local import Solver
@@ -25,7 +26,8 @@ from ssr_local.core.events import (
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.tree import Tree
 from ssr_local.history.preference import is_kept
-from ssr_local.history.saving import saving
+from ssr_local.history.saving import Saver, saving
+from ssr_local.history.store import Kind
 from ssr_local.models.download import Progress, ToFetch
 from ssr_local_tui.feed import Feed, Pace, new_log
 
@@ -58,11 +60,6 @@ class Runs:
         self.pace: Pace | None = None
 
     @property
-    def is_busy(self) -> bool:
-        """Whether events are still to come."""
-        return self.feed is not None and not self.feed.is_over
-
-    @property
     def solver(self) -> Solver:
         """The solver of the engine options in force. Raises ``SSRError`` for an unknown pair."""
         if self._solver is None:
@@ -91,17 +88,9 @@ class Runs:
     ) -> Feed:
         """Begin to solve a problem; every path begins with the prefix steps."""
         solver = self.solver
-        self.leave_replay()
 
         def events() -> Iterator[AnyEvent]:
-            with saving(
-                "run",
-                problem,
-                pair=self._engine.pair,
-                method=options.method,
-                say=self._on_notice,
-                keep=self.keep,
-            ) as saver:
+            with self.saving("run", problem, options) as saver:
                 for event in saver.watch(solver.stream(problem, options, given=prefix_steps)):
                     if feed.stopping:  # asked for before there was a run to tell
                         feed.stopping = False
@@ -111,6 +100,19 @@ class Runs:
         feed = self.feed = Feed(events, self._new_log())
         feed.start()
         return feed
+
+    def saving(
+        self, kind: Kind, problem: str, options: SolveOptions
+    ) -> AbstractContextManager[Saver]:
+        """A new entry of the history, unless nothing is to be kept."""
+        return saving(
+            kind,
+            problem,
+            pair=self._engine.pair,
+            method=options.method,
+            say=self._on_notice,
+            keep=self.keep,
+        )
 
     def _new_log(self) -> Path | None:
         """Where a run is written while the app is open: for good only if it is to be kept."""
@@ -127,16 +129,11 @@ class Runs:
                 )
         return Path(self._passing.name) / f"run-{uuid.uuid4().hex}.jsonl"
 
-    def leave_replay(self) -> None:
-        """What comes is a live run's; a replay that still goes on ends."""
+    def make_room(self) -> None:
+        """A live run is to begin: what was shown before, a log perhaps, is not its events."""
         if self.pace is not None:
             self.pace.stop()
-        self.pace = None
-
-    def forget(self) -> None:
-        """The events of the last run are not those of the one that is to begin."""
-        if not self.is_busy:
-            self.feed = None
+        self.pace = self.feed = None
 
     @property
     def has_models(self) -> bool:

@@ -7,15 +7,12 @@ begins once that has noticed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 
 from textual.message import Message
 
 from ssr_local import Interrupted, SSRError
 from ssr_local.core.display import one_line
-from ssr_local.history.saving import Saver, saving
-from ssr_local.history.store import Kind
 from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import CheckResult, check
 from ssr_local.tutoring.hints import LEVELS, Hint, hint
@@ -37,13 +34,6 @@ class TutorWork:
 
     class Hinted(Changed):
         """A hint has been given."""
-
-    class Notice(Message):
-        """Something is to be said that is no state."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
 
     def __init__(self, host: Host, post: Callable[[Message], object]) -> None:
         self._host, self._post = host, post
@@ -133,7 +123,7 @@ class TutorWork:
 
     def _explain(self, problem: str, steps: list[str], stopped: Stop) -> Outcome:
         work = self._check(problem, steps, stopped, explain=True)
-        with self._saving("check", problem) as saver:
+        with self._host.runs.saving("check", problem, self._host.settings.solve) as saver:
             result = kept_check(saver, work)
             saver.solved(problem, good=result.is_solved)
         return partial(self._marked, result)
@@ -156,7 +146,7 @@ class TutorWork:
 
     def _hint(self, problem: str, steps: list[str], level: int, stopped: Stop) -> Outcome:
         self._expect_models()
-        with self._saving("hint", problem) as saver:
+        with self._host.runs.saving("hint", problem, self._host.settings.solve) as saver:
             given = hint(
                 problem,
                 steps,
@@ -168,19 +158,6 @@ class TutorWork:
             )
             keep_hint(saver, given)
         return partial(self._hinted, given)
-
-    def _saving(self, kind: Kind, problem: str) -> AbstractContextManager[Saver]:
-        return saving(
-            kind,
-            problem,
-            pair=self._host.settings.engine.pair,
-            method=self._host.settings.solve.method,
-            say=self._say,
-            keep=self._host.runs.keep,
-        )
-
-    def _say(self, line: str) -> None:
-        self._post(self.Notice(line))
 
     def _expect_models(self) -> None:
         missing = self._host.runs.missing(self._host.settings.solve)

@@ -13,7 +13,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Select, Static
 
-from ssr_local.core.display import END_WORDS, one_line
 from ssr_local.core.tree import PathView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.compare import Disagreement, aligned, disagreement, summary
@@ -90,7 +89,7 @@ class ComparisonScreen(Dialog[None]):
         self._draw()
 
     def _paths(self) -> list[tuple[Text, int]]:
-        return [(Text(_name(path)), index) for index, path in self._tree.paths.items()]
+        return [(Text(looks.path_name(path)), index) for index, path in self._tree.paths.items()]
 
     def _offer(self) -> None:
         """All paths can be chosen, also those that were opened meanwhile."""
@@ -121,13 +120,14 @@ def rows_of(
     """The steps of both paths in two columns, marked where they part."""
     table: Any = Table(expand=True, show_lines=True, box=None, padding=(0, 1, 1, 1))
     for path in (first, second):
-        table.add_column(Text(_name(path), style="bold"), ratio=1, overflow="fold")
+        table.add_column(Text(looks.path_name(path), style="bold"), ratio=1, overflow="fold")
     parted = (found.first_step, found.second_step) if found else (None, None)
     for left, right in aligned(first, second):
         table.add_row(
             _cell(first, left, parted[0], source), _cell(second, right, parted[1], source)
         )
-    table.add_row(_end(first), _end(second))
+    for_both = ((looks.path_end(one) or "goes on", one.answer) for one in (first, second))
+    table.add_row(*(Text(end, style="bold" if answer else "dim") for end, answer in for_both))
     return table  # type: ignore[no-any-return]
 
 
@@ -142,18 +142,6 @@ def _cell(path: PathView, index: int | None, parted: int | None, source: bool) -
         (f"  {_PARTED}" if index == parted else "", "bold reverse"),
     )
     return Group(title, formatted(step.text, source))
-
-
-def _end(path: PathView) -> Text:
-    if path.end_reason is None:
-        return Text("goes on", style="dim")
-    if path.answer is not None:
-        return Text(f"→ {looks.shown_text(path.answer)}", style="bold")
-    return Text(f"→ {END_WORDS[path.end_reason]}", style="dim")
-
-
-def _name(path: PathView) -> str:
-    return f"{path.index + 1} {one_line(path.strategy.letter)} {one_line(path.strategy.name, 40)}"
 
 
 def _most_unlike(tree: Tree, left: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from ssr_local_tui.export import FORMATS, save, suggested_name
 from ssr_local_tui.screens.dialog import Dialog
 
 _SHOWN_LOGS = 8
+_BEGINNING = 20
 
 
 class ExportScreen(Dialog[Path]):
@@ -164,15 +166,10 @@ def _recent() -> list[Path]:
 
 def _title(path: Path) -> str:
     """When a run began and what it was about, as far as its log tells."""
-    problem = "no problem in it"
     try:
         with path.open("rb") as file:
-            for number, event in enumerate(read_events(file, str(path))):
-                if isinstance(event, RunStarted):
-                    problem = one_line(event.problem, 50)
-                    break
-                if number > 20:
-                    break
+            first = islice(read_events(file, str(path)), _BEGINNING)
+            problem = next((one.problem for one in first if isinstance(one, RunStarted)), "")
     except (OSError, SSRError):
         problem = "cannot be read"
-    return f"{path.stem.removeprefix('run-')[:15]}  {problem}"
+    return f"{path.stem.removeprefix('run-')[:15]}  {one_line(problem, 50) or 'no problem in it'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -101,14 +101,14 @@ class SettingsScreen(Dialog[dict[str, Value]]):
 
     def __init__(self, settings: Settings, pairs: Sequence[str]) -> None:
         super().__init__()
-        self._fields = fields_of(settings, pairs)
+        self._rows = [FieldRow(field) for field in fields_of(settings, pairs)]
 
     def content(self) -> ComposeResult:
         with Fields():
-            for heading, fields in groupby(self._fields, _heading):
+            for heading, rows in groupby(self._rows, lambda row: _heading(row.field)):
                 if heading:
                     yield Label(heading, classes="heading")
-                yield from map(FieldRow, fields)
+                yield from rows
         yield Label("", id="about", markup=False)
 
     def on_mount(self) -> None:
@@ -190,10 +190,10 @@ class SettingsScreen(Dialog[dict[str, Value]]):
         return wrong is not None
 
     def _warn_of_variables(self, changes: Mapping[str, Value]) -> None:
-        for field in self._fields:
-            if field.name in changes and field.setting.origin == "environment":
+        for setting in (row.field.setting for row in self._rows):
+            if setting.name in changes and setting.origin == "environment":
                 self.app.notify(
-                    f"{field.setting.detail} in the environment is stronger than the file.",
+                    f"{setting.detail} in the environment is stronger than the file.",
                     severity="warning",
                     markup=False,
                 )
@@ -202,10 +202,6 @@ class SettingsScreen(Dialog[dict[str, Value]]):
         """The binding of an action, with the key it has in the user's keymap."""
         active = (one.binding for one in self.active_bindings.values())
         return next((binding for binding in active if binding.action == action), None)
-
-    @property
-    def _rows(self) -> Iterator[FieldRow]:
-        return iter(self.query(FieldRow))
 
 
 def _heading(field: Field) -> str:

@@ -9,6 +9,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from ssr_local.core.display import one_line
+from ssr_local.core.records import Strategy
 from ssr_local.core.tree import Tree
 from ssr_local_tui.screens.dialog import Dialog
 
@@ -24,39 +25,31 @@ class StrategyScreen(Dialog[str]):
     def __init__(self, tree: Tree) -> None:
         super().__init__()
         scores = {row.letter: row.score for row in tree.scores}
-        followed = {path.strategy.letter for path in tree.paths.values()}
+        self._followed = {path.strategy.letter for path in tree.paths.values()} - {_NO_ADVICE}
         ranked = sorted(tree.pool, key=lambda one: -(scores.get(one.letter) or 0.0))
-        self._rows = [
-            (
-                one.letter,
-                one_line(one.name),
-                one_line(one.advice),
-                scores.get(one.letter),
-                one.letter in followed,
-            )
-            for one in ranked
-            if one.letter != _NO_ADVICE
-        ]
-        self._rows.append((_NO_ADVICE, "no strategy", "The problem without advice.", None, False))
+        self._rows = {one.letter: self._row(one, scores.get(one.letter)) for one in ranked}
+        self._rows.pop(_NO_ADVICE, None)  # comes last
+        nothing = Strategy(_NO_ADVICE, "no strategy", "The problem without advice.")
+        self._rows[_NO_ADVICE] = self._row(nothing, None)
 
     def content(self) -> ComposeResult:
-        yield OptionList(
-            *(Option(_row(*row), id=f"letter-{row[0]}") for row in self._rows), id="pool"
-        )
+        rows = (Option(row, id=f"letter-{letter}") for letter, row in self._rows.items())
+        yield OptionList(*rows, id="pool")
 
     def on_mount(self) -> None:
         pool = self.query_one(OptionList)
-        first = next((n for n, row in enumerate(self._rows) if not row[-1]), 0)
-        pool.highlighted = first
+        pool.highlighted = next(
+            (n for n, letter in enumerate(self._rows) if letter not in self._followed), 0
+        )
         pool.focus()
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss((event.option_id or "").removeprefix("letter-"))
 
-
-def _row(letter: str, name: str, advice: str, score: float | None, followed: bool) -> Text:
-    marks = [] if score is None else [f"{score:.2f}"]
-    marks += ["followed already"] if followed else []
-    more = f"  ({', '.join(marks)})" if marks else ""
-    return Text.assemble((f"{letter} {name}", "bold"), more, "\n  ", (advice, "dim"))
+    def _row(self, one: Strategy, score: float | None) -> Text:
+        marks = [] if score is None else [f"{score:.2f}"]
+        marks += ["followed already"] if one.letter in self._followed else []
+        more = f"  ({', '.join(marks)})" if marks else ""
+        name = f"{one_line(one.letter)} {one_line(one.name)}"
+        return Text.assemble((name, "bold"), more, "\n  ", (one_line(one.advice), "dim"))

@@ -167,10 +167,6 @@ class TutorScreen(Screen[str]):
             self._judge()  # which the hint had called off
         self.call_after_refresh(self.query_one("#marks").scroll_end, animate=False)
 
-    @on(TutorWork.Notice)
-    def _notice(self, event: TutorWork.Notice) -> None:
-        self.notify(clean(event.text), severity="warning", markup=False)
-
     # Keys ----------------------------------------------------------------------------
 
     def action_where(self) -> None:

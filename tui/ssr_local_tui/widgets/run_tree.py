@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.widgets import Tree as TreeWidget
 from textual.widgets.tree import TreeNode
 
-from ssr_local.core.display import END_WORDS, one_line
+from ssr_local.core.display import one_line
 from ssr_local.core.tree import Node, PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.widgets.items import NOTICES, PROBLEM, PRUNED, VOTES, Item, ItemKind
@@ -107,7 +107,7 @@ class RunTree(TreeWidget[Item]):
         if "notices" in kinds:
             self._sync_list(NOTICES, "notice", len(self.state.notices), is_open=False)
         if "run" in kinds:
-            self._touch(PROBLEM)
+            self.root.refresh()
         if self.cursor_line >= 0 and self._lines.get(item) is not self.cursor_node:
             self._stay_near(item)
 
@@ -236,11 +236,6 @@ class RunTree(TreeWidget[Item]):
             self._lines.pop(line.data, None)
         line.remove()
 
-    def _touch(self, item: Item) -> None:
-        line = self._lines.get(item)
-        if line is not None:
-            line.refresh()
-
     # Labels --------------------------------------------------------------------
 
     def get_label_width(self, node: _Line) -> int:
@@ -295,15 +290,10 @@ class RunTree(TreeWidget[Item]):
 
     def _path_label(self, path: PathView, width: int) -> Text:
         score = f" {path.selection_score:.2f}" if path.selection_score is not None else ""
-        name = f"{path.index + 1} {one_line(path.strategy.letter)} {one_line(path.strategy.name)}"
-        if path.end_reason is None:
-            end, style = "", "busy"
-        elif path.answer is not None:
-            end, style = f" → {looks.shown_text(path.answer)}", "good"
-        else:
-            end, style = f" → {END_WORDS[path.end_reason]}", "bad"
+        style = "good" if path.answer is not None else "bad"
+        end = looks.path_end(path) and f" {looks.path_end(path)}"
         end = looks.head(end, max(12, width // 2))
-        shown = looks.head(name + score, max(8, width - len(end)))
+        shown = looks.head(looks.path_name(path) + score, max(8, width - len(end)))
         return Text.assemble((shown, self._style("strong")), (end, self._style(style)))
 
     def _step_label(self, step: StepView, number: int, width: int) -> Text:
