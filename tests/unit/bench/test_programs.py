@@ -96,6 +96,9 @@ def test_wrong_programs(code: str) -> None:
         "class Mine(list): pass\ndef total(items):\n    return sum(Mine(items))",
         "def total(items):\n    return len(bytearray(sum(items)))",
         "def total(items):\n    'a'.translate({})\n    return sum(items)",
+        "def total(items):\n    list(map(str.upper, 'ab'))\n    return sum(items)",
+        "def total(items):\n    sorted('bA', key=str.lower)\n    return sum(items)",
+        "import re\ndef total(items):\n    re.sub('a', lambda m: 'b', 'a')\n    return sum(items)",
     ],
 )
 def test_what_the_interpreter_lacks_is_not_called_wrong(code: str) -> None:
