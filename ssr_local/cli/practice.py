@@ -8,8 +8,7 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.judging import Work, judging_options, read_work, show_check, show_json
-from ssr_local.cli.saving import saved
+from ssr_local.cli.judging import Work, judge, judging_options, read_work
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.history.practice import Due, Practice
@@ -55,7 +54,8 @@ def command(
                 raise UsageError("--drop needs the --number of a problem.")
             practice.drop(number)
             return 0
-        chosen = practice.problem(number) if number is not None else _first(practice.problems())
+        due_now = (one for one in practice.problems() if one.is_due)
+        chosen = next(due_now, None) if number is None else practice.problem(number)
     if chosen is None:
         remark("Nothing is due.")
         return 0
@@ -68,23 +68,12 @@ def command(
         return 0
     _, steps = read_work(chosen.problem, file)
     settings = settings_in_force(overrides)
-    with (
-        solver_at_work(settings) as (solver, stop),
-        saved("check", chosen.problem, settings, no_save=no_save) as saver,
-    ):
-        work = Work(solver, settings, verifier, not no_vote, stop.asked)
-        result = work.check(chosen.problem, steps, saver)
-        due = saver.solved(chosen.problem, good=result.is_solved)
-    if as_json:
-        show_json(result, reveal=reveal)
-    else:
-        show_check(result, reveal=reveal)
+    with solver_at_work(settings) as (solver, stop):
+        work = Work(solver, settings, verifier, not no_vote, stop.asked, no_save)
+        result, due = judge(work, chosen.problem, steps, as_json=as_json, reveal=reveal)
+    if not as_json:
         remark(_what_becomes_of_it(chosen, result, due))
     return 0 if result.is_good else _EXIT_WRONG
-
-
-def _first(problems: list[Due]) -> Due | None:
-    return problems[0] if problems and problems[0].is_due else None
 
 
 def _what_becomes_of_it(chosen: Due, result: CheckResult, due: Due | None) -> str:

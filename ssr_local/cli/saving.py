@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import click
 
@@ -16,7 +16,6 @@ from ssr_local.transport.requests import check_problem
 no_save_option = click.option("--no-save", is_flag=True, help="keep nothing of this in the history")
 
 
-@contextmanager
 def saved(
     kind: Kind,
     problem: str,
@@ -24,17 +23,16 @@ def saved(
     *,
     no_save: bool,
     say: Callable[[str], None] = remark,
-) -> Iterator[Saver]:
+) -> AbstractContextManager[Saver]:
     """A new entry of the history, unless nothing is to be kept.
 
     Raises ``ProblemError`` for a problem that nobody can work on: that is no entry.
     """
-    with saving(
+    return saving(
         kind,
         check_problem(problem),
         pair=settings.engine.pair,
         method=settings.solve.method,
         say=say,
         keep=not no_save,
-    ) as saver:
-        yield saver
+    )
