@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local import Solver
 from ssr_local.core.errors import ConfigError, HistoryError, Interrupted
 from ssr_local.core.events import AnyEvent, Notice, StepDelta
 from ssr_local.history.preference import is_kept
@@ -24,14 +23,6 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "history.sqlite3"
-
-
-@pytest.fixture(scope="module")
-def run() -> list[AnyEvent]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-        with Solver(pair="demo", in_process=True) as solver:
-            return list(solver.stream("A farm has hens and cows.", seed=1))
 
 
 def a_hint(text: str = "Try it.") -> Hint:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import ssr_local
 from ssr_local import Interrupted, ProblemError, SolveOptions, Solver, SSRError, UsageError
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.tutoring.checking import (
@@ -29,14 +26,6 @@ GOOD = [
     "Subtracting the first equation leaves c = 12, so h = 18.",
 ]
 BAD = "Dividing the second equation by 2 gives h + 2c = 84."
-
-
-@pytest.fixture(scope="module")
-def solver() -> Iterator[Solver]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-        with Solver(pair="demo", in_process=True) as solver:
-            yield solver
 
 
 def test_a_good_solution_is_accepted(solver: Solver) -> None:
@@ -199,7 +188,3 @@ def test_steps_of_a_text() -> None:
 )
 def test_the_answer_a_solution_states(steps: list[str], answer: str | None) -> None:
     assert answer_of(steps) == answer
-
-
-def test_it_is_public(tmp_path: Path) -> None:
-    assert ssr_local.check is check
