@@ -55,9 +55,13 @@ def test_exit_codes(program: Program, args: list[str], config: str, code: int) -
     assert (b"problem" in done.stdout) is (code != 0)
 
 
-def test_exit_code_of_an_engine_that_cannot_start(program: Program, models: list[str]) -> None:
-    (program.folder / "llama_cpp.py").write_text("raise OSError('libgomp.so.1: not found')")
-    program.env["PYTHONPATH"] = f"{program.folder}:{program.env['PYTHONPATH']}"
+def test_exit_code_of_an_engine_that_cannot_start(
+    program: Program, models: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shadow = program.folder / "shadow"
+    shadow.mkdir()
+    (shadow / "llama_cpp.py").write_text("raise OSError('libgomp.so.1: not found')")
+    monkeypatch.syspath_prepend(str(shadow))
     done = program.here("doctor", *models)
     assert done.returncode == 4
     assert b"libgomp.so.1" in done.stdout

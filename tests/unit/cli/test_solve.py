@@ -232,13 +232,8 @@ def test_two_signals_end_at_once_whatever_the_worker_does(
 
 
 def test_a_reader_that_has_seen_enough(program: Program) -> None:
-    for arguments in (
-        ("--help",),
-        ("config", "show"),
-        ("models", "list"),
-        DOCTOR,
-        (*DEMO, "x", "--json"),
-    ):
+    others = (("--help",), ("config", "show"), ("models", "list"), DOCTOR)
+    for arguments in (*others, (*DEMO, "x", "--json")):
         process = program.start(*arguments)
         assert process.stdout
         assert process.stderr
