@@ -52,6 +52,9 @@ WRONG: list[tuple[str, ...]] = [
     ("replay", "a", "b"),
     ("replay", "/dev/null"),
     ("replay", "/dev/null", "--speed", "-1"),
+    ("hint", "a", "--level", "0"),
+    ("hint", "a", "--level", "x"),
+    ("practice", "--drop"),
     ("models", "nonsense"),
     ("models", "path"),
     ("models", "rm"),
@@ -79,6 +82,7 @@ def test_wrong_usage(program: Program, arguments: tuple[str, ...]) -> None:
         ("solve", "a", "--draft", "/nowhere/model.gguf"),
         ("solve", "a", "--target", "no-such-model"),
         ("solve", "a", "--pair", "no-such-pair"),
+        ("models", "pull", "no-such-model"),
         ("models", "path", "no-such-model"),
     ],
     ids=" ".join,
@@ -103,9 +107,8 @@ def test_what_was_typed_cannot_steer_the_terminal(program: Program, argument: by
 
 
 def test_a_configuration_that_is_wrong_is_named(program: Program) -> None:
-    folder = program.folder / "config"
-    folder.mkdir()
-    (folder / "config.toml").write_text("pahts = 3\n")
+    (program.folder / "config").mkdir()
+    (program.folder / "config" / "config.toml").write_text("pahts = 3\n")
     done = program.here("solve", "a", "--pair", "demo")
     assert done.returncode == 2
     assert b"config.toml" in done.stderr

@@ -56,15 +56,8 @@ def test_algebra_wins_both_ways(solver: Solver) -> None:
     result = check("Twelve fours?", steps, solver=solver, with_vote=False)
     assert [step.accepted for step in result.steps] == [False, True, True]
     assert result.steps[0].model_accepted
-    strict = SolveOptions(threshold=9.0)
-    result = check(
-        "Twelve fours?",
-        steps,
-        solver=solver,
-        options=strict,
-        verifier="likelihood",
-        with_vote=False,
-    )
+    strict: dict[str, Any] = {"options": SolveOptions(threshold=9.0), "verifier": "likelihood"}
+    result = check("Twelve fours?", steps, solver=solver, with_vote=False, **strict)
     assert [step.model_accepted for step in result.steps] == [False, False, False]
     assert [step.accepted for step in result.steps] == [False, True, False]
 
@@ -103,14 +96,9 @@ def test_what_there_is_is_told_before_it_is_judged_and_before_it_is_explained(
 ) -> None:
     told: list[CheckResult] = []
     steps = [*GOOD, "2 + 2 = 5"]
+    stops: dict[str, Any] = {"should_stop": lambda: len(told) == 2, "on_judged": told.append}
     with pytest.raises(Interrupted):
-        check(
-            PROBLEM,
-            steps,
-            solver=solver,
-            should_stop=lambda: len(told) == 2,
-            on_judged=told.append,
-        )
+        check(PROBLEM, steps, solver=solver, **stops)
     unjudged, judged = told
     assert [step.text for step in unjudged.steps] == steps
     assert not any(step.is_judged for step in unjudged.steps)
