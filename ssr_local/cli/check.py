@@ -25,7 +25,7 @@ from ssr_local.tutoring.school_class import (
 _EXIT_NOT_ACCEPTED = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("problem", required=False)
 @click.option(
     "--steps",

@@ -26,7 +26,7 @@ _EXIT_CODES: tuple[tuple[SectionName, int], ...] = (
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @options_of(EngineOptions)
 @click.option("--no-speed", is_flag=True, help="do not load the models to time them")
 @click.option("--self-check", is_flag=True, help="check the engines with the models again")

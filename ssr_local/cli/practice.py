@@ -9,16 +9,16 @@ import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
 from ssr_local.cli.judging import Work, judge, judging_options, read_work
+from ssr_local.cli.saving import opened_history
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.history.practice import Due, Practice
-from ssr_local.history.store import History
 from ssr_local.tutoring.checking import CheckResult
 
 _EXIT_WRONG = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--list", "listed", is_flag=True, help="list all problems in practice")
 @click.option("--number", type=int, help="this problem, not the one that is due first")
 @click.option("--steps", "file", help='check this solution of it: a file, or "-"')
@@ -42,9 +42,7 @@ def command(
     goes, the later it comes back. Exit code 0: nothing is wrong, or nothing is due; 1: the
     solution has a wrong step; the others as for 'check'.
     """
-    with History() as history:
-        if history.notice:
-            remark(history.notice)
+    with opened_history() as history:
         practice = Practice(history)
         if listed:
             _show(practice.problems(), as_json)

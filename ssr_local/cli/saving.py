@@ -1,4 +1,4 @@
-"""What commands put into the history."""
+"""What commands put into the history, and how they open it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from ssr_local.cli.at_work import remark
 from ssr_local.core.config import Settings
 from ssr_local.history.saving import Saver, saving
-from ssr_local.history.store import Kind
+from ssr_local.history.store import History, Kind
 from ssr_local.transport.requests import check_problem
 
 no_save_option = click.option("--no-save", is_flag=True, help="keep nothing of this in the history")
@@ -36,3 +36,11 @@ def saved(
         say=say,
         keep=not no_save,
     )
+
+
+def opened_history() -> History:
+    """The history; that a damaged file was replaced is said."""
+    history = History()
+    if history.notice:
+        remark(history.notice)
+    return history

@@ -29,7 +29,7 @@ from ssr_local.core.tree import Tree
 _EXIT_NO_ANSWER = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("problem", required=False)
 @click.option("--file", "file", type=click.Path(), help="read the problem from this file")
 @click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
