@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.judging import Work, judging_options, read_work, show_end, show_json, show_step
+from ssr_local.cli.judging import Work, judge, judging_options, read_work
 from ssr_local.cli.saving import saved
 from ssr_local.core.errors import UsageError
 from ssr_local.tutoring.keeping import keep_check
@@ -24,7 +25,7 @@ from ssr_local.tutoring.school_class import (
 _EXIT_NOT_ACCEPTED = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("problem", required=False)
 @click.option(
     "--steps",
@@ -62,57 +63,49 @@ def command(
     counts more. Exit code 0: every step and the answer are accepted; 1: something is not;
     2: wrong usage; 3: model missing or damaged; 4: the engine failed; 130: stopped.
     """
-    _refuse_muddle(is_class=table is not None, out=out, as_json=as_json, reveal=reveal)
-    solutions = _class_of(table, problem, file)
+    _refuse_muddle(problem, file, table, out, one_alone={"--json": as_json, "--reveal": reveal})
+    solutions = [] if table is None else read_class(table)
     settings = settings_in_force(overrides)
-    problem, steps = ("", []) if table is not None else read_work(problem or "", file)
+    text, steps = read_work(problem or "", file) if table is None else ("", [])
     with solver_at_work(settings) as (solver, stop):
-        work = Work(solver, settings, verifier, not no_vote, stop.asked)
+        work = Work(solver, settings, verifier, not no_vote, stop.asked, no_save)
         if table is not None:
-            folder = out or table.with_suffix("")
-            return _check_class(solutions, folder, work, no_save=no_save)
-        with saved("check", problem, settings, no_save=no_save) as saver:
-            on_step = (lambda number, step: None) if as_json else show_step
-            result = work.check(problem, steps, saver, on_step)
-            practised = saver.solved(result.problem.strip(), good=result.is_solved)
-    if as_json:
-        show_json(result, reveal=reveal)
-    else:
-        show_end(result, reveal=reveal)
-        if practised is not None:
-            remark(f"In practice: it comes back on {practised.due[:10]} (ssr-local practice).")
+            return _check_class(solutions, out or table.with_suffix(""), work)
+        result, practised = judge(work, text, steps, as_json=as_json, reveal=reveal)
+    if practised is not None and not as_json:
+        remark(f"In practice: it comes back on {practised.due[:10]} (ssr-local practice).")
     return 0 if result.is_good else _EXIT_NOT_ACCEPTED
 
 
-def _class_of(table: Path | None, problem: str | None, file: str | None) -> list[Solution]:
-    """The class's solutions, none for one student's; raises ``UsageError`` for a muddle."""
+def _refuse_muddle(
+    problem: str | None,
+    file: str | None,
+    table: Path | None,
+    out: Path | None,
+    one_alone: Mapping[str, bool],
+) -> None:
+    """Refuse options that do not go together; ``one_alone``: those for one solution."""
     if table is not None:
+        for name in (name for name, is_given in one_alone.items() if is_given):
+            raise UsageError(f"{name} is for one solution.", "A class has a report instead.")
         if problem is not None or file is not None:
             raise UsageError("Give either a problem and --steps, or --class.")
-        return read_class(table)
-    if problem is None or file is None:
+    elif out is not None:
+        raise UsageError("--out is where the report of a --class goes.", "", "Leave it out.")
+    elif problem is None or file is None:
         raise UsageError(
             "Give a problem and its worked solution.",
             "",
             "Try: ssr-local check 'What is 17 * 23?' --steps FILE",
         )
-    return []
 
 
-def _refuse_muddle(*, is_class: bool, out: Path | None, as_json: bool, reveal: bool) -> None:
-    if is_class and (as_json or reveal):
-        name = "--json" if as_json else "--reveal"
-        raise UsageError(f"{name} is for one solution.", "A class has a report instead.")
-    if out is not None and not is_class:
-        raise UsageError("--out is where the report of a --class goes.", "", "Leave it out.")
-
-
-def _check_class(solutions: list[Solution], folder: Path, work: Work, *, no_save: bool) -> int:
+def _check_class(solutions: list[Solution], folder: Path, work: Work) -> int:
     def say(checked: Checked) -> None:
         result = checked.result
         found = checked.error
         if result is not None:
-            with saved("check", result.problem, work.settings, no_save=no_save) as saver:
+            with saved("check", result.problem, work.settings, no_save=work.no_save) as saver:
                 keep_check(saver, result)
             bad = result.first_bad
             found = "nothing wrong found" if bad is None else f"step {bad + 1} to look at"

@@ -8,11 +8,11 @@ import os
 import click
 import msgspec
 
+from ssr_local.cli.at_work import remark, settings_in_force
 from ssr_local.core.config import (
     Setting,
     Settings,
     config_file,
-    load_settings,
     save_setting,
     variable_name,
 )
@@ -30,10 +30,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def show_command(as_json: bool) -> None:
     """Print every setting and where its value comes from."""
-    settings = load_settings()
+    settings = settings_in_force({})
     click.echo(_as_json(settings) if as_json else _as_table(settings.origins))
-    for warning in settings.warnings:
-        click.echo(printable(f"Warning: {warning}"), err=True)
 
 
 # Without ignore_unknown_options a value such as -1 would be taken for an option.
@@ -42,20 +40,14 @@ def show_command(as_json: bool) -> None:
 @click.argument("value")
 def set_command(name: str, value: str) -> None:
     """Write VALUE for the option NAME into the settings file."""
-    file = config_file()
-    save_setting(name, value, file=file)
-    click.echo(printable(f"Set {_option(name)} in {file}."))
-    _tell_if_overridden(name)
+    _save(name, value, "Set {} in {}.")
 
 
 @command.command(name="unset")
 @click.argument("name")
 def unset_command(name: str) -> None:
     """Take the option NAME out of the settings file."""
-    file = config_file()
-    save_setting(name, None, file=file)
-    click.echo(printable(f"{_option(name)} is not set in {file}."))
-    _tell_if_overridden(name)
+    _save(name, None, "{} is not set in {}.")
 
 
 @command.command(name="path")
@@ -64,30 +56,27 @@ def path_command() -> None:
     click.echo(printable(str(config_file())))
 
 
-def _option(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _tell_if_overridden(name: str) -> None:
-    variable = variable_name(_option(name))
+def _save(name: str, value: str | None, words: str) -> None:
+    """Change the file, say so, and whether a variable is stronger."""
+    save_setting(name, value)
+    option = name.replace("-", "_")
+    click.echo(printable(words.format(option, config_file())))
+    variable = variable_name(option)
     if os.environ.get(variable, "").strip():
-        click.echo(
-            printable(f"Note: the environment variable {variable} overrides the file."), err=True
-        )
+        remark(f"Note: the environment variable {variable} overrides the file.")
 
 
 def _as_table(origins: tuple[Setting, ...]) -> str:
-    rows = [_HEADINGS, *((s.name, _shown(s.value), s.origin, s.detail) for s in origins)]
+    rows = [_HEADINGS]
+    for one in origins:
+        value = "not set" if one.value is None else str(one.value)
+        rows.append((one.name, value, one.origin, one.detail))
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     )
-
-
-def _shown(value: str | int | float | bool | None) -> str:
-    return "not set" if value is None else str(value)
 
 
 def _as_json(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from ssr_local.cli.at_work import remark
 from ssr_local.cli.parameters import options_of
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ConfigError, EngineError, ModelError
@@ -25,7 +26,7 @@ _EXIT_CODES: tuple[tuple[SectionName, int], ...] = (
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @options_of(EngineOptions)
 @click.option("--no-speed", is_flag=True, help="do not load the models to time them")
 @click.option("--self-check", is_flag=True, help="check the engines with the models again")
@@ -36,14 +37,17 @@ def command(no_speed: bool, self_check: bool, as_json: bool, **overrides: Any) -
     Exit code 0: everything needed for a run is there; 2: the configuration is wrong;
     3: a model is missing, damaged or unusable; 4: the engine cannot start.
     """
+    on_progress = remark if sys.stderr.isatty() else lambda text: None
     report = diagnose(
-        overrides, with_speed=not no_speed, self_check=self_check, on_progress=_remark
+        overrides, with_speed=not no_speed, self_check=self_check, on_progress=on_progress
     )
-    click.echo(as_text(report) if not as_json else _as_json(report))
+    # As JSON it is ASCII only, so that no control character reaches a terminal.
+    shown = json.dumps(msgspec.to_builtins(report), indent=2) if as_json else _as_text(report)
+    click.echo(shown)
     return next((code for section, code in _EXIT_CODES if report.count("problem", section)), 0)
 
 
-def as_text(report: Report) -> str:
+def _as_text(report: Report) -> str:
     """The report in aligned columns: state, name, value, and under it what to do."""
     rows = [finding for section in report.sections for finding in section.findings]
     width = max(len(row.name) for row in rows)
@@ -65,13 +69,3 @@ def _summary(report: Report) -> str:
     if problems:
         return f"{problems} problem{'' if problems == 1 else 's'}{warned}."
     return f"Everything needed for a run is there{warned}."
-
-
-def _as_json(report: Report) -> str:
-    """ASCII only, so that no control character reaches a terminal."""
-    return json.dumps(msgspec.to_builtins(report), indent=2)
-
-
-def _remark(text: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(one_line(text), err=True)

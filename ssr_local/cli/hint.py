@@ -19,7 +19,7 @@ from ssr_local.tutoring.keeping import keep_hint
 _EXIT_WITHHELD = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("problem")
 @click.option("--steps", "file", help='what is written so far: a file, or "-"')
 @click.option(

@@ -14,12 +14,13 @@ import msgspec
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.files import write_new
 from ssr_local.cli.judging import show_check
+from ssr_local.cli.saving import opened_history
 from ssr_local.cli.status import Screen
 from ssr_local.cli.view import LineView
 from ssr_local.core.display import clean, human_bytes, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.events import encode_event
-from ssr_local.history.store import Entry, History
+from ssr_local.history.store import Entry
 from ssr_local.pages.results import result_of
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
@@ -28,7 +29,7 @@ _FORMATS = ("json", "jsonl", "md", "html")
 _SHOWN_PROBLEM_CHARS = 60
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 def command() -> None:
     """Every run, check and hint of this machine; nothing of it leaves the machine."""
 
@@ -38,7 +39,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def list_entries(limit: int, as_json: bool) -> None:
     """List the newest entries."""
-    with _opened() as history:
+    with opened_history() as history:
         _show_list(history.entries(limit), as_json, "Nothing has been saved yet.")
 
 
@@ -48,7 +49,7 @@ def list_entries(limit: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def search(text: str, limit: int, as_json: bool) -> None:
     """Find entries that have all the words of TEXT, or their beginnings."""
-    with _opened() as history:
+    with opened_history() as history:
         _show_list(history.search(text, limit), as_json, "Nothing is found.")
 
 
@@ -56,7 +57,7 @@ def search(text: str, limit: int, as_json: bool) -> None:
 @click.argument("number", type=int)
 def show(number: int) -> None:
     """Show an entry with everything that happened."""
-    with _opened() as history:
+    with opened_history() as history:
         entry = history.entry(number)
         click.echo(_head(entry))
         click.echo(clean(entry.problem))
@@ -87,7 +88,7 @@ def export(number: int, form: str, out: Path | None) -> None:
     json: all of it; jsonl: a run's events, for replay; md: a report; html: a page for the
     browser, complete in one file.
     """
-    with _opened() as history:
+    with opened_history() as history:
         entry = history.entry(number)
         if form == "jsonl":
             lines = [encode_event(event) for event in history.events(number)]
@@ -114,7 +115,7 @@ def export(number: int, form: str, out: Path | None) -> None:
 @click.argument("numbers", type=int, nargs=-1, required=True)
 def rm(numbers: tuple[int, ...]) -> None:
     """Forget entries."""
-    with _opened() as history:
+    with opened_history() as history:
         history.remove(*numbers)
     click.echo(f"Removed: {', '.join(map(str, numbers))}")
 
@@ -123,7 +124,7 @@ def rm(numbers: tuple[int, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def stats(as_json: bool) -> None:
     """Say how much there is."""
-    with _opened() as history:
+    with opened_history() as history:
         found = history.statistics()
         if as_json:
             click.echo(msgspec.json.encode(found).decode())
@@ -134,13 +135,6 @@ def stats(as_json: bool) -> None:
                 click.echo(", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
         if found.oldest and found.newest:
             click.echo(f"From {_local(found.oldest)} to {_local(found.newest)}")
-
-
-def _opened() -> History:
-    history = History()
-    if history.notice:
-        remark(history.notice)
-    return history
 
 
 def _show_list(entries: Iterable[Entry], as_json: bool, empty: str) -> None:

@@ -13,12 +13,12 @@ from ssr_local.api import Solver
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.files import STANDARD_INPUT, read_input
 from ssr_local.cli.parameters import option_type, options_of
-from ssr_local.cli.saving import no_save_option
+from ssr_local.cli.saving import no_save_option, saved
 from ssr_local.core.config import Settings
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.history.saving import Saver
+from ssr_local.history.practice import Due
 from ssr_local.tutoring.checking import (
     STUDENT_VERIFIER,
     CheckedStep,
@@ -34,30 +34,27 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def judging_options(function: _F) -> _F:
     """--reveal, --no-vote, --no-save, --json, --verifier and the options of solving."""
-    for add in reversed(
-        (
-            click.option(
-                "--reveal", is_flag=True, help="show how the first wrong step could be written"
-            ),
-            click.option(
-                "--no-vote", is_flag=True, help="do not solve the problem to compare the answer"
-            ),
-            no_save_option,
-            click.option(
-                "--json", "as_json", is_flag=True, help="print the whole result as one JSON object"
-            ),
-            click.option(
-                "--verifier",
-                type=option_type(SolveOptions, "verifier"),
-                default=STUDENT_VERIFIER,
-                show_default=True,
-                help="how the target scores your steps",
-            ),
-            options_of(
-                SolveOptions, [n for n in SolveOptions.__struct_fields__ if n != "verifier"]
-            ),
-            options_of(EngineOptions),
-        )
+    solving = [name for name in SolveOptions.__struct_fields__ if name != "verifier"]
+    for add in (
+        options_of(EngineOptions),
+        options_of(SolveOptions, solving),
+        click.option(
+            "--verifier",
+            type=option_type(SolveOptions, "verifier"),
+            default=STUDENT_VERIFIER,
+            show_default=True,
+            help="how the target scores your steps",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, help="print the whole result as one JSON object"
+        ),
+        no_save_option,
+        click.option(
+            "--no-vote", is_flag=True, help="do not solve the problem to compare the answer"
+        ),
+        click.option(
+            "--reveal", is_flag=True, help="show how the first wrong step could be written"
+        ),
     ):
         function = add(function)
     return function
@@ -80,50 +77,49 @@ class Work(NamedTuple):
     verifier: str
     with_vote: bool
     should_stop: Callable[[], bool]
-
-    def check(
-        self,
-        problem: str,
-        steps: list[str],
-        saver: Saver,
-        on_step: Callable[[int, CheckedStep], None] = lambda number, step: None,
-    ) -> CheckResult:
-        """Check a solution, saved as it goes on."""
-        checking = partial(
-            check,
-            problem,
-            steps,
-            solver=self.solver,
-            options=self.settings.solve,
-            with_vote=self.with_vote,
-            verifier=self.verifier,
-            should_stop=self.should_stop,
-            on_step=on_step,
-        )
-        return kept_check(saver, checking)
+    no_save: bool
 
 
-def show_json(result: CheckResult, *, reveal: bool) -> None:
-    """Write a check as one JSON object; how the first wrong step could go only when asked."""
-    shown = result if reveal else msgspec.structs.replace(result, correction="")
-    click.echo(msgspec.json.encode(shown) + b"\n", nl=False)
+def judge(
+    work: Work, problem: str, steps: list[str], *, as_json: bool, reveal: bool
+) -> tuple[CheckResult, Due | None]:
+    """Check a solution, saved and shown as it goes on; also what becomes of it in practice."""
+    checking = partial(
+        check,
+        problem,
+        steps,
+        solver=work.solver,
+        options=work.settings.solve,
+        with_vote=work.with_vote,
+        verifier=work.verifier,
+        should_stop=work.should_stop,
+        on_step=(lambda number, step: None) if as_json else _show_step,
+    )
+    with saved("check", problem, work.settings, no_save=work.no_save) as saver:
+        result = kept_check(saver, checking)
+        due = saver.solved(result.problem.strip(), good=result.is_solved)
+    if as_json:
+        # How the first wrong step could go is told only when asked.
+        told = result if reveal else msgspec.structs.replace(result, correction="")
+        click.echo(msgspec.json.encode(told) + b"\n", nl=False)
+    else:
+        _show_end(result, reveal=reveal)
+    return result, due
 
 
-def show_check(result: CheckResult, *, reveal: bool = True) -> None:
+def show_check(result: CheckResult) -> None:
     """Write a finished check."""
     for number, step in enumerate(result.steps):
-        show_step(number, step)
-    show_end(result, reveal=reveal)
+        _show_step(number, step)
+    _show_end(result, reveal=True)
 
 
-def show_step(number: int, step: CheckedStep) -> None:
-    """Write a step and what is thought of it."""
+def _show_step(number: int, step: CheckedStep) -> None:
     click.echo(f"Step {number + 1}: {in_words(step)}")
     _indented(step.text)
 
 
-def show_end(result: CheckResult, *, reveal: bool) -> None:
-    """Write what there is to say after the steps."""
+def _show_end(result: CheckResult, *, reveal: bool) -> None:
     for notice in result.notices:
         remark(notice)
     click.echo()

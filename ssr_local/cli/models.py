@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import click
 import msgspec
-from msgspec import Struct
 
+from ssr_local.cli.at_work import remark
 from ssr_local.cli.progress import progress_shown
 from ssr_local.core.display import human_bytes
 from ssr_local.core.errors import (
@@ -35,42 +36,6 @@ from ssr_local.models.models_file import ModelSpec, PairSpec
 from ssr_local.models.registry import Registry, load_registry
 
 
-class ModelRow(Struct, frozen=True, kw_only=True):
-    """One model as ``models list --json`` prints it; sizes in bytes."""
-
-    name: str
-    state: str
-    checked: bool
-    file: str
-    path: str
-    present_bytes: int
-    total_bytes: int | None
-    licence: str
-    parameters: int | None
-    context: int | None
-    note: str
-    sources: tuple[str, ...]
-    sha256: str | None
-
-
-class PairRow(Struct, frozen=True, kw_only=True):
-    """One pair as ``models list --json`` prints it."""
-
-    name: str
-    draft: str
-    target: str
-    for_whom: str
-    missing_bytes: int | None
-    calibrations: tuple[str, ...]
-
-
-class Listing(Struct, frozen=True):
-    """What ``models list --json`` prints."""
-
-    models: tuple[ModelRow, ...]
-    pairs: tuple[PairRow, ...]
-
-
 @click.group(name="models")
 def command() -> None:
     """List, fetch, check and remove model files."""
@@ -80,11 +45,11 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
     """Show all models and pairs, and what of them is on this machine."""
-    listing = _listing(load_registry())
+    registry = load_registry()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2).decode())
+        click.echo(_as_json(registry))
     else:
-        _print_listing(listing)
+        _print_tables(registry)
 
 
 @command.command()
@@ -96,12 +61,12 @@ def pull(names: tuple[str, ...]) -> None:
     """
     specs = _specs(load_registry(), names or ("default",))
     if missing := to_fetch(specs, ask_hub=True):
-        _remark(f"To fetch: {missing}.")
+        remark(f"To fetch: {missing}.")
         check_room(specs)
     for spec in specs:
         try:
             with progress_shown() as show:
-                path = ensure_model(spec, on_progress=show, on_notice=_remark, repair=True)
+                path = ensure_model(spec, on_progress=show, on_notice=remark, repair=True)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "Stopped.",
@@ -120,7 +85,7 @@ def verify(names: tuple[str, ...]) -> None:
     if not names:
         specs = [spec for spec in specs if local_path(spec).is_file()]
         if not specs:
-            _remark("No models on this machine yet. Fetch the default pair: ssr-local models pull")
+            remark("No models on this machine yet. Fetch the default pair: ssr-local models pull")
     errors: list[ModelError] = []
     for spec in specs:
         published = known_sha256(spec)
@@ -144,7 +109,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
     for spec in _specs(load_registry(), names):
         here = local_state(spec)
         if here.state == "missing":
-            _remark(f"{spec.name} is not on this machine.")
+            remark(f"{spec.name} is not on this machine.")
         elif yes or click.confirm(
             f"Remove {local_path(spec)} ({human_bytes(here.present_bytes)})?", err=True
         ):
@@ -157,10 +122,6 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 def path(name: str) -> None:
     """Print the path of a model's file."""
     click.echo(str(verified_path(load_registry().model(name))))
-
-
-def _remark(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _raise_first(errors: list[ModelError]) -> None:
@@ -195,19 +156,21 @@ def _model_or_close(registry: Registry, name: str) -> ModelSpec:
         ) from error
 
 
-def _listing(registry: Registry) -> Listing:
-    pairs = tuple(
-        PairRow(
-            name=pair.name,
-            draft=pair.draft,
-            target=pair.target,
-            for_whom=pair.for_whom,
-            missing_bytes=_missing_bytes(registry, pair),
-            calibrations=tuple(pair.calibrations),
-        )
+def _as_json(registry: Registry) -> str:
+    """All models and pairs; sizes in bytes."""
+    models = [_model_fields(spec) for spec in registry.models.values()]
+    pairs = [
+        {
+            "name": pair.name,
+            "draft": pair.draft,
+            "target": pair.target,
+            "for_whom": pair.for_whom,
+            "missing_bytes": _missing_bytes(registry, pair),
+            "calibrations": list(pair.calibrations),
+        }
         for pair in registry.pairs.values()
-    )
-    return Listing(tuple(_model_row(spec) for spec in registry.models.values()), pairs)
+    ]
+    return msgspec.json.format(msgspec.json.encode({"models": models, "pairs": pairs})).decode()
 
 
 def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
@@ -217,26 +180,26 @@ def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
     return None if missing.unknown else missing.num_bytes
 
 
-def _model_row(spec: ModelSpec) -> ModelRow:
+def _model_fields(spec: ModelSpec) -> dict[str, Any]:
     here = local_state(spec)
-    return ModelRow(
-        name=spec.name,
-        state=here.state,
-        checked=here.checked,
-        file=spec.file,
-        path=str(here.path),
-        present_bytes=here.present_bytes,
-        total_bytes=here.total_bytes,
-        licence=spec.licence,
-        parameters=spec.parameters,
-        context=spec.context,
-        note=spec.note,
-        sources=tuple(source.label for source in spec.sources),
-        sha256=known_sha256(spec),
-    )
+    return {
+        "name": spec.name,
+        "state": here.state,
+        "checked": here.checked,
+        "file": spec.file,
+        "path": str(here.path),
+        "present_bytes": here.present_bytes,
+        "total_bytes": here.total_bytes,
+        "licence": spec.licence,
+        "parameters": spec.parameters,
+        "context": spec.context,
+        "note": spec.note,
+        "sources": [source.label for source in spec.sources],
+        "sha256": known_sha256(spec),
+    }
 
 
-def _print_listing(listing: Listing) -> None:
+def _print_tables(registry: Registry) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -244,24 +207,20 @@ def _print_listing(listing: Listing) -> None:
     # Without a terminal no line may be folded: another program reads it.
     console = Console(width=None if sys.stdout.isatty() else 400)
     models = Table("model", "state", "size", "licence", "parameters", "note", box=None)
-    for model in listing.models:
-        size = "?" if model.total_bytes is None else human_bytes(model.total_bytes)
-        parameters = "?" if model.parameters is None else f"{model.parameters / 1e9:.2f} B"
-        row = (model.name, state_words(model), size, model.licence, parameters, model.note)
+    for spec in registry.models.values():
+        here = local_state(spec)
+        size = "?" if here.total_bytes is None else human_bytes(here.total_bytes)
+        state: str = here.state
+        if state == "partial":
+            state = f"partial ({human_bytes(here.present_bytes)} of {size})"
+        elif state == "present" and not here.checked:
+            state = "present (unchecked)"
+        parameters = "?" if spec.parameters is None else f"{spec.parameters / 1e9:.2f} B"
+        row = (spec.name, state, size, spec.licence, parameters, spec.note)
         models.add_row(*(Text(cell) for cell in row))
     pairs = Table("pair", "draft", "target", "for whom", box=None)
-    for pair in listing.pairs:
+    for pair in registry.pairs.values():
         pairs.add_row(*(Text(cell) for cell in (pair.name, pair.draft, pair.target, pair.for_whom)))
     console.print(models)
     console.print()
     console.print(pairs)
-
-
-def state_words(model: ModelRow) -> str:
-    """The state of a model for people."""
-    if model.state == "partial":
-        total = "?" if model.total_bytes is None else human_bytes(model.total_bytes)
-        return f"partial ({human_bytes(model.present_bytes)} of {total})"
-    if model.state == "present" and not model.checked:
-        return "present (unchecked)"
-    return model.state

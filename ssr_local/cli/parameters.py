@@ -33,20 +33,11 @@ def options_of(
     def decorate(function: _F) -> _F:
         for name in reversed(wanted):
             if name not in OFFERED:
-                function = click.option(
-                    f"--{name.replace('_', '-')}",
-                    hidden=True,
-                    expose_value=False,
-                    callback=_refuse_unoffered,
-                )(function)
-                continue
-            function = click.option(
-                f"--{name.replace('_', '-')}",
-                name,
-                default=None,
-                type=option_type(kind, name),
-                help=_help(kind, name),
-            )(function)
+                how: dict[str, Any] = {"hidden": True, "expose_value": False}
+                how["callback"] = _refuse_unoffered
+            else:
+                how = {"type": option_type(kind, name), "help": _help(kind, name)}
+            function = click.option(f"--{name.replace('_', '-')}", name, **how)(function)
         return function
 
     return decorate

@@ -8,18 +8,17 @@ import click
 import msgspec
 
 from ssr_local.cli.at_work import remark, settings_in_force, solver_at_work
-from ssr_local.cli.judging import Work, judging_options, read_work, show_check, show_json
-from ssr_local.cli.saving import saved
+from ssr_local.cli.judging import Work, judge, judging_options, read_work
+from ssr_local.cli.saving import opened_history
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.history.practice import Due, Practice
-from ssr_local.history.store import History
 from ssr_local.tutoring.checking import CheckResult
 
 _EXIT_WRONG = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--list", "listed", is_flag=True, help="list all problems in practice")
 @click.option("--number", type=int, help="this problem, not the one that is due first")
 @click.option("--steps", "file", help='check this solution of it: a file, or "-"')
@@ -43,9 +42,7 @@ def command(
     goes, the later it comes back. Exit code 0: nothing is wrong, or nothing is due; 1: the
     solution has a wrong step; the others as for 'check'.
     """
-    with History() as history:
-        if history.notice:
-            remark(history.notice)
+    with opened_history() as history:
         practice = Practice(history)
         if listed:
             _show(practice.problems(), as_json)
@@ -55,7 +52,8 @@ def command(
                 raise UsageError("--drop needs the --number of a problem.")
             practice.drop(number)
             return 0
-        chosen = practice.problem(number) if number is not None else _first(practice.problems())
+        due_now = (one for one in practice.problems() if one.is_due)
+        chosen = next(due_now, None) if number is None else practice.problem(number)
     if chosen is None:
         remark("Nothing is due.")
         return 0
@@ -68,23 +66,12 @@ def command(
         return 0
     _, steps = read_work(chosen.problem, file)
     settings = settings_in_force(overrides)
-    with (
-        solver_at_work(settings) as (solver, stop),
-        saved("check", chosen.problem, settings, no_save=no_save) as saver,
-    ):
-        work = Work(solver, settings, verifier, not no_vote, stop.asked)
-        result = work.check(chosen.problem, steps, saver)
-        due = saver.solved(chosen.problem, good=result.is_solved)
-    if as_json:
-        show_json(result, reveal=reveal)
-    else:
-        show_check(result, reveal=reveal)
+    with solver_at_work(settings) as (solver, stop):
+        work = Work(solver, settings, verifier, not no_vote, stop.asked, no_save)
+        result, due = judge(work, chosen.problem, steps, as_json=as_json, reveal=reveal)
+    if not as_json:
         remark(_what_becomes_of_it(chosen, result, due))
     return 0 if result.is_good else _EXIT_WRONG
-
-
-def _first(problems: list[Due]) -> Due | None:
-    return problems[0] if problems and problems[0].is_due else None
 
 
 def _what_becomes_of_it(chosen: Due, result: CheckResult, due: Due | None) -> str:

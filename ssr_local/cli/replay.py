@@ -16,7 +16,7 @@ from ssr_local.core.events import RunEnded, read_events
 _EXIT_CUT_OFF = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("file", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 @click.option(

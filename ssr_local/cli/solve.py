@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from ssr_local.core.tree import Tree
 _EXIT_NO_ANSWER = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("problem", required=False)
 @click.option("--file", "file", type=click.Path(), help="read the problem from this file")
 @click.option("--json", "as_json", is_flag=True, help="print the whole result as one JSON object")
@@ -82,21 +83,16 @@ def _take(event: AnyEvent, tree: Tree) -> None:
 
 
 def _logged(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:
+    """The events, each written first; what was in the log goes when the first has come."""
     try:
-        yield from write_events(_emptied(stream, log), log)
+        for first in stream:
+            with suppress(OSError):  # no file, a pipe
+                log.truncate(0)
+            yield from write_events(chain([first], stream), log)
     except OSError as error:
         raise SSRError(
             f"The event log {log.name} cannot be written.", error.strerror or "", "Name another."
         ) from error
-
-
-def _emptied(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:
-    """The events; the log is emptied when the first has come."""
-    for number, event in enumerate(stream):
-        if number == 0:
-            with suppress(OSError):  # no file, a pipe
-                log.truncate(0)
-        yield event
 
 
 def _print(result: RunResult, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -82,18 +82,12 @@ class LiveScreen(Screen):
 @contextmanager
 def screen_for(tree: Tree, *, live: bool) -> Iterator[Screen]:
     """What to write to: with rows of the tree below where ``live`` and the terminal can."""
-    if not live or os.environ.get("TERM") == "dumb" or not _writes_unicode():
+    writes_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    if live and writes_unicode and os.environ.get("TERM") != "dumb":
+        with closing(LiveScreen(tree)) as screen:
+            yield screen
+    else:
         yield Screen()
-        return
-    screen = LiveScreen(tree)
-    try:
-        yield screen
-    finally:
-        screen.close()
-
-
-def _writes_unicode() -> bool:
-    return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def rows(tree: Tree, seconds: float, width: int, height: int) -> Text:

@@ -19,7 +19,7 @@ from ssr_local.engine.demo import PROBLEM
 from ssr_local.models.registry import DEMO_PAIR
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("problem", required=False)
 @click.option("--demo", is_flag=True, help="play a scripted run; needs no models")
 @click.option("--replay", type=click.Path(path_type=Path), help="open this event log")

@@ -14,7 +14,7 @@ from ssr_local.core.errors import HistoryError
 from ssr_local.history.store import History
 
 
-class Due(Struct, frozen=True, kw_only=True):
+class Due(Struct, frozen=True):
     """A problem in practice: when it is due (UTC, ISO 8601) and how often it was solved."""
 
     number: int
@@ -39,10 +39,7 @@ class Practice:
         rows = self._history.rows(
             "SELECT number, problem, due, reviews FROM practice ORDER BY due, number"
         )
-        return [
-            Due(number=number, problem=problem, due=due, num_reviews=reviews)
-            for number, problem, due, reviews in rows
-        ]
+        return [Due(*row) for row in rows]
 
     def problem(self, number: int) -> Due:
         """One of them. Raises ``HistoryError`` when there is none of that number."""

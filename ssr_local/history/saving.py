@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from msgspec import Struct
@@ -80,23 +80,16 @@ def saving(
     An error that ends the work is saved with it. Raises ``ConfigError`` when the settings
     file does not say clearly what is to be kept.
     """
-    if not (keep and is_kept()):
-        yield Saver(say)
-        return
-    try:
-        history = History()
-    except HistoryError as error:
-        say(f"Not saved: {error}")
-        yield Saver(say)
-        return
-    with history:
-        if history.notice:
-            say(history.notice)
-        saver = Saver(say)
-        try:
-            saver = Saver(say, history.begin(kind, problem, pair=pair, method=method))
-        except HistoryError as error:
-            say(f"Not saved: {error}")
+    saver = Saver(say)
+    with ExitStack() as stack:
+        if keep and is_kept():
+            try:
+                history = stack.enter_context(History())
+                if history.notice:
+                    say(history.notice)
+                saver = Saver(say, history.begin(kind, problem, pair=pair, method=method))
+            except HistoryError as error:
+                say(f"Not saved: {error}")
         try:
             yield saver
         except Exception as error:

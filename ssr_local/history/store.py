@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import msgspec
@@ -30,8 +29,6 @@ Kind = Literal["run", "check", "hint"]
 _LOCK_PREFIX, _LOCK_SUFFIX = ".history-", ".lock"
 GOING, INTERRUPTED, CANCELLED, FAILED = "going", "interrupted", "cancelled", "failed"
 _LOCK_WAIT_S = 2.0
-
-_FIELDS = "id, kind, started, ended, status, problem, answer, pair, method, holder, result, error"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -55,7 +52,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Statistics(Struct, frozen=True, kw_only=True):
+class Statistics(Struct, frozen=True):
     """How much there is: entries by kind and by status, and the file's size in bytes."""
 
     num_entries: int
@@ -157,14 +154,7 @@ class History:
             for path in (self.file, self.file.with_name(f"{self.file.name}-wal"))
             if path.exists()
         )
-        return Statistics(
-            num_entries=total,
-            by_kind=by_kind,
-            by_status=dict(by_status),
-            num_bytes=size,
-            oldest=oldest,
-            newest=newest,
-        )
+        return Statistics(total, by_kind, dict(by_status), size, oldest, newest)
 
     def close(self) -> None:
         """Close the file; what was begun and not ended counts as interrupted."""
@@ -178,12 +168,7 @@ class History:
     def __enter__(self) -> History:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # Inside ----------------------------------------------------------------------
@@ -218,25 +203,17 @@ class History:
     def _selected(
         self, condition: str, values: Iterable[Any], *, whole: bool = False
     ) -> list[Entry]:
-        rows = self.rows(f"SELECT {_FIELDS} FROM entries {condition}", values)  # noqa: S608
+        fields = ", ".join(Entry.__struct_fields__)
+        rows = self.rows(f"SELECT holder, {fields} FROM entries {condition}", values)  # noqa: S608
         return [self._entry(row, whole) for row in rows]
 
     def _entry(self, row: tuple[Any, ...], whole: bool) -> Entry:
-        (number, kind, started, ended, status, problem, answer, pair, method, holder, *rest) = row
-        result, error = rest
-        return Entry(
-            id=number,
-            kind=kind,
-            started=started,
-            ended=ended,
-            status=self._status(status, holder),
-            problem=problem,
-            answer=answer,
-            pair=pair,
-            method=method,
-            result=result if whole else None,
-            error=error,
-        )
+        holder, *values = row
+        fields = dict(zip(Entry.__struct_fields__, values, strict=True))
+        fields["status"] = self._status(fields["status"], holder)
+        if not whole:
+            del fields["result"]
+        return Entry(**fields)
 
     def _status(self, status: str, holder: str) -> str:
         return INTERRUPTED if status == GOING and not self._lives(holder) else status
@@ -293,7 +270,7 @@ class Recording:
             if isinstance(event, RunEnded):  # the list and the events never tell two stories
                 result = event.result
                 body = "\n".join(path.text for path in result.paths)
-                self._end(database, result.status, result.answer, body, _encoded(result), "")
+                self._end(database, result.status, result.answer, body, _encoded(result))
         self._number += 1
 
     def so_far(self, result: Struct, *, body: str) -> None:
@@ -308,22 +285,22 @@ class Recording:
     def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
         """Save a result; ``body`` is the text by which it is found again."""
         with self.history.writing() as database:
-            self._end(database, status, answer, body, _encoded(result), "")
+            self._end(database, status, answer, body, _encoded(result))
 
     def fail(self, error: Exception) -> None:
         """Save that it ended with an error, or was stopped; what was saved at its end stays."""
         status = CANCELLED if isinstance(error, Interrupted) else FAILED
         with self.history.writing() as database:
-            self._end(database, status, None, "", None, str(error))
+            self._end(database, status, error=str(error))
 
     def _end(
         self,
         database: sqlite3.Connection,
         status: str,
-        answer: str | None,
-        body: str,
-        result: str | None,
-        error: str,
+        answer: str | None = None,
+        body: str = "",
+        result: str | None = None,
+        error: str = "",
     ) -> None:
         ended = database.execute(
             "UPDATE entries SET ended = ?, status = ?, answer = ?,"

@@ -78,10 +78,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
 # Sections ----------------------------------------------------------------------
 
 
@@ -137,7 +133,7 @@ def strategies(tree: Tree) -> Iterator[str]:
         (
             name(row.letter),
             name(row.name),
-            _number(row.score, 3),
+            "–" if row.score is None else f"{row.score:.3f}",
             "yes" if row.letter in chosen else "",
             str(row.times_chosen or ""),
         )
@@ -197,18 +193,11 @@ def _cost(tree: Tree) -> Iterator[str]:
         )
         return
     times = msgspec.structs.asdict(result.timing_s)
-    yield _table(
-        ("phase", "seconds"),
-        [(phase, f"{spent:.2f}") for phase, spent in times.items() if spent or phase == "total"],
-    )
-    usage = {"draft": result.usage.draft, "target": result.usage.target}
-    yield _table(
-        ("tokens", "decoded", "prefilled"),
-        [
-            (role, f"{model.decode_tokens}", f"{model.prefill_tokens}")
-            for role, model in usage.items()
-        ],
-    )
+    spent = [(name, f"{time_s:.2f}") for name, time_s in times.items() if time_s or name == "total"]
+    yield _table(("phase", "seconds"), spent)
+    usage = (("draft", result.usage.draft), ("target", result.usage.target))
+    tokens = [(role, f"{used.decode_tokens}", f"{used.prefill_tokens}") for role, used in usage]
+    yield _table(("tokens", "decoded", "prefilled"), tokens)
     if result.acceptance_rate is not None:
         yield (
             f"{result.num_accepted} of {result.num_drafted} drafted steps accepted"

@@ -33,7 +33,8 @@ def loaded_by(statement: str) -> set[str]:
         "import ssr_local",
         "from ssr_local import Solver, SolveOptions, read_events",
         "import ssr_local.cli",
-        "import ssr_local.cli.solve, ssr_local.cli.replay",
+        "import ssr_local.cli.solve, ssr_local.cli.replay, ssr_local.method.pools",
+        "import ssr_local.cli.doctor, ssr_local.cli.models, ssr_local.cli.config",
         "from ssr_local import Solver; Solver(pair='demo')",
     ],
 )
@@ -56,7 +57,14 @@ def test_the_exported_names() -> None:
     assert ssr_local.__all__ == sorted(ssr_local.__all__)
     assert dir(ssr_local) == ssr_local.__all__
     assert set(ssr_local.__all__) - {"__version__"} == set(ssr_local._HOME_OF)
-    assert set(ssr_local.__all__) >= {"Solver", "SolveOptions", "RunResult", "SSRError", "AnyEvent"}
+    assert set(ssr_local.__all__) >= {
+        "Solver",
+        "check",
+        "hint",
+        "RunResult",
+        "SSRError",
+        "AnyEvent",
+    }
     assert not hasattr(ssr_local, "nonsense")
 
 

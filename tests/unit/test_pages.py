@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local import Solver
 from ssr_local.core.events import AnyEvent, RunStarted, StepDelta, StepDrafted, StepVerified
 from ssr_local.core.records import Models
 from ssr_local.history.store import Entry
@@ -63,12 +62,7 @@ def entry(kind: str, result: msgspec.Struct | None, **more: object) -> Entry:
     return msgspec.convert(values | more, Entry)
 
 
-@pytest.fixture(scope="module")
-def run() -> list[AnyEvent]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-        with Solver(pair="demo", in_process=True) as solver:
-            return list(solver.stream("A farm has hens and cows.", seed=1))
+CUT = entry("run", None, status="interrupted", answer=None)
 
 
 def test_a_run_is_on_its_page_with_its_tree(run: list[AnyEvent]) -> None:
@@ -100,29 +94,26 @@ def test_a_run_is_a_report_in_markdown(run: list[AnyEvent]) -> None:
 
 
 def test_an_interrupted_run_shows_what_there_was(run: list[AnyEvent]) -> None:
-    cut = entry("run", None, status="interrupted", answer=None)
     drafted = next(index for index, event in enumerate(run) if isinstance(event, StepDrafted))
     without_verdict = run[: drafted + 1]
     verified = next(index for index, event in enumerate(run) if isinstance(event, StepVerified))
-    for made in (page_of(cut, without_verdict), markdown_of(cut, without_verdict)):
+    for made in (page_of(CUT, without_verdict), markdown_of(CUT, without_verdict)):
         assert "Let h be the number of hens" in made
         assert "interrupted" in made
         assert "waiting for its verdict" in made
     # The style sheet names the classes too: what nobody has judged is neither good nor bad.
-    assert 'class="step good"' not in page_of(cut, without_verdict)
-    assert 'class="step good"' in page_of(cut, run[: verified + 1])
+    assert 'class="step good"' not in page_of(CUT, without_verdict)
+    assert 'class="step good"' in page_of(CUT, run[: verified + 1])
 
 
 def test_a_rejected_step_is_bad_until_its_rewrite_is_there(run: list[AnyEvent]) -> None:
-    cut = entry("run", None, status="interrupted", answer=None)
     rejected = next(
         index
         for index, event in enumerate(run)
         if isinstance(event, StepVerified) and not event.verdict.accepted
     )
-    page = page_of(
-        cut, [event for event in run[: rejected + 1] if not isinstance(event, StepDelta)]
-    )
+    until = [event for event in run[: rejected + 1] if not isinstance(event, StepDelta)]
+    page = page_of(CUT, until)
     assert 'class="step bad"' in page
     assert "rejected, its rewrite being written" in page
 
@@ -131,9 +122,8 @@ def test_given_steps_are_on_the_page() -> None:
     started = RunStarted(
         problem="x", options={}, models=Models(), pool=(), version="0", given=("Let $h$ be it.",)
     )
-    cut = entry("run", None, status="interrupted", answer=None)
-    assert "Prefix steps, written by neither model" in page_of(cut, [started])
-    assert "> Let $h$ be it." in markdown_of(cut, [started])
+    assert "Prefix steps, written by neither model" in page_of(CUT, [started])
+    assert "> Let $h$ be it." in markdown_of(CUT, [started])
 
 
 def test_a_run_that_failed_says_why() -> None:
@@ -144,6 +134,21 @@ def test_a_run_that_failed_says_why() -> None:
     assert "The < b>engine< /b> failed." in markdown_of(failed)
 
 
+def a_check(**changes: object) -> CheckResult:
+    values: dict[str, object] = {
+        "problem": "x",
+        "steps": (),
+        "first_bad": None,
+        "correction": "",
+        "answer": None,
+        "answer_accepted": None,
+        "vote": "4",
+        "verifier": "likelihood",
+        "threshold": 7.0,
+    }
+    return CheckResult(**(values | changes))  # type: ignore[arg-type]
+
+
 def test_checks_and_hints() -> None:
     steps = (
         CheckedStep(text="$2+2=4$", accepted=True, score=8.0, algebra="holds"),
@@ -152,16 +157,8 @@ def test_checks_and_hints() -> None:
         ),
         CheckedStep(text="So it is.", accepted=True, score=None, algebra="undecided"),
     )
-    result = CheckResult(
-        problem="x",
-        steps=steps,
-        first_bad=1,
-        correction="It is 4.",
-        answer="5",
-        answer_accepted=False,
-        vote="4",
-        verifier="likelihood",
-        threshold=7.0,
+    result = a_check(
+        steps=steps, first_bad=1, correction="It is 4.", answer="5", answer_accepted=False
     )
     page, text = page_of(entry("check", result)), markdown_of(entry("check", result))
     for made in (page, text):
@@ -177,18 +174,7 @@ def test_checks_and_hints() -> None:
 
 
 def test_a_check_without_an_answer_and_with_a_notice() -> None:
-    result = CheckResult(
-        problem="x",
-        steps=(),
-        first_bad=None,
-        correction="",
-        answer=None,
-        answer_accepted=None,
-        vote="4",
-        verifier="likelihood",
-        threshold=7.0,
-        notices=("Nobody has <b>measured</b> this pair.",),
-    )
+    result = a_check(notices=("Nobody has <b>measured</b> this pair.",))
     page, text = page_of(entry("check", result)), markdown_of(entry("check", result))
     for made in (page, text):
         assert "The solution states no answer." in made
@@ -219,18 +205,8 @@ HOSTILE = [
 @pytest.mark.parametrize("text", [*HOSTILE, *OF_REPORTS], ids=range(len(HOSTILE + OF_REPORTS)))
 def test_nothing_hostile_of_a_check_is_obeyed(text: str) -> None:
     step = CheckedStep(text=text, accepted=False, score=1.0, algebra="undecided", reason=text)
-    result = CheckResult(
-        problem=text,
-        steps=(step,),
-        first_bad=0,
-        correction=text,
-        answer=text,
-        answer_accepted=None,
-        vote=text,
-        verifier=text,
-        threshold=7.0,
-        notices=(text,),
-    )
+    texts = dict.fromkeys(("problem", "correction", "answer", "vote", "verifier"), text)
+    result = a_check(steps=(step,), first_bad=0, notices=(text,), **texts)
     hint = Hint(problem=text, level=1, text=text)
     for kind, one in (("check", result), ("hint", hint)):
         made = entry(kind, one, problem=text, error=text, pair=text, method=text)

@@ -213,7 +213,7 @@ def test_nothing_from_outside_runs_in_a_report(text: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from("<>!/[](){}:`~*_#-|\\&;\n \tajs0"), max_size=60))
 @settings(deadline=None)
-def test_no_text_of_marks_gets_out_of_its_place(text: str) -> None:
+def test_no_text_of_marks_gets_out_of_its_section(text: str) -> None:
     page = check_page(as_markdown(grown([started(text), *rejected(text, text)])))
     assert page.headings == [
         "Reasoning run",

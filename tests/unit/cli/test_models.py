@@ -218,13 +218,3 @@ def test_progress_is_never_on_standard_output(stick: Path) -> None:
     os.close(master)
     assert result.stdout.decode() == f"one: {model_file(stick, 'one')}\n"
     assert "\x1b[" in drawn
-
-
-def test_nothing_heavy_is_imported() -> None:
-    code = (
-        "import sys, ssr_local.cli.models, ssr_local.models.registry, ssr_local.models.download;"
-        "heavy = {'llama_cpp', 'textual', 'sympy', 'huggingface_hub', 'rich.progress'};"
-        "sys.exit(bool(heavy & set(sys.modules)))"
-    )
-    root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

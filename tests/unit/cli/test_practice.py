@@ -12,6 +12,7 @@ DEMO = ("--pair", "demo", "--no-vote")
 
 def test_a_problem_that_went_wrong_comes_back(program: Program) -> None:
     assert program.here("practice").stderr == b"Nothing is due.\n"
+    assert program.here("practice", "--number", "3").returncode == 1
     wrong = program.here("check", "Two twos?", *DEMO, "--steps", "-", stdin=b"2 * 2 = 5")
     assert b"In practice: it comes back on" in wrong.stderr
     (listed,) = json.loads(program.here("practice", "--list", "--json").stdout)
@@ -53,8 +54,3 @@ def test_nothing_is_kept_when_that_is_not_wanted(program: Program) -> None:
     assert b"Nothing is kept" in program.here(*asked, stdin=b"2 * 2 = 4").stderr
     assert program.here("practice", "--list", "--json").stdout == before
     assert len(json.loads(program.here("history", "list", "--json").stdout)) == 1
-
-
-def test_wrong_usage(program: Program) -> None:
-    assert program.here("practice", "--drop").returncode == 2
-    assert program.here("practice", "--number", "3").returncode == 1

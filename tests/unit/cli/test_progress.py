@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.unit.cli.program import Program
 
 SCRIPT = """
@@ -30,17 +32,13 @@ def test_nothing_is_drawn_before_there_is_progress(program: Program) -> None:
     assert shown(program, 0) == "in between False\r\nafterwards\r\n"
 
 
-def test_progress_is_drawn_and_taken_away(program: Program) -> None:
-    text = shown(program, 5)
+@pytest.mark.parametrize(("fails", "end"), [(False, "afterwards"), (True, "failed")])
+def test_progress_is_drawn_and_taken_away(program: Program, fails: bool, end: str) -> None:
+    text = shown(program, 5, fails)
     assert "some-model fetching" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
-    assert text.endswith("afterwards\r\n")
-
-
-def test_the_cursor_comes_back_after_a_failure(program: Program) -> None:
-    text = shown(program, 5, fails=True)
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
-    assert "failed" in text
+    assert text.endswith(f"{end}\r\n")
 
 
 def test_a_finished_file_leaves_the_terminal_to_what_follows(program: Program) -> None:

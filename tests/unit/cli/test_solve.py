@@ -15,6 +15,7 @@ from ssr_local.version import VERSION
 from tests.unit.cli.program import Program, child_of, remarks
 
 DEMO = ("solve", "--pair", "demo")
+DOCTOR = ("doctor", "--no-speed", "--pair", "demo")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 
@@ -231,7 +232,8 @@ def test_two_signals_end_at_once_whatever_the_worker_does(
 
 
 def test_a_reader_that_has_seen_enough(program: Program) -> None:
-    for arguments in (("--help",), ("config", "show"), ("models", "list"), (*DEMO, "x", "--json")):
+    others = (("--help",), ("config", "show"), ("models", "list"), DOCTOR)
+    for arguments in (*others, (*DEMO, "x", "--json")):
         process = program.start(*arguments)
         assert process.stdout
         assert process.stderr

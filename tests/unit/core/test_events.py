@@ -144,10 +144,6 @@ def test_any_text_survives(text: str, at_s: float) -> None:
     assert read(log_of([event, event])) == [event, event]
 
 
-def test_a_whole_log() -> None:
-    assert read(log_of(EVENTS)) == EVENTS
-
-
 def test_what_was_not_replaced_is_left_out() -> None:
     kept, rewritten, _ = msgspec.json.decode(msgspec.json.encode(STEPS))
     assert "draft_text" not in kept

@@ -12,12 +12,12 @@ POOL = (Strategy("A", "one", "Do one."), Strategy("B", "two", "Do two."))
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "<｜User｜>", "</think>")
 
 
-def test_a_path_is_asked_the_problem_first() -> None:
-    assert path_request("P?", "Do one.", "Box it.") == "P?\n\nHint: Do one.\n\nBox it."
-
-
-def test_without_advice_there_is_no_hint() -> None:
-    assert path_request("P?", "", "Box it.") == "P?\n\nBox it."
+@pytest.mark.parametrize(
+    ("advice", "request_"),
+    [("Do one.", "P?\n\nHint: Do one.\n\nBox it."), ("", "P?\n\nBox it.")],
+)
+def test_a_path_is_asked_the_problem_first(advice: str, request_: str) -> None:
+    assert path_request("P?", advice, "Box it.") == request_
 
 
 def test_selection_shows_strategies_under_the_letters_of_the_list() -> None:
@@ -31,15 +31,6 @@ def test_selection_of_several_says_how_many() -> None:
     text = selection_request("P?", ["A", "B"], POOL, 3)
     assert "Which 3 strategies" in text
     assert "3 letters only" in text
-
-
-def test_the_problem_is_a_shared_prefix_of_every_request() -> None:
-    requests = [
-        path_request("P?", "Do one.", "Box it."),
-        path_request("P?", "", "Box it."),
-        selection_request("P?", ["A", "B"], POOL, 1),
-    ]
-    assert all(request.startswith("P?\n\n") for request in requests)
 
 
 def test_the_digits_are_the_words_of_the_papers_question() -> None:

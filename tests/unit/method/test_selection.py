@@ -45,11 +45,11 @@ def test_one_order_gives_the_softmax_over_the_letters() -> None:
     assert scores == pytest.approx({"A": 0.5, "B": 0.25, "C": 0.25})
 
 
-def test_orders_are_averaged_by_strategy_not_by_place() -> None:
+def test_orders_are_averaged_by_strategy_not_by_position() -> None:
     """A model that always likes the first letter prefers no strategy."""
     shown = selection.orders(THREE, 3)
-    first_place = [math.log(0.8), math.log(0.1), math.log(0.1)]
-    scores = selection.probabilities(THREE, shown, [first_place] * 3)
+    prefers_first = [math.log(0.8), math.log(0.1), math.log(0.1)]
+    scores = selection.probabilities(THREE, shown, [prefers_first] * 3)
     assert scores == pytest.approx(dict.fromkeys("ABC", 1 / 3))
 
 

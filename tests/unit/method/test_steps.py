@@ -122,23 +122,23 @@ _GOES_ON: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("reason", "case"), _WEIGHTY_FIRST)
-def test_what_ends_a_path(reason: str, case: dict[str, Any]) -> None:
-    assert path_end(**_GOES_ON) is None
-    assert path_end(**(_GOES_ON | case)) == reason
-
-
 @pytest.mark.parametrize("stronger", range(len(_WEIGHTY_FIRST)))
-def test_the_first_reason_is_the_one_recorded(stronger: int) -> None:
+def test_what_ends_a_path_and_which_reason_is_the_one_recorded(stronger: int) -> None:
     reason, case = _WEIGHTY_FIRST[stronger]
+    assert path_end(**(_GOES_ON | case)) == reason
     for _, weaker in _WEIGHTY_FIRST[stronger + 1 :]:
         assert path_end(**(_GOES_ON | weaker | case)) == reason
 
 
-@pytest.mark.parametrize("reason", ["context_full", "kv_cache_full"])
-def test_a_step_that_found_no_room_at_all_is_not_called_empty(reason: str) -> None:
-    assert path_end(**(_GOES_ON | {"step": "", "step_end": reason})) == reason
-
-
-def test_a_step_cut_at_its_own_limit_does_not_end_the_path() -> None:
-    assert path_end(**(_GOES_ON | {"step_end": "token_limit"})) is None
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ({}, None),
+        ({"step_end": "token_limit"}, None),  # cut at its own limit
+        # A step that found no room at all is not called empty.
+        ({"step": "", "step_end": "context_full"}, "context_full"),
+        ({"step": "", "step_end": "kv_cache_full"}, "kv_cache_full"),
+    ],
+)
+def test_how_a_step_ended_and_its_path(case: dict[str, Any], reason: str | None) -> None:
+    assert path_end(**(_GOES_ON | case)) == reason

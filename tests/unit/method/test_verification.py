@@ -106,12 +106,6 @@ def test_the_tokens_that_hold_a_digit(pieces: list[bytes], places: tuple[int, ..
     assert places_of_digits(pieces) == places
 
 
-def test_the_threshold_itself_is_enough() -> None:
-    reading = Reading(probe=digits(d7=1.0))
-    assert Judge("digit", 7.0, {}).verdict(reading).accepted
-    assert not Judge("digit", 7.1, {}).verdict(reading).accepted
-
-
 @given(
     st.sampled_from(sorted(VERIFIERS)),
     st.lists(st.floats(-50, 0), min_size=10, max_size=10),
@@ -154,15 +148,22 @@ def test_the_first_step_without_calibration_is_not_rejected_for_being_first() ->
     assert score > 7
 
 
-def test_the_digit_speaks_the_scale_already() -> None:
-    judge = Judge("digit", 7.0, {})
-    assert not judge.notice
-    assert judge.verdict(Reading(probe=digits(d6=1.0))).score == pytest.approx(6.0)
-
-
-def test_a_measured_calibration_replaces_the_digits_own() -> None:
-    own = {"digit": Calibration(knots=((0.0, 0.0), (9.0, 4.5)))}
-    assert Judge("digit", 7.0, own).verdict(Reading(probe=digits(d8=1.0))).score == 4.0
+@pytest.mark.parametrize(
+    ("threshold", "own", "digit", "score", "accepted"),
+    [
+        (7.0, {}, "d6", 6.0, False),
+        (7.0, {}, "d7", 7.0, True),
+        (7.1, {}, "d7", 7.0, False),
+        (4.0, {"digit": Calibration(knots=((0.0, 0.0), (9.0, 4.5)))}, "d8", 4.0, True),
+    ],
+    ids=["below", "the threshold itself", "above", "measured instead"],
+)
+def test_the_digit_speaks_the_scale_already(
+    threshold: float, own: dict[str, Calibration], digit: str, score: float, accepted: bool
+) -> None:
+    judge = Judge("digit", threshold, own)
+    verdict = judge.verdict(Reading(probe=digits(**{digit: 1.0})))
+    assert (judge.notice, verdict.score, verdict.accepted) == ("", score, accepted)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import ssr_local
 from ssr_local import Interrupted, ProblemError, SolveOptions, Solver, SSRError, UsageError
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.tutoring.checking import (
@@ -29,14 +26,6 @@ GOOD = [
     "Subtracting the first equation leaves c = 12, so h = 18.",
 ]
 BAD = "Dividing the second equation by 2 gives h + 2c = 84."
-
-
-@pytest.fixture(scope="module")
-def solver() -> Iterator[Solver]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-        with Solver(pair="demo", in_process=True) as solver:
-            yield solver
 
 
 def test_a_good_solution_is_accepted(solver: Solver) -> None:
@@ -67,15 +56,8 @@ def test_algebra_wins_both_ways(solver: Solver) -> None:
     result = check("Twelve fours?", steps, solver=solver, with_vote=False)
     assert [step.accepted for step in result.steps] == [False, True, True]
     assert result.steps[0].model_accepted
-    strict = SolveOptions(threshold=9.0)
-    result = check(
-        "Twelve fours?",
-        steps,
-        solver=solver,
-        options=strict,
-        verifier="likelihood",
-        with_vote=False,
-    )
+    strict: dict[str, Any] = {"options": SolveOptions(threshold=9.0), "verifier": "likelihood"}
+    result = check("Twelve fours?", steps, solver=solver, with_vote=False, **strict)
     assert [step.model_accepted for step in result.steps] == [False, False, False]
     assert [step.accepted for step in result.steps] == [False, True, False]
 
@@ -114,14 +96,9 @@ def test_what_there_is_is_told_before_it_is_judged_and_before_it_is_explained(
 ) -> None:
     told: list[CheckResult] = []
     steps = [*GOOD, "2 + 2 = 5"]
+    stops: dict[str, Any] = {"should_stop": lambda: len(told) == 2, "on_judged": told.append}
     with pytest.raises(Interrupted):
-        check(
-            PROBLEM,
-            steps,
-            solver=solver,
-            should_stop=lambda: len(told) == 2,
-            on_judged=told.append,
-        )
+        check(PROBLEM, steps, solver=solver, **stops)
     unjudged, judged = told
     assert [step.text for step in unjudged.steps] == steps
     assert not any(step.is_judged for step in unjudged.steps)
@@ -199,7 +176,3 @@ def test_steps_of_a_text() -> None:
 )
 def test_the_answer_a_solution_states(steps: list[str], answer: str | None) -> None:
     assert answer_of(steps) == answer
-
-
-def test_it_is_public(tmp_path: Path) -> None:
-    assert ssr_local.check is check

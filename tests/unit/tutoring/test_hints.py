@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
-import ssr_local
 from ssr_local import Interrupted, Solver, UsageError
 from ssr_local.core.events import RunEnded
 from ssr_local.core.records import Step
-from ssr_local.tutoring.hints import Hint, hint
+from ssr_local.tutoring.hints import hint
 
 PROBLEM = "On a hill live hens and cows. Together they have 30 heads and 84 legs. How many hens?"
 STEPS = [
@@ -21,13 +19,6 @@ STEPS = [
     "Dividing the second equation by 2 gives h + 2c = 42.",
     "Subtracting the first equation leaves c = 12, so h = 18.",
 ]
-
-
-@pytest.fixture
-def solver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Solver]:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-    with Solver(pair="demo", in_process=True) as solver:
-        yield solver
 
 
 def says(monkeypatch: pytest.MonkeyPatch, *replies: str) -> list[str]:
@@ -122,7 +113,3 @@ def test_a_hint_that_was_stopped_is_none(solver: Solver) -> None:
 def test_other_levels_are_refused(level: int, solver: Solver) -> None:
     with pytest.raises(UsageError, match="Levels are 1, 2, 3 and 4"):
         hint(PROBLEM, (), level, solver=solver)
-
-
-def test_it_is_public() -> None:
-    assert (ssr_local.hint, ssr_local.Hint) == (hint, Hint)

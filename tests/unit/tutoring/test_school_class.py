@@ -30,12 +30,6 @@ SOLUTIONS = [
 OPTIONS = SolveOptions()
 
 
-@pytest.fixture
-def solver(monkeypatch: pytest.MonkeyPatch) -> Solver:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-    return Solver(pair="demo", in_process=True)
-
-
 def checked_in(
     folder: Path,
     solver: Solver,
@@ -46,16 +40,15 @@ def checked_in(
 ) -> list[str]:
     """The students whose solutions were checked now."""
     seen: list[Checked] = []
-    with solver:
-        check_class(
-            solutions,
-            folder,
-            solver=solver,
-            options=options,
-            with_vote=False,
-            verifier=verifier,
-            on_checked=seen.append,
-        )
+    check_class(
+        solutions,
+        folder,
+        solver=solver,
+        options=options,
+        with_vote=False,
+        verifier=verifier,
+        on_checked=seen.append,
+    )
     return [one.student for one in seen]
 
 
@@ -86,12 +79,11 @@ def test_what_was_checked_is_not_checked_again(tmp_path: Path, solver: Solver) -
 
 
 def test_another_way_of_checking_is_another_check(tmp_path: Path, solver: Solver) -> None:
-    assert checked_in(tmp_path, solver, SOLUTIONS[:1]) == ["Ada"]
-    assert checked_in(tmp_path, solver, SOLUTIONS[:1], verifier="likelihood") == ["Ada"]
-    assert checked_in(tmp_path, solver, SOLUTIONS[:1], options=SolveOptions(threshold=5.0)) == [
-        "Ada"
-    ]
-    assert checked_in(tmp_path, solver, SOLUTIONS[:1]) == []
+    ada, other = SOLUTIONS[:1], SolveOptions(threshold=5.0)
+    assert checked_in(tmp_path, solver, ada) == ["Ada"]
+    assert checked_in(tmp_path, solver, ada, verifier="likelihood") == ["Ada"]
+    assert checked_in(tmp_path, solver, ada, options=other) == ["Ada"]
+    assert checked_in(tmp_path, solver, ada) == []
 
 
 def test_two_at_once_are_refused_and_a_foreign_file_named(tmp_path: Path, solver: Solver) -> None:
