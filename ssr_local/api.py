@@ -261,10 +261,10 @@ class Solver:
         with self._claimed():
             transport = self._transport_with(roles_for(request))
             self._check_cancelled()
-            happenings = transport.handle(request)
+            events = transport.handle(request)
             if self._cancelled.is_set():  # a moment ago, when there was nothing to tell
                 transport.tell(Cancel())
-            yield from happenings
+            yield from events
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:

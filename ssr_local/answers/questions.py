@@ -21,7 +21,7 @@ class Equation(Struct, frozen=True):
     second: str
 
 
-class Question(Struct, frozen=True):
+class EquationQuestion(Struct, frozen=True):
     """An equation and those that stand before it, the oldest first.
 
     ``rewrites`` says that the second side is meant as the first one written otherwise.
@@ -32,7 +32,7 @@ class Question(Struct, frozen=True):
     rewrites: bool = False
 
 
-class Finding(Struct, frozen=True):
+class EquationVerdict(Struct, frozen=True):
     """``detail`` says why it does not hold: a counterexample or the two sides' values."""
 
     verdict: Comparison

@@ -22,14 +22,14 @@ from ssr_local.answers.equivalence import (
     equivalent_expressions,
     read_expression,
 )
-from ssr_local.answers.questions import Equation, Finding, Question
+from ssr_local.answers.questions import Equation, EquationQuestion, EquationVerdict
 
 MAX_DEGREE = 4
 _POINTS = tuple(sympy.Rational(*p) for p in ((1, 1), (2, 1), (-1, 1), (3, 1), (1, 2)))
-_UNDECIDED = Finding("undecided")
+_UNDECIDED = EquationVerdict("undecided")
 
 
-def holds(question: Question) -> Finding:
+def holds(question: EquationQuestion) -> EquationVerdict:
     """Whether the equation holds: "equal", "different" with a reason, or "undecided"."""
     try:
         first, second = _sides(question.equation)
@@ -44,19 +44,19 @@ def holds(question: Question) -> Finding:
         return _UNDECIDED
 
 
-def _found(question: Question, first: Any, second: Any) -> Finding:
+def _found(question: EquationQuestion, first: Any, second: Any) -> EquationVerdict:
     symbols = first.free_symbols | second.free_symbols
     if not symbols:
         verdict = equivalent_expressions(first, second)
         if verdict == "different" and _may_round(question.equation, first, second):
             return _UNDECIDED
         values = f"{_value(first)} is not {_value(second)}"
-        return Finding(verdict, values if verdict == "different" else "")
+        return EquationVerdict(verdict, values if verdict == "different" else "")
     difference = _plain(first - second)
     if difference == 0:
-        return Finding("equal")
+        return EquationVerdict("equal")
     if difference.is_number:
-        return Finding("different", "the sides differ, whatever the letters stand for")
+        return EquationVerdict("different", "the sides differ, whatever the letters stand for")
     if question.rewrites:
         return _counterexample(first, second, symbols)
     premises = [_plain(a - b) for a, b in _readable(question.premises)]
@@ -93,7 +93,7 @@ def _plain(expression: Any) -> Any:
     return sympy.expand(top) if under.free_symbols else sympy.expand(expression)
 
 
-def _counterexample(first: Any, second: Any, symbols: set[Any]) -> Finding:
+def _counterexample(first: Any, second: Any, symbols: set[Any]) -> EquationVerdict:
     for point in _POINTS:
         place = dict.fromkeys(symbols, point)
         left, right = first.subs(place), second.subs(place)
@@ -102,13 +102,13 @@ def _counterexample(first: Any, second: Any, symbols: set[Any]) -> Finding:
         if equivalent_expressions(left, right) == "different":
             where = ", ".join(f"{symbol} = {point}" for symbol in sorted(symbols, key=str))
             sides = f"one side is {_value(left)}, the other {_value(right)}"
-            return Finding("different", f"for {where} {sides}")
+            return EquationVerdict("different", f"for {where} {sides}")
     return _UNDECIDED
 
 
 def _against_values(
-    question: Question, difference: Any, premises: list[Any], symbol: Any
-) -> Finding:
+    question: EquationQuestion, difference: Any, premises: list[Any], symbol: Any
+) -> EquationVerdict:
     """What the equations in this one unknown say of it, against this equation."""
     about = [one for one in premises if one.free_symbols == {symbol}]
     reason, agreed = "", False
@@ -128,8 +128,8 @@ def _against_values(
             known = " or ".join(f"{symbol} = {_value(root)}" for root in roots)
             reason = f"{known} by what stands before it"
     if agreed or not reason:
-        return Finding("equal" if agreed and not reason else "undecided")
-    return Finding("different", reason)
+        return EquationVerdict("equal" if agreed and not reason else "undecided")
+    return EquationVerdict("different", reason)
 
 
 def _may_round(equation: Equation, first: Any, second: Any) -> bool:
@@ -143,7 +143,7 @@ def _may_round(equation: Equation, first: Any, second: Any) -> bool:
     return "." in equation.first + equation.second and _near(first, second)
 
 
-def _has_decimals(question: Question) -> bool:
+def _has_decimals(question: EquationQuestion) -> bool:
     asked = (question.equation, *question.premises)
     return any("." in one.first or "." in one.second for one in asked)
 
@@ -174,7 +174,7 @@ def _vanishes(expression: Any, symbol: Any, value: Any) -> bool | None:
     return None if verdict == "undecided" else verdict == "equal"
 
 
-def _against_signs(difference: Any, premises: list[Any]) -> Finding:
+def _against_signs(difference: Any, premises: list[Any]) -> EquationVerdict:
     """An equation of several unknowns against one like it: the same, or surely not."""
     mine, my_constant = _coefficients(difference)
     found, seen = [], set()
@@ -194,7 +194,7 @@ def _against_signs(difference: Any, premises: list[Any]) -> Finding:
         if len(ratios) == 1:
             ratio = ratios.pop()
             if sympy.expand(my_constant - ratio * constant) == 0:
-                return Finding("equal")
+                return EquationVerdict("equal")
             # x + y = 40 now, and x + y = 60 in ten years
             says = "" if ratio == 1 else "an equation above says otherwise of the same letters"
             found.append(says)
@@ -204,7 +204,7 @@ def _against_signs(difference: Any, premises: list[Any]) -> Finding:
         if len({abs(ratio) for ratio in ratios}) == 1 and bool(constant) == bool(my_constant):
             found.append("it is an equation above with a sign changed")
     # x + y = 0 and x - y = 0: what is like two of them may come from both.
-    return Finding("different", found[0]) if len(found) == 1 and found[0] else _UNDECIDED
+    return EquationVerdict("different", found[0]) if len(found) == 1 and found[0] else _UNDECIDED
 
 
 def _coefficients(expression: Any) -> tuple[dict[Any, Any], Any]:

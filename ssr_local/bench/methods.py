@@ -1,6 +1,6 @@
 """The names of methods, one grammar for all of them: ``ssr-m3-fast2+random+tau=5``.
 
-A base (ssr.md, section 5), where it has several paths an early exit, and modifiers for
+A base (docs/method.md, section 5), where it has several paths an early exit, and modifiers for
 ablations. A name means the same options everywhere.
 """
 

@@ -40,7 +40,7 @@ _SELFCHECK = "selfcheck.jsonl"
 _CALL = re.compile(r"\n+check\(\w+\)\s*\Z")
 
 
-class HubSource(Struct, frozen=True, kw_only=True):
+class HubProblems(Struct, frozen=True, kw_only=True):
     """One JSONL file of a dataset repository, and its names for what a ``Problem`` has.
 
     ``file`` may be a pattern with ``*``; then the first match in alphabetical order is taken.
@@ -67,7 +67,7 @@ class Task(Struct, frozen=True):
 
     name: str
     strategies: Literal["maths", "logic", "code"]
-    source: HubSource | None
+    source: HubProblems | None
 
     @property
     def is_code(self) -> bool:
@@ -85,7 +85,7 @@ TASKS: dict[str, Task] = {
             "gsm8k",
             "maths",
             # openai/gsm8k itself has Parquet files only, which need a library of their own.
-            HubSource(
+            HubProblems(
                 repo=_MATHS_FILES,
                 file="data/gsm8k/test.jsonl",
                 revision=_MATHS_REVISION,
@@ -97,7 +97,7 @@ TASKS: dict[str, Task] = {
         Task(
             "math500",
             "maths",
-            HubSource(
+            HubProblems(
                 repo="HuggingFaceH4/MATH-500",
                 file="test.jsonl",
                 revision="6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
@@ -107,7 +107,7 @@ TASKS: dict[str, Task] = {
         Task(
             "aime24",
             "maths",
-            HubSource(
+            HubProblems(
                 repo=_MATHS_FILES,
                 file="data/aime24/test.jsonl",
                 revision=_MATHS_REVISION,
@@ -118,7 +118,7 @@ TASKS: dict[str, Task] = {
         Task(
             "amc23",
             "maths",
-            HubSource(
+            HubProblems(
                 repo=_MATHS_FILES,
                 file="data/amc23/test.jsonl",
                 revision=_MATHS_REVISION,
@@ -129,7 +129,7 @@ TASKS: dict[str, Task] = {
         Task(
             "livemathbench",
             "maths",
-            HubSource(
+            HubProblems(
                 repo="opencompass/LiveMathBench",
                 file="*AMC_en.jsonl",
                 prefix="livemathbench",
@@ -142,7 +142,7 @@ TASKS: dict[str, Task] = {
             "code",
             "code",
             # openai/openai_humaneval has Parquet files only; this has the same problems.
-            HubSource(
+            HubProblems(
                 repo="bigcode/humanevalpack",
                 file="data/python/data/humanevalpack.jsonl",
                 prefix="HumanEval",
@@ -189,7 +189,7 @@ def load_problems(
     return problems[:limit]
 
 
-def _from_hub(source: HubSource, fields: Fields, index: int) -> Fields:
+def _from_hub(source: HubProblems, fields: Fields, index: int) -> Fields:
     """A line of the hub's file under our own names."""
     problem = text_of(fields, source.problem)
     options = fields.get("options")
@@ -210,7 +210,7 @@ def _from_hub(source: HubSource, fields: Fields, index: int) -> Fields:
     return {**mapped, **kept}
 
 
-def _reference(source: HubSource, answer: str) -> str:
+def _reference(source: HubProblems, answer: str) -> str:
     """What stands after the marker where the answer is a whole solution; 27.0 is 27."""
     if isinstance(answer, Number):
         return answer.removesuffix(".0")
@@ -224,7 +224,7 @@ def _reference(source: HubSource, answer: str) -> str:
     return last
 
 
-def _fetched(task: Task, source: HubSource) -> Path:
+def _fetched(task: Task, source: HubProblems) -> Path:
     """The dataset's file on this machine; fetched unless it is kept already."""
     folder = folders.cache_dir() / "datasets" / task.name / source.revision
     kept = sorted(folder.rglob(source.file))
@@ -245,7 +245,7 @@ def _fetched(task: Task, source: HubSource) -> Path:
     )
 
 
-def _download(source: HubSource, folder: Path) -> Path:
+def _download(source: HubProblems, folder: Path) -> Path:
     from huggingface_hub import HfApi
 
     endpoint = os.environ.get("HF_ENDPOINT") or None
@@ -270,7 +270,7 @@ def _download(source: HubSource, folder: Path) -> Path:
     return Path(fetched)
 
 
-def _ask_size(source: HubSource, name: str, endpoint: str | None) -> int | None:
+def _ask_size(source: HubProblems, name: str, endpoint: str | None) -> int | None:
     """A file's size in bytes; where there is no network this fails at once.
 
     What downloads and lists asks five times over half a minute, and says so each time.

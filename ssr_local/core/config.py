@@ -277,10 +277,16 @@ def _mistyped_variables(env: Mapping[str, str]) -> tuple[str, ...]:
     known = tuple(variable_name(name) for name in OPTION_NAMES) + RESERVED_VARIABLES
     return tuple(
         f"{printable(variable[:_MAX_SHOWN_CHARS])} is not a setting of ssr-local and was ignored."
-        f" {suggestion(variable.upper(), known)}".rstrip()
+        f" {_instead_of(variable, known)}".rstrip()
         for variable in sorted(env)
         if variable.upper().startswith(PREFIX) and variable not in known and env[variable].strip()
     )
+
+
+def _instead_of(variable: str, known: tuple[str, ...]) -> str:
+    """What replaces a variable that is offered no more, or the one that may be meant."""
+    name = variable.upper().removeprefix(PREFIX).lower()
+    return why_not_offered(name) or suggestion(variable.upper(), known)
 
 
 def _same_key(key: str, name: str) -> bool:

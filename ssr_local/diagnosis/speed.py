@@ -21,6 +21,7 @@ import msgspec
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import EngineCrashed, EngineError, HelperError
 from ssr_local.core.records import ModelRole
+from ssr_local.engine import loading
 from ssr_local.engine.base import Engine, Sampling, StepJob
 from ssr_local.engine.choice import EngineChoice, ik_obstacle
 from ssr_local.engine.devices import Device
@@ -155,14 +156,13 @@ def _crashed(crash: Crash, engine: EngineName) -> EngineCrashed:
 def facts(_: None) -> EngineFacts:
     """What the library is; raises ``EngineError`` when it cannot be loaded."""
     try:
-        from ssr_local.engine import llama
-
-        llama.start_backend(sys.stderr)
+        loading.start_backend(sys.stderr)
+        library = loading.library_facts()
         return EngineFacts(
             version=version("llama"),
-            system_info=one_line(llama.system_info()),
-            can_offload=llama.supports_gpu_offload(),
-            devices=llama.devices(),
+            system_info=one_line(library.system_info),
+            can_offload=library.can_offload,
+            devices=library.devices,
             ik_obstacle=ik_obstacle(),
         )
     except Exception as error:

@@ -31,7 +31,7 @@ from ssr_local.engine.packages import (
     EngineName,
     version,
 )
-from ssr_local.engine.selfcheck import CheckResult
+from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import Helper, HelperDied
 
@@ -115,7 +115,7 @@ def choose(
     return EngineChoice(engine="ik", why="it passed its self-check with this file", repack=repack)
 
 
-def after_check(chosen: EngineChoice, result: CheckResult) -> EngineChoice:
+def after_check(chosen: EngineChoice, result: SelfCheckResult) -> EngineChoice:
     """What follows from the check of an engine that was chosen and not checked yet."""
     if result.passed:
         return msgspec.structs.replace(chosen, unchecked=False, why="it passed its self-check")
@@ -166,7 +166,7 @@ def run_check(
     *,
     repack: bool,
     should_stop: Callable[[], bool] = lambda: False,
-) -> CheckResult:
+) -> SelfCheckResult:
     """Check an engine with a file, in a process of its own, and remember the outcome.
 
     Only what says something about the engine is remembered, and only of a file whose hash
@@ -184,21 +184,21 @@ def run_check(
     )
     with Helper(memory_limit_bytes=None) as helper:
         try:
-            result: CheckResult = helper.call(
+            result: SelfCheckResult = helper.call(
                 "ssr_local.engine.selfcheck:check",
                 config,
                 timeout_s=CHECK_LIMIT_S,
-                type=CheckResult,
+                type=SelfCheckResult,
                 should_stop=should_stop,
             )
         except HelperDied as error:
             words = f"{error.what} {error.why}".strip().rstrip(".")
-            crashed = any(f"signal {number}" in words for number in _CRASHES)
-            result = CheckResult(
+            crashed = -(error.crash.code or 0) in _CRASHES
+            result = SelfCheckResult(
                 difference=words if crashed else "", obstacle="" if crashed else words
             )
         except HelperError as error:
-            result = CheckResult(obstacle=f"{error.what} {error.why}".strip().rstrip("."))
+            result = SelfCheckResult(obstacle=f"{error.what} {error.why}".strip().rstrip("."))
     if sha256 is not None and not result.obstacle and not should_stop():
         remember_check(engine, sha256, repack, result.difference)
     return result

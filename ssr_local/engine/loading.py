@@ -7,7 +7,9 @@ second, and may fail or crash where the library was built for another CPU.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+
+from msgspec import Struct
 
 from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.devices import Device
@@ -29,6 +31,32 @@ def load_engine(
     from ssr_local.engine.native import NativeEngine
 
     return NativeEngine(_binding(config, should_stop), should_stop)
+
+
+class LibraryFacts(Struct, frozen=True, kw_only=True):
+    """What the installed llama.cpp says of itself."""
+
+    system_info: str
+    can_offload: bool
+    devices: tuple[Device, ...]
+
+
+def start_backend(log: IO[str]) -> None:
+    """Start llama.cpp in this process; what it logs goes to ``log``."""
+    from ssr_local.engine import llama
+
+    llama.start_backend(log)
+
+
+def library_facts() -> LibraryFacts:
+    """What the installed llama.cpp says of itself, once it is started."""
+    from ssr_local.engine import llama
+
+    return LibraryFacts(
+        system_info=llama.system_info(),
+        can_offload=llama.supports_gpu_offload(),
+        devices=llama.devices(),
+    )
 
 
 def devices() -> tuple[Device, ...]:

@@ -64,7 +64,7 @@ _TEXT = (
 )
 
 
-class CheckResult(Struct, frozen=True, kw_only=True):
+class SelfCheckResult(Struct, frozen=True, kw_only=True):
     """``difference`` says what was not as it should be, "" when all was.
 
     ``obstacle`` says why nothing could be found out, "" when it could.
@@ -82,7 +82,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
         return not (self.difference or self.obstacle)
 
 
-def check(config: EngineConfig) -> CheckResult:
+def check(config: EngineConfig) -> SelfCheckResult:
     """Check one engine; to be run in a process of its own, because a library may crash."""
     started = time.monotonic()
     reference = None
@@ -98,7 +98,7 @@ def check(config: EngineConfig) -> CheckResult:
         difference = perplexity_difference(measured, reference) or fork_difference(engine)
     finally:
         engine.close()
-    return CheckResult(
+    return SelfCheckResult(
         difference=difference,
         perplexity=measured if math.isfinite(measured) else None,
         reference=reference,

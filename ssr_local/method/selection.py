@@ -1,4 +1,4 @@
-"""Which strategies the paths follow (the paper's SPM; ssr.md, section 1). Pure."""
+"""Which strategies the paths follow (the paper's SPM; docs/method.md, section 1). Pure."""
 
 from __future__ import annotations
 

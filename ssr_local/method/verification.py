@@ -1,7 +1,7 @@
 """From log-probabilities to a verdict on one drafted step. Pure.
 
 A verifier reads one raw value from what the target returned; a calibration maps it to
-the scale 0 to 9, so that a threshold means the same under every verifier (ssr.md,
+the scale 0 to 9, so that a threshold means the same under every verifier (docs/method.md,
 section 2). To add a verifier, write its function, enter it in ``VERIFIERS`` and name it in
 ``options.VerifierName``.
 """

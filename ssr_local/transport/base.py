@@ -31,7 +31,7 @@ class Outcome(Event, frozen=True, kw_only=True, tag=True):
         return self.result
 
 
-Happenings = Generator[AnyEvent | Outcome, None, None]
+RequestEvents = Generator[AnyEvent | Outcome, None, None]
 
 
 class Transport(Protocol):
@@ -41,7 +41,7 @@ class Transport(Protocol):
     def pid(self) -> int | None:
         """The id of the process with the models, if it is another one and lives."""
 
-    def handle(self, request: AnyRequest) -> Happenings:
+    def handle(self, request: AnyRequest) -> RequestEvents:
         """What happens when a ``validated`` request is worked on.
 
         Commands told from now on reach it. Closing the generator early cancels the work and

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from ssr_local.core.commands import AnyCommand, Cancel
-from ssr_local.transport.base import Happenings
+from ssr_local.transport.base import RequestEvents
 from ssr_local.transport.requests import AnyRequest
 from ssr_local.transport.session import Session
 from ssr_local.transport.setup import Loader, Setup
@@ -25,7 +25,7 @@ class InProcess:
         self._mailbox = Mailbox()
         self._session = Session(setup, should_stop=self._mailbox.should_stop, loader=loader)
 
-    def handle(self, request: AnyRequest) -> Happenings:
+    def handle(self, request: AnyRequest) -> RequestEvents:
         self._mailbox.clear()  # a cancel that came too late belongs to the last request
         return self._session.handle(request, self._mailbox)
 

@@ -29,7 +29,7 @@ from ssr_local.method.pools import load_pool
 from ssr_local.method.verification import Judge
 from ssr_local.process.failed import Failed
 from ssr_local.process.helper import Helper
-from ssr_local.transport.base import Happenings, Outcome
+from ssr_local.transport.base import Outcome, RequestEvents
 from ssr_local.transport.requests import (
     AnyRequest,
     ReadStepsRequest,
@@ -63,7 +63,7 @@ class Session:
         self._engines: dict[ModelRole, Engine] = {}
         self._helper = Helper()
 
-    def handle(self, request: AnyRequest, commands: CommandSource | None = None) -> Happenings:
+    def handle(self, request: AnyRequest, commands: CommandSource | None = None) -> RequestEvents:
         """What happens when a ``validated`` request is worked on, as ``Transport`` says.
 
         The last event of a problem that is solved is ``RunEnded``, unless an error is raised.

@@ -21,11 +21,12 @@ import msgspec
 from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.errors import EngineCrashed, SSRError, UsageError
 from ssr_local.core.events import AnyEvent, Event
+from ssr_local.engine.loading import start_backend
 from ssr_local.process.channel import listen, private_pipes, read_frame, write_frame
 from ssr_local.process.child import ChildProcess
 from ssr_local.process.failed import Failed
 from ssr_local.process.log_tail import new_log
-from ssr_local.transport.base import Happenings, Outcome
+from ssr_local.transport.base import Outcome, RequestEvents
 from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import AnyRequest
 from ssr_local.transport.setup import Setup
@@ -64,7 +65,7 @@ class Worker:
         child = self._child
         return child.pid if child and child.alive else None
 
-    def handle(self, request: AnyRequest) -> Happenings:
+    def handle(self, request: AnyRequest) -> RequestEvents:
         if self._busy:  # the one before was never looked at
             self._drain()
         with self._writing:  # a Cancel told meanwhile waits, and reaches this request
@@ -116,7 +117,7 @@ class Worker:
         self._child = child
         return child
 
-    def _happenings(self, child: ChildProcess[_Reply]) -> Happenings:
+    def _happenings(self, child: ChildProcess[_Reply]) -> RequestEvents:
         try:
             while not isinstance(reply := self._reply(child), Finished):
                 yield reply
@@ -178,7 +179,7 @@ def main() -> None:
         return
     setup = _decode_setup(frame)
     session = InProcess(setup)
-    inbox: queue.SimpleQueue[Happenings] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[RequestEvents] = queue.SimpleQueue()
 
     def handle(frame: bytes) -> None:
         message = _decode(frame)
@@ -189,8 +190,6 @@ def main() -> None:
 
     listen(requests, handle)
     if setup.backend == "native":
-        from ssr_local.engine.llama import start_backend
-
         start_backend(sys.stderr)
     while True:
         try:
@@ -200,7 +199,7 @@ def main() -> None:
             os._exit(0)
 
 
-def _replies(happenings: Happenings) -> Iterator[_Reply]:
+def _replies(happenings: RequestEvents) -> Iterator[_Reply]:
     failed = None
     try:
         yield from happenings

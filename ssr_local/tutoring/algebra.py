@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from ssr_local.answers import normalise
-from ssr_local.answers.questions import Equation, Finding, Question
+from ssr_local.answers.questions import Equation, EquationQuestion, EquationVerdict
 from ssr_local.mathtext.claims import Claim, Member, claims_in
 from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
 from ssr_local.mathtext.values import exact_value
@@ -147,24 +147,24 @@ class Algebra:
             self._remember(claim)
         return ClaimFinding(claim.shown, says, finding.detail if says == "does not hold" else "")
 
-    def _judged(self, claim: Claim, manner: _Manner) -> Finding:
+    def _judged(self, claim: Claim, manner: _Manner) -> EquationVerdict:
         by_value = _by_value(claim)
         if by_value is not None:
             doubtful = self._counts_otherwise or manner.denies
             is_equal = by_value.verdict == "equal"
-            return by_value if is_equal or not doubtful else Finding("undecided")
+            return by_value if is_equal or not doubtful else EquationVerdict("undecided")
         sides = (claim.first.text, claim.second.text)
         if self._helper is None or claim.sign == "≈" or any(len(one) > MAX_CHARS for one in sides):
-            return Finding("undecided")
+            return EquationVerdict("undecided")
         if claim.first.percent or claim.second.percent:
-            return Finding("undecided")
+            return EquationVerdict("undecided")
         symbols = _symbols(claim)
         if len({symbol.lower() for symbol in symbols}) < len(symbols):
-            return Finding("undecided")  # the parser takes A and a for one
+            return EquationVerdict("undecided")  # the parser takes A and a for one
         if not _CONSTANTS.isdisjoint(symbols) or self._has_units(symbols):
-            return Finding("undecided")
+            return EquationVerdict("undecided")
         if manner.denies or any(_equation(claim) == one.equation for one in self._given):
-            return Finding("undecided")
+            return EquationVerdict("undecided")
         is_supposed = bool(symbols) and (claim.opens or not _SUPPOSED.isdisjoint(claim.lead))
         if is_supposed:
             self._premises = list(self._given)  # what held under another value is void
@@ -178,21 +178,21 @@ class Algebra:
             self._chosen |= symbols  # n = 1, and then perhaps n = 2
         if symbols <= self._chosen:
             about = []
-        question = Question(
+        question = EquationQuestion(
             _equation(claim),
             tuple(about[-MAX_PREMISES:]),
             rewrites=not is_supposed and self._rewrites(claim, manner),
         )
         try:
-            finding: Finding = self._helper.call(
+            finding: EquationVerdict = self._helper.call(
                 HOLDS,
                 question,
                 timeout_s=TIMEOUT_S,
-                type=Finding,
+                type=EquationVerdict,
                 should_stop=self._should_stop,
             )
         except (HelperTimeout, HelperDied, HelperRaised):
-            return Finding("undecided")
+            return EquationVerdict("undecided")
         return finding
 
     def _remember(self, claim: Claim) -> None:
@@ -246,7 +246,7 @@ def _equation(claim: Claim) -> Equation:
 # Numbers -------------------------------------------------------------------------------
 
 
-def _by_value(claim: Claim) -> Finding | None:
+def _by_value(claim: Claim) -> EquationVerdict | None:
     """The finding on plain numbers, None where something is no number."""
     first, second = _values(claim.first)[:1], _values(claim.second)
     if claim.first.percent:
@@ -254,20 +254,20 @@ def _by_value(claim: Claim) -> Finding | None:
     if not first or not second:
         return None
     if first[0] in second:
-        return Finding("equal")
+        return EquationVerdict("equal")
     rounded = _unless_rounded(claim)
     if rounded is not None:
         return rounded
     is_bare = not (claim.first.has_operator or claim.second.has_operator)
     if is_bare or _has_rate(claim) or _may_be_converted(claim, first[0], second[0]):
-        return Finding("undecided")  # 3 hours = 180 minutes
+        return EquationVerdict("undecided")  # 3 hours = 180 minutes
     if (claim.first.percent or claim.second.percent) and any(
         abs(first[0] - one) * 50 <= max(abs(first[0]), abs(one)) for one in second
     ):
-        return Finding("undecided")  # 2/3 = 67%
+        return EquationVerdict("undecided")  # 2/3 = 67%
     if _THOUSANDS.search(claim.first.text + " " + claim.second.text):
-        return Finding("undecided")  # 1.500 is fifteen hundred to many
-    return Finding("different", f"{_shown(first[0])} is not {_shown(second[0])}")
+        return EquationVerdict("undecided")  # 1.500 is fifteen hundred to many
+    return EquationVerdict("different", f"{_shown(first[0])} is not {_shown(second[0])}")
 
 
 def _has_rate(claim: Claim) -> bool:
@@ -284,29 +284,29 @@ def _values(member: Member) -> list[Fraction]:
     return [value for value in found if value is not None]
 
 
-def _unless_rounded(claim: Claim) -> Finding | None:
+def _unless_rounded(claim: Claim) -> EquationVerdict | None:
     """``10/3 = 3.33`` and ``2/3 = 0.66`` round, sums do not; ``≈`` rounds as it likes."""
     sides = [_values(member) for member in (claim.first, claim.second)]
     if not all(sides):
-        return Finding("undecided") if claim.sign == "≈" else None
+        return EquationVerdict("undecided") if claim.sign == "≈" else None
     first, second = sides[0][0], sides[1][0]
     gap = abs(first - second)
     if claim.sign == "≈":
         near = gap <= max(abs(first), abs(second)) / 10
-        return Finding("equal" if near else "undecided")
+        return EquationVerdict("equal" if near else "undecided")
     if _is_exact_sum(claim):
         return None
     decimals = "." in claim.first.text + claim.second.text
     if decimals and 0 < gap * 200 <= max(abs(first), abs(second)):
         unit = Fraction(1, 10 ** max(_places(claim.first) or 0, _places(claim.second) or 0))
-        return Finding("equal" if gap <= unit / 2 else "undecided")
+        return EquationVerdict("equal" if gap <= unit / 2 else "undecided")
     for exact, member in ((first, claim.second), (second, claim.first)):
         places = _places(member)
         if places is None:
             continue
         unit = Fraction(1, 10**places)
         if (exact / unit).denominator != 1 and gap < unit:
-            return Finding("equal" if places and gap <= unit / 2 else "undecided")
+            return EquationVerdict("equal" if places and gap <= unit / 2 else "undecided")
     return None
 
 

@@ -14,7 +14,7 @@ from ssr_local.engine import choice
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.packages import FLASH_ATTENTION, TITLES, EngineName
-from ssr_local.engine.selfcheck import CheckResult
+from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
 from tests.engine.conftest import Tiny
@@ -42,7 +42,7 @@ def chosen(
     )
 
 
-def checked(path: Path, **options: Any) -> CheckResult:
+def checked(path: Path, **options: Any) -> SelfCheckResult:
     return choice.run_check("ik", path, SHA, EngineOptions(threads=1), repack=True, **options)
 
 

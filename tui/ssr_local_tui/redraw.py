@@ -6,7 +6,7 @@ import time
 
 # However fast events come.
 _SHORTEST_GAP_S = 0.05
-# Of what is dear to draw: figures, and a text that grows.
+# Of what is expensive to draw: figures, and a text that grows.
 _DEAR_S = 1.0
 _DEAR_ON_CPU_S = 2.0
 _IDLE_S = 0.25
@@ -36,12 +36,12 @@ class Redraw:
         used_s, self._used_s = self._used_s, time.process_time()
         self._cost_s = 0.8 * self._cost_s + 0.2 * (self._used_s - used_s)
 
-    def is_dear_due(self, now_s: float, *, on_cpu: bool) -> bool:
-        """Whether what is dear can be drawn again; ``on_cpu`` says that models run there."""
+    def is_expensive_due(self, now_s: float, *, on_cpu: bool) -> bool:
+        """Whether what is expensive can be drawn again; ``on_cpu`` says that models run there."""
         return now_s - self._dear_s >= (_DEAR_ON_CPU_S if on_cpu else _DEAR_S)
 
-    def dear_drawn(self) -> None:
-        """What is dear has been drawn."""
+    def expensive_drawn(self) -> None:
+        """What is expensive has been drawn."""
         self._dear_s = time.monotonic()
 
     def wait_s(self, started_s: float, *, running: bool, on_cpu: bool) -> float:

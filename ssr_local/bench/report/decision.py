@@ -47,7 +47,7 @@ _WORTH: dict[tuple[str, str], Worth] = {
 """Every other pair is not shown to pay."""
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class MethodDecision(Struct, frozen=True, kw_only=True):
     """What one SSR method is worth beside the target alone."""
 
     method: str
@@ -57,14 +57,14 @@ class Finding(Struct, frozen=True, kw_only=True):
 class Decision(Struct, frozen=True, kw_only=True):
     """What SSR methods are worth, and the method to ``use``: None when nothing can be advised."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[MethodDecision, ...]
     use: str | None
 
 
 def decide(summaries: Sequence[MethodSummary], tradeoff: Tradeoff) -> Decision:
     """The decision on one task at one concurrency."""
     findings = tuple(
-        Finding(method=summary.method, worth=worth(summary.target) or "not shown to pay")
+        MethodDecision(method=summary.method, worth=worth(summary.target) or "not shown to pay")
         for summary in summaries
         if is_plain_ssr(summary.method) and summary.target is not None
     )

@@ -18,7 +18,7 @@ _SHOWN_CHARS = 12
 _T = TypeVar("_T")
 
 
-class ModelFile(Struct, frozen=True, kw_only=True):
+class ModelUsed(Struct, frozen=True, kw_only=True):
     """One model file as it was run."""
 
     role: str
@@ -30,7 +30,7 @@ class ModelFile(Struct, frozen=True, kw_only=True):
     device: str
 
 
-class Setting(Struct, frozen=True):
+class SharedSetting(Struct, frozen=True):
     """One option and the values rows have it at, in text; one when all agree."""
 
     name: str
@@ -43,14 +43,14 @@ class Material(Struct, frozen=True, kw_only=True):
     ``warnings`` are sentences about what should not have been mixed.
     """
 
-    models: tuple[ModelFile, ...]
+    models: tuple[ModelUsed, ...]
     machines: tuple[str, ...]
     versions: tuple[str, ...]
     prompt_hashes: tuple[tuple[str, str], ...]
     seeds: tuple[int, ...]
     first_at: str
     last_at: str
-    settings: tuple[Setting, ...]
+    settings: tuple[SharedSetting, ...]
     num_walks: int
     num_steps: int
     warnings: tuple[str, ...]
@@ -81,9 +81,9 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
     )
 
 
-def _files(pair: Models) -> list[ModelFile]:
+def _files(pair: Models) -> list[ModelUsed]:
     return [
-        ModelFile(
+        ModelUsed(
             role=role,
             name=info.name,
             file=_file_name(info.file),
@@ -101,14 +101,18 @@ def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _settings(rows: Sequence[Row], without: frozenset[str] = _OF_METHODS) -> tuple[Setting, ...]:
+def _settings(
+    rows: Sequence[Row], without: frozenset[str] = _OF_METHODS
+) -> tuple[SharedSetting, ...]:
     """The options apart from some; several values where rows differ."""
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         for name, value in (row.result.options if row.result else {}).items():
             if name not in without:
                 found.setdefault(name, {})[_text(value)] = None
-    return tuple(Setting(name, tuple(sorted(values))) for name, values in sorted(found.items()))
+    return tuple(
+        SharedSetting(name, tuple(sorted(values))) for name, values in sorted(found.items())
+    )
 
 
 def _text(value: Option) -> str:
@@ -121,7 +125,7 @@ def _file_name(path: str) -> str:
 
 
 def _warnings(
-    rows: Sequence[Row], lines: Sequence[Row | Walk], models: Sequence[ModelFile], num_twice: int
+    rows: Sequence[Row], lines: Sequence[Row | Walk], models: Sequence[ModelUsed], num_twice: int
 ) -> Iterable[str]:
     if num_twice:
         yield (

@@ -83,7 +83,7 @@ def rollout_options(function: _F) -> _F:
 def command(out: Path | None, task: str, num: int, **more: Any) -> int:
     """Collect labelled steps in OUT/steps.jsonl, one line for each problem.
 
-    From before and after every drafted step the target goes on several times by itself
+    From before and after every drafted step the target continues several times by itself
     (Monte-Carlo rollouts); what the step did to the rate of right answers is its process
     label, and no human gave it. The same command continues what is there. Exit codes as for
     'bench run'; 1: the task has too few problems.

@@ -1,7 +1,7 @@
 """Fetching models, and removing them.
 
 A model file appears under its own name only when its size and hash are right; until
-then it is a ``.part`` file, which the next run continues (faults.md).
+then it is a ``.part`` file, which the next run continues (docs/faults.md).
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class MainScreen(Screen[None]):
         self._timer = self.set_timer(wait_s, self.draw)
 
     def _draw_changes(self, changed: frozenset[Node], now_s: float) -> None:
-        """The tree at once; what is dear, figures and a text that grows, now and then."""
+        """The tree at once; what is expensive, figures and a text that grows, now and then."""
         tree = self.run_tree
         if changed:
             self._redraw.drawn()
@@ -186,11 +186,11 @@ class MainScreen(Screen[None]):
             self._detail_is_old |= tree.selected_item.is_changed_by(changed)
         path = self._path()
         is_growing = path is not None and path.end_reason is None
-        is_due = self._redraw.is_dear_due(now_s, on_cpu=self.control.models_on_cpu)
+        is_due = self._redraw.is_expensive_due(now_s, on_cpu=self.control.models_on_cpu)
         if any(node.kind in ("votes", "path") for node in changed) or (
             is_due and (self.control.running or changed)  # the clock goes on, too
         ):
-            self._redraw.dear_drawn()
+            self._redraw.expensive_drawn()
             self.draw_figures()
         if self._detail_is_old and (is_due or not is_growing):
             self.draw_detail()
@@ -214,7 +214,7 @@ class MainScreen(Screen[None]):
         self._offer_keys()
 
     def _offer_keys(self) -> None:
-        """Draw the footer anew when other keys do something: that is dear."""
+        """Draw the footer again when other keys do something: that is expensive."""
         shown = (one.action for one in Binding.make_bindings(self.BINDINGS) if one.show)
         actions = {action: self.check_action(action, ()) for action in shown}
         if actions != self._offered:

@@ -49,7 +49,7 @@ class MetricsPane(VerticalScroll):
 
 
 def _heights(rows: list[tuple[str, str]], width: int) -> list[int]:
-    """How many lines every row takes: a layout is dear, and most figures keep their height."""
+    """How many lines every row takes: a layout is expensive, and most figures keep their height."""
     room = max(1, width - 1 - max((len(name) for name, _ in rows), default=0))
     return [len(wrap(value, room, break_on_hyphens=False)) for _, value in rows]
 
