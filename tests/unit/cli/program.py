@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from unittest import mock
 
 from ssr_local import cli
@@ -175,3 +175,8 @@ def child_of(pid: int, limit_s: float = 20.0) -> int:
                     return int(stat.parent.name)
         time.sleep(0.01)
     raise TimeoutError(f"process {pid} has no child")
+
+
+AS_FROM_THE_SHELL: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""For commands called without the group that they inherit this from: click keeps what a
+command's first call had."""

@@ -79,7 +79,9 @@ def test_from_rows_to_a_report(program: Program) -> None:
     assert {one["method"] for one in figures["tasks"][0]["methods"]} == set(METHODS)
 
 
-@pytest.mark.parametrize("count", [1, 4, 9])
+@pytest.mark.parametrize(
+    "count", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (4, 9))]
+)
 def test_a_bench_that_is_killed_goes_on_and_counts_nothing_twice(
     program: Program, slow: Program, count: int
 ) -> None:

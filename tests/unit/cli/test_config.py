@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from ssr_local.cli.config import command
 from ssr_local.core.config import OPTION_NAMES
 from ssr_local.core.errors import ConfigError, SSRError, UsageError
+from tests.unit.cli.program import AS_FROM_THE_SHELL
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*args: str) -> Result:
-    result = CliRunner().invoke(command, args)
+    result = CliRunner().invoke(command, args, **AS_FROM_THE_SHELL)
     if isinstance(result.exception, SSRError):
         raise result.exception
     assert result.exit_code == 0, result.output

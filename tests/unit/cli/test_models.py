@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, SSRError
+from tests.unit.cli.program import AS_FROM_THE_SHELL
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 40
 SHA = hashlib.sha256(PAYLOAD).hexdigest()
@@ -37,7 +38,7 @@ def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*args: str, answer: str | None = None) -> Result:
-    return CliRunner().invoke(command, list(args), input=answer)
+    return CliRunner().invoke(command, list(args), input=answer, **AS_FROM_THE_SHELL)
 
 
 def error_of(result: Result) -> SSRError:

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ssr_local.cli import check, solve
+from tests.unit.cli.program import AS_FROM_THE_SHELL
 
 
 @pytest.mark.parametrize(
@@ -20,14 +21,14 @@ from ssr_local.cli import check, solve
 def test_it_is_refused_with_what_replaces_it(
     command: object, option: str, value: str, instead: str
 ) -> None:
-    found = CliRunner().invoke(command, ["problem", option, value])  # type: ignore[arg-type]
+    found = CliRunner().invoke(command, ["problem", option, value], **AS_FROM_THE_SHELL)  # type: ignore[arg-type]
     assert found.exit_code == 2
     assert option in found.output
     assert instead in " ".join(found.output.split())
 
 
 def test_help_does_not_name_them() -> None:
-    shown = CliRunner().invoke(solve.command, ["--help"]).output
+    shown = CliRunner().invoke(solve.command, ["--help"], **AS_FROM_THE_SHELL).output
     assert "--selection " in shown
     assert "permutations" not in shown
     assert "combined" not in shown
