@@ -321,7 +321,7 @@ def typed(program: Program, *turns: Turn, arguments: tuple[str, ...] = DEMO) -> 
                 words, keys = waiting.pop(0)
                 seen = found + len(words)
                 if keys == PRESS:
-                    time.sleep(0.1)  # a signal just before readline looks for keys waits for one
+                    time.sleep(0.3)  # a signal just before readline looks for keys waits for one
                 if isinstance(keys, bytes):
                     os.write(terminal, keys)
                 else:
