@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, settings
 
 # Threads that wait in busy loops would take the core of the process beside this one. Read
 # when the engine's library is loaded, and inherited by every child process.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+PASSIVE_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 
 # A shell starts its background jobs with SIGINT ignored, and children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -36,7 +35,9 @@ def _folders_below(folder: Path) -> dict[str, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     if "model" in config.getoption("markexpr").replace("not model", ""):
-        return  # the real models lie in the user's own folders
+        return  # the real models lie in the user's own folders, and run one at a time
+    for name, value in PASSIVE_THREADS.items():
+        os.environ.setdefault(name, value)
     for name in set(os.environ) - SWITCHES:
         if name.startswith(("SSR_LOCAL_", "HF_")):
             del os.environ[name]

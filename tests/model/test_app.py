@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ssr_local.core import folders
 from ssr_local.core.events import ModelLoaded, RunEnded, StepDelta, read_events
 from tests.tui.terminal import in_terminal
 
@@ -14,6 +15,8 @@ pytestmark = [pytest.mark.model, pytest.mark.usefixtures("default_pair")]
 
 def test_a_problem_is_solved_on_screen(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "models").symlink_to(folders.data_dir() / "models")  # the real ones
     (tmp_path / "config" / "config.toml").write_text("[tui]\nwelcomed = true\n")
     options = ("--paths", "2", "--max-tokens", "200", "--seed", "1", "--engine", "llama")
     with in_terminal(tmp_path, "tui", *options, columns=120, rows=40) as terminal:
