@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ssr_local.core.errors import DecodeError, ModelUnusableError
 from ssr_local.core.records import ModelInfo
-from ssr_local.engine.base import Cancelled, EngineConfig, Sampling, Vocabulary
+from ssr_local.engine.base import Cancelled, EngineConfig, Vocabulary
 from ssr_local.engine.hardware import memory, physical_cores
 from ssr_local.engine.library_log import last_complaint
 from ssr_local.engine.log_probs import Floats
@@ -129,16 +129,6 @@ class GGUFBinding(ABC):
     @abstractmethod
     def _device(self) -> str:
         """Where the model runs, in words."""
-
-    @abstractmethod
-    def new_sampler(self, sampling: Sampling) -> Any: ...
-
-    @abstractmethod
-    def free_sampler(self, sampler: Any) -> None: ...
-
-    @abstractmethod
-    def sample(self, sampler: Any, row: int) -> int:
-        """A token drawn from the logits of a row of the last batch."""
 
     @abstractmethod
     def copy_sequence(self, source: int, destination: int) -> None: ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +80,7 @@ def choose_engine(path: Path, sha256: str | None, options: EngineOptions) -> Eng
 
     Raises ``ModelDamagedError``, and ``EngineUnavailable`` as ``choose`` does.
     """
-    has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
+    has_gpu = options.gpu_layers != 0 and any(one.kind in ("gpu", "igpu") for one in devices())
     return choose(read_header(path), sha256, options, has_gpu=has_gpu)
 
 
@@ -182,7 +183,10 @@ def run_check(
         gpu_layers=options.gpu_layers,
         num_cells=1024,
     )
-    with Helper(memory_limit_bytes=None) as helper:
+    with (
+        tempfile.TemporaryFile() as log,
+        Helper(memory_limit_bytes=None, log=log) as helper,
+    ):
         try:
             result: SelfCheckResult = helper.call(
                 "ssr_local.engine.selfcheck:check",
@@ -193,7 +197,7 @@ def run_check(
             )
         except HelperDied as error:
             words = f"{error.what} {error.why}".strip().rstrip(".")
-            crashed = -(error.crash.code or 0) in _CRASHES
+            crashed = -(error.crash.code or 0) in _CRASHES and not error.crash.is_gpu_memory
             result = SelfCheckResult(
                 difference=words if crashed else "", obstacle="" if crashed else words
             )

@@ -15,11 +15,10 @@ from typing import IO, Any
 from ik_llama_cpp import _ctypes_api as api
 
 from ssr_local.core.errors import EngineUnavailable
-from ssr_local.engine.base import EngineConfig, Sampling
+from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.binding import ABORT_CALLBACK, BatchRow, DecodeResult, GGUFBinding
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.engine.packages import FLASH_ATTENTION, KNOWN_IK_VERSIONS, PACKAGES, version
-from ssr_local.engine.sampler import Sampler
 
 # One defragmentation moves about 1300 / layers groups of cells at most, llama.cpp's of that
 # time; this is less, and calls with nothing to move cost next to nothing.
@@ -189,15 +188,6 @@ class IkBinding(GGUFBinding):
             self._lib.llama_kv_cache_defrag(self._context)
             self._lib.llama_kv_cache_update(self._context)
         self._num_removed = 0
-
-    def new_sampler(self, sampling: Sampling) -> Sampler:
-        return Sampler(sampling)
-
-    def free_sampler(self, sampler: Sampler) -> None:
-        pass  # it holds nothing of the library's
-
-    def sample(self, sampler: Sampler, row: int) -> int:
-        return sampler.draw(self.logits(row))
 
     # KV cache --------------------------------------------------------------
 

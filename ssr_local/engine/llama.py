@@ -14,18 +14,17 @@ import llama_cpp
 from llama_cpp._ggml import libggml
 
 from ssr_local.core.display import one_line
-from ssr_local.engine.base import EngineConfig, Sampling
+from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.binding import CPU_CHUNK, NUM_BATCH, NUM_OUTPUTS, GGUFBinding
 from ssr_local.engine.devices import Device, DeviceKind, place_layers, step_down
 from ssr_local.engine.library_log import log_callback, write_log_to
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes
 
-# The nucleus is looked for among so many tokens: sorting a whole vocabulary for every
-# token of every path would cost ten times as much and change nothing that is drawn.
-_TOP_K = 256
-
 _DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu"}
 _LOAD_MODE_NONE = 0
+# A list of devices that ends at once. Without one llama.cpp sends large batches of a model on
+# the CPU to the GPU all the same, and ends the process where that has no memory left.
+_NO_DEVICES = (ctypes.c_void_p * 1)()
 
 _backend_ready = False
 
@@ -118,16 +117,18 @@ class LlamaBinding(GGUFBinding):
     # Loading ---------------------------------------------------------------
 
     def _load(self, num_cells: int) -> None:
+        # To ask a GPU for its free memory takes some of it.
+        found = devices() if self.config.gpu_layers else ()
         placement = place_layers(
             num_layers=self._header.num_layers,
             file_bytes=self._header.file_bytes,
             kv_bytes=estimate_kv_bytes(self._header, num_cells),
             compute_bytes=_compute_bytes(self._header),
-            devices=devices(),
+            devices=found,
             requested=self.config.gpu_layers,
         )
         layers: int | None = placement.gpu_layers
-        has_gpu = any(device.kind in ("gpu", "igpu") for device in devices())
+        has_gpu = any(device.kind in ("gpu", "igpu") for device in found)
         is_partial = placement.gpu_layers <= self._header.num_layers
         if is_partial and (has_gpu or self.config.gpu_layers > 0):
             self._note(f"{self.config.name}: {placement.reason}")
@@ -147,6 +148,8 @@ class LlamaBinding(GGUFBinding):
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
         parameters.use_extra_bufts = self.config.repack
+        if gpu_layers == 0:
+            parameters.devices = ctypes.cast(_NO_DEVICES, ctypes.c_void_p)
         if gpu_layers == 0 and self.config.repack:
             # The CPU's kernels repack the weights at load; with a memory map the
             # original pages would stay resident beside them.
@@ -189,34 +192,12 @@ class LlamaBinding(GGUFBinding):
         return int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
 
     def _device(self) -> str:
-        gpus = [device for device in devices() if device.kind in ("gpu", "igpu")]
-        if self.gpu_layers == 0 or not gpus:
+        found = devices() if self.gpu_layers else ()
+        gpus = [device for device in found if device.kind in ("gpu", "igpu")]
+        if not gpus:
             return "cpu"
         share = min(self.gpu_layers, self._header.num_layers + 1)
         return f"{gpus[0].name} ({share}/{self._header.num_layers + 1} layers)"
-
-    # Sampling --------------------------------------------------------------
-
-    def new_sampler(self, sampling: Sampling) -> Any:
-        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        if sampling.temperature <= 0:
-            stages = [llama_cpp.llama_sampler_init_greedy()]
-        else:
-            stages = [
-                llama_cpp.llama_sampler_init_top_k(_TOP_K),
-                llama_cpp.llama_sampler_init_temp(sampling.temperature),
-                llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1),
-                llama_cpp.llama_sampler_init_dist(sampling.seed),
-            ]
-        for stage in stages:
-            llama_cpp.llama_sampler_chain_add(chain, stage)
-        return chain
-
-    def free_sampler(self, sampler: Any) -> None:
-        llama_cpp.llama_sampler_free(sampler)
-
-    def sample(self, sampler: Any, row: int) -> int:
-        return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))
 
     # KV cache --------------------------------------------------------------
 

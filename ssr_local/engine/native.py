@@ -14,7 +14,6 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ssr_local.core.errors import DecodeError
 from ssr_local.core.records import ModelInfo, ModelUsage
@@ -24,7 +23,6 @@ from ssr_local.engine.base import (
     Extended,
     ExtendJob,
     NoRoom,
-    Sampling,
     StepEnd,
     StepJob,
     Vocabulary,
@@ -32,6 +30,7 @@ from ssr_local.engine.base import (
 from ssr_local.engine.binding import NUM_OUTPUTS, BatchRow, GGUFBinding
 from ssr_local.engine.kv_cache import KVCacheAllocator
 from ssr_local.engine.log_probs import Floats, LogProbs
+from ssr_local.engine.sampler import Sampler
 from ssr_local.method.steps import StepSplitter
 
 # A step may overrun its token limit by this much to complete a character.
@@ -44,8 +43,7 @@ _ReadRow = tuple[BatchRow, Callable[[Floats], None] | None]
 @dataclass(slots=True)
 class _Sequence:
     tokens: list[int]
-    sampler: Any = None
-    sampling: Sampling | None = None
+    sampler: Sampler | None = None
 
 
 @dataclass(slots=True)
@@ -189,11 +187,9 @@ class NativeEngine:
     def start_steps(self, jobs: Sequence[StepJob]) -> None:
         for job in jobs:
             sequence = self._sequences[job.seq_id]
-            if sequence.sampling != job.sampling:
-                self._free_sampler(sequence)
+            if sequence.sampler is None or sequence.sampler.sampling != job.sampling:
                 # The sampler outlives the step: a path's draws continue from step to step.
-                sequence.sampler = self._binding.new_sampler(job.sampling)
-                sequence.sampling = job.sampling
+                sequence.sampler = Sampler(job.sampling)
             self._running[job.seq_id] = _RunningStep(job, len(sequence.tokens))
 
     def stop_step(self, seq_id: int) -> None:
@@ -213,7 +209,12 @@ class NativeEngine:
             rows.append(BatchRow(tokens[-1], len(tokens) - 1, seq_id, logits=True))
         if not self._evaluate(rows):
             return [*deltas, self._end_step(fitting[-1], "", "kv_cache_full")]
-        return deltas + [self._advance(seq_id, row) for row, seq_id in enumerate(fitting)]
+        try:
+            return deltas + [self._advance(seq_id, row) for row, seq_id in enumerate(fitting)]
+        except DecodeError:  # nothing could be drawn: what was evaluated is pending again
+            for row in rows:
+                self._drop_cells(row.seq_id, row.position)
+            raise
 
     def truncate(self, seq_id: int, num_tokens: int) -> None:
         sequence = self._sequences[seq_id]
@@ -222,7 +223,7 @@ class NativeEngine:
 
     def release(self, seq_id: int) -> None:
         self._running.pop(seq_id, None)
-        self._free_sampler(self._sequences.pop(seq_id))
+        del self._sequences[seq_id]
         self._binding.remove_cells(seq_id, 0)
         self._cache.release(seq_id)
 
@@ -337,7 +338,8 @@ class NativeEngine:
     def _advance(self, seq_id: int, row: int) -> Delta:
         step = self._running[seq_id]
         sequence = self._sequences[seq_id]
-        token = self._binding.sample(sequence.sampler, row)
+        assert sequence.sampler is not None, "start_steps made it"
+        token = sequence.sampler.draw(self._binding.logits(row))
         self._decoded += 1
         step.num_tokens += 1
         if self._binding.is_end(token):
@@ -385,11 +387,6 @@ class NativeEngine:
                 "Ask for fewer --paths.",
             )
         return seq_id
-
-    def _free_sampler(self, sequence: _Sequence) -> None:
-        if sequence.sampler is not None:
-            self._binding.free_sampler(sequence.sampler)
-            sequence.sampler = sequence.sampling = None
 
     def _check_cancelled(self) -> None:
         if self._should_stop():

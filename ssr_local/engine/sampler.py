@@ -1,7 +1,8 @@
-"""Draws tokens from rows of logits, for libraries whose own draws cannot be seeded per path.
+"""Draws tokens from rows of logits.
 
-The ik fork draws from one generator a context, so what one path draws would depend on how
-many others are still running.
+In place of the libraries' samplers: the ik fork has one generator a context, so what one
+path draws would depend on how many others are still running, and llama.cpp looks at the
+whole vocabulary more than once, which on a GPU takes longer than to evaluate the token.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from ssr_local.engine.base import Sampling
 from ssr_local.engine.log_probs import Floats
 
 _TOP_K = 256
-# Tokens this many temperatures below the best have less than a 10^-13th of its probability.
-_MARGIN = 30.0
+_MANY = 4 * _TOP_K
+# Of the tokens that are so many temperatures below the best, _TOP_K have together less than a
+# millionth of its probability.
+_MARGIN = 20.0
 
 
 class Sampler:
     """Temperature, then nucleus, then a draw from a generator of its own."""
 
     def __init__(self, sampling: Sampling) -> None:
-        self._temperature = sampling.temperature
-        self._top_p = sampling.top_p
+        self.sampling = sampling
         self._random = random.Random(sampling.seed)  # noqa: S311 - repeatable, nothing secret
 
     def draw(self, row: Floats) -> int:
@@ -37,16 +39,19 @@ class Sampler:
             raise DecodeError(
                 "The model's output is not a number.",
                 "Its file may be damaged, or the engine does not suit it.",
-                "Check the file with 'ssr-local models verify', or try --engine llama.",
+                "Check the file with 'ssr-local models verify', or try the other --engine.",
             )
-        if self._temperature <= 0:
+        temperature = self.sampling.temperature
+        if temperature <= 0:
             return int(row.argmax())
-        tokens = np.flatnonzero(row >= top - _MARGIN * self._temperature)
+        tokens = np.flatnonzero(row >= top - _MARGIN * temperature)
+        if len(tokens) > _MANY:  # to sort thousands takes longer than to pick the best
+            tokens = tokens[np.argpartition(row[tokens], -_TOP_K)[-_TOP_K:]]
         values = row[tokens].astype(np.float64)
         order = np.lexsort((tokens, -values))[:_TOP_K]
-        weights = np.exp((values[order] - top) / self._temperature)
+        weights = np.exp((values[order] - top) / temperature)
         cumulative = np.cumsum(weights / weights.sum())
-        kept = int(np.searchsorted(cumulative, self._top_p)) + 1
+        kept = int(np.searchsorted(cumulative, self.sampling.top_p)) + 1
         cumulative = cumulative[:kept]
         drawn = self._random.random() * float(cumulative[-1])
         index = min(int(np.searchsorted(cumulative, drawn, side="right")), len(cumulative) - 1)

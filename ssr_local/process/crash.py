@@ -8,6 +8,8 @@ from ssr_local.core.errors import EngineCrashed
 
 _ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # SIGILL, and what Windows calls it
 _KILLED = -9
+# CUDA and HIP, Vulkan, Metal.
+_GPU_MEMORY = ("cuda error: out of memory", "outofdevicememory", "insufficient memory")
 _LINES_SHOWN = 3
 _WHY_CHARS = 1500
 
@@ -32,6 +34,12 @@ class Crash(Struct, frozen=True):
         return self.code == _KILLED
 
     @property
+    def is_gpu_memory(self) -> bool:
+        """Whether a GPU had no memory left, which ends the process inside ggml."""
+        text = " ".join(self.log_tail).lower()
+        return any(words in text for words in _GPU_MEMORY)
+
+    @property
     def reason(self) -> str:
         """The exit code in a sentence."""
         words = f"It ended with exit code {self.code}"
@@ -39,11 +47,16 @@ class Crash(Struct, frozen=True):
             words = f"It was killed by signal {-self.code}"
         if self.is_illegal_instruction:
             return f"{words}: it used an instruction that this CPU does not have."
+        if self.is_gpu_memory:
+            return f"{words}: the GPU's memory ran out."
         return f"{words}, perhaps because the memory ran out." if self.is_kill else f"{words}."
 
     def error(self, what: str, next_step: str, why: str = "") -> EngineCrashed:
         """The error that says so. ``why`` is what is known better than by the exit code."""
         why = why or self.reason
+        if self.is_gpu_memory:
+            room = "Close other programs that use the GPU, or give a smaller --gpu-layers."
+            next_step = f"{room} {next_step}"
         if self.log_tail:
             why += f" Its last words: {' / '.join(self.log_tail[-_LINES_SHOWN:])}"
         return EngineCrashed(what, why[:_WHY_CHARS], next_step, log_tail=self.log_tail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,8 @@ _KEPT_LOGS = 10
 _TAIL_LINES = 12
 _TAIL_BYTES = 16_384
 _LINE_CHARS = 300
+# An address of a backtrace, of which an abort inside ggml writes dozens after its reason.
+_FRAME = re.compile(r"\[0x[0-9a-f]+\]$")
 _numbers = itertools.count(1)
 
 
@@ -45,4 +48,4 @@ def log_tail(log: IO[bytes]) -> tuple[str, ...]:
     except OSError:
         return ()
     lines = [one_line(line, _LINE_CHARS) for line in text.splitlines()]
-    return tuple([line for line in lines if line][-_TAIL_LINES:])
+    return tuple([line for line in lines if line and not _FRAME.search(line)][-_TAIL_LINES:])

@@ -9,6 +9,7 @@ import pytest
 
 from ssr_local.engine import selfcheck
 from ssr_local.engine.base import Delta, Engine
+from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.packages import EngineName
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import LIBRARIES, config_of
@@ -25,8 +26,10 @@ def test_a_sound_engine_passes(tiny: Tiny, library: EngineName) -> None:
 
 def test_sequences_that_hinder_one_another_are_found(tiny: Tiny, load: Load) -> None:
     engine, binding = load(tiny())
-    real = binding.sample
-    binding.sample = lambda sampler, row: real(sampler, 0)  # type: ignore[method-assign]
+    real = binding.logits
+    binding.logits = lambda row: real(  # type: ignore[method-assign]
+        0 if binding.calls[-1][0].logits else row
+    )
     found = selfcheck.fork_difference(engine)
     assert "a sequence forked and decoded with 4 others left what it writes alone" in found
 
@@ -67,11 +70,14 @@ def test_a_step_without_progress_ends(tiny: Tiny, load: Load) -> None:
 
 def test_a_path_that_ends_early_is_a_difference(tiny: Tiny, load: Load) -> None:
     engine, binding = load(tiny())
-    real = binding.sample
+    real = binding.logits
     (end,) = engine.tokenize("<|im_end|>", special=True)
 
-    def sample(sampler: object, row: int) -> int:
-        return end if row == 2 else real(sampler, row)
+    def logits(row: int) -> Floats:
+        values = real(row).copy()
+        if row == 2:
+            values[end] = 1e6
+        return values
 
-    binding.sample = sample  # type: ignore[method-assign]
+    binding.logits = logits  # type: ignore[method-assign]
     assert "after 0 tokens" in selfcheck.fork_difference(engine)

@@ -22,6 +22,18 @@ def test_an_exit_code_in_words(code: int | None, words: str, illegal: bool, kill
     assert (crash.is_illegal_instruction, crash.is_kill) == (illegal, killed)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["CUDA error: out of memory", "vk::Queue::submit: ErrorOutOfDeviceMemory"],
+)
+def test_a_gpu_without_memory_is_named_with_what_helps(line: str) -> None:
+    error = Crash(-6, (line, "in function ggml_cuda")).error("It has ended.", "Try again.")
+    assert "the GPU's memory ran out" in error.why
+    assert "smaller --gpu-layers" in error.next_step
+    assert "Try again." in error.next_step
+    assert "gpu" not in Crash(-6, ("ggml: failed",)).error("", "Try again.").next_step
+
+
 def test_an_error_shows_the_last_of_the_lines_it_keeps() -> None:
     error = Crash(1, tuple("abcd")).error("It has ended.", "Try again.")
     assert error.why == "It ended with exit code 1. Its last words: b / c / d"

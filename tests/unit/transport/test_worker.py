@@ -55,7 +55,9 @@ def test_a_crash_carries_the_last_lines_of_its_log(demo: Worker, slow: None) -> 
     until(stream, StepDelta)
     assert demo.log_path
     with demo.log_path.open("a") as log:
-        log.write("older\n" * 50 + "ggml: \x1b[31mout of memory\n\n")
+        log.write(
+            "older\n" * 50 + "ggml: \x1b[31mout of memory\n\n" + "lib.so(+0x3293b)[0x7f31]\n" * 40
+        )
     demo.kill()
     with pytest.raises(EngineCrashed) as caught:
         list(stream)
