@@ -321,6 +321,7 @@ class Solver:
             path=str(path),
             sha256=download.file_sha256(spec) or download.known_sha256(spec),
             num_parameters=spec.parameters,
+            perplexity=spec.perplexity,
         )
 
     def _progress(self, progress: Progress) -> None:

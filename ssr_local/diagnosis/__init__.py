@@ -33,6 +33,7 @@ from ssr_local.diagnosis.speculation import Speculation
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.engine import hardware
 from ssr_local.engine.choice import EngineChoice
+from ssr_local.engine.packages import PACKAGES, version
 from ssr_local.method.verification import Judge
 from ssr_local.transport.setup import Setup
 from ssr_local.version import VERSION
@@ -65,7 +66,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """What the doctor found; ``ssr-local doctor --json`` prints exactly this.
 
     ``memory_needed_bytes`` is for both files and their KV caches of ``num_cells`` cells each,
-    None when a file is not there. ``engine`` is None when llama.cpp cannot start.
+    None when a file is not there. ``engine`` is None when no engine can start.
     """
 
     version: str
@@ -116,7 +117,7 @@ def diagnose(
     speeds: dict[ModelRole, ModelSpeed] = {}
     others: dict[ModelRole, ModelSpeed] = {}
     if with_speed and engine is not None:
-        has_other = not engine.ik_obstacle
+        has_other = bool(engine.version) and not engine.ik_obstacle
         speeds, others = _measure(models, picks, settings, gpu_bytes, has_other, book, on_progress)
     estimates = _look_at_speeds(speeds, settings, book)
     if pair is not None:
@@ -202,13 +203,17 @@ def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:
     except SSRError as error:
         book.add_error("llama.cpp", error)
         return None
-    book.add(
-        "engine",
-        Finding("llama-cpp-python", "ok", short(engine.version)),
-        checks.back_ends(engine.system_info),
-        checks.instruction_sets(hardware.processor_features(), engine.system_info),
-        checks.graphics(hardware.graphics(), engine, settings.engine.gpu_layers),
-    )
+    for name in PACKAGES:
+        found = short(version(name)) or "not installed"
+        book.add("engine", Finding(PACKAGES[name], "ok", found))
+    if engine.version:
+        book.add(
+            "engine",
+            checks.back_ends(engine.system_info),
+            checks.instruction_sets(hardware.processor_features(), engine.system_info),
+        )
+    gpu_layers = settings.engine.gpu_layers
+    book.add("engine", checks.graphics(hardware.graphics(), engine, gpu_layers))
     return engine
 
 
@@ -236,7 +241,8 @@ def _measure(
     speeds: dict[ModelRole, ModelSpeed] = {}
     others: dict[ModelRole, ModelSpeed] = {}
     for model in models:
-        if model.header is None:
+        picked = picks.get(model.role)
+        if model.header is None or picked is None:
             continue
         memory = hardware.memory()
         if memory.total_bytes and model.needed_bytes > memory.available_bytes + gpu_bytes:
@@ -248,7 +254,6 @@ def _measure(
         on_progress(f"Loading and timing the {model.role}, {shown} ...")
         file = model_file(model)
         setup = Setup(models={model.role: file}, engine=settings.engine)
-        picked = picks.get(model.role, EngineChoice(engine="llama", why=""))
         try:
             measured = speeds[model.role] = measure_model(setup, model.role, picked)
             if not has_other or measured.device != "cpu":

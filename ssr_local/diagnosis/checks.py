@@ -120,9 +120,8 @@ def graphics(present: Sequence[Graphics], engine: EngineFacts, gpu_layers: int) 
     # What shares the main memory with the CPU is rarely faster than it, save Apple's.
     best = min(present, key=lambda one: list(_GPU_BUILDS).index(one.maker))
     state: State = "ok" if best.maker == "intel" or gpu_layers == 0 else "warning"
-    return Finding(
-        "graphics", state, f"{names}; llama.cpp is built without GPU support", _gpu_build(best)
-    )
+    why = "llama.cpp is built without GPU support" if engine.version else "llama.cpp is needed"
+    return Finding("graphics", state, f"{names}; {why}", _gpu_build(best))
 
 
 def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
@@ -136,7 +135,7 @@ def _gpu_build(gpu: Graphics) -> str:
     back_end, folder = _GPU_BUILDS[gpu.maker]
     return (
         f'To use it: CMAKE_ARGS="-DGGML_{back_end}=on" {_INSTALL}, or take a ready wheel from'
-        f" {_WHEELS}{folder} (see 'GPUs' in the README)"
+        f" {_WHEELS}{folder} (docs/gpu.md)"
     )
 
 

@@ -15,7 +15,7 @@ from ssr_local.diagnosis.pair_facts import PairModel
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, measure_model
 from ssr_local.engine import choice
 from ssr_local.engine.choice import EngineChoice
-from ssr_local.engine.packages import TITLES, EngineName
+from ssr_local.engine.packages import INSTALL, TITLES, EngineName, is_installed
 from ssr_local.models.download import file_sha256, verified_path
 from ssr_local.transport.setup import ModelFile, Setup
 
@@ -23,7 +23,10 @@ from ssr_local.transport.setup import ModelFile, Setup
 def model_file(model: PairModel) -> ModelFile:
     """The model as a session knows it."""
     return ModelFile(
-        name=model.spec.name, path=str(model.here.path), sha256=file_sha256(model.spec)
+        name=model.spec.name,
+        path=str(model.here.path),
+        sha256=file_sha256(model.spec),
+        perplexity=model.spec.perplexity,
     )
 
 
@@ -46,9 +49,10 @@ def look_at_choice(
             continue
         try:
             if with_check:
-                names: tuple[EngineName, ...] = ("llama",) if missing else ("llama", "ik")
+                names: tuple[EngineName, ...] = ("llama", "ik")
                 for name in names:
-                    _check(model, name, settings, book, on_progress)
+                    if is_installed(name) and not (name == "ik" and missing):
+                        _check(model, name, settings, book, on_progress)
             picked = choice.choose(
                 model.header,
                 file_sha256(model.spec),
@@ -71,7 +75,7 @@ def _choice(model: PairModel, picked: EngineChoice, missing: str) -> Finding:
     if picked.note:
         advice = "Try another version of the engine's package, then --self-check."
     elif missing and picked.why == missing and platform.machine().lower() in ("x86_64", "amd64"):
-        advice = f"On a CPU ik_llama.cpp is usually faster: {choice.INSTALL_IK}"
+        advice = f"On a CPU ik_llama.cpp is usually faster: {INSTALL['ik']}"
     return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
 
 
@@ -91,6 +95,7 @@ def _check(
         file_sha256(model.spec),
         settings.engine,
         repack=settings.engine.repack != "off",
+        reference=model.spec.perplexity[0] if model.spec.perplexity else None,
     )
     if result.passed:
         value = f"{title} passed in {result.elapsed_s:.0f} s, perplexity {result.perplexity:.3f}"

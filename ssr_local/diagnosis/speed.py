@@ -23,10 +23,10 @@ from ssr_local.core.errors import EngineCrashed, EngineError, HelperError
 from ssr_local.core.records import ModelRole
 from ssr_local.engine import loading
 from ssr_local.engine.base import Engine, Sampling, StepJob
-from ssr_local.engine.choice import EngineChoice, ik_obstacle
+from ssr_local.engine.choice import EngineChoice, ik_obstacle, need_llama
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import physical_cores
-from ssr_local.engine.packages import PACKAGES, TITLES, EngineName, version
+from ssr_local.engine.packages import PACKAGES, TITLES, EngineName, is_installed, version
 from ssr_local.process.crash import Crash
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 from ssr_local.transport.setup import Setup, load_chosen
@@ -51,7 +51,8 @@ _TEXT = (
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The installed library: its version, what it is built for, the devices it sees.
+    """llama.cpp: its version, what it is built for, the devices it sees; empty where it is not
+    installed.
 
     ``ik_obstacle`` is why the other engine, ik_llama.cpp, cannot be used, "" when it can.
     """
@@ -155,6 +156,11 @@ def _crashed(crash: Crash, engine: EngineName) -> EngineCrashed:
 
 def facts(_: None) -> EngineFacts:
     """What the library is; raises ``EngineError`` when it cannot be loaded."""
+    obstacle = ik_obstacle()
+    if not is_installed("llama"):
+        if obstacle:
+            need_llama(obstacle)
+        return EngineFacts(version="", system_info="", can_offload=False, devices=())
     try:
         loading.start_backend(sys.stderr)
         library = loading.library_facts()
@@ -163,7 +169,7 @@ def facts(_: None) -> EngineFacts:
             system_info=one_line(library.system_info),
             can_offload=library.can_offload,
             devices=library.devices,
-            ik_obstacle=ik_obstacle(),
+            ik_obstacle=obstacle,
         )
     except Exception as error:
         # A damaged installation fails in any way there is.

@@ -1,18 +1,17 @@
 """Which native engine runs a model, and why.
 
-llama.cpp everywhere, except where its faster fork ik_llama.cpp is installed, nothing is
-put on a GPU, and the fork has proved itself with this very file on this machine
-(``engine.selfcheck``). The proof is remembered.
+ik_llama.cpp, the fork that is faster on CPUs, where it is installed, nothing is put on a GPU,
+and it has proved itself with this very file on this machine (``engine.selfcheck``); else
+llama.cpp. The proof is remembered.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,13 +25,15 @@ from ssr_local.engine.hardware import memory, processor_features, processor_name
 from ssr_local.engine.loading import devices
 from ssr_local.engine.packages import (
     FLASH_ATTENTION,
+    INSTALL,
     KNOWN_IK_VERSIONS,
     PACKAGES,
     TITLES,
     EngineName,
+    is_installed,
     version,
 )
-from ssr_local.engine.selfcheck import SelfCheckResult
+from ssr_local.engine.selfcheck import CheckRequest, SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import Helper, HelperDied
 
@@ -42,7 +43,7 @@ CHECK_LIMIT_S = 1800.0
 
 CHECK_VERSION = 2
 _CRASHES = (4, 6, 7, 8, 11)  # illegal instruction, abort, bus error, arithmetic, segmentation
-INSTALL_IK = "pip install 'ssr-local[ik]'"
+_NO_LLAMA = f"{PACKAGES['llama']} is not installed"
 
 # Architectures that the fork has, by what it says of itself, and that keep an ordinary KV
 # cache. Others may work with --engine ik: the self-check decides.
@@ -57,22 +58,30 @@ _REPACK_MARGIN = 1.15
 class EngineChoice(Struct, frozen=True, kw_only=True):
     """The engine for a model, and why in words.
 
-    ``unchecked`` says that it has still to prove itself; ``note`` is what a run's header
-    should say, "" when there is nothing to explain.
+    ``unchecked`` says that it has still to prove itself, and ``is_suspect`` that a process in
+    which it tried to has ended; ``note`` is what a run's header should say, "" when there is
+    nothing to explain.
     """
 
     engine: EngineName
     why: str
     repack: bool = True
     unchecked: bool = False
+    is_suspect: bool = False
     note: str = ""
 
 
 class RememberedCheck(Struct, frozen=True, kw_only=True):
-    """What a self-check found, "" nothing wrong. ``at`` is seconds since 1970."""
+    """What a self-check found, "" nothing wrong. ``at`` is seconds since 1970.
+
+    ``quick`` says that it was the quick check, and ``running_in`` is the process that is at
+    it, or ended over it.
+    """
 
     difference: str
     at: float
+    quick: bool = False
+    running_in: int | None = None
 
 
 def choose_engine(path: Path, sha256: str | None, options: EngineOptions) -> EngineChoice:
@@ -99,30 +108,50 @@ def choose(
     """
     repack = _repacks(options, header)
     if options.engine == "llama":
-        return _llama("asked for", sha256, repack)
+        return _llama("asked for", header, sha256, repack)
     missing = ik_obstacle() if obstacle is None else obstacle
     if options.engine == "ik" and missing:
         raise EngineUnavailable(
-            "The engine ik cannot be used.", f"{missing}.", f"Run: {INSTALL_IK}, or --engine auto."
+            "The engine ik cannot be used.",
+            f"{missing}.",
+            f"Run: {INSTALL['ik']}, or take --engine auto.",
         )
-    against = _unsuitable(header, options, has_gpu) or missing
+    against = missing or _unsuitable(header, options, has_gpu)
     if options.engine == "auto" and against:
-        return _llama(against, sha256, repack)
-    known = known_check("ik", sha256, repack)
-    if known is None:
-        return EngineChoice(engine="ik", why="not checked yet", repack=repack, unchecked=True)
+        return _llama(against, header, sha256, repack)
+    note = ""
+    if options.gpu_layers > 0 and not is_installed("llama"):
+        note = f"Layers go to a GPU only with {PACKAGES['llama']}: {INSTALL['llama']}."
+    known = known_check("ik", identity(header.path, sha256), repack)
+    if known is None or known.running_in is not None:
+        return EngineChoice(
+            engine="ik",
+            why="not checked yet",
+            repack=repack,
+            unchecked=True,
+            is_suspect=known is not None and not _is_running(known.running_in),
+            note=note,
+        )
     if known.difference:
-        return _llama(_failure("ik", known.difference), sha256, repack, explain=True)
-    return EngineChoice(engine="ik", why="it passed its self-check with this file", repack=repack)
+        why = _failure("ik", known.difference)
+        return _llama(why, header, sha256, repack, explain=True)
+    why = f"it passed {'a quick' if known.quick else 'its'} self-check with this file"
+    return EngineChoice(engine="ik", why=why, repack=repack, note=note)
 
 
 def after_check(chosen: EngineChoice, result: SelfCheckResult) -> EngineChoice:
-    """What follows from the check of an engine that was chosen and not checked yet."""
+    """What follows from the check of an engine that was chosen and not checked yet.
+
+    Raises ``EngineUnavailable`` when it must not be used and there is no other.
+    """
     if result.passed:
-        return msgspec.structs.replace(chosen, unchecked=False, why="it passed its self-check")
+        return EngineChoice(
+            engine=chosen.engine, why="it passed its self-check", repack=chosen.repack
+        )
     why = _failure(chosen.engine, result.difference)
     if result.obstacle:
         why = f"{TITLES[chosen.engine]} could not be checked: {result.obstacle}"
+    need_llama(why)
     return EngineChoice(engine="llama", why=why, repack=chosen.repack, note=_instead(why))
 
 
@@ -134,9 +163,28 @@ def _instead(why: str) -> str:
     return f"{why}. {TITLES['llama']} is used."
 
 
-def _llama(why: str, sha256: str | None, repack: bool, *, explain: bool = False) -> EngineChoice:
+def need_llama(why: str) -> None:
+    """Raise ``EngineUnavailable`` where llama.cpp is not installed; ``why`` it is needed."""
+    if is_installed("llama"):
+        return
+    if not is_installed("ik"):
+        raise EngineUnavailable(
+            "No engine is installed.",
+            f"Neither {PACKAGES['ik']} nor {PACKAGES['llama']} is here.",
+            f"Run: {INSTALL['ik']} (CPU, nothing is compiled), or: {INSTALL['llama']}"
+            " (also GPUs; may need a C++ compiler).",
+        )
+    raise EngineUnavailable(
+        f"{TITLES['llama']} is needed: {why}.", f"{_NO_LLAMA}.", f"Run: {INSTALL['llama']}."
+    )
+
+
+def _llama(
+    why: str, header: GGUFHeader, sha256: str | None, repack: bool, *, explain: bool = False
+) -> EngineChoice:
+    need_llama(why)
     note = _instead(why) if explain else ""
-    known = known_check("llama", sha256, repack)
+    known = known_check("llama", identity(header.path, sha256), repack)
     if known is not None and known.difference:
         note += f" {_failure('llama', known.difference)}. Do not trust its answers."
     return EngineChoice(engine="llama", why=why, repack=repack, note=note.strip())
@@ -147,7 +195,7 @@ def ik_obstacle() -> str:
 
     The library is not loaded for this: a check in a process of its own does that first.
     """
-    if importlib.util.find_spec("ik_llama_cpp") is None:
+    if not is_installed("ik"):
         return f"{PACKAGES['ik']} is not installed"
     found = version("ik")
     if found not in KNOWN_IK_VERSIONS:
@@ -166,13 +214,14 @@ def run_check(
     options: EngineOptions,
     *,
     repack: bool,
+    reference: float | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SelfCheckResult:
     """Check an engine with a file, in a process of its own, and remember the outcome.
 
-    Only what says something about the engine is remembered, and only of a file whose hash
-    is known: a crash inside the library does; a check that was stopped, took too long or was
-    killed from outside does not.
+    ``reference`` is llama.cpp's perplexity of the text with this file, if known. Only what
+    says something about the engine is remembered: a crash inside the library does; a check
+    that was stopped, took too long or was killed from outside does not.
     """
     config = EngineConfig(
         engine=engine,
@@ -190,7 +239,7 @@ def run_check(
         try:
             result: SelfCheckResult = helper.call(
                 "ssr_local.engine.selfcheck:check",
-                config,
+                CheckRequest(config, reference),
                 timeout_s=CHECK_LIMIT_S,
                 type=SelfCheckResult,
                 should_stop=should_stop,
@@ -203,24 +252,82 @@ def run_check(
             )
         except HelperError as error:
             result = SelfCheckResult(obstacle=f"{error.what} {error.why}".strip().rstrip("."))
-    if sha256 is not None and not result.obstacle and not should_stop():
-        remember_check(engine, sha256, repack, result.difference)
+    if not result.obstacle and not should_stop():
+        remember_check(engine, identity(path, sha256), repack, result.difference)
     return result
 
 
-def known_check(engine: EngineName, sha256: str | None, repack: bool) -> RememberedCheck | None:
-    """What is remembered of an engine with this file on this machine."""
-    return _load().get(_key(engine, sha256, repack)) if sha256 else None
+@contextlib.contextmanager
+def quick_check_remembered(
+    chosen: EngineChoice, path: Path, sha256: str | None
+) -> Iterator[Callable[[str], None]]:
+    """Remember that this process tries an engine with a file, and then what it found.
+
+    Yields what is to be told the difference. A process that a crash ends in between leaves
+    the trial behind, and the next one is warned (``EngineChoice.is_suspect``).
+    """
+    file, found = identity(path, sha256), None
+
+    def settle(difference: str) -> None:
+        nonlocal found
+        found = difference
+
+    _remember(
+        chosen.engine,
+        file,
+        chosen.repack,
+        RememberedCheck(difference="", at=time.time(), quick=True, running_in=os.getpid()),
+    )
+    try:
+        yield settle
+    finally:
+        known = None
+        if found is not None:
+            known = RememberedCheck(difference=found, at=time.time(), quick=True)
+        _remember(chosen.engine, file, chosen.repack, known)
 
 
-def remember_check(engine: EngineName, sha256: str, repack: bool, difference: str) -> None:
-    """Remember what a check found; a cache folder that cannot be written to costs another one."""
-    path = folders.cache_dir() / FILE_NAME
-    found = RememberedCheck(difference=difference, at=time.time())
+def identity(path: Path, sha256: str | None) -> str:
+    """What a file is known by: its hash, or where it lies with its size and time."""
+    if sha256 is not None:
+        return sha256
+    with contextlib.suppress(OSError):
+        stat = path.stat()
+        return f"{path.resolve()}, {stat.st_size} bytes of {stat.st_mtime_ns}"
+    return str(path)
+
+
+def known_check(engine: EngineName, file: str, repack: bool) -> RememberedCheck | None:
+    """What is remembered of an engine with this file on this machine; ``file`` as ``identity``."""
+    return _load().get(_key(engine, file, repack))
+
+
+def remember_check(engine: EngineName, file: str, repack: bool, difference: str) -> None:
+    """Remember what a whole check found."""
+    _remember(engine, file, repack, RememberedCheck(difference=difference, at=time.time()))
+
+
+def _remember(engine: EngineName, file: str, repack: bool, found: RememberedCheck | None) -> None:
+    """Keep it, or forget what was kept; a cache folder that cannot be written to keeps nothing."""
+    path, key = folders.cache_dir() / FILE_NAME, _key(engine, file, repack)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = _load() | {_key(engine, sha256, repack): found}
+        known = {name: one for name, one in _load().items() if name != key}
+        if found is not None:
+            known[key] = found
         folders.write_atomically(path, msgspec.json.format(msgspec.json.encode(known), indent=1))
+
+
+def _is_running(pid: int | None) -> bool:
+    if pid is None or os.name == "nt":  # Windows has no such question
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _unsuitable(header: GGUFHeader, options: EngineOptions, has_gpu: bool) -> str:
@@ -237,9 +344,9 @@ def _repacks(options: EngineOptions, header: GGUFHeader) -> bool:
     return options.repack == "on"
 
 
-def _key(engine: EngineName, sha256: str, repack: bool) -> str:
+def _key(engine: EngineName, file: str, repack: bool) -> str:
     """All that a check depends on: the reference's version and the check's own too."""
-    parts = [sha256, engine, version(engine), "repacked" if repack else "as it is"]
+    parts = [file, engine, version(engine), "repacked" if repack else "as it is"]
     parts += [processor_name(), f"llama {version('llama')}", f"check {CHECK_VERSION}"]
     return "|".join([*parts, *([FLASH_ATTENTION] if os.environ.get(FLASH_ATTENTION) else [])])
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import Any
 
 from ik_llama_cpp import _ctypes_api as api
 
 from ssr_local.core.errors import EngineUnavailable
 from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.binding import ABORT_CALLBACK, BatchRow, DecodeResult, GGUFBinding
-from ssr_local.engine.library_log import log_callback, write_log_to
+from ssr_local.engine.library_log import log_callback
 from ssr_local.engine.packages import FLASH_ATTENTION, KNOWN_IK_VERSIONS, PACKAGES, version
 
 # One defragmentation moves about 1300 / layers groups of cells at most, llama.cpp's of that
@@ -118,11 +118,9 @@ class Library:
 _library: Library | None = None
 
 
-def start_backend(log_file: IO[str] | None = None) -> Library:
+def start_backend() -> Library:
     """Install our log callback and initialise the library. Cheap when already done."""
     global _library
-    if log_file is not None:
-        write_log_to(log_file)
     if _library is None:
         library = Library()
         library.llama_log_set(log_callback, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 import llama_cpp
 from llama_cpp._ggml import libggml
@@ -17,7 +17,7 @@ from ssr_local.core.display import one_line
 from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.binding import CPU_CHUNK, NUM_BATCH, NUM_OUTPUTS, GGUFBinding
 from ssr_local.engine.devices import Device, DeviceKind, place_layers, step_down
-from ssr_local.engine.library_log import log_callback, write_log_to
+from ssr_local.engine.library_log import log_callback
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes
 
 _DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu"}
@@ -29,14 +29,9 @@ _NO_DEVICES = (ctypes.c_void_p * 1)()
 _backend_ready = False
 
 
-def start_backend(log_file: IO[str] | None = None) -> None:
-    """Install our log callback and initialise llama.cpp. Cheap when already done.
-
-    With no ``log_file`` nothing is written anywhere; ``library_log`` keeps the last lines.
-    """
+def start_backend() -> None:
+    """Install our log callback and initialise llama.cpp. Cheap when already done."""
     global _backend_ready
-    if log_file is not None:
-        write_log_to(log_file)
     if not _backend_ready:
         llama_cpp.llama_log_set(log_callback, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()

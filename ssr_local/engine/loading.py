@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.devices import Device
+from ssr_local.engine.library_log import write_log_to
+from ssr_local.engine.packages import is_installed
 
 if TYPE_CHECKING:
     from ssr_local.engine.binding import GGUFBinding
@@ -42,10 +44,12 @@ class LibraryFacts(Struct, frozen=True, kw_only=True):
 
 
 def start_backend(log: IO[str]) -> None:
-    """Start llama.cpp in this process; what it logs goes to ``log``."""
-    from ssr_local.engine import llama
+    """Start llama.cpp, where it is installed; what the libraries log goes to ``log``."""
+    write_log_to(log)
+    if is_installed("llama"):
+        from ssr_local.engine import llama
 
-    llama.start_backend(log)
+        llama.start_backend()
 
 
 def library_facts() -> LibraryFacts:
@@ -60,7 +64,9 @@ def library_facts() -> LibraryFacts:
 
 
 def devices() -> tuple[Device, ...]:
-    """The compute devices that llama.cpp sees, the CPU included."""
+    """The compute devices that llama.cpp sees, the CPU included; none where it is missing."""
+    if not is_installed("llama"):
+        return ()
     from ssr_local.engine import llama
 
     return llama.devices()

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from ssr_local.engine.base import Engine, EngineConfig, ExtendJob, Sampling, StepJob
 from ssr_local.engine.loading import load_engine
+from ssr_local.engine.packages import is_installed
 
 SHARED_TOKENS = 16
 OWN_LENGTHS = (24, 61, 128, 230)
@@ -33,6 +34,14 @@ MAX_PERPLEXITY_SHARE = 0.01
 """Over the text's 600 tokens rounding alone moves it by 0.3 % (standard error, 1.5B, Q4_K)."""
 
 MAX_TEXT_TOKENS = 700
+
+QUICK_TOKENS = 64
+QUICK_LENGTHS = (20, 28)
+QUICK_DECODED = (4, 3)
+"""What the quick check takes instead: a few seconds with a model of 1.5 B parameters on two
+cores. Kernels that are wrong are wrong by far more than the few tokens are uncertain."""
+
+MAX_QUICK_SHARE = 0.1
 
 _GREEDY = Sampling(temperature=0)
 
@@ -82,11 +91,18 @@ class SelfCheckResult(Struct, frozen=True, kw_only=True):
         return not (self.difference or self.obstacle)
 
 
-def check(config: EngineConfig) -> SelfCheckResult:
+class CheckRequest(Struct, frozen=True):
+    """An engine to check, and llama.cpp's perplexity of the text with this file if known."""
+
+    config: EngineConfig
+    reference: float | None = None
+
+
+def check(request: CheckRequest) -> SelfCheckResult:
     """Check one engine; to be run in a process of its own, because a library may crash."""
     started = time.monotonic()
-    reference = None
-    if config.engine != "llama":
+    config, reference = request.config, request.reference
+    if reference is None and config.engine != "llama" and is_installed("llama"):
         plain = load_engine(msgspec.structs.replace(config, engine="llama"))
         try:
             reference = perplexity(plain)
@@ -106,10 +122,22 @@ def check(config: EngineConfig) -> SelfCheckResult:
     )
 
 
-def perplexity(engine: Engine) -> float:
-    """Of the fixed text; NaN when a number is not finite."""
+def quick_check(engine: Engine, reference: float | None) -> str:
+    """What is wrong with a loaded engine, "" when nothing shows in a few seconds.
+
+    ``reference`` is llama.cpp's perplexity of the text's first ``QUICK_TOKENS`` tokens.
+    """
+    measured = perplexity(engine, QUICK_TOKENS)
+    found = perplexity_difference(measured, reference, MAX_QUICK_SHARE)
+    found = found or fork_difference(engine, QUICK_LENGTHS, QUICK_DECODED)
     engine.clear()
-    tokens = engine.tokenize(_TEXT)[:MAX_TEXT_TOKENS]
+    return found
+
+
+def perplexity(engine: Engine, num_tokens: int = MAX_TEXT_TOKENS) -> float:
+    """Of the fixed text's first tokens; NaN when a number is not finite."""
+    engine.clear()
+    tokens = engine.tokenize(_TEXT)[:num_tokens]
     seq_id = engine.open(tokens[:1])
     (result,) = engine.extend([ExtendJob(seq_id=seq_id, tokens=tokens[1:], log_probs=True)])
     engine.clear()
@@ -119,7 +147,9 @@ def perplexity(engine: Engine) -> float:
     return math.exp(-math.fsum(values) / len(values))
 
 
-def perplexity_difference(measured: float, reference: float | None) -> str:
+def perplexity_difference(
+    measured: float, reference: float | None, max_share: float = MAX_PERPLEXITY_SHARE
+) -> str:
     """What is wrong with a perplexity, "" when nothing is."""
     if not math.isfinite(measured):
         return "its log-probabilities are not numbers"
@@ -128,7 +158,7 @@ def perplexity_difference(measured: float, reference: float | None) -> str:
     if not math.isfinite(reference):
         return "llama.cpp's own log-probabilities are not numbers"
     share = abs(measured / reference - 1)
-    if share <= MAX_PERPLEXITY_SHARE:
+    if share <= max_share:
         return ""
     return (
         f"the perplexity of a fixed text is {measured:.3f}, with llama.cpp {reference:.3f}"
@@ -136,12 +166,16 @@ def perplexity_difference(measured: float, reference: float | None) -> str:
     )
 
 
-def fork_difference(engine: Engine) -> str:
+def fork_difference(
+    engine: Engine,
+    lengths: Sequence[int] = OWN_LENGTHS,
+    decoded: tuple[int, int] = DECODED_TOKENS,
+) -> str:
     """Where forked, batched sequences write something else than fresh ones, "" nowhere."""
-    prompts = _prompts(engine)
-    together = _written_together(engine, prompts)
+    prompts = _prompts(engine, lengths)
+    together = _written_together(engine, prompts, decoded)
     for prompt, written in zip(prompts, together, strict=True):
-        alone = _written_alone(engine, prompt)
+        alone = _written_alone(engine, prompt, decoded)
         index = next(
             (at for at, pair in enumerate(zip_longest(written, alone)) if len({*pair}) > 1), None
         )
@@ -166,19 +200,21 @@ def _tokens_at(engine: Engine, tokens: Sequence[int], index: int) -> list[int]:
     return sorted({ids[0] for ids in ends if len(ids) == 1})
 
 
-def _prompts(engine: Engine) -> list[list[int]]:
+def _prompts(engine: Engine, lengths: Sequence[int]) -> list[list[int]]:
     """Prompts that share their beginning; each continues with another part of the text."""
     tokens = engine.tokenize(_TEXT)
     shared = tokens[:SHARED_TOKENS]
     prompts = []
-    for index, length in enumerate(OWN_LENGTHS):
+    for index, length in enumerate(lengths):
         start = SHARED_TOKENS + 3 * index
         own = itertools.islice(itertools.cycle(tokens), start, start + length - SHARED_TOKENS)
         prompts.append([*shared, *own])
     return prompts
 
 
-def _written_together(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+def _written_together(
+    engine: Engine, prompts: Sequence[Sequence[int]], decoded: tuple[int, int]
+) -> list[list[int]]:
     engine.clear()
     root = engine.open(prompts[0][:SHARED_TOKENS])
     ended, *forks = [engine.fork(root) for _ in range(len(prompts) + 1)]
@@ -188,17 +224,17 @@ def _written_together(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[
             for fork, prompt in zip((ended, *forks), (prompts[1], *prompts), strict=True)
         ]
     )
-    before, after = DECODED_TOKENS
+    before, after = decoded
     going_on = _write(engine, [ended, *forks], before)
     engine.release(ended)
     _write(engine, [fork for fork in forks if fork in going_on], after)
     return [engine.tokens(fork, len(prompt)) for fork, prompt in zip(forks, prompts, strict=True)]
 
 
-def _written_alone(engine: Engine, prompt: Sequence[int]) -> list[int]:
+def _written_alone(engine: Engine, prompt: Sequence[int], decoded: tuple[int, int]) -> list[int]:
     engine.clear()
     seq_id = engine.open(prompt)
-    for num_tokens in DECODED_TOKENS:
+    for num_tokens in decoded:
         if not _write(engine, [seq_id], num_tokens):
             break
     return engine.tokens(seq_id, len(prompt))

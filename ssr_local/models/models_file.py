@@ -109,7 +109,8 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model as models.toml describes it; ``name`` is its key there.
 
     ``bytes`` and ``sha256`` are what the file must be, None where only the hub knows.
-    ``parameters`` is for counting FLOPs, ``context`` is in tokens.
+    ``parameters`` is for counting FLOPs, ``context`` is in tokens. ``perplexity`` is llama.cpp's
+    of the self-check's text: of all of it, and of what the quick check reads.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     licence: str = ""
     parameters: _Positive | None = None
     context: _Positive | None = None
+    perplexity: tuple[float, float] | None = None
     note: str = ""
 
     @property

@@ -12,19 +12,30 @@ from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Calibration, ModelRole
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine, EngineConfig
-from ssr_local.engine.choice import EngineChoice, after_check, choose_engine, run_check
+from ssr_local.engine.choice import (
+    EngineChoice,
+    after_check,
+    choose_engine,
+    quick_check_remembered,
+    run_check,
+)
 from ssr_local.engine.demo import demo_engine
 from ssr_local.engine.loading import load_engine
 from ssr_local.engine.packages import TITLES
+from ssr_local.engine.selfcheck import SelfCheckResult, quick_check
 
 
 class ModelFile(msgspec.Struct, frozen=True):
-    """A model on this machine: its name, the file, and what models.toml knows of it."""
+    """A model on this machine: its name, the file, and what models.toml knows of it.
+
+    ``perplexity`` is as in ``models.models_file.ModelSpec``.
+    """
 
     name: str
     path: str
     sha256: str | None = None
     num_parameters: int | None = None
+    perplexity: tuple[float, float] | None = None
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +65,13 @@ def load_model(
     """
     file = setup.models[role]
     yield ModelLoading(role=role, name=file.name)
-    chosen = None
-    if setup.backend != "fake" and loader is None:
-        chosen = yield from _chosen(file, setup.engine, should_stop)
     started = time.monotonic()
-    if chosen is not None:
-        engine: Engine = load_chosen(chosen, file, setup, should_stop)
-    elif loader is not None:
+    if loader is not None:
         engine = loader(role, file, setup, should_stop)
-    else:
+    elif setup.backend == "fake":
         engine = demo_engine(role, should_stop, setup.max_sequences)
+    else:
+        engine = yield from _load_proven(file, setup, should_stop)
     yield ModelLoaded(role=role, info=engine.info, elapsed_s=time.monotonic() - started)
     return engine
 
@@ -90,21 +98,37 @@ def load_chosen(
     return load_engine(config, should_stop)
 
 
-def _chosen(
-    file: ModelFile, options: EngineOptions, should_stop: Callable[[], bool]
-) -> Generator[AnyEvent, None, EngineChoice]:
-    """The engine for a file; one that has not met it here before proves itself first."""
+def _load_proven(
+    file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+) -> Generator[AnyEvent, None, Engine]:
+    """Load a file with the engine for it; one that has not met it here proves itself first."""
     path = Path(file.path)
-    chosen = choose_engine(path, file.sha256, options)
+    chosen = choose_engine(path, file.sha256, setup.engine)
+    if chosen.is_suspect:
+        yield Notice(
+            message=f"{TITLES[chosen.engine]} is checked with {file.name} first, because a process"
+            " that tried it has ended; that takes about as long as a short problem."
+        )
+        result = run_check(
+            chosen.engine,
+            path,
+            file.sha256,
+            setup.engine,
+            repack=chosen.repack,
+            reference=file.perplexity[0] if file.perplexity else None,
+            should_stop=should_stop,
+        )
+        if should_stop():
+            raise Cancelled
+        return load_chosen(after_check(chosen, result), file, setup, should_stop)
     if not chosen.unchecked:
-        return chosen
-    yield Notice(
-        message=f"{TITLES[chosen.engine]} is checked with {file.name} first, once on this"
-        " machine; that takes about as long as a short problem."
-    )
-    result = run_check(
-        chosen.engine, path, file.sha256, options, repack=chosen.repack, should_stop=should_stop
-    )
-    if should_stop():
-        raise Cancelled
-    return after_check(chosen, result)
+        return load_chosen(chosen, file, setup, should_stop)
+    with quick_check_remembered(chosen, path, file.sha256) as settle:
+        engine = load_chosen(chosen, file, setup, should_stop)
+        difference = quick_check(engine, file.perplexity[1] if file.perplexity else None)
+        settle(difference)
+    if not difference:
+        return engine
+    engine.close()
+    chosen = after_check(chosen, SelfCheckResult(difference=difference))
+    return load_chosen(chosen, file, setup, should_stop)
