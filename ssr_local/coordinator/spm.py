@@ -161,7 +161,7 @@ def _generate_letters(run: Run) -> tuple[str, ...] | None:
         job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
         with counted("target", [(run, 1)]):
             for delta in decode_steps(run.engines["target"], [job]):
-                run.count_decoded("target", delta.num_tokens)
+                run.decoded["target"] += delta.num_tokens
                 text += delta.text
     run.release("target", fork)
     return None if result.no_room else selection.parse_letters(text, pool, count)

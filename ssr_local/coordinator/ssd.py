@@ -16,7 +16,7 @@ from ssr_local.coordinator.run import (
     phase_of,
 )
 from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
-from ssr_local.core.records import REWRITE_SCORE, ModelRole, Step, Verdict
+from ssr_local.core.records import REWRITE_SCORE, ModelRole, Step
 from ssr_local.engine.base import Delta, Extended, ExtendJob
 from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import Reading, places_of_digits
@@ -55,7 +55,7 @@ def decode(runs: Sequence[Run], role: ModelRole) -> SharedCall:
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
     """Add a path's new text; a step that is complete waits, or is committed."""
     step = current_step(path)
-    run.count_decoded(step.author, delta.num_tokens)
+    run.decoded[step.author] += delta.num_tokens
     step.text += delta.text
     step.num_tokens += delta.num_tokens
     step.end = delta.end
@@ -120,15 +120,22 @@ def _read(run: Run, path: PathState, job: ExtendJob, result: Extended) -> Iterat
     if result.no_room:
         yield from end(run, path, result.no_room)
         return
-    digits = _digits(run, job.tokens)
+    digits = None
+    if run.judge.verifier.needs_digits:
+        digits = places_of_digits(run.engines["target"].pieces(job.tokens))
     verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
-    yield from _judged(run, path, verdict, list(job.tokens))
-
-
-def _digits(run: Run, tokens: Sequence[int]) -> tuple[int, ...] | None:
-    if not run.judge.verifier.needs_digits:
-        return None
-    return places_of_digits(run.engines["target"].pieces(tokens))
+    step, draft = current_step(path), run.engines["draft"]
+    tokens: dict[ModelRole, list[int]] = {
+        "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
+        "target": list(job.tokens),
+    }
+    run.num_drafted += 1
+    path.judged = Judged(step, tokens, verdict, len(path.steps))
+    yield run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
+    if verdict.accepted:
+        yield from accept(run, path)
+    else:
+        reject(run, path)
 
 
 def _probe_job(run: Run, path: PathState) -> ExtendJob:
@@ -146,24 +153,6 @@ def _probe_job(run: Run, path: PathState) -> ExtendJob:
         suffix=suffix,
         candidates=prompter.candidates(judge.question.words if judge.question else ()),
     )
-
-
-def _judged(
-    run: Run, path: PathState, verdict: Verdict, target_tokens: list[int]
-) -> Iterator[AnyEvent]:
-    step = current_step(path)
-    draft = run.engines["draft"]
-    tokens: dict[ModelRole, list[int]] = {
-        "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
-        "target": target_tokens,
-    }
-    run.num_drafted += 1
-    path.judged = Judged(step, tokens, verdict, len(path.steps))
-    yield run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
-    if verdict.accepted:
-        yield from accept(run, path)
-    else:
-        reject(run, path)
 
 
 def accept(run: Run, path: PathState) -> Iterator[AnyEvent]:

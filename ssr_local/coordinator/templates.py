@@ -8,12 +8,13 @@ built-in template of the model's family takes its place and a notice says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from msgspec import Struct
 
 MAX_RENDERED_CHARS = 4_000_000
 RENDER_TIMEOUT_S = 5.0
+RENDER = f"{__name__}:render_with_jinja"
+"""What the helper process is asked for."""
 
 
 class Message(Struct, frozen=True):
@@ -37,14 +38,6 @@ class RenderRequest(Struct, frozen=True):
     bos_text: str
     eos_text: str
     dialogues: tuple[Dialogue, ...]
-
-
-class RemoteCaller(Protocol):
-    """The part of ``isolation.Helper`` used here."""
-
-    def call(
-        self, name: str, argument: object, *, timeout_s: float, type: object = ...
-    ) -> object: ...
 
 
 def render_with_jinja(request: RenderRequest) -> list[str]:
@@ -91,19 +84,6 @@ def _bounded(pieces: object) -> str:
         if len(text) > MAX_RENDERED_CHARS:
             raise ValueError("the rendered text is too long")
     return text
-
-
-def render(request: RenderRequest, helper: RemoteCaller) -> list[str]:
-    """The dialogues as text; raises whatever the helper or the template raises."""
-    result = helper.call(
-        "ssr_local.coordinator.templates:render_with_jinja",
-        request,
-        timeout_s=RENDER_TIMEOUT_S,
-        type=list[str],
-    )
-    if not isinstance(result, list) or len(result) != len(request.dialogues):
-        raise ValueError("the template did not render every dialogue")
-    return [str(text) for text in result]
 
 
 # Built-in families -----------------------------------------------------------

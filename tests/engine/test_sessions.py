@@ -25,8 +25,8 @@ from ssr_local.core.records import ModelRole, RunResult
 from ssr_local.engine.native import NativeEngine
 from ssr_local.method.pools import LETTERS, load_pool
 from ssr_local.models.gguf.header import read_header
+from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import SolveRequest
-from ssr_local.transport.session import Session
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.engine.conftest import Tiny
 from tests.engine.harness import LIBRARIES, Watch, check_cache, exact_attention, watched
@@ -61,11 +61,8 @@ class Pair:
             "draft": ModelFile(f"{draft.stem}-draft", str(draft)),
             "target": ModelFile(f"{target.stem}-target", str(target)),
         }
-        self.session = Session(
-            Setup(models=files, engine=EngineOptions(ctx=ctx, threads=1)),
-            should_stop=lambda: self.stop(),
-            loader=self.load,
-        )
+        setup = Setup(models=files, engine=EngineOptions(ctx=ctx, threads=1))
+        self.session = InProcess(setup, loader=self.load)
 
     def load(
         self, role: ModelRole, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
@@ -73,7 +70,7 @@ class Pair:
         ctx = setup.engine.ctx
         self.engines[role], self.bindings[role] = watched(
             Path(file.path),
-            should_stop,
+            lambda: self.stop() or should_stop(),
             self.library,
             name=file.name,
             num_cells=ctx or 1024,

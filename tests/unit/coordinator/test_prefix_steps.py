@@ -92,7 +92,7 @@ class Says(Script):
 
 def read(engine: FakeEngine, *questions: tuple[str, str]) -> list[Any]:
     prompter = Prompter(engine, POOL, InThisProcess())
-    return list(read_steps(engine, prompter, POOL, "How many?", PREFIX, questions))
+    return list(read_steps(engine, prompter, prompter.path("How many?", ()), PREFIX, questions))
 
 
 def test_steps_are_read_in_order_each_after_those_before_it() -> None:
