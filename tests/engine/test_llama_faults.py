@@ -100,22 +100,6 @@ def test_a_failed_decode_leaves_the_cells_counted_right(
     check_cache(engine)
 
 
-def test_a_step_goes_on_after_a_failed_decode(tiny: Tiny, load: Load) -> None:
-    whole, _ = load(tiny())
-    expected = write(whole, whole.open(engine_tokens := whole.tokenize(PROMPT)), 30)
-    engine, binding = load(tiny())
-    seq_id = engine.open(engine_tokens)
-    engine.start_steps([StepJob(seq_id, 30, GREEDY)])
-    text = "".join(delta.text for _ in range(5) for delta in engine.decode_round())
-    binding.results.append("failed")
-    with pytest.raises(DecodeError):
-        engine.decode_round()
-    text += "".join(delta.text for delta in engine.decode_round())
-    engine.stop_step(seq_id)
-    rest, _ = write(engine, seq_id, 24)
-    assert (text + rest, engine.tokens(seq_id, len(engine_tokens))) == expected
-
-
 def test_no_slot_ends_one_path_and_the_others_go_on(tiny: Tiny, load: Load) -> None:
     engine, binding = load(tiny())
     first, second = open_two(engine)
@@ -297,14 +281,6 @@ def test_a_file_llama_cpp_refuses_is_named(
     error = load_damaged(tiny, tmp_path, damage)
     assert isinstance(error, ModelUnusableError | ModelDamagedError)
     assert error.why, "llama.cpp's own words are missing"
-
-
-def test_a_refused_file_leaves_the_next_one_loadable(
-    tiny: Tiny, tmp_path: Path, load: Load
-) -> None:
-    load_damaged(tiny, tmp_path, replace(b"blk.1.ffn_up", b"blk.1.ffn_ux"))
-    engine, _ = load(tiny())
-    assert write(engine, engine.open(engine.tokenize(PROMPT)), 10)[0]
 
 
 # Silence --------------------------------------------------------------------

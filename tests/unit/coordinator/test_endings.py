@@ -60,18 +60,6 @@ def test_why_a_path_ends(
         assert path.num_tokens <= run.options.max_tokens
 
 
-def test_a_full_cache_ends_one_path_and_the_others_go_on() -> None:
-    script = Paths([*LONG[:3], Turn("\\boxed{4}")], A=LONG, B=LONG)
-    for num_cells in range(250, 500, 5):
-        run = make_run(script, paths=3, engine={"num_cells": num_cells})
-        played(run)
-        reasons = [path.end_reason for path in run.paths]
-        if "kv_cache_full" in reasons and "answered" in reasons:
-            break
-    assert run.groups[0].answer == "4"
-    assert run.groups[0].paths == (2,)
-
-
 def test_no_room_for_a_paths_prompt() -> None:
     run = make_run(Paths(LONG), paths=5, engine={"num_cells": 240})
     events = played(run)

@@ -75,14 +75,3 @@ def test_without_ik_the_doctor_says_how_to_get_it(
     (target,) = [row for row in rows if row.name == "target engine"]
     assert target.value == f"llama.cpp: {missing}"
     assert "ssr-local[ik]" in target.advice
-
-
-@needs_ik
-def test_both_engines_are_timed(model: Path) -> None:
-    report = diagnose({"draft": str(model), "target": str(model), "engine": "llama", "threads": 1})
-    for one in report.models:
-        assert one.engine == "llama"
-        assert one.speed is not None
-        assert one.other_engine_speed is not None
-    names = [row.name for section in report.sections for row in section.findings]
-    assert "target with ik_llama.cpp" in names
