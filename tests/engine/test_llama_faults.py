@@ -17,7 +17,7 @@ from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import GREEDY, Countdown, Watch, check_cache, load_plain, write
+from tests.engine.harness import GREEDY, Countdown, check_cache, load_plain, write
 from tests.engine.kits import PROMPT
 from tests.tiny_gguf import ids
 
@@ -124,28 +124,17 @@ def test_no_slot_in_a_prefill_that_should_fit_is_an_error(tiny: Tiny, load: Load
 # Cancel ---------------------------------------------------------------------
 
 
-class StopAfter:
-    """Says stop once a binding has been called so many times."""
-
-    def __init__(self) -> None:
-        self.binding: Watch | None = None
-        self.limit: float = float("inf")
-
-    def __call__(self) -> bool:
-        return self.binding is not None and len(self.binding.calls) >= self.limit
-
-
 @both_memories
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 @pytest.mark.parametrize("call", ["open", "extend"])
 def test_cancel_ends_a_prefill_within_one_chunk(
     tiny: Tiny, load: Load, arch: str, chunks: int, call: str
 ) -> None:
-    stop = StopAfter()
+    stop = Countdown()
     engine, binding = load(tiny(arch=arch, context=8192), stop, num_cells=8192)
     first, second = open_two(engine)
     binding.calls.clear()
-    stop.binding, stop.limit = binding, chunks
+    stop.asked, stop.limit = 0, chunks + 1
     used, tokens = engine.used_cells, engine.tokens(first)
     prefilled, long = engine.usage().prefill_tokens, ids("x" * 4000)
     calls: dict[str, Callable[[], object]] = {
@@ -225,24 +214,13 @@ def test_nan_logits_are_reported_as_nan(tiny: Tiny, load: Load, in_file: bool) -
 # Files ----------------------------------------------------------------------
 
 
-def cut(size: int) -> Callable[[bytes], bytes]:
-    return lambda raw: raw[:size]
-
-
 def replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     assert len(old) == len(new)
     return lambda raw: raw.replace(old, new)
 
 
-DAMAGED = [
-    pytest.param(cut(0), id="empty"),
-    pytest.param(cut(3), id="three bytes"),
-    pytest.param(cut(43), id="43 bytes"),
-    pytest.param(cut(4000), id="cut in the header"),
-    pytest.param(cut(60_000), id="cut in the tensors"),
-    pytest.param(lambda raw: raw[:-1], id="one byte short"),
-    pytest.param(replace(b"GGUF", b"GGML"), id="wrong magic"),
-    pytest.param(lambda raw: raw[:8] + b"\xff" * 16 + raw[24:], id="2^64 tensors"),
+DAMAGED = [  # what else is wrong is found by the reader of headers, which has tests of its own
+    pytest.param(lambda raw: raw[:60_000], id="cut in the tensors"),
     pytest.param(lambda raw: b"\0" * len(raw), id="zeros"),
 ]
 UNUSABLE = [

@@ -206,15 +206,6 @@ def test_a_step_ends_for_its_reason(
     assert engine.tokens(seq_id) == expected, "the end of generation is no part of a sequence"
 
 
-def test_a_finished_sequence_can_be_continued(make: Make) -> None:
-    engine, fresh = make(), make()
-    seq_id = opened(engine, BEFORE_END)
-    list(decode_steps(engine, [StepJob(seq_id, 20, GREEDY)]))
-    engine.extend([ExtendJob(seq_id=seq_id, tokens=engine.tokenize(" Or not? "))])
-    expected = write(fresh, opened(fresh, BEFORE_END + " Or not? "), 40)
-    assert write(engine, seq_id, 40) == expected
-
-
 def test_one_round_is_one_token_for_each_and_any_may_join_or_leave(make: Make) -> None:
     alone = {}
     for prompt in (PROMPT, "another one", BEFORE_BLANK):
@@ -237,19 +228,6 @@ def test_one_round_is_one_token_for_each_and_any_may_join_or_leave(make: Make) -
             running -= {delta.seq_id} if delta.end else set()
     assert {by_id[seq_id]: text for seq_id, text in texts.items()} == alone
     assert engine.decode_round() == []
-
-
-def test_a_stopped_step_goes_on_where_it_stopped(make: Make) -> None:
-    whole, engine = make(), make()
-    expected = write(whole, opened(whole), 24)
-    seq_id = opened(engine)
-    engine.start_steps([StepJob(seq_id, 24, GREEDY)])
-    text = "".join(delta.text for _ in range(9) for delta in engine.decode_round())
-    engine.stop_step(seq_id)
-    assert engine.decode_round() == []
-    rest, _ = write(engine, seq_id, 15)
-    assert (text + rest, engine.tokens(seq_id, len(engine.tokenize(PROMPT)))) == expected
-    engine.stop_step(seq_id)
 
 
 def test_a_consumer_that_stops_early_leaves_no_step_running(engine: Engine) -> None:

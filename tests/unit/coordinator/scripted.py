@@ -221,8 +221,3 @@ def steered(
         react(event, desk)
         yield event
     assert nothing_left(run)
-
-
-def kinds(events: Sequence[AnyEvent]) -> list[str]:
-    """The events' names, runs of deltas left out."""
-    return [type(event).__name__ for event in events if type(event).__name__ != "StepDelta"]

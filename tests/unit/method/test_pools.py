@@ -153,13 +153,6 @@ def test_damaged_files_are_refused(tmp_path: Path, data: bytes, reason: str) -> 
     assert str(file) in str(caught.value)
 
 
-def test_size_limit_itself_is_accepted(tmp_path: Path) -> None:
-    text = tomlkit.dumps(pool_table()).encode()
-    file = tmp_path / "pool.toml"
-    file.write_bytes(b"#" * (MAX_POOL_BYTES - len(text) - 1) + b"\n" + text)
-    assert load_pool(str(file)).name == "mine"
-
-
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

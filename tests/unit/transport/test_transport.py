@@ -46,19 +46,10 @@ FARM = SolveRequest("farm", SolveOptions(seed=1))
 
 
 @pytest.fixture(params=[Worker, InProcess])
-def transport(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Transport]:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     one: Transport = request.param(SETUP)
     yield one
     one.close()
-
-
-@pytest.fixture
-def slow(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of about half a second, so that there is time to interfere."""
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "12")
 
 
 def ended(events: list[Event]) -> Any:

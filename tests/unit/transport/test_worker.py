@@ -30,17 +30,10 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals
 
 
 @pytest.fixture
-def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+def demo() -> Iterator[Worker]:
     one = Worker(SETUP)
     yield one
     one.close()
-
-
-@pytest.fixture
-def slow(demo: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of about half a second, so that there is time to interfere."""
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "12")
 
 
 def answer(demo: Worker) -> str | None:
