@@ -13,6 +13,7 @@ from ssr_local.coordinator.templates import (
     RenderRequest,
     family_of,
     render_builtin,
+    without_system_turn,
 )
 from ssr_local.core.errors import SSRError
 from ssr_local.core.records import Strategy
@@ -151,8 +152,8 @@ class Prompter:
 
     def _render(self, dialogues: Sequence[Dialogue]) -> list[str]:
         reason = ""
-        # Some templates refuse a system turn: its text then goes before the user's.
-        for attempt in (dialogues, [_without_system_turn(d) for d in dialogues]):
+        # Some templates refuse a system turn.
+        for attempt in (dialogues, [without_system_turn(d) for d in dialogues]):
             if self._template:
                 try:
                     return self._render_own(attempt)
@@ -206,13 +207,6 @@ def _reason(error: Exception) -> str:
     """Why a template could not be used, in one line; the helper says it in its second."""
     text = (error.why or error.what) if isinstance(error, SSRError) else str(error)
     return " ".join(text.split()) or type(error).__name__
-
-
-def _without_system_turn(dialogue: Dialogue) -> Dialogue:
-    system = "".join(f"{m.content}\n\n" for m in dialogue.messages if m.role == "system")
-    turns = [m for m in dialogue.messages if m.role != "system"]
-    turns[0] = Message(turns[0].role, system + turns[0].content)
-    return Dialogue(tuple(turns), dialogue.generate)
 
 
 def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:

@@ -147,11 +147,6 @@ class Run:
         prints = {engine.vocabulary.fingerprint for engine in self.engines.values()}
         return len(prints) == 1
 
-    @property
-    def asks_the_target(self) -> bool:
-        """Whether selection needs the target."""
-        return self.plan.selects and self.options.selection in ("logprob", "generate")
-
     def start_steps(
         self, role: ModelRole, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
     ) -> None:

@@ -107,7 +107,7 @@ def test_at_random_is_repeatable_and_without_replacement(count: int, seed: int) 
 
 def test_first_and_none() -> None:
     assert selection.first(THREE, 5) == ("A", "B", "C", "M", "M")
-    assert selection.none(2) == ("M", "M")
+    assert selection.first((), 2) == ("M", "M")
 
 
 def test_score_table_lists_the_whole_pool_best_first() -> None:
