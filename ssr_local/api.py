@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -98,7 +98,7 @@ class Solver:
         Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
         damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
         """
-        for event in self.stream(problem, options, given=given, **changes):
+        for event in self._handle(self._solve_request(problem, options, given, changes)):
             last = event
         assert isinstance(last, RunEnded), "the last event of a run that raises nothing"
         return last.result
@@ -116,9 +116,7 @@ class Solver:
         Models that are missing are downloaded first. A consumer that stops early, or closes
         the stream, cancels the run.
         """
-        chosen = with_changes(options or SolveOptions(), **changes)
-        request = SolveRequest(problem, chosen, tuple(given))
-        return self._handle(validated(request, self._max_sequences))
+        return self._handle(self._solve_request(problem, options, given, changes))
 
     def solve_together(
         self, problems: Sequence[str], options: Sequence[SolveOptions]
@@ -255,6 +253,16 @@ class Solver:
         """
         if self._transport is None:
             self._roles |= set(plan_for(options).roles)
+
+    def _solve_request(
+        self,
+        problem: str,
+        options: SolveOptions | None,
+        given: Sequence[str],
+        changes: Mapping[str, Any],
+    ) -> SolveRequest:
+        chosen = with_changes(options or SolveOptions(), **changes)
+        return validated(SolveRequest(problem, chosen, tuple(given)), self._max_sequences)
 
     def _handle(self, request: AnyRequest) -> Generator[Any, None, None]:
         """What happens when a validated request is worked on, with one request at a time."""
