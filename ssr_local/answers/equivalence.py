@@ -311,18 +311,13 @@ def _same_expression(a: Any, b: Any) -> bool | None:
         return True
     symbols = sorted(_symbols(a) | _symbols(b), key=str)
     if not symbols:
-        return _same_constant(a, b, difference)
+        is_other = difference.is_Rational or _far_apart(a, b)
+        return False if is_other else _proved_zero(difference)
     near = _agree_at_points(a, b, symbols, _POINTS[1::2])
     if near is False:
         return None if _renamed(a, b) else False
     if _agree_at_points(a, b, symbols, _POINTS) is False:
         return None  # equal for some signs of the variables only
-    return _proved_zero(difference)
-
-
-def _same_constant(a: Any, b: Any, difference: Any) -> bool | None:
-    if difference.is_Rational or _far_apart(a, b):
-        return False
     return _proved_zero(difference)
 
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from ssr_local.answers import normalise
-from ssr_local.answers.questions import Equation, EquationQuestion, EquationVerdict
+from ssr_local.answers.questions import EquationQuestion, EquationVerdict, Pair
 from ssr_local.mathtext.claims import Claim, Member, claims_in
 from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
 from ssr_local.mathtext.values import exact_value
@@ -227,7 +227,7 @@ class _Manner(NamedTuple):
 
 
 class _Premise(NamedTuple):
-    equation: Equation
+    equation: Pair
     symbols: frozenset[str]
 
 
@@ -239,8 +239,8 @@ def _is_assignment(claim: Claim) -> bool:
     return not claim.first.has_operator and exact_value(claim.second.text) is not None
 
 
-def _equation(claim: Claim) -> Equation:
-    return Equation(claim.first.text, claim.second.text)
+def _equation(claim: Claim) -> Pair:
+    return Pair(claim.first.text, claim.second.text)
 
 
 # Numbers -------------------------------------------------------------------------------
