@@ -7,12 +7,15 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from ssr_local.core.errors import ConfigError, HistoryError, Interrupted
 from ssr_local.core.events import AnyEvent, Notice, StepDelta
+from ssr_local.history.database import open_database
+from ssr_local.history.practice import Practice
 from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Recording
 from ssr_local.tutoring.hints import Hint
@@ -256,13 +259,6 @@ def write_hints(file: Path, number: int) -> None:
 
 
 @needs_fork
-def test_two_programs_write_at_once(file: Path) -> None:
-    assert in_processes(4, lambda: write_hints(file, 50)) == [0] * 4
-    with History(file) as history:
-        assert history.statistics().by_status == {"given": 200}
-
-
-@needs_fork
 def test_two_programs_find_the_file_damaged_at_once(file: Path) -> None:
     with History(file) as history:
         for one in range(200):
@@ -362,3 +358,69 @@ def test_the_switch_in_the_settings_file(text: str, expected: bool | str, tmp_pa
     else:
         with pytest.raises(ConfigError, match=expected):
             is_kept(file)
+
+
+# Practice: problems come back later the better they go ------------------------------
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def test_only_what_went_wrong_comes_into_practice(file: Path) -> None:
+    with History(file) as history:
+        practice = Practice(history)
+        assert practice.solved("easy", good=True, now=START) is None
+        assert practice.problems() == []
+        due = practice.solved("hard", good=False, now=START)
+        assert due is not None
+        assert (due.problem, due.num_reviews) == ("hard", 1)
+        assert practice.problem(due.number) == due
+    with History(file) as history:
+        assert Practice(history).problems() == [due]
+        Practice(history).drop(due.number)
+        assert Practice(history).problems() == []
+        with pytest.raises(HistoryError, match="no problem 1 in practice"):
+            Practice(history).drop(due.number)
+
+
+def test_every_good_solution_puts_it_off_for_longer_and_a_wrong_one_brings_it_near(
+    file: Path,
+) -> None:
+    with History(file) as history:
+        practice = Practice(history)
+        now, gaps = START, []
+        for good in (False, True, True, True, True, False):
+            due = practice.solved("p", good=good, now=now)
+            assert due is not None
+            when = datetime.fromisoformat(due.due)
+            gaps.append(when - now)
+            now = when
+    assert gaps[0] >= timedelta(days=1)  # not today
+    assert gaps[:5] == sorted(gaps[:5])
+    assert gaps[4] > 3 * gaps[1]
+    assert gaps[5] < gaps[4] / 2
+
+
+def test_the_first_due_stands_in_front(file: Path) -> None:
+    with History(file) as history:
+        practice = Practice(history)
+        practice.solved("later", good=False, now=START + timedelta(days=9))
+        practice.solved("first", good=False, now=START)
+        assert [one.problem for one in practice.problems()] == ["first", "later"]
+        assert all(one.is_due for one in practice.problems())
+        future = datetime.now(timezone.utc) + timedelta(days=5)
+        practice.solved("first", good=True, now=future)
+        assert [one.is_due for one in practice.problems()] == [True, False]
+
+
+def test_a_history_of_the_first_version_gets_the_table(file: Path) -> None:
+    with History(file) as history:
+        history.begin("run", "kept")
+    with sqlite3.connect(file) as database:
+        database.execute("DROP TABLE practice")
+        database.execute("PRAGMA user_version = 1")
+    connection, notice = open_database(file)
+    connection.close()
+    assert notice == ""
+    with History(file) as history:
+        assert [entry.problem for entry in history.entries()] == ["kept"]
+        assert Practice(history).problems() == []

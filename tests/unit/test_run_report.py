@@ -43,7 +43,7 @@ from ssr_local.core.records import (
 from ssr_local.core.tree import Tree
 from ssr_local.pages.run_report import as_markdown
 from tests.unit.coordinator.scripted import Paths
-from tests.unit.core.test_tree import ENDS_EMPTY, TURNS, grown, log
+from tests.unit.core.test_tree import ENDS_EMPTY, LOGS, grown, log
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 REASONS = sorted(END_WORDS)
@@ -396,9 +396,6 @@ def test_an_answer_of_several_lines_is_code_as_it_was_written() -> None:
 )
 def test_an_answer_of_one_line_is_exact(answer: str, shown: str) -> None:
     assert f"## Answer\n\n{shown}\n" in as_markdown(ended(answer=answer))
-
-
-LOGS = [log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))]
 
 
 @given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))

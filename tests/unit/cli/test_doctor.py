@@ -75,18 +75,15 @@ def test_a_damaged_model(program: Program, models: list[str]) -> None:
 
 
 def test_json_is_the_whole_report_and_nothing_else(program: Program, models: list[str]) -> None:
-    done = program.run("doctor", "--json", *models)
+    done = program.run("doctor", "--json", "--no-speed", *models)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
     report = json.loads(done.stdout)
     names = [section["name"] for section in report["sections"]]
-    assert names == ["machine", "configuration", "engine", "models", "speed"]
-    finding = report["sections"][0]["findings"][0]
-    assert set(finding) == {"name", "state", "value", "advice"}
-    assert report["models"][1]["speed"]["prefill"] > 0
+    assert names == ["machine", "configuration", "engine", "models"]
+    assert set(report["sections"][0]["findings"][0]) == {"name", "state", "value", "advice"}
     assert report["models"][0]["kv_bytes"] == report["models"][0]["kv_bytes_default"]
     assert report["engine"]["version"]
-    assert report["speculation"][1]["num_paths"] == 3
 
 
 def test_llama_cpp_is_never_loaded_by_the_doctor_itself(

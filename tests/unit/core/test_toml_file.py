@@ -35,7 +35,6 @@ def test_tables_are_read(data: bytes | str, table: dict[str, Any]) -> None:
         (b"a = " + b"[" * 100_000, "x.toml: nested too deeply"),
         (b"a = " + b"9" * 5_000, "x.toml: not valid TOML"),
         (b"a" + b".a" * 60 + b" = 1", "line 1: too many dots"),
-        (b"[1" + b".1" * 60 + b"]", "line 1: too many dots"),
         (b"[1" + b" . 1e-1" * 60 + b"]", "line 1: too many dots"),
         (b"x = 1\n1" + b".1" * 60 + b" = 1", "line 2: too many dots"),
         (b"a = {b" + b".1" * 60 + b" = 1}", "line 1: too many dots"),

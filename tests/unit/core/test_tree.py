@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -175,18 +175,13 @@ def test_events_in_no_order_at_all_break_nothing(which: int, seed: int, share: f
     grown(events[: int(share * len(events))])
 
 
-def pieces(events: Sequence[AnyEvent], size: int) -> Iterator[Sequence[AnyEvent]]:
-    for start in range(0, len(events), size):
-        yield events[start : start + size]
-
-
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_gathered_changes_name_every_node_that_differs(size: int) -> None:
     """Drawing only what is named as changed shows the same as drawing everything."""
     events = LOGS[0]
     tree, drawn = Tree(), {}
-    for some in pieces(events, size):
-        for node in tree.apply_all(some):
+    for start in range(0, len(events), size):
+        for node in tree.apply_all(events[start : start + size]):
             if node.kind == "step":
                 drawn[node] = shown_step(tree, node)
             elif node.kind == "path":
