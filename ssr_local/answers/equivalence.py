@@ -148,10 +148,10 @@ def _check_size(expression: Any) -> None:
 
 def _is_small_power(power: Any) -> bool:
     base, exponent = power.args
-    if exponent.free_symbols or not exponent.is_number:
-        return not exponent.has(sympy.Pow) or not _numeric_powers(exponent)
-    if exponent.has(sympy.Pow) and _numeric_powers(exponent):
+    if _numeric_powers(exponent):
         return False
+    if exponent.free_symbols or not exponent.is_number:
+        return True
     size = abs(exponent.evalf(10))
     if not size.is_number or size.has(sympy.nan, sympy.oo, sympy.zoo):
         return False

@@ -200,18 +200,13 @@ AnyEvent = (
     | RunEnded
 )
 
-_encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
+encode_event = msgspec.json.Encoder().encode
+"""One event as one line of JSON, without the newline."""
 
-def encode_event(event: AnyEvent) -> bytes:
-    """One event as one line of JSON, without the newline."""
-    return _encoder.encode(event)
-
-
-def decode_event(line: bytes | str) -> AnyEvent:
-    """The event a line of JSON stands for; raises ``msgspec.DecodeError``."""
-    return _decoder.decode(line)
+decode_event = _decoder.decode
+"""The event a line of JSON stands for; raises ``msgspec.DecodeError``."""
 
 
 def write_events(events: Iterable[AnyEvent], file: IO[bytes]) -> Iterator[AnyEvent]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -29,7 +29,6 @@ from ssr_local.method.pools import load_pool
 from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import check, go_on, whole_run
 
-Level = Literal[1, 2, 3, 4]
 LEVELS = (1, 2, 3, 4)
 
 MAX_HINT_TOKENS = 60
@@ -153,22 +152,17 @@ class _Hints(NamedTuple):
         return whole_run(self.solver, self.problem, options, self.prefix, self.should_stop)
 
     def _strategy(self, run: RunResult, path: ReasoningPath) -> Hint:
-        pool = load_pool(self.options.strategies)
-        strategy = pool.by_letter(path.strategy)
+        strategy = load_pool(self.options.strategies).by_letter(path.strategy)
         questions = [text.format(advice=strategy.advice) for text in _WHY]
         said = self._asked(questions, self.prefix, path)
-        text = f"Try this: {strategy.advice}"
-        if said is None:
-            return self._hint(1, f"{text} {_WITHHELD[1]}", strategy=strategy.name)
-        return self._hint(1, f"{text} {said}", strategy=strategy.name)
+        text = f"Try this: {strategy.advice} {said or _WITHHELD[1]}"
+        return self._hint(1, text, strategy=strategy.name)
 
     def _idea(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text
         whole = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
         said = self._asked(_IDEA, (*self.prefix, whole), path)
-        if said is None:
-            return self._hint(2, _WITHHELD[2], withheld=True)
-        return self._hint(2, said)
+        return self._hint(2, said or _WITHHELD[2], withheld=said is None)
 
     def _next(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text.strip()

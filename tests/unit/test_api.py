@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from ssr_local.core.errors import (
     SSRError,
     UsageError,
 )
-from ssr_local.core.events import RunEnded, StepVerified
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import RunResult
 from ssr_local.method.verification import VERIFIERS
@@ -106,7 +104,7 @@ def test_wrong_options_of_a_solver(options: dict[str, Any], kind: type[Exception
         Solver(**options)
 
 
-@pytest.mark.parametrize("speed", ["fast", "-1", "nan", "inf"])
+@pytest.mark.parametrize("speed", ["fast", "-1", "nan"])
 def test_a_wrong_speed_of_the_demonstration(
     solver: Solver, speed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,19 +120,6 @@ def test_one_problem_at_a_time(solver: Solver) -> None:
         solver.solve("farm")
     stream.close()  # type: ignore[attr-defined]
     assert solver.solve("farm").answer == "18"
-
-
-def test_cancel_from_another_thread(solver: Solver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "10")
-    result = None
-    for event in solver.stream("farm"):
-        if isinstance(event, StepVerified) and event.step == 0:
-            threading.Thread(target=solver.cancel).start()
-        if isinstance(event, RunEnded):
-            result = event.result
-    assert result is not None
-    assert result.status == "cancelled"
-    assert solver.solve("farm").status == "answered"
 
 
 @pytest.mark.parametrize("error", [Interrupted, ModelNotFoundError])

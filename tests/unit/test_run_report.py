@@ -46,7 +46,6 @@ from tests.unit.coordinator.scripted import Paths
 from tests.unit.core.test_tree import ENDS_EMPTY, LOGS, grown, log
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-REASONS = sorted(END_WORDS)
 
 
 def started(problem: str = "How many?", **options: str | int) -> RunStarted:
@@ -83,21 +82,21 @@ def ended(**changes: object) -> Tree:
 
 
 class Page(HTMLParser):
-    """What a viewer makes of a report: its tags, attributes, and struck and other text."""
+    """What is on a page of HTML: its tags, attributes, and struck and other text."""
 
-    def __init__(self, markdown: str) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
-        self.links: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
         self.struck: list[str] = []
         self.headings: list[str] = []
         self.quoted = ""
         self._open: list[str] = []
-        self.feed(VIEWER.render(markdown))
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.links += [value or "" for _, value in attrs]
+        self.attributes += [(name, value or "") for name, value in attrs]
         if tag not in ("hr", "br", "img"):
             self._open.append(tag)
         if tag == "s":
@@ -189,10 +188,16 @@ def poisoned(text: str) -> list[AnyEvent]:
     ]
 
 
+def viewed(report: str) -> Page:
+    """What a viewer makes of a report."""
+    return Page(VIEWER.render(report))
+
+
 def check_page(text: str) -> Page:
-    page = Page(text)
+    page = viewed(text)
     assert page.tags <= HARMLESS_TAGS
-    assert all(re.match(r"https?://|text-align|language-|\d*$", link) for link in page.links)
+    links = [value for _, value in page.attributes]
+    assert all(re.match(r"https?://|text-align|language-|\d*$", link) for link in links)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
     return page
 
@@ -200,7 +205,7 @@ def check_page(text: str) -> Page:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_nothing_from_outside_runs_in_a_report(text: str) -> None:
     events = poisoned(text)
-    usual = Page(as_markdown(grown(poisoned("x")))).headings
+    usual = viewed(as_markdown(grown(poisoned("x")))).headings
     page = check_page(as_markdown(grown(events)))
     # No text closes or swallows the sections that come after it.
     assert len(page.headings) == len(usual)
@@ -281,7 +286,7 @@ def test_what_is_made_harmless_only_gets_a_space(text: str, shown: str) -> None:
     ],
 )
 def test_every_line_of_a_rejected_draft_is_struck_through(draft: str, struck: list[str]) -> None:
-    page = Page(as_markdown(grown([started(), *rejected(draft, "Right.")])))
+    page = viewed(as_markdown(grown([started(), *rejected(draft, "Right.")])))
     assert page.struck == struck
     assert "Right." in page.quoted
 
@@ -353,7 +358,7 @@ def test_models_options_given_steps_and_notices_are_reported() -> None:
     assert "\n> No GPU was found.\n" in report
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", END_WORDS)
 def test_why_a_path_ended_is_said_in_words(reason: EndReason) -> None:
     end = PathEnded(path=0, reason=reason, answer=None, mean_score=None)
     events: list[AnyEvent] = [started(), opened(), end]

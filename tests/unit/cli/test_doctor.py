@@ -31,10 +31,7 @@ def test_everything_is_there_in_aligned_columns(program: Program, models: list[s
     column = max(line.index("tokens") for line in rows if "draft context" in line) - len("2048 ")
     assert len(rows) > 15
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in rows)
-    advice = [line for line in lines if line.lstrip().startswith("->")]
-    assert advice
-    assert all(line.index("->") == column for line in advice)
-    assert all(line == line.rstrip() for line in lines)
+    assert {line.index("->") for line in lines if line.lstrip().startswith("->")} == {column}
 
 
 @pytest.mark.parametrize(

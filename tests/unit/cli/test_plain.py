@@ -34,13 +34,12 @@ from ssr_local.core.events import (
 from ssr_local.core.records import ModelUsage, Strategy, Usage
 from ssr_local.core.tree import Tree
 from ssr_local.models.download import Progress
-from tests.unit.cli.program import Program, child_of
+from tests.unit.cli.program import Program, child_of, linux
 
 TUI = ("tui", "--plain")
 DEMO = (*TUI, "--pair", "demo")
 Say = Callable[..., str]
 BY_HAND = "3"  # slow enough that what is typed reaches the run
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 
 @pytest.fixture
@@ -298,26 +297,23 @@ Turn = tuple[str, bytes | Callable[[int], None]]
 
 def typed(program: Program, *turns: Turn, arguments: tuple[str, ...] = DEMO) -> tuple[int, str]:
     """Exit code and text; each line is typed when its words have come since the last one."""
-    read = program._read_terminal  # it alone knows where to write to
     waiting, seen = list(turns), 0
 
-    def reading(terminal: int, pid: int, _react: Callable[[bytes, int], None]) -> bytes:
-        def react(text: bytes, pid: int) -> None:
-            nonlocal seen
-            while waiting and (found := text.find(waiting[0][0].encode(), seen)) >= 0:
-                words, keys = waiting.pop(0)
-                seen = found + len(words)
-                if keys == PRESS:
-                    time.sleep(0.3)  # a signal just before readline looks for keys waits for one
-                if isinstance(keys, bytes):
-                    os.write(terminal, keys)
-                else:
-                    keys(pid)
+    def react(text: bytes, pid: int) -> bytes:
+        nonlocal seen
+        keys = b""
+        while waiting and (found := text.find(waiting[0][0].encode(), seen)) >= 0:
+            words, turn = waiting.pop(0)
+            seen = found + len(words)
+            if turn == PRESS:
+                time.sleep(0.3)  # a signal just before readline looks for keys waits for one
+            if isinstance(turn, bytes):
+                keys += turn
+            else:
+                turn(pid)
+        return keys
 
-        return read(terminal, pid, react)
-
-    program._read_terminal = reading  # type: ignore[method-assign,assignment]
-    code, text = program.on_terminal(*arguments)
+    code, text = program.on_terminal(*arguments, react=react)
     assert not waiting, (waiting, text)
     return code, text.replace("\r\n", "\n")
 

@@ -11,14 +11,10 @@ from ssr_local import Interrupted, Solver, UsageError
 from ssr_local.core.events import RunEnded
 from ssr_local.core.records import Step
 from ssr_local.tutoring.hints import hint
+from tests.unit.tutoring.test_checking import BAD
+from tests.unit.tutoring.test_checking import GOOD as STEPS
 
 PROBLEM = "On a hill live hens and cows. Together they have 30 heads and 84 legs. How many hens?"
-STEPS = [
-    "Let h be the number of hens and c the number of cows.",
-    "Heads give h + c = 30, and legs give 2h + 4c = 84.",
-    "Dividing the second equation by 2 gives h + 2c = 42.",
-    "Subtracting the first equation leaves c = 12, so h = 18.",
-]
 
 
 def says(monkeypatch: pytest.MonkeyPatch, *replies: str) -> list[str]:
@@ -47,8 +43,7 @@ def test_every_level_says_more(solver: Solver) -> None:
 def test_a_hint_goes_on_from_the_last_good_step(solver: Solver) -> None:
     given = hint(PROBLEM, STEPS[:2], 3, solver=solver)
     assert (given.text, given.after) == (STEPS[2], 2)
-    wrong = "Dividing the second equation by 2 gives h + 2c = 84."
-    given = hint(PROBLEM, [*STEPS[:2], wrong, "So c = 54."], 3, solver=solver)
+    given = hint(PROBLEM, [*STEPS[:2], BAD, "So c = 54."], 3, solver=solver)
     assert (given.text, given.after) == (STEPS[2], 2)
     given = hint(PROBLEM, STEPS[:2], 4, solver=solver)
     assert given.text.startswith("Dividing the second equation")
