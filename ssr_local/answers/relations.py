@@ -70,13 +70,10 @@ def _sides(equation: Pair) -> tuple[Any, Any]:
     sides = [read_expression(text) for text in (equation.first, equation.second)]
     if not all(isinstance(side, sympy.Expr) for side in sides):
         raise UnfitError
-    first, second = (side.doit().xreplace(_named(side)) for side in sides)
+    # The parser calls a letter real in one text and not in another.
+    named = {symbol: sympy.Symbol(symbol.name) for side in sides for symbol in side.free_symbols}
+    first, second = (side.doit().xreplace(named) for side in sides)
     return first, second
-
-
-def _named(expression: Any) -> dict[Any, Any]:
-    """The parser calls a letter real in one text and not in another."""
-    return {symbol: sympy.Symbol(symbol.name) for symbol in expression.free_symbols}
 
 
 def _readable(premises: Sequence[Pair]) -> Iterable[tuple[Any, Any]]:

@@ -136,7 +136,7 @@ def save_setting(
     file = config_file() if file is None else file
     key = name.replace("-", "_")
     text = existing_text(file)
-    present = [k for k in parse_toml(text, printable(str(file))) if _same_key(k, key)]
+    present = [k for k in parse_toml(text, printable(str(file))) if k.replace("-", "_") == key]
     if key not in OPTION_NAMES and not (value is None and present):
         raise unknown_option(name)
     if value is not None:
@@ -284,10 +284,6 @@ def _instead_of(variable: str, known: tuple[str, ...]) -> str:
     """What replaces a variable that is offered no more, or the one that may be meant."""
     name = variable.upper().removeprefix(PREFIX).lower()
     return why_not_offered(name) or suggestion(variable.upper(), known)
-
-
-def _same_key(key: str, name: str) -> bool:
-    return key.replace("-", "_") == name
 
 
 def _edited(

@@ -174,7 +174,7 @@ class Algebra:
         if len(symbols) > 1 and claim.first.text in symbols:
             # y = 2x + 1 and y = x + 4 are two lines, and both are right.
             about = [one for one in about if one.first != claim.first.text]
-        if not about and _is_assignment(claim):
+        if not (about or claim.first.has_operator) and exact_value(claim.second.text) is not None:
             self._chosen |= symbols  # n = 1, and then perhaps n = 2
         if symbols <= self._chosen:
             about = []
@@ -233,10 +233,6 @@ class _Premise(NamedTuple):
 
 def _symbols(claim: Claim) -> frozenset[str]:
     return claim.first.symbols | claim.second.symbols
-
-
-def _is_assignment(claim: Claim) -> bool:
-    return not claim.first.has_operator and exact_value(claim.second.text) is not None
 
 
 def _equation(claim: Claim) -> Pair:
