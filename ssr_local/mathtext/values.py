@@ -59,13 +59,10 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         if match is None:
             raise _NotPlainError
         position = match.end()
-        kind = next(name for name in _KINDS if match.group(name) is not None)
+        kind = match.lastgroup or ""
         if kind != "space":
             tokens.append((match.group() if kind == "mark" else kind, match.group()))
     return tokens
-
-
-_KINDS = ("space", "recurring", "number", "times", "over", "frac", "scale", "mark")
 
 
 class _Reader:

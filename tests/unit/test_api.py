@@ -91,9 +91,7 @@ def test_methods_with_other_models_on_one_solver(solver: Solver) -> None:
     ("options", "kind"),
     [
         ({"pair": "dmeo"}, ModelNotFoundError),
-        ({"draft": "/nowhere/x.gguf"}, ModelNotFoundError),
         ({"pair": "demo", "draft": "/nowhere/x.gguf"}, ModelNotFoundError),
-        ({"ctx": -1}, UsageError),
         ({"context": 5}, UsageError),
         ({"engine": EngineOptions(), "ctx": 5}, UsageError),
         ({"engine": EngineOptions(), "pair": "laptop"}, UsageError),

@@ -167,16 +167,19 @@ def poisoned(text: str) -> list[AnyEvent]:
     )
     verdict = Verdict(None, False, "yes-no", reason=text)
     strategy = Strategy(text, text, text)
+    options = {"method": text, text: text}
     start = msgspec.structs.replace(
-        started(text), models=Models(target=info), given=(text, text), options={text: text}
+        started(text), models=Models(target=info), given=(text, text), options=options
     )
     result = msgspec.structs.replace(
         whole(), problem=text, answer=text, options={text: text}, notices=(text,), given=(text,)
     )
     groups = (VoteGroup(answer=text, paths=(0,), mean_score=None, winner=True),)
+    scores = (StrategyScore(text, text, 0.5, 1),)
     return [
         start,
         Notice(message=text),
+        SelectionScored(mode=text, scores=scores, chosen=("A",)),
         PathOpened(path=0, strategy=strategy, selection_score=None),
         StepDrafted(path=0, step=0, author="draft", text=text, num_tokens=1),
         StepVerified(path=0, step=0, verdict=verdict),

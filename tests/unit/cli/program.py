@@ -48,6 +48,13 @@ class Program:
             "TERM": "xterm-256color",
         }
 
+    def configure(self, text: str) -> Path:
+        """The settings file, with that text."""
+        file = self.folder / "config" / "config.toml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
     def here(
         self, *arguments: str | bytes, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:

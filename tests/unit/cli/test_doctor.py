@@ -45,8 +45,7 @@ def test_everything_is_there_in_aligned_columns(program: Program, models: list[s
     ],
 )
 def test_exit_codes(program: Program, args: list[str], config: str, code: int) -> None:
-    (program.folder / "config").mkdir()
-    (program.folder / "config" / "config.toml").write_text(config)
+    program.configure(config)
     done = program.here("doctor", *args, "--no-speed")
     assert done.returncode == code
     assert (b"problem" in done.stdout) is (code != 0)

@@ -94,8 +94,7 @@ def test_what_was_typed_cannot_steer_the_terminal(program: Program, argument: by
 
 
 def test_a_configuration_that_is_wrong_is_named(program: Program) -> None:
-    (program.folder / "config").mkdir()
-    (program.folder / "config" / "config.toml").write_text("pahts = 3\n")
+    program.configure("pahts = 3\n")
     done = program.here("solve", "a", "--pair", "demo")
     assert done.returncode == 2
     assert b"config.toml" in done.stderr

@@ -169,10 +169,8 @@ def test_exports_can_be_read_and_are_never_in_place_of_something(say: Say, tmp_p
     assert "the log ends before the run did" in say("/replay run.jsonl")
 
 
-def test_a_setting_that_is_saved_is_there_the_next_time(say: Say, tmp_path: Path) -> None:
-    config = tmp_path / "config" / "config.toml"
-    config.parent.mkdir()
-    config.write_text("# mine\nseed = 3  # lucky\n")
+def test_a_setting_that_is_saved_is_there_the_next_time(program: Program, say: Say) -> None:
+    config = program.configure("# mine\nseed = 3  # lucky\n")
     say("/save paths 1", "/save seed none", "/save mode nonsense")
     assert config.read_text() == "# mine\npaths = 1\n"
     assert "ssr, 1 paths" in say("hens")

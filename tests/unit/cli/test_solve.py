@@ -332,11 +332,6 @@ def test_a_terminal_without_the_characters(program: Program) -> None:
     assert json.loads(done.stdout)["problem"] == "数"
 
 
-def test_two_programs_at_once(program: Program) -> None:
-    both = [program.start(*DEMO, "x") for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in both] == [b"18\n"] * 2
-
-
 def test_misleading_names_in_the_current_folder(program: Program) -> None:
     for name in ("records", "events", "errors", "numpy", "jinja2", "sympy", "secrets"):
         (program.folder / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")

@@ -17,7 +17,6 @@ from ssr_local.core.toml_file import decode_text, parse_toml, read_bounded
     ("data", "table"),
     [
         (b"", {}),
-        (b"a = 1\n", {"a": 1}),
         ("a = 'é'", {"a": "é"}),
         (b"\xef\xbb\xbfa = 1", {"a": 1}),
         ("a.b.c = 1", {"a": {"b": {"c": 1}}}),
