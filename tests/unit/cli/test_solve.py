@@ -14,7 +14,6 @@ from ssr_local.version import VERSION
 from tests.unit.cli.program import Program, child_of, linux, remarks
 
 DEMO = ("solve", "--pair", "demo")
-DOCTOR = ("doctor", "--no-speed", "--pair", "demo")
 
 
 @pytest.fixture
@@ -215,7 +214,8 @@ def test_two_signals_end_at_once_whatever_the_worker_does(
 
 
 def test_a_reader_that_has_seen_enough(program: Program) -> None:
-    others = (("--help",), ("config", "show"), ("models", "list"), DOCTOR)
+    doctor = ("doctor", "--no-speed", "--pair", "demo")
+    others = (("--help",), ("models", "list"), doctor)
     for arguments in (*others, (*DEMO, "x", "--json")):
         process = program.start(*arguments)
         assert process.stdout

@@ -136,11 +136,6 @@ def test_a_step_is_usually_judged_by_its_numbers_alone(solver: Solver) -> None:
     assert number.is_judged
 
 
-def test_a_wrong_answer_is_told_from_the_vote(solver: Solver) -> None:
-    result = check(PROBLEM, "It must be 19.\n\nThe answer is 19.", solver=solver)
-    assert (result.answer, result.vote, result.answer_accepted) == ("19", "18", False)
-
-
 def test_steps_of_a_text() -> None:
     text = "one\r\n\r\n two \n\n\n\nthree\nstill three\n"
     assert steps_of(text) == ["one", "two", "three\nstill three"]
