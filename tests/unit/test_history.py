@@ -274,7 +274,7 @@ def test_two_programs_find_the_file_damaged_at_once(file: Path) -> None:
         assert aside.read_bytes() == contents
 
 
-def test_a_locked_file_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_file_is_waited_for(file: Path) -> None:
     History(file).close()
     holder = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")

@@ -27,9 +27,9 @@ def ended(status: Status, answer: str | None, best_path: int | None = None) -> R
     return RunEnded(result=msgspec.structs.replace(END.result, paths=(path,), **changes))
 
 
-def write_log(program: Program, *events: AnyEvent, end: bytes = b"") -> str:
+def write_log(program: Program, *events: AnyEvent) -> str:
     log = program.folder / "run.jsonl"
-    log.write_bytes(b"".join(encode_event(event) + b"\n" for event in events) + end)
+    log.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
     return str(log)
 
 
@@ -53,15 +53,6 @@ def test_exit_codes(program: Program, status: Status, answer: str | None, code: 
     log = write_log(program, ended(status, answer))
     for more in ((), ("--json",)):
         assert program.here("replay", log, *more).returncode == code
-
-
-@pytest.mark.parametrize("end", [b"", b'{"event":"Not'])
-def test_a_log_that_was_cut_off(program: Program, end: bytes) -> None:
-    log = write_log(program, Notice(message="so far"), end=end)
-    shown = program.here("replay", log)
-    assert shown.returncode == 1
-    assert b"so far" in shown.stdout
-    assert b"ends before the run did" in shown.stderr
 
 
 @pytest.mark.parametrize("best_path", [7, -1])
