@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 from ssr_local.coordinator.plan import plan_for
@@ -26,7 +25,7 @@ from ssr_local.engine.demo import demo_pair
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
-from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.models_file import ModelSpec
 from ssr_local.models.registry import DEMO_PAIR, load_registry, resolve_pair
 from ssr_local.transport.base import Outcome, Transport
 from ssr_local.transport.in_process import InProcess
@@ -80,7 +79,8 @@ class Solver:
         self._running = False
         self._cancelled = threading.Event()
         self._roles: set[ModelRole] = set()
-        self._pair = self._resolve()
+        names = {name: getattr(self.engine, name) for name in ("pair", "draft", "target")}
+        self._pair = demo_pair() if self._is_demo else resolve_pair(load_registry(), **names)
 
     def solve(
         self,
@@ -238,12 +238,7 @@ class Solver:
     def __enter__(self) -> Solver:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def expect(self, options: SolveOptions) -> None:
@@ -335,16 +330,6 @@ class Solver:
         self._check_cancelled()
         if self._on_progress is not None:
             self._on_progress(progress)
-
-    def _resolve(self) -> PairSpec:
-        if self._is_demo:
-            return demo_pair()
-        return resolve_pair(
-            load_registry(),
-            pair=self.engine.pair,
-            draft=self.engine.draft,
-            target=self.engine.target,
-        )
 
     @property
     def _is_demo(self) -> bool:
