@@ -81,12 +81,6 @@ def test_ways_of_choosing_are_compared_on_shared_problems() -> None:
     assert [r.p for r in found] == [None, 1.0]
 
 
-def test_six_problems_to_one_side_show_a_difference() -> None:
-    rows = [_run("ssr-m3", f"p{n}", [R, W, W], W) for n in range(6)]
-    rows += [_run("ssr-m3+random", f"p{n}", [W, W, W], W, selection="random") for n in range(6)]
-    assert _figures(rows).rows[1].p == pytest.approx(2 / 64)
-
-
 def test_subjects_and_levels_in_order() -> None:
     rows = [
         _run("ssr-m3", f"p{level}", [R, W, W], R if level > 2 else W, level=level, subject=subject)
