@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -75,18 +76,21 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
 
 
-def walked(story: Story, scorer: Scorer, max_drafted: int = 8) -> Walk:
+def walked(story: Story, scorer: Scorer) -> Walk:
     with Scripted(story) as solver:
         labeller = Labeller(
             solver,
             scorer,
             SolveOptions(),
-            RolloutOptions(samples=3, max_drafted=max_drafted, seed=1),
+            RolloutOptions(samples=3, max_drafted=8, seed=1),
         )
         return labeller.walk("task", PROBLEM)
 
 
-def told(steps: tuple[LabelledStep, ...]) -> list[tuple[str, str, float, float]]:
+Told = tuple[str, str, float, float]
+
+
+def told(steps: tuple[LabelledStep, ...]) -> list[Told]:
     return [(s.author, s.text.strip(), s.before.share, s.after.share) for s in steps]
 
 
@@ -109,77 +113,70 @@ def test_good_steps_leave_the_rate_as_it_was(scorer: Scorer) -> None:
     assert [step.states_answer for step in walk.steps] == [False, False, True]
     assert (walk.task, walk.problem, walk.reference, walk.samples) == ("task", "p", "7", 3)
     assert (walk.subject, walk.level, walk.start) == ("s", 2, Rate(3, 3))
-
-
-def test_a_step_that_does_harm_is_replaced_by_the_targets_own(scorer: Scorer) -> None:
-    walk = walked(Story(["D one.\n\n", "D HARM.\n\n", "D so \\boxed{7}."], GOOD), scorer)
-    assert told(walk.steps) == [
-        ("draft", "D one.", 1.0, 1.0),
-        ("draft", "D HARM.", 1.0, 0.0),
-        ("target", "T two.", 1.0, 1.0),
-        ("draft", "D so \\boxed{7}.", 1.0, 1.0),
-    ]
-    assert walk.steps[2].given == walk.steps[1].given == ("D one.\n\n",)
-    assert walk.steps[3].given == ("D one.\n\n", "T two.\n\n")
-    assert walk.steps[1].effect == -1.0
-
-
-def test_a_wrong_answer_is_harm_and_a_rewrite_that_answers_ends_the_walk(scorer: Scorer) -> None:
-    walk = walked(
-        Story(["D one.\n\n", "D so \\boxed{8}."], ["T one.\n\n", "T \\boxed{7}."]), scorer
-    )
-    assert told(walk.steps) == [
-        ("draft", "D one.", 1.0, 1.0),
-        ("draft", "D so \\boxed{8}.", 1.0, 0.0),
-        ("target", "T \\boxed{7}.", 1.0, 1.0),
-    ]
-
-
-def test_a_draft_that_ends_without_an_answer_has_done_harm(scorer: Scorer) -> None:
-    walk = walked(Story(["D ends here."], GOOD), scorer)
-    assert told(walk.steps)[:2] == [
-        ("draft", "D ends here.", 1.0, 0.0),
-        ("target", "T one.", 1.0, 1.0),
-    ]
-    assert not walk.steps[0].states_answer
-
-
-def test_a_problem_the_target_cannot_solve_has_no_steps(scorer: Scorer) -> None:
-    walk = walked(Story(["D one.\n\n"], ["T \\boxed{9}."]), scorer)
-    assert (walk.start, walk.steps) == (Rate(0, 3), ())
-
-
-def test_long_paths_are_cut(scorer: Scorer) -> None:
-    drafts = [f"D number {number}.\n\n" for number in range(20)]
-    targets = [f"T number {number}.\n\n" for number in range(20)] + ["T \\boxed{7}."]
-    walk = walked(Story(drafts, targets), scorer, max_drafted=4)
-    assert [step.author for step in walk.steps] == ["draft"] * 4
-
-
-def test_every_question_is_read_for_every_step(scorer: Scorer) -> None:
-    walk = walked(Story(["D one.\n\n", "D so \\boxed{7}."], GOOD[1:]), scorer)
     for step in walk.steps:
         assert set(step.probes) == set(map("/".join, QUESTIONS))
         assert len(step.log_probs) > 2
 
 
+UNSURE = "\\boxed{as many as days}."
+"""The reference is the number 7; whether some words equal it nobody can say."""
+
+
 @pytest.mark.parametrize(
-    ("draft", "target", "steps"),
+    ("drafts", "targets", "start", "steps"),
     [
-        # The reference is the number 7; whether some words equal it nobody can say.
-        (["D one.\n\n", "D \\boxed{as many as days}."], GOOD, 1),
-        (["D one.\n\n"], ["T \\boxed{as many as days}."], 0),
+        # The target's own step replaces one that did harm.
+        (
+            ["D one.", "D HARM.", "D so \\boxed{7}."],
+            GOOD,
+            Rate(3, 3),
+            [
+                ("draft", "D one.", 1.0, 1.0),
+                ("draft", "D HARM.", 1.0, 0.0),
+                ("target", "T two.", 1.0, 1.0),
+                ("draft", "D so \\boxed{7}.", 1.0, 1.0),
+            ],
+        ),
+        # A wrong answer is harm; a rewrite that answers ends the walk.
+        (
+            ["D one.", "D so \\boxed{8}."],
+            ["T one.\n\n", "T \\boxed{7}."],
+            Rate(3, 3),
+            [
+                ("draft", "D one.", 1.0, 1.0),
+                ("draft", "D so \\boxed{8}.", 1.0, 0.0),
+                ("target", "T \\boxed{7}.", 1.0, 1.0),
+            ],
+        ),
+        # So is an end without an answer.
+        (
+            ["D ends here."],
+            ["T one.\n\n", "T \\boxed{7}."],
+            Rate(3, 3),
+            [
+                ("draft", "D ends here.", 1.0, 0.0),
+                ("target", "T one.", 1.0, 1.0),
+            ],
+        ),
+        # Long paths are cut.
+        (
+            [f"D {number}." for number in range(20)],
+            [f"T {number}.\n\n" for number in range(20)] + ["T \\boxed{7}."],
+            Rate(3, 3),
+            [("draft", f"D {number}.", 1.0, 1.0) for number in range(8)],
+        ),
+        (["D one."], ["T \\boxed{9}."], Rate(0, 3), []),
+        (["D one."], [f"T {UNSURE}"], Rate(0, 0), []),
+        (["D one.", f"D {UNSURE}"], GOOD, Rate(3, 3), [("draft", "D one.", 1.0, 1.0)]),
     ],
 )
-def test_what_cannot_be_judged_is_no_label(
-    scorer: Scorer, draft: list[str], target: list[str], steps: int
+def test_walks(
+    scorer: Scorer, drafts: list[str], targets: list[str], start: Rate, steps: list[Told]
 ) -> None:
-    walk = walked(Story(draft, target), scorer)
-    assert len(walk.steps) == steps
-    assert walk.start == (Rate(3, 3) if steps else Rate(0, 0))
-
-
-def test_the_same_seed_walks_the_same_way(scorer: Scorer) -> None:
-    story = Story(["D one.\n\n", "D HARM.\n\n", "D so \\boxed{7}."], GOOD)
-    first, second = walked(story, scorer), walked(story, scorer)
-    assert first.steps == second.steps
+    *others, last = drafts
+    walk = walked(Story([*(f"{text}\n\n" for text in others), last], targets), scorer)
+    assert (walk.start, told(walk.steps)) == (start, steps)
+    for before, step in pairwise(walk.steps):
+        # A rewrite stands in the place of the step before it.
+        prefix = before.given if step.author == "target" else (*before.given, before.text)
+        assert step.given == prefix
