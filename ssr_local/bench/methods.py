@@ -178,12 +178,9 @@ def _modifier(text: str, name: str) -> tuple[str, Any]:
 def _canonical(match: re.Match[str]) -> str:
     """Modifiers in alphabetical order, numbers in their shortest form."""
     base, *modifiers = match.group().split("+")
-    return "+".join([base, *sorted(_shortest(modifier) for modifier in modifiers)])
-
-
-def _shortest(modifier: str) -> str:
-    word, sign, value = modifier.partition("=")
-    return f"{word}={float(value):g}" if sign else word
+    parts = (modifier.partition("=") for modifier in modifiers)
+    named = [f"{word}={float(value):g}" if sign else word for word, sign, value in parts]
+    return "+".join([base, *sorted(named)])
 
 
 def _refused(name: str, why: str) -> UsageError:

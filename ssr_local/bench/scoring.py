@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from types import TracebackType
 
 from ssr_local.answers.comparer import Comparer
 from ssr_local.bench.programs import check_interpreter, run_program
@@ -88,7 +87,8 @@ class Scorer:
                 choice_of(text) or option_of(text, problem.problem)
                 for text in (answer, problem.answer)
             )
-            if mine and right and _is_letter(mine) == _is_letter(right):
+            # An option has one letter; Yes and No have more.
+            if mine and right and (len(mine) == 1) == (len(right) == 1):
                 return "right" if mine == right else "wrong"
         return _OUTCOMES[self._comparer(problem.answer, answer)]
 
@@ -107,12 +107,7 @@ class Scorer:
     def __enter__(self) -> Scorer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -145,10 +140,6 @@ def option_of(text: str, problem: str) -> str | None:
     said = _words(text)
     letters = {letter for letter, option in _OPTION.findall(problem) if _words(option) == said}
     return letters.pop() if said and len(letters) == 1 else None
-
-
-def _is_letter(choice: str) -> bool:
-    return len(choice) == 1
 
 
 def _words(text: str) -> str:

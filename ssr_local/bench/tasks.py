@@ -33,8 +33,9 @@ from ssr_local.bench.problem_files import (
 from ssr_local.bench.records import Problem
 from ssr_local.core import folders
 from ssr_local.core.errors import DownloadError, UsageError
-from ssr_local.models.download.hub import CONNECT_TIMEOUT_S, hub_errors
+from ssr_local.models.download.hub import CONNECT_TIMEOUT_S, find_remote, hub_errors
 from ssr_local.models.download.sources import SourceError
+from ssr_local.models.models_file import HubSource
 
 _SELFCHECK = "selfcheck.jsonl"
 _CALL = re.compile(r"\n+check\(\w+\)\s*\Z")
@@ -248,16 +249,15 @@ def _fetched(task: Task, source: HubProblems) -> Path:
 def _download(source: HubProblems, folder: Path) -> Path:
     from huggingface_hub import HfApi
 
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-    hub = HfApi(endpoint=endpoint)
+    hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     name = source.file
     if "*" in name:
-        _ask_size(source, "README.md", endpoint)
+        _size(source, "README.md")
         names = hub.list_repo_files(source.repo, repo_type="dataset", revision=source.revision)
         name = next(iter(sorted(fnmatch.filter(names, source.file))), "")
     if not name:
         raise SourceError("the repository has no such file")
-    if (_ask_size(source, name, endpoint) or 0) > MAX_FILE_BYTES:
+    if _size(source, name) > MAX_FILE_BYTES:
         raise SourceError(f"it has more than {MAX_FILE_BYTES >> 20} MB")
     fetched = hub.hf_hub_download(
         source.repo,
@@ -270,17 +270,13 @@ def _download(source: HubProblems, folder: Path) -> Path:
     return Path(fetched)
 
 
-def _ask_size(source: HubProblems, name: str, endpoint: str | None) -> int | None:
+def _size(source: HubProblems, name: str) -> int:
     """A file's size in bytes; where there is no network this fails at once.
 
     What downloads and lists asks five times over half a minute, and says so each time.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(
-        source.repo, name, repo_type="dataset", revision=source.revision, endpoint=endpoint
-    )
-    return get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint).size
+    file = HubSource(repo=source.repo, file=name, revision=source.revision)
+    return find_remote(file, repo_type="dataset").size
 
 
 def _give_data(task: Task) -> str:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from ssr_local.bench.labels.fitting import Curve, Fit, fit_best, num_folds
 from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD, JudgedStep, judged
 from ssr_local.bench.labels.ranking import auc, auc_interval
-from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
+from ssr_local.bench.labels.readings import Operating, Sample, operating
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval
 from ssr_local.core.errors import UsageError
@@ -80,10 +80,10 @@ def fit_pair(
     bad steps are too few (it says how many are missing) or unreadable, and ``UsageError`` when the
     walks are of several pairs and without the ``bench`` extra.
     """
-    check_one_pair(walks)
+    _check_one_pair(walks)
     steps = judged(walks, margin)
     _check_enough(steps)
-    samples = {name: Sample.of(raw_values(name, steps), steps) for name in VERIFIERS}
+    samples = {name: Sample.read(name, steps) for name in VERIFIERS}
     samples = {name: one for name, one in samples.items() if _is_enough(one)}
     if not samples:
         raise TooFewStepsError(
@@ -126,7 +126,7 @@ def calibration_toml(pair: str, fit: PairFit) -> str:
     return "\n".join(blocks)
 
 
-def check_one_pair(walks: Sequence[Walk]) -> None:
+def _check_one_pair(walks: Sequence[Walk]) -> None:
     """Raises ``UsageError`` when labelled steps are of several pairs of models.
 
     Models are told apart by name and SHA-256; a walk that names no draft, or a file without a

@@ -87,11 +87,6 @@ def is_accepted(step: Step) -> bool:
     return step.accepted is True
 
 
-def is_rewrite(step: Step) -> bool:
-    """Whether the target wrote this step instead of a rejected one."""
-    return step.accepted is False
-
-
 def bounds(counts: Sequence[int], num_bins: int = NUM_BINS) -> tuple[tuple[int, int], ...]:
     """Ranges of about equally many of ``counts``, ascending; equal counts stay together."""
     found: list[tuple[int, int]] = []

@@ -151,6 +151,9 @@ def test_labelled_steps_from_collecting_to_scores(program: Program) -> None:
     assert collected.stdout == b"5 labelled steps of gsm8k in out\n"
     more = program.here("bench", "steps", *arguments, "--samples", "2", "--num", "50")
     assert more.returncode == 1
+    refused = program.here("bench", "calibrate", *arguments, "--samples", "2", "--num", "5")
+    assert refused.returncode == 2
+    assert b"Too few labelled steps" in refused.stderr
     scored = program.here("bench", "verifiers", "out")
     assert scored.returncode == 0
     assert b"min-likelihood" in scored.stdout
@@ -185,11 +188,11 @@ def test_a_calibration_is_put_in_force(program: Program) -> None:
     assert b"belongs to a pair" in refused.stderr
 
 
-def test_too_few_steps_are_no_calibration(program: Program) -> None:
-    arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--pair", "demo", "--out", "out")
-    done = program.here("bench", "calibrate", *arguments, "--samples", "2", "--num", "5")
-    assert done.returncode == 2
-    assert b"Too few labelled steps" in done.stderr
+def test_a_folder_without_results_is_named(program: Program) -> None:
+    for command in ("report", "verifiers"):
+        done = program.here("bench", command, "nothing")
+        assert done.returncode == 2
+        assert b"nothing holds no results" in done.stderr
 
 
 def test_methods_are_listed(program: Program) -> None:
@@ -217,13 +220,6 @@ def test_wrong_usage_is_one_error(program: Program, arguments: tuple[str, ...], 
     done = program.here(*run_arguments(*arguments))
     assert done.returncode == (3 if "absent" in arguments and "--pair" in arguments else 2)
     assert says in done.stderr.decode()
-
-
-@pytest.mark.parametrize("command", ["report", "verifiers"])
-def test_a_folder_without_results_is_named(program: Program, command: str) -> None:
-    done = program.here("bench", command, "nothing")
-    assert done.returncode == 2
-    assert b"nothing holds no results" in done.stderr
 
 
 def test_model_written_code_needs_to_be_allowed(program: Program) -> None:

@@ -15,7 +15,7 @@ from ssr_local.bench.labels.calibration import (
 )
 from ssr_local.bench.labels.fitting import Curve, Sample, fit_curve
 from ssr_local.bench.labels.process_labels import judged
-from ssr_local.bench.labels.readings import operating, raw_values
+from ssr_local.bench.labels.readings import operating
 from ssr_local.bench.records import LabelledStep, Walk
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Models
@@ -53,7 +53,7 @@ def test_a_planted_verifier_is_found_and_what_7_means_holds_on_new_problems() ->
     assert one.interval is not None
     assert one.interval.low > 0.7
     fresh = judged(planted({"likelihood": 1.5}, num_problems=300, seed=9))
-    raws = raw_values("likelihood", fresh)
+    raws = Sample.read("likelihood", fresh).values
     scores = [interpolate(calibration.knots, raw) for raw in raws]
     # Whatever the score, it is nine times the share of good ones among such steps.
     for low, high in ((2, 5), (5, 7), (7, 8), (8, 9)):
