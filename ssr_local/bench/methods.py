@@ -103,15 +103,14 @@ MODIFIERS: tuple[Form, ...] = (
 )
 """The first five where strategies are selected, the others where steps are verified."""
 
-EXAMPLES = ("target", "draft", "parallel-3", "parallel-spm-3", "specreason", "ssr-m3")
-
 
 def parse_method(name: str) -> MethodSpec:
     """What a method's name means. Raises ``UsageError`` naming what is wrong and accepted."""
     text = name.strip().lower()
     match = _NAME.fullmatch(text)
     if match is None:
-        close = difflib.get_close_matches(text, EXAMPLES, n=1, cutoff=0.5)
+        examples = [form.name.replace("N", "3") for form in BASES]
+        close = difflib.get_close_matches(text, examples, n=1, cutoff=0.5)
         raise UsageError(
             f"There is no method {quoted(name)}." + (f" Did you mean {close[0]}?" if close else ""),
             "",

@@ -134,3 +134,8 @@ class Walk(_Result, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str]:
         """What a walk is about; one directory holds at most one of each."""
         return (self.task, self.problem)
+
+    @property
+    def num_drafted(self) -> int:
+        """How many of the draft's steps are labelled."""
+        return sum(step.author == "draft" for step in self.steps)

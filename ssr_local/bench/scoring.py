@@ -64,11 +64,9 @@ class Scorer:
 
     def check(self, problems: Iterable[Problem]) -> None:
         """Raise ``UsageError`` if one of them cannot be judged here; call before a run."""
-        if all(problem.test is None for problem in problems):
-            return
-        if not self._allow_code:
-            raise _not_allowed()
-        check_interpreter()
+        if any(problem.test is not None for problem in problems):
+            self._check_allowed()
+            check_interpreter()
 
     def outcome(self, problem: Problem, answer: str | None) -> Outcome:
         """What the answer is worth; "missing" for None.
@@ -77,8 +75,7 @@ class Scorer:
         the helper process cannot be started.
         """
         if problem.test is not None:
-            if not self._allow_code:
-                raise _not_allowed()
+            self._check_allowed()
             return "missing" if answer is None else run_program(problem, answer)
         if answer is None:
             return "missing"
@@ -91,6 +88,15 @@ class Scorer:
             if mine and right and (len(mine) == 1) == (len(right) == 1):
                 return "right" if mine == right else "wrong"
         return _OUTCOMES[self._comparer(problem.answer, answer)]
+
+    def _check_allowed(self) -> None:
+        if not self._allow_code:
+            raise UsageError(
+                "Code problems are judged by running code that a model wrote.",
+                "That is allowed with --allow-code: in an interpreter without files or network,"
+                " with limits of time and memory.",
+                "Add --allow-code, or choose another task.",
+            )
 
     def judge(self, problem: Problem, result: RunResult) -> tuple[Outcome, tuple[Outcome, ...]]:
         """The outcome of the run's answer, and of each path's own, in the paths' order."""
@@ -145,12 +151,3 @@ def option_of(text: str, problem: str) -> str | None:
 def _words(text: str) -> str:
     plain = " ".join(_MARKUP.sub(" ", text).split()).strip(" .,;:!")
     return plain.casefold().removeprefix("the ")
-
-
-def _not_allowed() -> UsageError:
-    return UsageError(
-        "Code problems are judged by running code that a model wrote.",
-        "That is allowed with --allow-code: in an interpreter without files or network, with"
-        " limits of time and memory.",
-        "Add --allow-code, or choose another task.",
-    )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import tomlkit
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ssr_local.bench.labels.fitting import Curve, Fit, fit_best, num_folds
 from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD, JudgedStep, judged
@@ -112,18 +113,11 @@ def fit_pair(
 
 def calibration_toml(pair: str, fit: PairFit) -> str:
     """The calibrations as models.toml has them, to stand after ``[pairs.<pair>]``."""
-    blocks = []
-    for name, calibration in fit.calibrations.items():
-        header = ".".join(
-            tomlkit.key(part).as_string() for part in ("pairs", pair, "calibrations", name)
-        )
-        lines = [f"[{header}]"]
-        for field in Calibration.__struct_fields__:
-            value = getattr(calibration, field)
-            if value not in (None, ""):
-                lines.append(f"{field} = {tomlkit.item(value).as_string()}")
-        blocks.append("\n".join(lines) + "\n")
-    return "\n".join(blocks)
+    known = {
+        name: {field: value for field, value in asdict(one).items() if value not in (None, "")}
+        for name, one in fit.calibrations.items()
+    }
+    return tomlkit.dumps({"pairs": {pair: {"calibrations": known}}})
 
 
 def _check_one_pair(walks: Sequence[Walk]) -> None:

@@ -11,14 +11,9 @@ from ssr_local.bench.store import LineFile
 from ssr_local.core.errors import EngineError, ProblemError
 
 
-def num_drafted(walk: Walk) -> int:
-    """How many of the draft's steps are labelled."""
-    return sum(step.author == "draft" for step in walk.steps)
-
-
 def num_labelled(file: LineFile[Walk], task: str) -> int:
     """How many of the draft's steps of this task a file holds."""
-    return sum(num_drafted(walk) for walk in file.lines if walk.task == task)
+    return sum(walk.num_drafted for walk in file.lines if walk.task == task)
 
 
 def collect(
@@ -43,7 +38,7 @@ def collect(
         except (EngineError, ProblemError) as error:
             walk, failure = labeller.failed(task, problem, error), error
         file.append(walk)
-        labelled += num_drafted(walk)
+        labelled += walk.num_drafted
         yield walk
         failing = failing + 1 if isinstance(failure, EngineError) else 0
         if failure is not None and failing == MAX_FAILURES:

@@ -96,7 +96,7 @@ def score_verifiers(
         num_failed=sum(bool(walk.error) for walk in walks),
         num_without_steps=sum(not walk.steps for walk in walks),
         num_unsolved=sum(not walk.start.right and not walk.error for walk in walks),
-        num_drafted=sum(step.author == "draft" for walk in walks for step in walk.steps),
+        num_drafted=sum(walk.num_drafted for walk in walks),
         num_judged=len(steps),
         draft_bad=_share_of_bad(steps),
         target_bad=_share_of_bad(own),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.bench.labels.collecting import collect, num_drafted, num_labelled
+from ssr_local.bench.labels.collecting import collect, num_labelled
 from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
 from ssr_local.bench.records import Walk
 from ssr_local.bench.scoring import Scorer
@@ -123,7 +123,7 @@ def collect_into(
                 labeller = Labeller(solver, scorer, settings.solve, rollouts)
                 countdown = Countdown(num - labelled)
                 for line in collect(labeller, file, task, problems, num):
-                    countdown.step(_line(line), num_drafted(line))
+                    countdown.step(_line(line), line.num_drafted)
         return num_labelled(file, task)
 
 

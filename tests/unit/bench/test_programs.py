@@ -9,7 +9,6 @@ import pytest
 from ssr_local.bench import programs
 from ssr_local.bench.programs import ProgramOutcome, run_program
 from ssr_local.bench.records import Problem
-from ssr_local.core.errors import UsageError
 
 TOTAL = Problem(
     id="p/total",
@@ -189,12 +188,3 @@ def test_sleeping_takes_no_time() -> None:
     code = "import time\ndef solve():\n  time.sleep(60)\n  return 1"
     assert run_program(solving("assert candidate() == 1"), code) == "right"
     assert time.monotonic() - began < 5
-
-
-def test_without_the_interpreter_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(programs, "_LIBRARY", "no_such_interpreter")
-    with pytest.raises(UsageError, match="ssr-local") as caught:
-        programs.check_interpreter()
-    assert "[bench]" in caught.value.next_step

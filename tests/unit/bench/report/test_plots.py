@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import struct
-import sys
 from pathlib import Path
-
-import pytest
 
 from ssr_local.bench.report.figures import build_report
 from ssr_local.bench.report.plots import pictures, write_plots
 from ssr_local.bench.report.tables import report_markdown
-from ssr_local.core.errors import UsageError
 from tests.unit.bench.report.made_rows import outcomes
 
 
@@ -51,12 +47,3 @@ def test_file_names_are_safe_and_different() -> None:
         "accuracy-time-gsm8k.png",
         "accuracy-time-gsm8k-at-once-4.png",
     }
-
-
-def test_without_matplotlib_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = build_report(outcomes("target", "+-"))
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"ssr-local\[bench\]"):
-        write_plots(report, tmp_path)
