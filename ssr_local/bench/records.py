@@ -91,6 +91,11 @@ class Rate(Struct, frozen=True):
         """Right rollouts among all, 0 to 1."""
         return self.right / self.num if self.num else 0.0
 
+    def exceeds(self, other: Rate, margin: float) -> bool:
+        """Whether this rate is higher by more than ``margin``."""
+        # Shares are quotients, and their differences not exact: 7/12 - 4/12 is more than 1/4.
+        return self.share - other.share > margin + 1e-9
+
 
 class LabelledStep(Struct, frozen=True, kw_only=True):
     """One step with what it did to the rate of right answers, and what verifiers can read.
@@ -110,11 +115,6 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
     log_probs: tuple[float, ...]
     digits: tuple[int, ...] | None = None
     probes: dict[str, tuple[float, ...]]
-
-    @property
-    def effect(self) -> float:
-        """The change of the rate of right answers, -1 to 1."""
-        return self.after.share - self.before.share
 
 
 class Walk(_Result, frozen=True, kw_only=True):

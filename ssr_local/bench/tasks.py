@@ -76,25 +76,23 @@ class Task(Struct, frozen=True):
         return self.strategies == "code"
 
 
-_MATHS_FILES = "HuggingFaceTB/math_tasks"
-_MATHS_REVISION = "3d34f1076f279000b9315583dcdacfd288898283"
+def _math_task(name: str, **fields: str) -> Task:
+    """A task that is one folder of a repository of many."""
+    source = HubProblems(
+        repo="HuggingFaceTB/math_tasks",
+        file=f"data/{name}/test.jsonl",
+        revision="3d34f1076f279000b9315583dcdacfd288898283",
+        prefix=name,
+        **fields,
+    )
+    return Task(name, "maths", source)
+
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task(
-            "gsm8k",
-            "maths",
-            # openai/gsm8k itself has Parquet files only, which need a library of their own.
-            HubProblems(
-                repo=_MATHS_FILES,
-                file="data/gsm8k/test.jsonl",
-                revision=_MATHS_REVISION,
-                prefix="gsm8k",
-                problem="question",
-                marker="####",
-            ),
-        ),
+        # openai/gsm8k itself has Parquet files only, which need a library of their own.
+        _math_task("gsm8k", problem="question", marker="####"),
         Task(
             "math500",
             "maths",
@@ -105,28 +103,8 @@ TASKS: dict[str, Task] = {
                 prefix="math500",
             ),
         ),
-        Task(
-            "aime24",
-            "maths",
-            HubProblems(
-                repo=_MATHS_FILES,
-                file="data/aime24/test.jsonl",
-                revision=_MATHS_REVISION,
-                prefix="aime24",
-                id="id",
-            ),
-        ),
-        Task(
-            "amc23",
-            "maths",
-            HubProblems(
-                repo=_MATHS_FILES,
-                file="data/amc23/test.jsonl",
-                revision=_MATHS_REVISION,
-                prefix="amc23",
-                id="id",
-            ),
-        ),
+        _math_task("aime24", id="id"),
+        _math_task("amc23", id="id"),
         Task(
             "livemathbench",
             "maths",

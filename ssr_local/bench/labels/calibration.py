@@ -20,7 +20,7 @@ from ssr_local.bench.labels.readings import Operating, Sample, operating
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import Calibration, Models
+from ssr_local.core.records import Calibration
 from ssr_local.method.verification import MAX_SCORE, VERIFIERS
 
 MIN_STEPS = 10
@@ -127,9 +127,9 @@ def _check_one_pair(walks: Sequence[Walk]) -> None:
     known SHA-256, agrees with all.
     """
     for role in ("draft", "target"):
-        known = [model for one in walks if (model := _model(one.models, role)) is not None]
-        names = {name for name, _ in known}
-        files = {sha256 for _, sha256 in known if sha256}
+        known = [model for one in walks if (model := getattr(one.models, role))]
+        names = {model.name for model in known}
+        files = {model.sha256 for model in known} - {None}
         if len(names) > 1 or len(files) > 1:
             raise UsageError(
                 "These labelled steps are of more than one pair of models.",
@@ -138,11 +138,6 @@ def _check_one_pair(walks: Sequence[Walk]) -> None:
                 else f"The {role} model {next(iter(names))} had more than one content.",
                 "Give the steps of one pair only.",
             )
-
-
-def _model(models: Models, role: str) -> tuple[str, str | None] | None:
-    found = models.draft if role == "draft" else models.target
-    return None if found is None else (found.name, found.sha256)
 
 
 def _is_enough(sample: Sample) -> bool:

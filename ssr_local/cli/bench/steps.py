@@ -8,8 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from ssr_local.bench.labels.collecting import collect, num_labelled
-from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
+from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions, collect, num_labelled
 from ssr_local.bench.records import Walk
 from ssr_local.bench.scoring import Scorer
 from ssr_local.bench.store import WALKS, open_for_writing

@@ -33,23 +33,9 @@ PROBLEMS = tuple(Problem(id=f"p{number}", problem="Farm?", answer="18") for numb
 METHODS = parse_methods("target,draft,ssr-m3")
 
 
-@pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
+@pytest.fixture(autouse=True)
+def at_full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
-
-
-@pytest.fixture
-def solver(folders: None) -> Iterator[Solver]:
-    with Solver(pair="demo", in_process=True) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[Scorer]:
-    with Scorer() as one:
-        yield one
 
 
 def bench(problems: tuple[Problem, ...] = PROBLEMS, repeats: int = 1, at_once: int = 1) -> Bench:
@@ -88,7 +74,7 @@ def test_everything_is_done_once_and_places_are_shared_fairly(
 def test_rows_say_what_was_done_and_what_came_of_it(
     tmp_path: Path, solver: Solver, scorer: Scorer
 ) -> None:
-    rows = run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:1]))
+    rows = run(tmp_path, solver, scorer, bench(PROBLEMS[:1]))
     assert [row.method for row in rows] == ["target", "draft", "ssr-m3"]
     for row in rows:
         assert row.result is not None
@@ -105,12 +91,12 @@ def test_rows_say_what_was_done_and_what_came_of_it(
 
 @pytest.mark.parametrize(("stop", "at_once"), [(1, 1), (5, 1), (2, 2), (3, 2)])
 def test_what_was_stopped_anywhere_goes_on_and_counts_nothing_twice(
-    tmp_path: Path, folders: None, scorer: Scorer, stop: int, at_once: int
+    tmp_path: Path, scorer: Scorer, stop: int, at_once: int
 ) -> None:
     what = bench(at_once=at_once)
     with Solver(pair="demo", at_once=at_once, in_process=True) as solver:
-        first = run(tmp_path / "out", solver, scorer, what, stop)
-        second = run(tmp_path / "out", solver, scorer, what)
+        first = run(tmp_path, solver, scorer, what, stop)
+        second = run(tmp_path, solver, scorer, what)
     assert len(first) == stop
     assert [row.key for row in first + second] == [
         ("farm", job.problem.id, job.method.name, job.repeat)
@@ -135,7 +121,7 @@ def test_problems_at_once_are_whole_waves_of_one_method() -> None:
 
 
 def test_problems_at_once_share_the_time_and_an_unfit_one_costs_its_own_row(
-    tmp_path: Path, folders: None, scorer: Scorer
+    tmp_path: Path, scorer: Scorer
 ) -> None:
     odd = Problem(id="odd", problem="  ", answer="1")
     with Solver(pair="demo", at_once=3, in_process=True) as solver:
@@ -163,10 +149,10 @@ def test_what_was_never_tried_comes_before_what_failed(
 def test_rows_of_another_problem_of_that_name_are_refused(
     tmp_path: Path, solver: Solver, scorer: Scorer, changed: dict[str, str]
 ) -> None:
-    run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:1]))
+    run(tmp_path, solver, scorer, bench(PROBLEMS[:1]))
     other = msgspec.structs.replace(PROBLEMS[0], **changed)
     with pytest.raises(UsageError, match="not what it was"):
-        run(tmp_path / "out", solver, scorer, bench((other,)))
+        run(tmp_path, solver, scorer, bench((other,)))
 
 
 def test_seeds_differ_by_problem_and_repeat_alone() -> None:
@@ -194,7 +180,7 @@ class Failing(Solver):
 
 
 @pytest.fixture
-def failing(folders: None) -> Iterator[Failing]:
+def failing() -> Iterator[Failing]:
     with Failing(pair="demo", at_once=3, in_process=True) as one:
         yield one
 
@@ -219,12 +205,12 @@ def test_an_engine_that_fails_costs_one_row(
     tmp_path: Path, failing: Failing, scorer: Scorer
 ) -> None:
     failing.fails = frozenset((1, 2, 5, 6))
-    rows = run(tmp_path / "out", failing, scorer, bench())
+    rows = run(tmp_path, failing, scorer, bench())
     assert [row.outcome == "failed" for row in rows] == [i in failing.fails for i in range(9)]
     assert rows[1].error.startswith("The decode failed.")
     assert (rows[1].result, rows[1].path_outcomes) == (None, ())
     failing.fails = frozenset()
-    again = run(tmp_path / "out", failing, scorer, bench())
+    again = run(tmp_path, failing, scorer, bench())
     assert [row.key for row in again] == [rows[i].key for i in (1, 2, 5, 6)]
     everything = latest([*rows, *again])
     assert len(everything) == 9
@@ -236,6 +222,6 @@ def test_failures_on_three_problems_in_a_row_end_the_bench(
 ) -> None:
     failing.fails = frozenset((2, 3, 4, 5, 6))
     with pytest.raises(EngineError):
-        run(tmp_path / "out", failing, scorer, bench())
+        run(tmp_path, failing, scorer, bench())
     failing.fails = frozenset()
-    assert len(run(tmp_path / "out", failing, scorer, bench())) == 7
+    assert len(run(tmp_path, failing, scorer, bench())) == 7

@@ -1,29 +1,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.bench.records import Outcome, Problem
-from ssr_local.bench.scoring import (
-    Scorer,
-    choice_of,
-    is_choice,
-    option_of,
-)
+from ssr_local.bench.scoring import Scorer, choice_of, is_choice, option_of
 from ssr_local.core.errors import UsageError
 from tests.unit.bench.report.made_rows import path, result
 
 OPTIONS = "Who won?\nOptions:\n(A) Amy finished second\n(B) Dan finished second\n(C) The red car"
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[Scorer]:
-    with Scorer() as scorer:
-        yield scorer
 
 
 def value(answer: str) -> Problem:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -66,32 +64,6 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
         file.write(line)
     with pytest.raises(UsageError, match=r"rows\.jsonl, line 2"):
         problems(tmp_path)
-
-
-def test_a_second_writer_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path;"
-        "from ssr_local.bench.records import Row;"
-        "from ssr_local.bench.store import *;"
-        f"held = open_for_writing(Path({str(tmp_path)!r}), ROWS, Row, {COMMON!r});"
-        "held.__enter__();"
-        "print('open', flush=True); sys.stdin.read()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(UsageError, match="in use"):
-            write(tmp_path, row("a"))
-        holder.kill()  # a lock dies with its process
-        holder.wait()
-        write(tmp_path, row("a"))
-        assert problems(tmp_path) == ["a"]
-    finally:
-        holder.kill()
-        holder.communicate()
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"max_tokens": None}])

@@ -30,11 +30,6 @@ def code_line(**fields: object) -> str:
     return line(**{"entry_point": "double", "test": TEST} | fields)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "mine.jsonl"

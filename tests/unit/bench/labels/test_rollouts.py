@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -62,18 +61,6 @@ class Scripted(Solver):
 
         self._transport = InProcess(setup, loader=load)
         self._roles = {"draft", "target"}
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[Scorer]:
-    with Scorer() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
 
 
 def walked(story: Story, scorer: Scorer) -> Walk:

@@ -46,7 +46,13 @@ def test_paths_stopped_from_outside_or_before_a_verdict_are_left_out() -> None:
         ]
     )
     outcomes: list[Outcome] = ["missing", "missing", "missing", "right"]
-    (runs,), _ = arrange([row("ssr-m4", "p1", found=found, paths=outcomes)])
+    # In a run with one judged step, a path without any is nobody's own.
+    other = result([path([ACCEPTED]), path([DRAFT_ALONE], index=1, end="token_budget")])
+    rows = [
+        row("ssr-m4", "p1", found=found, paths=outcomes),
+        row("ssr-m4", "p2", found=other, paths=["right", "missing"]),
+    ]
+    (runs,), _ = arrange(rows)
     figures = depth(runs)
-    assert [one.num_paths for one in figures.verified] == [1]
+    assert [one.num_paths for one in figures.verified] == [2]
     assert figures.target_alone == figures.draft_alone == ()

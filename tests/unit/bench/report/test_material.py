@@ -58,13 +58,10 @@ def test_tasks_may_have_different_prompts_and_methods_different_options() -> Non
 
 
 @pytest.mark.parametrize("folder", ["/home/somebody/models/", "C:\\Users\\somebody\\"])
-def test_folders_above_a_model_are_not_handed_on(folder: str) -> None:
+def test_folders_above_a_file_are_not_handed_on(folder: str) -> None:
     moved = structs.replace(model("large-target"), file=f"{folder}large.gguf")
-    found = _gather([row(found=result(models=Models(None, moved)))])
+    options = {"strategies": f"{folder}mine.toml"}
+    found = _gather([row(found=result(models=Models(None, moved), options=options))])
+    assert ("strategies", ("mine.toml",)) in [(s.name, s.values) for s in found.settings]
     assert "large.gguf" in [file.file for file in found.models]
     assert not any("somebody" in file.file for file in found.models)
-
-
-def test_folders_above_a_pool_are_not_handed_on() -> None:
-    found = _gather([row(found=result(options={"strategies": "/home/somebody/mine.toml"}))])
-    assert ("strategies", ("mine.toml",)) in [(s.name, s.values) for s in found.settings]
