@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import given
@@ -220,6 +221,12 @@ def test_code_is_judged_by_its_test(code: str | None, outcome: Outcome) -> None:
     with Scorer(allow_code=True) as scorer:
         scorer.check([CODE])
         assert scorer.outcome(CODE, code) == outcome
+
+
+def test_code_needs_its_interpreter_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    with Scorer(allow_code=True) as scorer, pytest.raises(UsageError, match="needs pydantic_monty"):
+        scorer.check([CODE])
 
 
 def test_a_closed_scorer_leaves_no_process() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from ssr_local import Solver
-from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
+from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions, collect
 from ssr_local.bench.records import LabelledStep, Problem, Rate, Walk
 from ssr_local.bench.scoring import Scorer
+from ssr_local.bench.store import WALKS, open_for_writing
+from ssr_local.core.errors import DecodeError, SSRError
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine
@@ -18,6 +21,7 @@ from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.setup import ModelFile, Setup
+from tests.unit.bench.labels import made_walks
 
 ASSISTANT = "<|im_start|>assistant\n"
 PROBLEM = Problem(id="p", problem="What?", answer="7", subject="s", level=2)
@@ -167,3 +171,32 @@ def test_walks(
         # A rewrite stands in the place of the step before it.
         prefix = before.given if step.author == "target" else (*before.given, before.text)
         assert step.given == prefix
+
+
+class Failing(Labeller):
+    """Labels one step of every problem but those on which its engine fails."""
+
+    def __init__(self, *fails: str) -> None:
+        self.fails = fails
+
+    def walk(self, task: str, problem: Problem) -> Walk:
+        if problem.id in self.fails:
+            raise DecodeError("The decode failed.")
+        return made_walks.walk(problem.id, [made_walks.step()], task=task)
+
+    def failed(self, task: str, problem: Problem, error: SSRError) -> Walk:
+        return made_walks.walk(problem.id, [], task=task, error=str(error))
+
+
+def test_an_engine_that_fails_costs_a_walk_and_three_in_a_row_the_rest(tmp_path: Path) -> None:
+    problems = [Problem(id=name, problem="What?", answer="7") for name in "abcdef"]
+    with open_for_writing(tmp_path, WALKS, Walk, {}) as file:
+        first = list(collect(Failing("b"), file, "t", problems, 2))
+        assert [(walk.problem, bool(walk.error)) for walk in first] == [
+            ("a", False),
+            ("b", True),
+            ("c", False),
+        ]
+        with pytest.raises(DecodeError):
+            list(collect(Failing("b", "d", "e"), file, "t", problems, 9))
+        assert "".join(walk.problem for walk in file.lines) == "abcbde"
