@@ -14,14 +14,11 @@ from ssr_local_tui.widgets.detail import DetailPane, formatted
 from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.run_tree import RunTree
-from tests.tui.sitting import Sitting, covers, demo_log, watch
-
-pytestmark = pytest.mark.usefixtures("folders")
+from tests.tui.sitting import Sitting, demo_log, watch
 
 LAST_STEP = Item("step", 0, 4)
 
 
-@covers("metrics", "detail")
 def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         for size, roomy in (((120, 40), True), ((60, 16), False)):
@@ -46,7 +43,6 @@ def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
     watch(demo_log(), folders, script)
 
 
-@covers("source", "tree-open", "tree-close", "copy")
 def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(LAST_STEP)
@@ -93,8 +89,6 @@ COPIES = [
 ]
 
 
-@covers("compare", "comparison-next", "comparison-next-left", "comparison-source")
-@covers("comparison-close", "dialog-close")
 def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(Item("path", 1))
@@ -122,6 +116,25 @@ def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
             await at.press("right_square_bracket")
             seen.add(right.value)
         assert seen == {0, 1, 2, 3}
+
+    watch(demo_log(), folders, script)
+
+
+def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path(folders: Path) -> None:
+    async def script(at: Sitting) -> None:
+        await at.click_on("Heads give h + c = 30")
+        assert at.main.run_tree.selected_item == Item("step", 0, 1)
+        await at.until_shows("Step 2: kept, score 7.8 of 9")
+        for closed in (True, False):
+            await at.click_on("1 A algebraic")
+            await at.until(lambda closed=closed: at.shows("8.0 Let h be") != closed)
+        assert at.main.run_tree.selected_item == Item("path", 0)
+        await at.click_on("Type or paste a problem")
+        assert at.main.focused is at.input
+        await at.pilot.resize_terminal(50, 24)  # where there is no pane a click opens it
+        await at.until(lambda: not at.main.query_one(DetailPane).display)
+        await at.click_on("Heads give")
+        await at.until_shows("Step 2: kept")
 
     watch(demo_log(), folders, script)
 

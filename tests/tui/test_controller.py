@@ -23,8 +23,6 @@ from ssr_local_tui.host import Host
 from tests.tui.fake_host import FakeHost
 from tests.tui.sitting import PROBLEM, demo_log, write_log
 
-pytestmark = pytest.mark.usefixtures("folders")
-
 TIMEOUT_S = 20.0
 NOTHING = ToFetch(num_bytes=0)
 

@@ -62,7 +62,10 @@ def disagreement(first: PathView, second: PathView) -> Disagreement | None:
     if verdict == "equal":
         return None
     sides = (_Side.of(first), _Side.of(second))
-    pair = _same_sum(*sides) or (_own(*sides), _own(*sides[::-1]))
+    pair = _same_sum(*sides) or (
+        next(iter(_owns(*sides)), None),
+        next(iter(_owns(*sides[::-1])), None),
+    )
     if all(pair) or (any(pair) and verdict == "different"):
         return _parting(sides, pair)
     return _other_answer(sides) if verdict == "different" else None
@@ -200,10 +203,6 @@ def _owns(side: _Side, other: _Side) -> list[_Result]:
         elif not other.numbers.has(result.number):
             own.append(result)
     return own[::-1]
-
-
-def _own(side: _Side, other: _Side) -> _Result | None:
-    return next(iter(_owns(side, other)), None)
 
 
 def _same_sum(first: _Side, second: _Side) -> _Pair | None:

@@ -12,13 +12,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import SSRError
 from ssr_local.core.events import AnyEvent, StepDelta, encode_event
 from ssr_local.core.folders import cache_dir
+
+_T = TypeVar("_T")
 
 KEPT_LOGS = 20
 """Logs of runs that are kept in the cache folder."""
@@ -27,9 +30,8 @@ KEPT_LOGS = 20
 class Feed:
     """The events of one run, made by ``source`` in a thread of its own.
 
-    ``log`` is where they are written, None for nowhere; ``recorded`` is the log that they come
-    from, which is only read. ``error`` is what ended the events, None when they ended by
-    themselves; valid when ``is_over``.
+    ``log`` is where they are written, ``recorded`` the log that they come from. ``error`` is
+    what ended them, None when they ended by themselves; valid when ``is_over``.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Feed:
         return self._over.wait(timeout_s)
 
     def _run(self) -> None:
-        file = self._opened()
+        file = self._on_log(self._opened)
         try:
             for event in self._source():
-                self._write(file, event)
+                if file is not None and self.log is not None:
+                    self._on_log(partial(_write, file, event))
                 with self._lock:
                     self._events.append(event)
         except SSRError as error:
@@ -87,41 +90,31 @@ class Feed:
         except Exception as error:  # noqa: BLE001 - a thread's error would be lost
             self.error = unexpected(error)
         finally:
-            self._close(file)
+            if file is not None:
+                self._on_log(file.close)  # what could not be written is tried once more
             self._over.set()
 
     def _opened(self) -> IO[bytes] | None:
         if self.log is None:
             return None
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.log.open("wb")
+
+    def _on_log(self, work: Callable[[], _T]) -> _T | None:
+        """Do something with the log, or give it up: a full disk must not end a run."""
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("wb")
+            return work()
         except OSError as error:
-            self._give_up_log(error)
+            if self.log is not None:
+                self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
+                self.log = None
             return None
 
-    def _write(self, file: IO[bytes] | None, event: AnyEvent) -> None:
-        if file is None or self.log is None:
-            return
-        try:
-            file.write(encode_event(event) + b"\n")
-            if not isinstance(event, StepDelta):  # its step comes as a whole too
-                file.flush()
-        except OSError as error:
-            self._give_up_log(error)
 
-    def _close(self, file: IO[bytes] | None) -> None:
-        try:
-            if file is not None:
-                file.close()
-        except OSError as error:  # what could not be written is tried once more
-            self._give_up_log(error)
-
-    def _give_up_log(self, error: OSError) -> None:
-        """A full disk must not end a run."""
-        if self.log is not None:
-            self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
-            self.log = None
+def _write(file: IO[bytes], event: AnyEvent) -> None:
+    file.write(encode_event(event) + b"\n")
+    if not isinstance(event, StepDelta):  # its step comes as a whole too
+        file.flush()
 
 
 def unexpected(error: Exception) -> SSRError:
@@ -188,15 +181,11 @@ class Pace:
         """The next speed up, or down for negative ``steps``."""
         with self._changed:
             for _ in range(abs(steps)):
-                self._speed = self._next(up=steps > 0)
+                speed = self._speed or math.inf  # nothing is faster than at once
+                above = [one for one in self.SPEEDS if one > speed]
+                below = [one for one in reversed(self.SPEEDS) if one < speed]
+                self._speed = (*(above if steps > 0 else below), self._speed)[0]
             self._changed.notify_all()
-
-    def _next(self, *, up: bool) -> float:
-        """The known speed above or below, else what it is: nothing is faster than at once."""
-        speed = self._speed or math.inf
-        if up:
-            return next((one for one in self.SPEEDS if one > speed), self._speed)
-        return next((one for one in reversed(self.SPEEDS) if one < speed), self._speed)
 
     def stop(self) -> None:
         """Play no further."""

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
@@ -56,7 +56,6 @@ def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferenc
         raise ConfigError(f"{shown}: key 'tui' cannot be {quoted(table)}.", "Accepted: a table.")
     values = dict(table)
     if isinstance(values.get(KEYS), dict):
-        values[KEYS] = dict(_flat(values[KEYS]))
         for binding_id, keys in values[KEYS].items():
             _check_keys(binding_id, keys, binding_ids, shown)
     for name, value in values.items():
@@ -104,15 +103,6 @@ def _check(
 def _description(name: str) -> str:
     hint = get_type_hints(Preferences, include_extras=True)[name]
     return next(meta.description or "" for meta in hint.__metadata__ if isinstance(meta, Meta))
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of a table; ids with dots arrive as tables within tables."""
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _check_keys(

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ssr_local.core.display import END_WORDS, clean, one_line
-from ssr_local.core.records import VoteGroup
+from ssr_local.core.records import Verdict, VoteGroup
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
@@ -180,7 +180,7 @@ def _step(step: StepView, index: int, source: bool) -> RenderableType:
         parts += [Text(), _title("What the draft had written"), Text(rejected, style="strike dim")]
     verdict = step.verdict
     if verdict is not None:
-        parts += [Text(), _title("Verdict"), Text(_verdict(step))]
+        parts += [Text(), _title("Verdict"), Text(_verdict(verdict))]
         if verdict.log_probs:
             parts.append(_chart(verdict.log_probs))
     parts += [Text(), Text(_who(step), style="dim")]
@@ -195,19 +195,14 @@ def _open(text: str, source: bool) -> Text:
 def _who(step: StepView) -> str:
     who = f"Written by the {step.author}"
     tokens = f", {step.num_tokens} tokens" if step.num_tokens else ""
-    seconds = f" in {step.elapsed_s:.1f} s" if step.elapsed_s else ""
-    speed = (
-        f" ({step.num_tokens / step.elapsed_s:.0f} tokens/s, beside the other paths)"
-        if step.elapsed_s and step.num_tokens
-        else ""
-    )
-    return f"{who}{tokens}{seconds}{speed}"
+    if not step.elapsed_s:
+        return f"{who}{tokens}"
+    rate = step.num_tokens / step.elapsed_s
+    speed = f" ({rate:.0f} tokens/s, beside the other paths)" if step.num_tokens else ""
+    return f"{who}{tokens} in {step.elapsed_s:.1f} s{speed}"
 
 
-def _verdict(step: StepView) -> str:
-    verdict = step.verdict
-    if verdict is None:
-        return ""
+def _verdict(verdict: Verdict) -> str:
     word = "kept" if verdict.accepted else "rejected"
     score = "no score" if verdict.score is None else f"score {verdict.score:.1f} of 9"
     lines = [f"{word}, {score}, verifier {one_line(verdict.verifier)}"]
