@@ -7,7 +7,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from ssr_local_tui.screens.help import EVERYWHERE, HERE, sections_of
 from tests.tui.pilot import piloted
@@ -31,16 +31,13 @@ class Sample(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Input()
-        yield Footer()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return {"wait": None, "hidden": False}.get(action, True)
 
     def action_run(self) -> None: ...
-    def action_wait(self) -> None: ...
-    def action_hidden(self) -> None: ...
-    def action_move(self) -> None: ...
-    def action_help(self) -> None: ...
+
+    action_help = action_wait = action_hidden = action_move = action_run
 
 
 def sections(app: Sample) -> dict[str, Sequence[tuple[str, str]]]:

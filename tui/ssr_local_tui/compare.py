@@ -246,18 +246,19 @@ def _says(side: _Side, result: _Result | None) -> str:
 
 def _last_agreed(sides: tuple[_Side, _Side], pair: _Pair) -> tuple[_Result, _Result] | None:
     """The last result of the first path that both have before they part."""
-    first, second = sides
-    ends = [
-        result.position if result else len(side.results)
+    before, others = (
+        side.results[: result.position if result else None]
         for side, result in zip(sides, pair, strict=True)
-    ]
-    for one in reversed(first.results[: ends[0]]):
-        if second.found.has(one.number):
-            stated = _Stated([one.number])
-            for other in second.results[: ends[1]]:
-                if stated.has(other.number):
-                    return one, other
+    )
+    for one in reversed(before):
+        if sides[1].found.has(one.number) and (other := _first_like(one.number, others)):
+            return one, other
     return None
+
+
+def _first_like(number: Number, results: Sequence[_Result]) -> _Result | None:
+    stated = _Stated([number])
+    return next((result for result in results if stated.has(result.number)), None)
 
 
 def _other_answer(sides: tuple[_Side, _Side]) -> Disagreement:
@@ -272,11 +273,8 @@ def _other_answer(sides: tuple[_Side, _Side]) -> Disagreement:
 def _answer_step(side: _Side) -> int | None:
     """The step that first states the path's answer, the last where it is no number."""
     answer = next(numbers_in(f"= {side.path.answer}"), None)
-    if answer is not None:
-        stated = _Stated([answer])
-        for result in side.results:
-            if stated.has(result.number):
-                return result.step
+    if answer is not None and (result := _first_like(answer, side.results)):
+        return result.step
     return len(side.path.steps) - 1 if side.path.steps else None
 
 

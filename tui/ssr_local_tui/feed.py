@@ -141,6 +141,7 @@ def new_log() -> Path:
 class Pace:
     """How fast a log is played: at a speed, standing still, or event by event.
 
+    ``speed`` is 1 as it was, 2 twice as fast, 0 at once; with ``paused`` the log stands still.
     Every method may be called from any thread.
     """
 
@@ -149,31 +150,21 @@ class Pace:
 
     def __init__(self, speed: float = 1.0) -> None:
         self._changed = threading.Condition()
-        self._speed = speed
-        self._paused = False
+        self.speed = speed
+        self.paused = False
         self._steps = 0
         self._stopped = False
-
-    @property
-    def speed(self) -> float:
-        """1 as it was, 2 twice as fast, 0 at once."""
-        return self._speed
-
-    @property
-    def paused(self) -> bool:
-        """Whether the log stands still."""
-        return self._paused
 
     def toggle(self) -> None:
         """Stand still, or go on."""
         with self._changed:
-            self._paused = not self._paused
+            self.paused = not self.paused
             self._changed.notify_all()
 
     def step(self) -> None:
         """Stand still after the next event that can be seen."""
         with self._changed:
-            self._paused = True
+            self.paused = True
             self._steps += 1
             self._changed.notify_all()
 
@@ -181,10 +172,10 @@ class Pace:
         """The next speed up, or down for negative ``steps``."""
         with self._changed:
             for _ in range(abs(steps)):
-                speed = self._speed or math.inf  # nothing is faster than at once
+                speed = self.speed or math.inf  # nothing is faster than at once
                 above = [one for one in self.SPEEDS if one > speed]
                 below = [one for one in reversed(self.SPEEDS) if one < speed]
-                self._speed = (*(above if steps > 0 else below), self._speed)[0]
+                self.speed = (*(above if steps > 0 else below), self.speed)[0]
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -213,11 +204,11 @@ class Pace:
         with self._changed:
             started = time.monotonic()
             while not self._stopped:
-                if self._paused and self._steps == 0:
+                if self.paused and self._steps == 0:
                     self._changed.wait()
                     started = time.monotonic()
                     continue
-                wait_s = gap_s / self._speed if self._speed and not self._paused else 0.0
+                wait_s = gap_s / self.speed if self.speed and not self.paused else 0.0
                 left = started + wait_s - time.monotonic()
                 if left <= 0:
                     return True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree as Branch
 
 from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.records import StrategyScore, VoteGroup
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui.latex import readable
 
@@ -62,24 +62,20 @@ def _root(tree: Tree) -> Branch:
     root = Branch(_text(_shown(problem) or "(problem not known)", "bold"), guide_style="dim")
     for number, step in enumerate(tree.result.given if tree.result else tree.given, 1):
         root.add(_text(f"prefix step {number}  {_shown(step)}"))
-    for line in _strategies(tree):
-        root.add(_text(line, "dim"))
+    if tree.scores:
+        root.add(_text("strategies: " + ", ".join(map(_strategy, tree.scores)), "dim"))
     for path in tree.paths.values():
         _add_path(root, path)
-    for line in _votes(tree):
-        root.add(_text(line))
+    for group in tree.groups:
+        root.add(_text(_vote(group)))
     root.add(_end(tree))
     return root
 
 
-def _strategies(tree: Tree) -> Iterator[str]:
-    shown = []
-    for row in tree.scores:
-        score = "" if row.score is None else f" {row.score:.2f}"
-        mark = "*" if row.times_chosen else ""
-        shown.append(f"{mark}{_line(row.letter)} {_line(row.name)}{score}")
-    if shown:
-        yield "strategies: " + ", ".join(shown)
+def _strategy(row: StrategyScore) -> str:
+    score = "" if row.score is None else f" {row.score:.2f}"
+    mark = "*" if row.times_chosen else ""
+    return f"{mark}{_line(row.letter)} {_line(row.name)}{score}"
 
 
 def _add_path(root: Branch, path: PathView) -> None:
@@ -108,11 +104,10 @@ def _step(number: int, step: StepView) -> Text:
     return whole.append("\n" + (_shown(step.text) or "(nothing written)"))
 
 
-def _votes(tree: Tree) -> Iterator[str]:
-    for group in tree.groups:
-        paths = ", ".join(str(path + 1) for path in group.paths)
-        mark = "*" if group.winner else " "
-        yield f"{mark} vote {_answer(group.answer)}  (paths {paths})"
+def _vote(group: VoteGroup) -> str:
+    paths = ", ".join(str(path + 1) for path in group.paths)
+    mark = "*" if group.winner else " "
+    return f"{mark} vote {_answer(group.answer)}  (paths {paths})"
 
 
 def _end(tree: Tree) -> Text:
