@@ -95,13 +95,10 @@ def test_what_a_format_needs_and_is_not_there(tmp_path: Path) -> None:
         (whole_run, "jsonl", None, "no event log"),
         (whole_run, "jsonl", tmp_path / "gone.jsonl", "gone.jsonl cannot be read"),
         (cut, "json", None, "not ended"),
-        (cut, "pdf", None, "no format 'pdf'"),
     ):
         with pytest.raises(UsageError, match=words) as caught:
             save(tree, fmt, tmp_path / "out", source)
         assert caught.value.next_step
-    with pytest.raises(UsageError, match="no format"):
-        suggested_name(cut, "exe")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,7 +118,7 @@ def check_svg(svg: str) -> str:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_nothing_from_outside_runs_in_a_picture(text: str) -> None:
     check_svg(as_svg(grown(poisoned(text))))
-    check_svg(as_svg(grown(poisoned(text)[:-1]), width=30))
+    check_svg(as_svg(grown(poisoned(text)[:-1])))
 
 
 def test_the_picture_shows_the_tree() -> None:
@@ -142,19 +139,15 @@ def test_the_picture_shows_the_tree() -> None:
     assert "line-through" in as_svg(grown(log()))
 
 
-def test_text_in_the_picture_reads_as_it_should_in_any_width() -> None:
+def test_text_in_the_picture_reads_as_it_should() -> None:
     for text, shown in (
         (r"So $\frac{1}{2} \times x^{2}$.", "So 1/2 × x²."),
         ("[bold]no markup[/bold] :smile:", "[bold]no markup[/bold] :smile:"),
         ("a <b> & 'c'", "a <b> & 'c'"),
     ):
         assert shown in check_svg(as_svg(grown([started(text)])))
-    tree = grown([started("word " * 100)])
-    svgs = [as_svg(tree, width=width) for width in (20, 60, 200)]
-    sizes = [float(svg.split('viewBox="0 0 ')[1].split()[0]) for svg in svgs]
-    assert sizes == sorted(set(sizes))
-    for svg in svgs:
-        assert check_svg(svg).replace("│", "").count("word") == 100
+    svg = as_svg(grown([started("word " * 100)]))
+    assert check_svg(svg).replace("│", "").count("word") == 100
 
 
 def test_how_a_path_or_a_run_ended_is_said() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssr_local.core.config import load_settings
-from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.errors import ConfigError
 from ssr_local_tui.key_names import is_key
 from ssr_local_tui.preferences import Preferences, load_preferences, save_preference
 
@@ -99,18 +99,3 @@ def test_saving_changes_one_line(file: Path, before: str, after: str) -> None:
     save_preference("theme", "nord")
     assert file.read_bytes().decode() == after
     assert load_preferences().theme == "nord"
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("colour", "red", "theme, plain"),
-        ("theme", "textual-drak", "Did you mean textual-dark?"),
-        ("plain", "yes", "true"),
-        ("keys", "x", "by hand"),
-    ],
-)
-def test_what_is_not_accepted_is_not_saved(file: Path, name: str, value: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        save_preference(name, value)
-    assert not file.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ssr_local.core.display import clean, printable, quoted
+from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
 from ssr_local.core.folders import write_atomically
 from ssr_local.core.toml_file import reason_of
@@ -42,22 +42,8 @@ _NAME_WORD = re.compile(r"\w+")
 _NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
 
 
-def _json(tree: Tree) -> bytes:
-    if tree.result is None:
-        raise UsageError(
-            "A run that has not ended cannot be saved as json.",
-            "It has no result yet.",
-            "Save it as md, html, svg or jsonl, or wait for its end.",
-        )
-    return msgspec.json.encode(tree.result) + b"\n"
-
-
 def suggested_name(tree: Tree, fmt: str) -> str:
-    """A file name any system accepts, from the problem's first words and the seed.
-
-    Raises ``UsageError`` for a format there is not.
-    """
-    _check(fmt)
+    """A file name any system accepts, from the problem's first words and the seed."""
     problem = tree.result.problem if tree.result else tree.problem
     options = tree.result.options if tree.result else tree.options
     words = _NAME_WORD.findall(unicodedata.normalize("NFKC", clean(problem[:_LOOKED_AT_CHARS])))
@@ -75,7 +61,6 @@ def save(
     Raises ``ExistsError``, and ``UsageError`` when the run has not got what the format needs
     or a file cannot be read or written.
     """
-    _check(fmt)
     if not overwrite and _is_there(path):
         raise ExistsError(
             f"{printable(str(path))} exists already.", "", "Give another name, or overwrite it."
@@ -83,16 +68,15 @@ def save(
     _write(path, _contents(tree, fmt, log))
 
 
-def _check(fmt: str) -> None:
-    if fmt not in FORMATS:
-        raise UsageError(
-            f"There is no format {quoted(fmt)}.", "", f"Take one of {', '.join(FORMATS)}."
-        )
-
-
 def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
+    if fmt == "json" and tree.result is None:
+        raise UsageError(
+            "A run that has not ended cannot be saved as json.",
+            "It has no result yet.",
+            "Save it as md, html, svg or jsonl, or wait for its end.",
+        )
     if fmt == "json":
-        return _json(tree)
+        return msgspec.json.encode(tree.result) + b"\n"
     if fmt != "jsonl":
         return _PAGES[fmt](tree).encode()
     if log is None:

@@ -119,7 +119,9 @@ def _row(nodes: Sequence[Any]) -> str:
             for sign in node.chars:
                 row.take_sign(sign)
         else:
-            row.take(_node(node), is_name=_is_name(node))
+            row.take(
+                _node(node), is_name=isinstance(node, LatexMacroNode) and node.macroname in NAMES
+            )
     return row.text()
 
 
@@ -154,10 +156,6 @@ class _Row:
         if self._waiting:
             raise _Unreadable(self._waiting)
         return "".join(self._parts)
-
-
-def _is_name(node: Any) -> bool:
-    return isinstance(node, LatexMacroNode) and node.macroname in NAMES
 
 
 def _node(node: Any) -> str:
@@ -250,14 +248,9 @@ def _accented(sign: str) -> Callable[[Sequence[str | None]], str]:
     return layout
 
 
-def _choose(arguments: Sequence[str | None]) -> str:
-    above, below = _both(arguments)
-    return f"C({above}, {below})"
-
-
 _LAYOUTS: dict[str, Callable[[Sequence[str | None]], str]] = {
     **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), _fraction),
-    **dict.fromkeys(("binom", "dbinom"), _choose),
+    **dict.fromkeys(("binom", "dbinom"), lambda both: "C({}, {})".format(*_both(both))),
     "sqrt": _root,
     **dict.fromkeys(("boxed", "fbox"), lambda arguments: f"⟦{_only(arguments).strip()}⟧"),
     "pmod": lambda arguments: f" (mod {_only(arguments)})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len, set_cell_size
 
 from ssr_local.core.display import END_WORDS, one_line
-from ssr_local.core.records import ModelInfo, ModelRole, Timing, Usage
+from ssr_local.core.records import ModelRole, Timing, Usage
 from ssr_local.core.tree import PathView, StepState, StepView, Tree
 from ssr_local.method.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
@@ -120,8 +120,3 @@ def figures_of(tree: Tree) -> tuple[Usage, Timing] | None:
     """Tokens and seconds as they were last heard of, None before that."""
     source = tree.result or tree.measured
     return None if source is None else (source.usage, source.timing_s)
-
-
-def device_of(info: ModelInfo) -> str:
-    """Where a model runs: device and library."""
-    return one_line(f"{info.device}, {info.engine}" if info.engine else info.device, 60)

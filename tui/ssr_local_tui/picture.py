@@ -16,6 +16,7 @@ from ssr_local_tui.latex import readable
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
 _NUM_FONTS = 2
+_WIDTH = 100
 _NO_XML = re.compile("[\ufffe\uffff]")
 
 _STYLES = {
@@ -28,11 +29,11 @@ _STYLES = {
 }
 
 
-def as_svg(tree: Tree, width: int = 100) -> str:
-    """The run as a picture ``width`` characters wide, whatever there is of it."""
+def as_svg(tree: Tree) -> str:
+    """The run as a picture, whatever there is of it."""
     console = Console(
         record=True,
-        width=width,
+        width=_WIDTH,
         file=io.StringIO(),
         force_terminal=True,
         color_system="truecolor",

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from textual.theme import BUILTIN_THEMES
 
 from ssr_local.core.config import config_file, existing_text, suggestion, write_atomically
-from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.errors import ConfigError
 from ssr_local.core.toml_file import parse_toml, printable, quoted, reason_of
 from ssr_local_tui.key_names import is_key, nearest_key
 
@@ -66,23 +66,18 @@ def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferenc
 def save_preference(name: str, value: str | bool) -> None:
     """Write one preference into the settings file, its comments and order kept.
 
-    The file is replaced as a whole or not at all. Raises ``UsageError`` for a name or value
-    that is not accepted, ``ConfigError`` for a file that cannot be read or written.
+    The file is replaced as a whole or not at all. Raises ``ConfigError`` for a file that cannot
+    be read or written.
     """
-    if name == KEYS:
-        raise UsageError("Keys are not saved by the app.", "", "Edit [tui.keys] by hand.")
-    _check(name, value, "", UsageError)
     file = config_file()
     write_atomically(file, _edited(existing_text(file), name, value, printable(str(file))))
 
 
-def _check(
-    name: str, value: object, shown_file: str, error_class: type[UsageError] = ConfigError
-) -> None:
-    subject = f"{shown_file}: key '{TABLE}." if shown_file else "Preference '"
+def _check(name: str, value: object, shown_file: str) -> None:
+    subject = f"{shown_file}: key '{TABLE}."
     names = Preferences.__struct_fields__
     if name not in names:
-        raise error_class(
+        raise ConfigError(
             f"{subject}{printable(name[:60])}' is unknown.",
             f"Accepted: {', '.join(names)}.",
             suggestion(name, names),
@@ -93,7 +88,7 @@ def _check(
     except msgspec.ValidationError:
         refused = True
     if refused:
-        raise error_class(
+        raise ConfigError(
             f"{subject}{name}' cannot be {quoted(value)}.",
             f"Accepted: {_description(name)}.",
             suggestion(str(value), tuple(BUILTIN_THEMES)) if name == "theme" else "",

@@ -170,9 +170,12 @@ def _path(path: PathView, source: bool) -> RenderableType:
 
 
 def _step(step: StepView, index: int, source: bool) -> RenderableType:
+    end = step.text[-_MAX_SHOWN_CHARS:]  # of a step that is being written, it is what grows
     parts: list[RenderableType] = [
         _title(looks.step_title(step, index + 1)),
-        _open(step.text, source) if step.is_open else formatted(step.text, source),
+        Text(clean(end if source else readable(end)))
+        if step.is_open
+        else formatted(step.text, source),
     ]
     if step.rejected is not None:
         rejected = clean(step.rejected[:_MAX_SHOWN_CHARS]).strip()
@@ -185,11 +188,6 @@ def _step(step: StepView, index: int, source: bool) -> RenderableType:
             parts.append(_chart(verdict.log_probs))
     parts += [Text(), Text(_who(step), style="dim")]
     return Group(*parts)
-
-
-def _open(text: str, source: bool) -> Text:
-    """A step that is being written: its end, which is what grows."""
-    return Text(clean(text[-_MAX_SHOWN_CHARS:] if source else readable(text[-_MAX_SHOWN_CHARS:])))
 
 
 def _who(step: StepView) -> str:
