@@ -59,14 +59,10 @@ def children() -> set[int]:
     }
 
 
-@pytest.mark.parametrize("moment", ["drafting", pytest.param("paused", marks=pytest.mark.slow)])
-def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) -> None:
+def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None) -> None:
     before = children()
 
     async def script(at: Sitting) -> None:
-        if moment == "paused":
-            await at.ask_paused(lambda tree: tree.paths)
-            return
         await at.ask()
         await at.until(lambda: at.tree.counts.drafted >= 1)
 

@@ -62,20 +62,11 @@ def test_what_is_wrong_is_named(file: Path, toml: str, said: list[str]) -> None:
         assert file.read_text() == toml
 
 
-@pytest.mark.parametrize(
-    ("key", "known"),
-    [
-        *(
-            (key, True)
-            for key in ("f5", "?", "ctrl+r", "question_mark", "R", "é", "+", "shift+tab")
-        ),
-        *((key, True) for key in ("ctrl+shift+a", "alt+enter", "pagedown", "slash", "ctrl+space")),
-        *((key, False) for key in ("", " ", "shift+r", "shift+ctrl+a", "ctrl+A", "ctl+a", "f25")),
-        *((key, False) for key in ("return", "solidus", "latin_small_letter_a", "ctrl+", "ctrl+?")),
-    ],
-)
-def test_keys_that_can_be_pressed_are_known(key: str, known: bool) -> None:
-    assert is_key(key) is known
+def test_keys_that_can_be_pressed_are_known() -> None:
+    pressed = "f5 ? ctrl+r question_mark R é + shift+tab ctrl+shift+a alt+enter slash ctrl+space"
+    assert [key for key in pressed.split() if not is_key(key)] == []
+    never = "shift+r shift+ctrl+a ctrl+A ctl+a f25 return solidus latin_small_letter_a ctrl+ ctrl+?"
+    assert [key for key in ["", " ", *never.split()] if is_key(key)] == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ssr_local import SSRError
-from ssr_local.core.config import Settings, load_settings
+from ssr_local.core.config import Setting, Settings, load_settings
 from ssr_local.core.display import one_line
 from ssr_local.core.options import with_changes
 from ssr_local.models.download import Progress
@@ -241,9 +241,7 @@ def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:
     solve = {name: None for name in cleared if hasattr(settings.solve, name)}
     engine = {name: None for name in cleared if hasattr(settings.engine, name)}
     origins = tuple(
-        msgspec.structs.replace(one, value=None, origin="option", detail="")
-        if one.name in cleared
-        else one
+        Setting(one.name, None, "option") if one.name in cleared else one
         for one in settings.origins
     )
     return msgspec.structs.replace(

@@ -75,13 +75,7 @@ def save_preference(name: str, value: str | bool) -> None:
 
 def _check(name: str, value: object, shown_file: str) -> None:
     subject = f"{shown_file}: key '{TABLE}."
-    names = Preferences.__struct_fields__
-    if name not in names:
-        raise ConfigError(
-            f"{subject}{printable(name[:60])}' is unknown.",
-            f"Accepted: {', '.join(names)}.",
-            suggestion(name, names),
-        )
+    _check_name(subject, name, Preferences.__struct_fields__)
     refused = name == "theme" and isinstance(value, str) and value not in BUILTIN_THEMES
     try:
         msgspec.convert({name: value}, Preferences)
@@ -95,6 +89,15 @@ def _check(name: str, value: object, shown_file: str) -> None:
         )
 
 
+def _check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"{subject}{printable(name[:60])}' is unknown.",
+            f"Accepted: {', '.join(known)}.",
+            suggestion(name, known),
+        )
+
+
 def _description(name: str) -> str:
     hint = get_type_hints(Preferences, include_extras=True)[name]
     return next(meta.description or "" for meta in hint.__metadata__ if isinstance(meta, Meta))
@@ -103,20 +106,15 @@ def _description(name: str) -> str:
 def _check_keys(
     binding_id: str, keys: object, binding_ids: Collection[str] | None, shown_file: str
 ) -> None:
-    subject = f"{shown_file}: key '{TABLE}.{KEYS}.{printable(binding_id[:60])}'"
-    if binding_ids is not None and binding_id not in binding_ids:
-        known = tuple(sorted(binding_ids))
-        raise ConfigError(
-            f"{subject} is unknown.",
-            f"Accepted: {', '.join(known)}.",
-            suggestion(binding_id, known),
-        )
+    subject = f"{shown_file}: key '{TABLE}.{KEYS}."
+    if binding_ids is not None:
+        _check_name(subject, binding_id, tuple(sorted(binding_ids)))
     parts = keys.split(",") if isinstance(keys, str) else [""]
     wrong = next((key for key in parts if not is_key(key.strip())), None)
     if wrong is not None:
         near = nearest_key(wrong)
         raise ConfigError(
-            f"{subject} cannot be {quoted(keys)}.",
+            f"{subject}{printable(binding_id[:60])}' cannot be {quoted(keys)}.",
             "Accepted: names of keys, such as f5, g, ctrl+r, pagedown or question_mark,"
             " separated by commas.",
             f"Did you mean {near}?" if near else "",
@@ -132,7 +130,7 @@ def _edited(text: str, name: str, value: str | bool, shown: str) -> str:
     expected = parse_toml(text, shown)
     table = expected.setdefault(TABLE, {})
     if not isinstance(table, dict):
-        raise ConfigError(f"{shown}: key 'tui' is no table.", "", "Edit the file by hand.")
+        raise _unsafe(shown, "Key 'tui' is no table")
     table[name] = value
     try:
         document = tomlkit.parse(text)

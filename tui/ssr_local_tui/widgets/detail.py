@@ -61,11 +61,7 @@ class DetailPane(VerticalScroll):
     def on_focus(self) -> None:
         self.post_message(self.Touched())
 
-    def on_mouse_scroll_up(self) -> None:
-        self.post_message(self.Touched())
-
-    def on_mouse_scroll_down(self) -> None:
-        self.post_message(self.Touched())
+    on_mouse_scroll_up = on_mouse_scroll_down = on_focus
 
 
 def _is_growing(tree: Tree, item: Item) -> bool:

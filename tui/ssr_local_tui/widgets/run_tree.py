@@ -345,11 +345,7 @@ class RunTree(TreeWidget[Item]):
     def on_mouse_down(self) -> None:
         self.post_message(self.Touched())
 
-    def on_mouse_scroll_up(self) -> None:
-        self.post_message(self.Touched())
-
-    def on_mouse_scroll_down(self) -> None:
-        self.post_message(self.Touched())
+    on_mouse_scroll_up = on_mouse_scroll_down = on_mouse_down
 
     def action_close_node(self) -> None:
         """Close what the cursor is on, or go to what it belongs to."""
