@@ -146,7 +146,6 @@ def sit(
 
 def watch(
     events: Iterable[AnyEvent],
-    folder: Path,
     script: Callable[[Sitting], Awaitable[None]],
     **how: Any,
 ) -> SSRApp:
@@ -157,7 +156,7 @@ def watch(
         await sitting.settle()
         await script(sitting)
 
-    return sit(after_the_end, replay=write_log(events, folder / "made.jsonl"), **how)
+    return sit(after_the_end, replay=write_log(events, Path("made.jsonl")), **how)
 
 
 def write_log(events: Iterable[AnyEvent], file: Path) -> Path:

@@ -132,6 +132,7 @@ def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with
         await at.ask()
         await at.until_on("DownloadScreen")
         await at.until_shows("To be downloaded once")
+        await at.until_shows("models are missing")
         await at.press("escape")
         await at.until_on("MainScreen")
         await at.until_said("Nothing was started.")

@@ -46,7 +46,7 @@ def test_a_run_is_exported_in_every_format(folders: Path) -> None:
         await at.until_on("MainScreen")
         assert (folders / "mine.md").read_text() != "mine"
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
     written = {fmt: (folders / f"run.{fmt}").read_text() for fmt in EXPORTS}
     assert "18" in written["md"]
     assert "Answer: 18" in written["html"]

@@ -66,7 +66,7 @@ def test_a_run_is_kept_found_opened_and_taken_up_again(folders: Path) -> None:
     assert kept == [(PROBLEM, "answered"), ("Another farm.", "answered")]
 
 
-def test_a_stopped_run_goes_on_after_its_longest_path(folders: Path) -> None:
+def test_a_stopped_run_goes_on_after_its_longest_path() -> None:
     async def script(at: Sitting) -> None:
         await at.ask_paused(lambda tree: 0 in tree.paths and len(tree.settled(tree.paths[0])) >= 2)
         await at.press("x")
@@ -108,7 +108,7 @@ def keep_two() -> None:
 
 
 def test_what_is_found_is_taken_up_opened_or_why_not_is_said(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keep_two()
     with Solver(pair="demo", in_process=True) as solver, History() as history:
@@ -150,7 +150,7 @@ def test_what_is_found_is_taken_up_opened_or_why_not_is_said(
     sit(script)
 
 
-def test_what_is_found_waits_while_the_palette_lies_above(folders: Path) -> None:
+def test_what_is_found_waits_while_the_palette_lies_above() -> None:
     keep_two()
 
     async def script(at: Sitting) -> None:
@@ -184,7 +184,7 @@ def test_a_damaged_history_is_said_to_whoever_has_left_meanwhile(folders: Path) 
     sit(script)
 
 
-def test_what_went_wrong_is_practised_and_taken_out(folders: Path) -> None:
+def test_what_went_wrong_is_practised_and_taken_out() -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=timezone.utc)
     with History() as history:
         for problem in (PROBLEM, "Another farm."):

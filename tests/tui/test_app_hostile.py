@@ -104,7 +104,7 @@ def test_foreign_text_is_shown_and_never_obeyed(text: str, folders: Path) -> Non
         await at.settle()
         assert not set("".join(at.lines)) & set("\x1b\x9b\x07\0\x08")
 
-    watch(hostile_log(text), folders, script)
+    watch(hostile_log(text), script)
 
 
 def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on() -> None:
@@ -122,7 +122,7 @@ def test_a_terminal_may_be_made_small_and_large_while_a_run_goes_on() -> None:
     sit(script)
 
 
-def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_colours_everything_is_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
     async def script(at: Sitting) -> None:
@@ -134,4 +134,4 @@ def test_without_colours_everything_is_grey(folders: Path, monkeypatch: pytest.M
                         assert len(set(colour.get_truecolor())) == 1
         assert all(at.shows(sign) for sign in ("✓  1", "↻  3", "✗ draft", "★ 18"))
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)

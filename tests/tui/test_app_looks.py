@@ -16,7 +16,7 @@ NO_WORDS = " ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂"
 LEAST_CONTRAST = 2.7  # of Textual's own placeholder; everything of ours has more than 3
 
 
-def test_help_footer_and_palette_have_the_keys_of_now_and_of_the_user(folders: Path) -> None:
+def test_help_footer_and_palette_have_the_keys_of_now_and_of_the_user() -> None:
     keys = Preferences(welcomed=True, keys={"compare": "f8"})
 
     async def script(at: Sitting) -> None:
@@ -50,10 +50,10 @@ def test_help_footer_and_palette_have_the_keys_of_now_and_of_the_user(folders: P
         await at.press("down", "enter")
         await at.until_on("ComparisonScreen")
 
-    watch(demo_log(), folders, script, preferences=keys, size=(120, 60))
+    watch(demo_log(), script, preferences=keys, size=(120, 60))
 
 
-def test_words_can_be_read_in_every_theme_which_is_remembered(folders: Path, file: Path) -> None:
+def test_words_can_be_read_in_every_theme_which_is_remembered(file: Path) -> None:
     async def script(at: Sitting) -> None:
         for theme in ("textual-light", "textual-dark"):
             at.app.theme = theme
@@ -72,7 +72,7 @@ def test_words_can_be_read_in_every_theme_which_is_remembered(folders: Path, fil
         await at.until_said("not a regular file")
         assert at.app.theme == "nord"
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
 def contrast_of(segment: Segment) -> float:
@@ -94,7 +94,7 @@ def luminance(colour: Color) -> float:
     return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
-def test_the_first_start_explains_itself_once(folders: Path) -> None:
+def test_the_first_start_explains_itself_once() -> None:
     async def first(at: Sitting) -> None:
         for key in ("enter", "escape", "space", "q"):
             await at.until_shows("Welcome to ssr-local")

@@ -70,9 +70,7 @@ def test_marks_appear_go_with_a_change_and_say_where_it_is_wrong_when_asked(fold
     assert ("check", "wrong step") in kept
 
 
-def test_every_hint_goes_one_level_further_and_the_solution_is_watched(
-    folders: Path,
-) -> None:
+def test_every_hint_goes_one_level_further_and_the_solution_is_watched() -> None:
     async def script(at: Sitting) -> None:
         screen = await open_tutor(at)
         await at.press("ctrl+c")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from rich.console import Console
@@ -19,7 +17,7 @@ from tests.tui.sitting import Sitting, demo_log, watch
 LAST_STEP = Item("step", 0, 4)
 
 
-def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
+def test_panes_come_and_go_and_stay_away() -> None:
     async def script(at: Sitting) -> None:
         for size, roomy in (((120, 40), True), ((60, 16), False)):
             await at.pilot.resize_terminal(*size)
@@ -40,10 +38,10 @@ def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
         assert not at.main.query_one(DetailPane).display
         assert at.main.query_one(MetricsPane).display
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
-def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied(folders: Path) -> None:
+def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied() -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(LAST_STEP)
         detail = at.main.query_one(DetailPane)
@@ -70,7 +68,7 @@ def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied(folders: Path) 
             assert at.app.clipboard == text
             await at.until_said(f"Copied: {text}"[:40])
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
 def content(pane: DetailPane) -> str:
@@ -89,7 +87,7 @@ COPIES = [
 ]
 
 
-def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
+def test_two_paths_are_compared_and_others_chosen() -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(Item("path", 1))
         for key in ("v", "q", "escape"):
@@ -117,10 +115,10 @@ def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
             seen.add(right.value)
         assert seen == {0, 1, 2, 3}
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
-def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path(folders: Path) -> None:
+def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path() -> None:
     async def script(at: Sitting) -> None:
         await at.click_on("Heads give h + c = 30")
         assert at.main.run_tree.selected_item == Item("step", 0, 1)
@@ -136,7 +134,7 @@ def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path(folders: Path)
         await at.click_on("Heads give")
         await at.until_shows("Step 2: kept")
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_the_screen_looks_as_it_did(name: str, folders: Path) -> None:
     if state.events is None:
         sit(script, **how)  # type: ignore[arg-type]
     else:
-        watch(state.events(), folders, script, **how)
+        watch(state.events(), script, **how)
     for file, screen in seen.items():
         if os.environ.get(ACCEPT):
             file.write_text(screen, encoding="utf-8")
