@@ -10,9 +10,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 from ssr_local.coordinator.plan import plan_for
@@ -26,7 +25,7 @@ from ssr_local.engine.demo import demo_pair
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
-from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.models_file import ModelSpec
 from ssr_local.models.registry import DEMO_PAIR, load_registry, resolve_pair
 from ssr_local.transport.base import Outcome, Transport
 from ssr_local.transport.in_process import InProcess
@@ -80,7 +79,8 @@ class Solver:
         self._running = False
         self._cancelled = threading.Event()
         self._roles: set[ModelRole] = set()
-        self._pair = self._resolve()
+        names = {name: getattr(self.engine, name) for name in ("pair", "draft", "target")}
+        self._pair = demo_pair() if self._is_demo else resolve_pair(load_registry(), **names)
 
     def solve(
         self,
@@ -98,7 +98,7 @@ class Solver:
         Raises ``UsageError`` (wrong option or problem), ``ModelError`` (model missing or
         damaged), ``EngineError`` (the engine failed); all are ``SSRError``.
         """
-        for event in self.stream(problem, options, given=given, **changes):
+        for event in self._handle(self._solve_request(problem, options, given, changes)):
             last = event
         assert isinstance(last, RunEnded), "the last event of a run that raises nothing"
         return last.result
@@ -116,9 +116,7 @@ class Solver:
         Models that are missing are downloaded first. A consumer that stops early, or closes
         the stream, cancels the run.
         """
-        chosen = with_changes(options or SolveOptions(), **changes)
-        request = SolveRequest(problem, chosen, tuple(given))
-        return self._handle(validated(request, self._max_sequences))
+        return self._handle(self._solve_request(problem, options, given, changes))
 
     def solve_together(
         self, problems: Sequence[str], options: Sequence[SolveOptions]
@@ -240,12 +238,7 @@ class Solver:
     def __enter__(self) -> Solver:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def expect(self, options: SolveOptions) -> None:
@@ -255,6 +248,16 @@ class Solver:
         """
         if self._transport is None:
             self._roles |= set(plan_for(options).roles)
+
+    def _solve_request(
+        self,
+        problem: str,
+        options: SolveOptions | None,
+        given: Sequence[str],
+        changes: Mapping[str, Any],
+    ) -> SolveRequest:
+        chosen = with_changes(options or SolveOptions(), **changes)
+        return validated(SolveRequest(problem, chosen, tuple(given)), self._max_sequences)
 
     def _handle(self, request: AnyRequest) -> Generator[Any, None, None]:
         """What happens when a validated request is worked on, with one request at a time."""
@@ -328,16 +331,6 @@ class Solver:
         self._check_cancelled()
         if self._on_progress is not None:
             self._on_progress(progress)
-
-    def _resolve(self) -> PairSpec:
-        if self._is_demo:
-            return demo_pair()
-        return resolve_pair(
-            load_registry(),
-            pair=self.engine.pair,
-            draft=self.engine.draft,
-            target=self.engine.target,
-        )
 
     @property
     def _is_demo(self) -> bool:

@@ -24,7 +24,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-Arch = Literal["qwen2", "llama", "mamba"]
+Arch = Literal["qwen2", "mamba"]
 Vocab = Literal["bytes-a", "bytes-b", "pieces"]
 Weights = NDArray[np.float32]
 
@@ -149,7 +149,7 @@ def write_tiny_model(
         if recurrent:
             tensors |= _mamba_block(ends, layer)
         else:
-            tensors |= _transformer_block(ends, layer, arch, _EMBEDDING // _HEADS * kv_heads)
+            tensors |= _transformer_block(ends, layer, _EMBEDDING // _HEADS * kv_heads)
     _add_tokenizer(writer, vocab, chat_template)
     return _write(writer, path, tensors)
 
@@ -170,9 +170,9 @@ def _add_transformer(writer: Any, kv_heads: int) -> None:
     writer.add_rope_freq_base(10_000.0)
 
 
-def _transformer_block(ends: _Ends, layer: int, arch: Arch, width_kv: int) -> dict[str, Weights]:
+def _transformer_block(ends: _Ends, layer: int, width_kv: int) -> dict[str, Weights]:
     block, read, write = f"blk.{layer}.", ends.reading, ends.writing
-    tensors = {
+    return {
         f"{block}attn_norm.weight": ends.norm(layer * _LAYER_GROWTH),
         f"{block}attn_q.weight": _SHARPNESS * read(_EMBEDDING),
         f"{block}attn_k.weight": _SHARPNESS * read(width_kv),
@@ -182,14 +182,10 @@ def _transformer_block(ends: _Ends, layer: int, arch: Arch, width_kv: int) -> di
         f"{block}ffn_gate.weight": read(2 * _EMBEDDING),
         f"{block}ffn_up.weight": read(2 * _EMBEDDING),
         f"{block}ffn_down.weight": write(2 * _EMBEDDING, _FEED_FORWARD_GAIN),
+        f"{block}attn_q.bias": ends.vector(_EMBEDDING),
+        f"{block}attn_k.bias": ends.vector(width_kv),
+        f"{block}attn_v.bias": ends.vector(width_kv),
     }
-    if arch == "qwen2":
-        tensors |= {
-            f"{block}attn_q.bias": ends.vector(_EMBEDDING),
-            f"{block}attn_k.bias": ends.vector(width_kv),
-            f"{block}attn_v.bias": ends.vector(width_kv),
-        }
-    return tensors
 
 
 _STATE, _RANK, _KERNEL = 16, 4, 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ssr_local.answers.compare import EQUIVALENT, compare
-from ssr_local.answers.questions import Pair
 from ssr_local.core.records import Comparison
 from ssr_local.mathtext.forms import normalise
 from ssr_local.mathtext.text import AnswerKind, extract_answer
@@ -12,7 +11,6 @@ __all__ = [
     "EQUIVALENT",
     "AnswerKind",
     "Comparison",
-    "Pair",
     "compare",
     "extract_answer",
     "normalise",

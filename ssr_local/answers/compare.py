@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import accumulate
 
 from ssr_local.answers.questions import Pair
 from ssr_local.core.records import Comparison
@@ -169,11 +170,5 @@ def _is_bounded(text: str) -> bool:
 
 
 def _depth(text: str) -> int:
-    depth = deepest = 0
-    for character in text:
-        if character in "({[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")}]":
-            depth -= 1
-    return deepest
+    changes = ((character in "({[") - (character in ")}]") for character in text)
+    return max(accumulate(changes, initial=0))

@@ -148,10 +148,10 @@ def _check_size(expression: Any) -> None:
 
 def _is_small_power(power: Any) -> bool:
     base, exponent = power.args
-    if exponent.free_symbols or not exponent.is_number:
-        return not exponent.has(sympy.Pow) or not _numeric_powers(exponent)
-    if exponent.has(sympy.Pow) and _numeric_powers(exponent):
+    if _numeric_powers(exponent):
         return False
+    if exponent.free_symbols or not exponent.is_number:
+        return True
     size = abs(exponent.evalf(10))
     if not size.is_number or size.has(sympy.nan, sympy.oo, sympy.zoo):
         return False
@@ -311,18 +311,13 @@ def _same_expression(a: Any, b: Any) -> bool | None:
         return True
     symbols = sorted(_symbols(a) | _symbols(b), key=str)
     if not symbols:
-        return _same_constant(a, b, difference)
+        is_other = difference.is_Rational or _far_apart(a, b)
+        return False if is_other else _proved_zero(difference)
     near = _agree_at_points(a, b, symbols, _POINTS[1::2])
     if near is False:
         return None if _renamed(a, b) else False
     if _agree_at_points(a, b, symbols, _POINTS) is False:
         return None  # equal for some signs of the variables only
-    return _proved_zero(difference)
-
-
-def _same_constant(a: Any, b: Any, difference: Any) -> bool | None:
-    if difference.is_Rational or _far_apart(a, b):
-        return False
     return _proved_zero(difference)
 
 

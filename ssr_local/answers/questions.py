@@ -8,14 +8,7 @@ from ssr_local.core.records import Comparison
 
 
 class Pair(Struct, frozen=True):
-    """Two normalised answers."""
-
-    first: str
-    second: str
-
-
-class Equation(Struct, frozen=True):
-    """Two sides as text."""
+    """Two normalised answers, or the two sides of an equation."""
 
     first: str
     second: str
@@ -27,8 +20,8 @@ class EquationQuestion(Struct, frozen=True):
     ``rewrites`` says that the second side is meant as the first one written otherwise.
     """
 
-    equation: Equation
-    premises: tuple[Equation, ...] = ()
+    equation: Pair
+    premises: tuple[Pair, ...] = ()
     rewrites: bool = False
 
 

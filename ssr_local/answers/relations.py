@@ -22,7 +22,7 @@ from ssr_local.answers.equivalence import (
     equivalent_expressions,
     read_expression,
 )
-from ssr_local.answers.questions import Equation, EquationQuestion, EquationVerdict
+from ssr_local.answers.questions import EquationQuestion, EquationVerdict, Pair
 
 MAX_DEGREE = 4
 _POINTS = tuple(sympy.Rational(*p) for p in ((1, 1), (2, 1), (-1, 1), (3, 1), (1, 2)))
@@ -66,20 +66,17 @@ def _found(question: EquationQuestion, first: Any, second: Any) -> EquationVerdi
     return _against_signs(difference, premises)
 
 
-def _sides(equation: Equation) -> tuple[Any, Any]:
+def _sides(equation: Pair) -> tuple[Any, Any]:
     sides = [read_expression(text) for text in (equation.first, equation.second)]
     if not all(isinstance(side, sympy.Expr) for side in sides):
         raise UnfitError
-    first, second = (side.doit().xreplace(_named(side)) for side in sides)
+    # The parser calls a letter real in one text and not in another.
+    named = {symbol: sympy.Symbol(symbol.name) for side in sides for symbol in side.free_symbols}
+    first, second = (side.doit().xreplace(named) for side in sides)
     return first, second
 
 
-def _named(expression: Any) -> dict[Any, Any]:
-    """The parser calls a letter real in one text and not in another."""
-    return {symbol: sympy.Symbol(symbol.name) for symbol in expression.free_symbols}
-
-
-def _readable(premises: Sequence[Equation]) -> Iterable[tuple[Any, Any]]:
+def _readable(premises: Sequence[Pair]) -> Iterable[tuple[Any, Any]]:
     for premise in premises:
         try:
             yield _sides(premise)
@@ -132,7 +129,7 @@ def _against_values(
     return EquationVerdict("different", reason)
 
 
-def _may_round(equation: Equation, first: Any, second: Any) -> bool:
+def _may_round(equation: Pair, first: Any, second: Any) -> bool:
     """Whether one side is the other in so many decimals: 9 pi = 28.27."""
     if first.is_Rational and second.is_Rational:
         return False

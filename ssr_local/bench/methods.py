@@ -103,15 +103,14 @@ MODIFIERS: tuple[Form, ...] = (
 )
 """The first five where strategies are selected, the others where steps are verified."""
 
-EXAMPLES = ("target", "draft", "parallel-3", "parallel-spm-3", "specreason", "ssr-m3")
-
 
 def parse_method(name: str) -> MethodSpec:
     """What a method's name means. Raises ``UsageError`` naming what is wrong and accepted."""
     text = name.strip().lower()
     match = _NAME.fullmatch(text)
     if match is None:
-        close = difflib.get_close_matches(text, EXAMPLES, n=1, cutoff=0.5)
+        examples = [form.name.replace("N", "3") for form in BASES]
+        close = difflib.get_close_matches(text, examples, n=1, cutoff=0.5)
         raise UsageError(
             f"There is no method {quoted(name)}." + (f" Did you mean {close[0]}?" if close else ""),
             "",
@@ -178,12 +177,9 @@ def _modifier(text: str, name: str) -> tuple[str, Any]:
 def _canonical(match: re.Match[str]) -> str:
     """Modifiers in alphabetical order, numbers in their shortest form."""
     base, *modifiers = match.group().split("+")
-    return "+".join([base, *sorted(_shortest(modifier) for modifier in modifiers)])
-
-
-def _shortest(modifier: str) -> str:
-    word, sign, value = modifier.partition("=")
-    return f"{word}={float(value):g}" if sign else word
+    parts = (modifier.partition("=") for modifier in modifiers)
+    named = [f"{word}={float(value):g}" if sign else word for word, sign, value in parts]
+    return "+".join([base, *sorted(named)])
 
 
 def _refused(name: str, why: str) -> UsageError:

@@ -27,18 +27,13 @@ _MEMORY_BYTES = 128 << 20
 _MAX_RECURSION = 1000  # CPython's own
 _MAX_CALLS = 100_000
 
-_LIBRARY = "pydantic_monty"
+LIBRARY = "pydantic_monty"
 _CALL = "call_the_program_"
 
 _MISSING_MODULE = re.compile(r"No module named '(\w+)")
 _MISSING_NAME = re.compile(r"name '(\w+)' is not defined")
 _MISSING_METHOD = re.compile(r"(?:type object )?'(\w+)'(?: object)? has no attribute '(\w+)'")
 _MISSING_MEMBER = re.compile(r"module '(\w+)' has no attribute|cannot import name .* from '(\w+)'")
-
-
-def check_interpreter() -> None:
-    """Raise ``UsageError`` when Monty is not installed."""
-    bench_library(_LIBRARY)
 
 
 def run_program(problem: Problem, code: str) -> ProgramOutcome:
@@ -48,7 +43,7 @@ def run_program(problem: Problem, code: str) -> ProgramOutcome:
     imports and helpers of the problem are there in both cases. "undecided": the test itself is
     broken. Raises ``UsageError`` without Monty.
     """
-    library = bench_library(_LIBRARY)
+    library = bench_library(LIBRARY)
     with library.Monty(max_processes=2, request_timeout=2 * PROGRAM_LIMIT_S) as pool:
         limits = {
             "max_feed_duration_secs": CALL_LIMIT_S,

@@ -30,29 +30,18 @@ class Problem(Struct, frozen=True, kw_only=True):
     test: str | None = None
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """One problem solved once by one method: a line of ``rows.jsonl``.
+class _Result(Struct, frozen=True, kw_only=True):
+    """A line on one problem, with where and how it was made.
 
-    ``seed`` is the same for all methods on one (problem, repeat). ``path_outcomes`` judges
-    each path's own answer, in the order of ``result.paths``. ``elapsed_s`` is wall-clock
-    seconds with the models loaded already; with ``concurrency`` problems at once it is an
-    equal share of the time they all took. ``prompt_hash`` changes when any text changes
-    that models are sent, ``calibration_hash`` when what verifiers' values mean does;
-    ``machine`` names CPU, cores and memory. ``result`` is None only when the run
-    failed, and ``error`` says why.
+    ``prompt_hash`` changes when any text changes that models are sent; ``machine`` names CPU,
+    cores and memory.
     """
 
     task: str
     problem: str
-    method: str
-    repeat: int
-    seed: int
     reference: str
-    outcome: Outcome
-    path_outcomes: tuple[Outcome, ...]
-    result: RunResult | None
+    seed: int
     elapsed_s: float
-    concurrency: int
     version: str
     prompt_hash: str
     machine: str
@@ -60,6 +49,24 @@ class Row(Struct, frozen=True, kw_only=True):
     subject: str | None = None
     level: int | None = None
     error: str = ""
+
+
+class Row(_Result, frozen=True, kw_only=True):
+    """One problem solved once by one method: a line of ``rows.jsonl``.
+
+    ``seed`` is the same for all methods on one (problem, repeat). ``path_outcomes`` judges
+    each path's own answer, in the order of ``result.paths``. ``elapsed_s`` is wall-clock
+    seconds with the models loaded already; with ``concurrency`` problems at once it is an
+    equal share of the time they all took. ``calibration_hash`` changes when what verifiers'
+    values mean does. ``result`` is None only when the run failed, and ``error`` says why.
+    """
+
+    method: str
+    repeat: int
+    outcome: Outcome
+    path_outcomes: tuple[Outcome, ...]
+    result: RunResult | None
+    concurrency: int
     calibration_hash: str = ""
 
     @property
@@ -84,6 +91,11 @@ class Rate(Struct, frozen=True):
         """Right rollouts among all, 0 to 1."""
         return self.right / self.num if self.num else 0.0
 
+    def exceeds(self, other: Rate, margin: float) -> bool:
+        """Whether this rate is higher by more than ``margin``."""
+        # Shares are quotients, and their differences not exact: 7/12 - 4/12 is more than 1/4.
+        return self.share - other.share > margin + 1e-9
+
 
 class LabelledStep(Struct, frozen=True, kw_only=True):
     """One step with what it did to the rate of right answers, and what verifiers can read.
@@ -104,13 +116,8 @@ class LabelledStep(Struct, frozen=True, kw_only=True):
     digits: tuple[int, ...] | None = None
     probes: dict[str, tuple[float, ...]]
 
-    @property
-    def effect(self) -> float:
-        """The change of the rate of right answers, -1 to 1."""
-        return self.after.share - self.before.share
 
-
-class Walk(Struct, frozen=True, kw_only=True):
+class Walk(_Result, frozen=True, kw_only=True):
     """The labelled steps of one problem: a line of ``steps.jsonl``.
 
     ``samples`` rollouts were asked for at every position. No steps: the target found the
@@ -118,24 +125,17 @@ class Walk(Struct, frozen=True, kw_only=True):
     there is an ``error``, the models could not be run on it.
     """
 
-    task: str
-    problem: str
-    reference: str
     samples: int
-    seed: int
     start: Rate
     steps: tuple[LabelledStep, ...]
     models: Models
-    elapsed_s: float
-    version: str
-    prompt_hash: str
-    machine: str
-    started_at: str
-    subject: str | None = None
-    level: int | None = None
-    error: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
         """What a walk is about; one directory holds at most one of each."""
         return (self.task, self.problem)
+
+    @property
+    def num_drafted(self) -> int:
+        """How many of the draft's steps are labelled."""
+        return sum(step.author == "draft" for step in self.steps)

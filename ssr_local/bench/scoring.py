@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from types import TracebackType
 
 from ssr_local.answers.comparer import Comparer
-from ssr_local.bench.programs import check_interpreter, run_program
+from ssr_local.bench.programs import LIBRARY, run_program
 from ssr_local.bench.records import Outcome, Problem
+from ssr_local.bench.statistics import bench_library
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Comparison, RunResult
 from ssr_local.process.helper import Helper
@@ -65,11 +65,9 @@ class Scorer:
 
     def check(self, problems: Iterable[Problem]) -> None:
         """Raise ``UsageError`` if one of them cannot be judged here; call before a run."""
-        if all(problem.test is None for problem in problems):
-            return
-        if not self._allow_code:
-            raise _not_allowed()
-        check_interpreter()
+        if any(problem.test is not None for problem in problems):
+            self._check_allowed()
+            bench_library(LIBRARY)
 
     def outcome(self, problem: Problem, answer: str | None) -> Outcome:
         """What the answer is worth; "missing" for None.
@@ -78,8 +76,7 @@ class Scorer:
         the helper process cannot be started.
         """
         if problem.test is not None:
-            if not self._allow_code:
-                raise _not_allowed()
+            self._check_allowed()
             return "missing" if answer is None else run_program(problem, answer)
         if answer is None:
             return "missing"
@@ -88,9 +85,19 @@ class Scorer:
                 choice_of(text) or option_of(text, problem.problem)
                 for text in (answer, problem.answer)
             )
-            if mine and right and _is_letter(mine) == _is_letter(right):
+            # An option has one letter; Yes and No have more.
+            if mine and right and (len(mine) == 1) == (len(right) == 1):
                 return "right" if mine == right else "wrong"
         return _OUTCOMES[self._comparer(problem.answer, answer)]
+
+    def _check_allowed(self) -> None:
+        if not self._allow_code:
+            raise UsageError(
+                "Code problems are judged by running code that a model wrote.",
+                "That is allowed with --allow-code: in an interpreter without files or network,"
+                " with limits of time and memory.",
+                "Add --allow-code, or choose another task.",
+            )
 
     def judge(self, problem: Problem, result: RunResult) -> tuple[Outcome, tuple[Outcome, ...]]:
         """The outcome of the run's answer, and of each path's own, in the paths' order."""
@@ -107,12 +114,7 @@ class Scorer:
     def __enter__(self) -> Scorer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -147,19 +149,6 @@ def option_of(text: str, problem: str) -> str | None:
     return letters.pop() if said and len(letters) == 1 else None
 
 
-def _is_letter(choice: str) -> bool:
-    return len(choice) == 1
-
-
 def _words(text: str) -> str:
     plain = " ".join(_MARKUP.sub(" ", text).split()).strip(" .,;:!")
     return plain.casefold().removeprefix("the ")
-
-
-def _not_allowed() -> UsageError:
-    return UsageError(
-        "Code problems are judged by running code that a model wrote.",
-        "That is allowed with --allow-code: in an interpreter without files or network, with"
-        " limits of time and memory.",
-        "Add --allow-code, or choose another task.",
-    )

@@ -7,7 +7,7 @@ Intervals are for 95 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -141,14 +141,19 @@ def paired_difference(
     return Interval(one - two - below, one - two + above)
 
 
-def clustered(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> Ratio | None:
-    """Sum over sum, from each problem's (numerator, denominator)s; None of nothing.
+def clustered(parts: Iterable[tuple[str, float, float]]) -> Ratio | None:
+    """Sum over sum, from (problem, numerator, denominator)s; None of nothing.
 
     The interval is the percentile bootstrap over problems: paths and steps of one problem stand
     or fall together. Problems whose denominator is 0 are left out.
     """
-    sums = [tuple(map(math.fsum, zip(*found, strict=True))) for _, found in sorted(pairs.items())]
-    known = [pair for pair in sums if pair and pair[1] > 0]
+    problems: dict[str, list[tuple[float, float]]] = {}
+    for problem, top, bottom in parts:
+        problems.setdefault(problem, []).append((top, bottom))
+    sums = [
+        tuple(map(math.fsum, zip(*found, strict=True))) for _, found in sorted(problems.items())
+    ]
+    known = [pair for pair in sums if pair[1] > 0]
     if not known:
         return None
     tops, bottoms = zip(*known, strict=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -86,11 +86,8 @@ def open_for_writing(
         ) from error
     try:
         _agree(folder, (folder / name).with_suffix(".settings.json"), settings)
-        lines = LineFile(folder / name, kind)
-        try:
+        with closing(LineFile(folder / name, kind)) as lines:
             yield lines
-        finally:
-            lines.close()
     finally:
         lock.release()
 

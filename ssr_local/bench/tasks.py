@@ -33,8 +33,9 @@ from ssr_local.bench.problem_files import (
 from ssr_local.bench.records import Problem
 from ssr_local.core import folders
 from ssr_local.core.errors import DownloadError, UsageError
-from ssr_local.models.download.hub import CONNECT_TIMEOUT_S, hub_errors
+from ssr_local.models.download.hub import CONNECT_TIMEOUT_S, find_remote, hub_errors
 from ssr_local.models.download.sources import SourceError
+from ssr_local.models.models_file import HubSource
 
 _SELFCHECK = "selfcheck.jsonl"
 _CALL = re.compile(r"\n+check\(\w+\)\s*\Z")
@@ -75,25 +76,23 @@ class Task(Struct, frozen=True):
         return self.strategies == "code"
 
 
-_MATHS_FILES = "HuggingFaceTB/math_tasks"
-_MATHS_REVISION = "3d34f1076f279000b9315583dcdacfd288898283"
+def _math_task(name: str, **fields: str) -> Task:
+    """A task that is one folder of a repository of many."""
+    source = HubProblems(
+        repo="HuggingFaceTB/math_tasks",
+        file=f"data/{name}/test.jsonl",
+        revision="3d34f1076f279000b9315583dcdacfd288898283",
+        prefix=name,
+        **fields,
+    )
+    return Task(name, "maths", source)
+
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task(
-            "gsm8k",
-            "maths",
-            # openai/gsm8k itself has Parquet files only, which need a library of their own.
-            HubProblems(
-                repo=_MATHS_FILES,
-                file="data/gsm8k/test.jsonl",
-                revision=_MATHS_REVISION,
-                prefix="gsm8k",
-                problem="question",
-                marker="####",
-            ),
-        ),
+        # openai/gsm8k itself has Parquet files only, which need a library of their own.
+        _math_task("gsm8k", problem="question", marker="####"),
         Task(
             "math500",
             "maths",
@@ -104,28 +103,8 @@ TASKS: dict[str, Task] = {
                 prefix="math500",
             ),
         ),
-        Task(
-            "aime24",
-            "maths",
-            HubProblems(
-                repo=_MATHS_FILES,
-                file="data/aime24/test.jsonl",
-                revision=_MATHS_REVISION,
-                prefix="aime24",
-                id="id",
-            ),
-        ),
-        Task(
-            "amc23",
-            "maths",
-            HubProblems(
-                repo=_MATHS_FILES,
-                file="data/amc23/test.jsonl",
-                revision=_MATHS_REVISION,
-                prefix="amc23",
-                id="id",
-            ),
-        ),
+        _math_task("aime24", id="id"),
+        _math_task("amc23", id="id"),
         Task(
             "livemathbench",
             "maths",
@@ -248,16 +227,15 @@ def _fetched(task: Task, source: HubProblems) -> Path:
 def _download(source: HubProblems, folder: Path) -> Path:
     from huggingface_hub import HfApi
 
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-    hub = HfApi(endpoint=endpoint)
+    hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     name = source.file
     if "*" in name:
-        _ask_size(source, "README.md", endpoint)
+        _size(source, "README.md")
         names = hub.list_repo_files(source.repo, repo_type="dataset", revision=source.revision)
         name = next(iter(sorted(fnmatch.filter(names, source.file))), "")
     if not name:
         raise SourceError("the repository has no such file")
-    if (_ask_size(source, name, endpoint) or 0) > MAX_FILE_BYTES:
+    if _size(source, name) > MAX_FILE_BYTES:
         raise SourceError(f"it has more than {MAX_FILE_BYTES >> 20} MB")
     fetched = hub.hf_hub_download(
         source.repo,
@@ -270,17 +248,13 @@ def _download(source: HubProblems, folder: Path) -> Path:
     return Path(fetched)
 
 
-def _ask_size(source: HubProblems, name: str, endpoint: str | None) -> int | None:
+def _size(source: HubProblems, name: str) -> int:
     """A file's size in bytes; where there is no network this fails at once.
 
     What downloads and lists asks five times over half a minute, and says so each time.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(
-        source.repo, name, repo_type="dataset", revision=source.revision, endpoint=endpoint
-    )
-    return get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint).size
+    file = HubSource(repo=source.repo, file=name, revision=source.revision)
+    return find_remote(file, repo_type="dataset").size
 
 
 def _give_data(task: Task) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ssr_local.core.errors import ProblemError, UsageError
+from ssr_local.core.toml_file import reason_of
 
 _MAX_INPUT_BYTES = 1_000_000
 STANDARD_INPUT = "-"
@@ -56,8 +57,3 @@ def write_new(path: Path, data: bytes) -> None:
         raise UsageError(f"{path} exists already.", "", "Give another name.") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written.", reason_of(error)) from error
-
-
-def reason_of(error: OSError | ValueError) -> str:
-    """Why a file cannot be used; a ``ValueError`` is a NUL in its name."""
-    return getattr(error, "strerror", None) or str(error)

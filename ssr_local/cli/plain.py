@@ -20,7 +20,7 @@ import click
 import msgspec
 
 from ssr_local.api import Solver
-from ssr_local.cli.files import reason_of, write_new
+from ssr_local.cli.files import write_new
 from ssr_local.cli.plain_run import DURING_RUNS, Speaker, Steering, at_work_words
 from ssr_local.cli.plain_settings import changed, lines_of
 from ssr_local.cli.saving import saved
@@ -32,6 +32,7 @@ from ssr_local.core.display import END_WORDS, clean, one_line, quoted
 from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageError
 from ssr_local.core.events import AnyEvent, encode_event, read_events
 from ssr_local.core.records import RunResult
+from ssr_local.core.toml_file import reason_of
 from ssr_local.core.tree import PathView, Tree
 from ssr_local.method.pools import load_pool
 from ssr_local.pages.run_report import step_words

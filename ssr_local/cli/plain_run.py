@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from ssr_local.api import Solver
-from ssr_local.cli.typed import Entry, nearest, understood
+from ssr_local.cli.typed import Entry, beside, nearest, understood
 from ssr_local.core.commands import (
     AddPath,
     AnyCommand,
@@ -56,18 +57,10 @@ class Speaker:
         with self._lock:
             self._write(line)
 
-    @contextmanager
-    def at_work(self, words: Callable[[], str]) -> Iterator[None]:
+    def at_work(self, words: Callable[[], str]) -> AbstractContextManager[None]:
         """Say ``words()`` whenever nothing was said for a while; nothing when it is empty."""
-        over = threading.Event()
         self._spoke_s = time.monotonic()
-        thread = threading.Thread(target=self._watch, args=(words, over), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+        return beside(partial(self._watch, words))
 
     def _watch(self, words: Callable[[], str], over: threading.Event) -> None:
         while not over.wait(self._silence_s / 20):

@@ -8,8 +8,9 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
+from functools import partial
 from typing import NamedTuple
 
 import click
@@ -53,6 +54,19 @@ def nearest(name: str, table: Mapping[str, Entry]) -> str:
     return next(iter(get_close_matches(name, table, n=1)), "")
 
 
+@contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do ``work`` in a thread; its event is set when the block is left, and then it ends."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(over,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 class TypedLines:
     """Standard input by lines: asked for, or taken note of while a run goes on.
 
@@ -78,24 +92,15 @@ class TypedLines:
             raise EOFError
         return input(prompt)
 
-    @contextmanager
-    def heard(self, take: Callable[[str], bool]) -> Iterator[None]:
+    def heard(self, take: Callable[[str], bool]) -> AbstractContextManager[None]:
         """Give lines to ``take`` as they come; those it does not want wait.
 
         Only a terminal is listened to: a script's lines are all there from the start, and
         belong to the prompts.
         """
         if not sys.stdin.isatty() or sys.platform == "win32":
-            yield
-            return
-        over = threading.Event()
-        thread = threading.Thread(target=self._listen, args=(take, over), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+            return contextlib.nullcontext()
+        return beside(partial(self._listen, take))
 
     def _listen(self, take: Callable[[str], bool], over: threading.Event) -> None:
         handle = sys.stdin.fileno()

@@ -139,7 +139,7 @@ class LineView:
             self._line("No path came to an answer.", fg="yellow")
         best = [path for path in result.paths if path.index == result.best_path and path.steps]
         for path in best if result.answer is None else ():
-            self._line(f"The furthest path ({path.strategy}) got this far:")
+            self._line(f"The furthest path ({one_line(path.strategy)}) got this far:")
             self._line(clean(path.text).strip())
         self._line(_cost(result), dim=True)
 

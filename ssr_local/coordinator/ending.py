@@ -69,7 +69,7 @@ def _keep_unfinished(run: Run, path: PathState) -> None:
     """What a path was writing when it was stopped stays in it, unverified."""
     step, path.current = path.current, None
     if step is not None and step.text.strip():
-        path.steps.append(Step(text=step.text, author=step.author, num_tokens=step.num_tokens))
+        path.steps.append(step.record())
 
 
 def end_all(run: Run, reason: EndReason) -> Iterator[AnyEvent]:

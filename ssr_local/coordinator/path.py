@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ssr_local.core.records import EndReason, ModelRole, ReasoningPath, Step, Strategy, Verdict
 from ssr_local.engine.base import StepEnd
@@ -24,6 +24,10 @@ class StepInProgress:
     text: str = ""
     num_tokens: int = 0
     end: StepEnd | None = None
+
+    def record(self, **judged: Any) -> Step:
+        """The step as the result shows it, with what its verdict adds."""
+        return Step(text=self.text, author=self.author, num_tokens=self.num_tokens, **judged)
 
 
 @dataclass(slots=True)

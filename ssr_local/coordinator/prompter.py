@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from ssr_local.coordinator import templates
 from ssr_local.coordinator.templates import (
+    RENDER,
     Dialogue,
     Message,
-    RemoteCaller,
     RenderRequest,
     family_of,
-    render,
     render_builtin,
+    without_system_turn,
 )
 from ssr_local.core.errors import SSRError
 from ssr_local.core.records import Strategy
 from ssr_local.engine.base import Engine
 from ssr_local.method import prompts
-from ssr_local.method.pools import Pool
+from ssr_local.method.pools import UNKNOWN, Pool
 from ssr_local.method.steps import THINK_CLOSE, THINK_OPEN, is_thinking
-from ssr_local.process.helper import HelperDied, HelperTimeout
+from ssr_local.process.helper import Helper, HelperDied, HelperTimeout
 
 # Stand for a user's and an assistant's turn while a template is rendered around them.
 _USER_MARK = "SSRLOCALUSER5C1D"
 _MARK = "SSRLOCALTURN7F3A"
+
+
+class Beginning(NamedTuple):
+    """The beginning of a path: its whole prompt as token ids, and its own text so far."""
+
+    tokens: list[int]
+    text: str
 
 
 class Prompter:
@@ -33,7 +42,7 @@ class Prompter:
     prompts of a run have one form; ``notices`` says when the built-in one is used.
     """
 
-    def __init__(self, engine: Engine, pool: Pool, helper: RemoteCaller) -> None:
+    def __init__(self, engine: Engine, pool: Pool, helper: Helper) -> None:
         self._engine = engine
         self._pool = pool
         self._helper = helper
@@ -68,6 +77,12 @@ class Prompter:
             )
         ]
 
+    def path(self, problem: str, prefix_steps: Sequence[str]) -> Beginning:
+        """A path without advice on which the prefix steps stand."""
+        (tokens,) = self.paths(problem, [UNKNOWN], prefix_steps)
+        opened = f"{THINK_OPEN}\n" if self.opens_thinking else ""
+        return Beginning(tokens, opened + "".join(prefix_steps))
+
     def step(self, text: str) -> list[int]:
         """Token ids of a step somebody else wrote; nothing in it reads as a control token."""
         return self._engine.tokenize(text)
@@ -91,14 +106,15 @@ class Prompter:
         ``question`` and ``wording`` name it in ``prompts.QUESTIONS``; ``thinking`` says that
         the turn is inside an open think block, closed first.
         """
-        close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
-        suffix = self._probes[question, wording].rpartition(_MARK)[2]
-        return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
+        return self._after_turn(self._probes[question, wording], thinking)
 
     def question(self, text: str, thinking: bool) -> list[int]:
         """Token ids that ask anything after an unfinished assistant's turn, like a probe."""
-        close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
         (rendered,) = self._render([_probe(self._safe(text))])
+        return self._after_turn(rendered, thinking)
+
+    def _after_turn(self, rendered: str, thinking: bool) -> list[int]:
+        close = f"\n{THINK_CLOSE}\n\n" if thinking else ""
         suffix = rendered.rpartition(_MARK)[2]
         return self._engine.tokenize(close + suffix + self._skip_thinking(), special=True)
 
@@ -136,8 +152,8 @@ class Prompter:
 
     def _render(self, dialogues: Sequence[Dialogue]) -> list[str]:
         reason = ""
-        # Some templates refuse a system turn: its text then goes before the user's.
-        for attempt in (dialogues, [_without_system_turn(d) for d in dialogues]):
+        # Some templates refuse a system turn.
+        for attempt in (dialogues, [without_system_turn(d) for d in dialogues]):
             if self._template:
                 try:
                     return self._render_own(attempt)
@@ -154,7 +170,9 @@ class Prompter:
         request = RenderRequest(
             self._template or "", vocabulary.bos_text, vocabulary.eos_text, tuple(dialogues)
         )
-        texts = render(request, self._helper)
+        texts: list[str] = self._helper.call(
+            RENDER, request, timeout_s=templates.RENDER_TIMEOUT_S, type=list[str]
+        )
         for text, dialogue in zip(texts, dialogues, strict=True):
             # Some templates trim what they are given, but all must contain it.
             said = [m.content.strip() for m in dialogue.messages if m.role != "system"]
@@ -189,13 +207,6 @@ def _reason(error: Exception) -> str:
     """Why a template could not be used, in one line; the helper says it in its second."""
     text = (error.why or error.what) if isinstance(error, SSRError) else str(error)
     return " ".join(text.split()) or type(error).__name__
-
-
-def _without_system_turn(dialogue: Dialogue) -> Dialogue:
-    system = "".join(f"{m.content}\n\n" for m in dialogue.messages if m.role == "system")
-    turns = [m for m in dialogue.messages if m.role != "system"]
-    turns[0] = Message(turns[0].role, system + turns[0].content)
-    return Dialogue(tuple(turns), dialogue.generate)
 
 
 def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:

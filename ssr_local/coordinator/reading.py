@@ -1,17 +1,16 @@
-"""The target's log-probabilities of existing steps: what every verifier would see, unjudged."""
+"""What the target makes of existing steps, unjudged, and what it says about them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 
-from ssr_local.coordinator.prompter import Prompter
+from ssr_local.coordinator.prompter import Beginning, Prompter
 from ssr_local.core.errors import DecodeError, ProblemError
-from ssr_local.core.records import UNKNOWN_LETTER, StepReading
-from ssr_local.engine.base import Engine, Extended, ExtendJob
-from ssr_local.method.pools import Pool
+from ssr_local.core.records import StepReading
+from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.method.prompts import QUESTIONS
-from ssr_local.method.steps import THINK_OPEN, is_thinking
+from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import places_of_digits
 
 _NO_PROBABILITY = -1000.0  # JSON has no infinities
@@ -21,27 +20,21 @@ _TOKENS_FOR_PROBES = 128
 def read_steps(
     engine: Engine,
     prompter: Prompter,
-    pool: Pool,
-    problem: str,
+    path: Beginning,
     steps: Sequence[str],
     questions: Sequence[tuple[str, str]],
-    prefix_steps: Sequence[str] = (),
 ) -> Iterator[StepReading]:
-    """What the target makes of each step, given the problem and the steps before it.
+    """What the target makes of each step, given the path's beginning and the steps before it.
 
-    ``prefix_steps`` come before them all and are not asked about. ``questions`` are (kind,
-    wording) pairs of ``prompts.QUESTIONS``. Every step is prefilled once, every question's
-    probe after it and then forgotten. Raises ``ProblemError`` when there is no room,
-    ``DecodeError`` when the model's output is not a number.
+    ``questions`` are (kind, wording) pairs of ``prompts.QUESTIONS``. Every step is prefilled
+    once, every question's probe after it and then forgotten. Raises ``ProblemError`` when
+    there is no room, ``DecodeError`` when the model's output is not a number.
     """
-    (prompt,) = prompter.paths(problem, [pool.by_letter(UNKNOWN_LETTER)], prefix_steps)
     tokens = [prompter.step(step) for step in steps]
-    needed = len(prompt) + sum(map(len, tokens)) + _TOKENS_FOR_PROBES
-    reserve(engine, needed)
+    _reserve(engine, len(path.tokens) + sum(map(len, tokens)) + _TOKENS_FOR_PROBES)
     try:
-        seq_id = engine.open(prompt)
-        text = f"{THINK_OPEN}\n" if prompter.opens_thinking else ""
-        text += "".join(prefix_steps)
+        seq_id = engine.open(path.tokens)
+        text = path.text
         for step, step_tokens in zip(steps, tokens, strict=True):
             text += step
             yield _read(engine, prompter, seq_id, step, step_tokens, questions, is_thinking(text))
@@ -49,7 +42,24 @@ def read_steps(
         engine.clear()
 
 
-def reserve(engine: Engine, num_tokens: int) -> None:
+def reply(
+    engine: Engine, prompter: Prompter, path: Beginning, question: str, max_tokens: int
+) -> Iterator[str]:
+    """The pieces of what the model says to ``question``, at most one paragraph.
+
+    Raises ``ProblemError`` when there is no room for them.
+    """
+    prompt = path.tokens + prompter.question(question, is_thinking(path.text))
+    _reserve(engine, len(prompt) + max_tokens)
+    try:
+        job = StepJob(engine.open(prompt), max_tokens, Sampling(temperature=0))
+        for delta in decode_steps(engine, [job]):
+            yield delta.text
+    finally:
+        engine.clear()
+
+
+def _reserve(engine: Engine, num_tokens: int) -> None:
     """Give the model a KV cache for so many tokens; raises ``ProblemError`` when it has none."""
     engine.reserve(num_tokens)
     if num_tokens > engine.max_tokens:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from ssr_local.coordinator.commands import CommandSource, NoCommands
+from ssr_local.coordinator.commands import CommandSource, Mailbox
 from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
 from ssr_local.coordinator.plan import Plan
 from ssr_local.coordinator.prompter import Prompter
@@ -62,7 +62,9 @@ class Run:
     ``prefix_steps`` are steps that every path has when it is opened. ``compare`` says whether
     two answers are equivalent, ``option_values`` is what the result says was in force.
     ``prefixes`` are the tokens that all prompts of a model begin with, ``roots`` the sequences
-    that hold them. Afterwards there is a ``result``, or the ``failure`` that ended the run.
+    that hold them. ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
+    this run, those that were evaluated again included. Afterwards there is a ``result``, or
+    the ``failure`` that ended the run.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class Run:
         self.compare = compare
         self.prefix_steps = tuple(prefix_steps)
         self.option_values = option_values or {}
-        self.commands = commands or NoCommands()
+        self.commands = commands or Mailbox()  # an empty one: nobody interferes
         self.clock = clock
         self.started = clock()
         self.paused_s = 0.0
@@ -111,8 +113,8 @@ class Run:
         self.roots: dict[ModelRole, int] = {}
         self.probes: dict[bool, list[int]] = {}
         self._open: dict[ModelRole, set[int]] = {role: set() for role in engines}
-        self._prefilled: Counter[ModelRole] = Counter()
-        self._decoded: Counter[ModelRole] = Counter()
+        self.prefilled: Counter[ModelRole] = Counter()
+        self.decoded: Counter[ModelRole] = Counter()
 
     @property
     def status(self) -> Status:
@@ -144,11 +146,6 @@ class Run:
         """Whether token ids mean the same to both models."""
         prints = {engine.vocabulary.fingerprint for engine in self.engines.values()}
         return len(prints) == 1
-
-    @property
-    def asks_the_target(self) -> bool:
-        """Whether selection needs the target."""
-        return self.plan.selects and self.options.selection in ("logprob", "generate")
 
     def start_steps(
         self, role: ModelRole, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
@@ -191,14 +188,6 @@ class Run:
         """Prefill known tokens after sequences of this run."""
         return extend_together(role, [(self, job) for job in jobs])
 
-    def count_prefilled(self, role: ModelRole, num_tokens: int) -> None:
-        """Count tokens as evaluated for this run, those that were evaluated again included."""
-        self._prefilled[role] += num_tokens
-
-    def count_decoded(self, role: ModelRole, num_tokens: int) -> None:
-        """Count tokens as decoded for this run."""
-        self._decoded[role] += num_tokens
-
     def release(self, role: ModelRole, seq_id: int) -> None:
         """Give a sequence of this run back."""
         self._open[role].discard(seq_id)
@@ -235,7 +224,7 @@ class Run:
         return Usage(
             **{
                 role: ModelUsage(
-                    self._prefilled[role], self._decoded[role], engine.info.num_parameters
+                    self.prefilled[role], self.decoded[role], engine.info.num_parameters
                 )
                 for role, engine in self.engines.items()
             }
@@ -313,10 +302,9 @@ def counted(role: ModelRole, shares: Sequence[tuple[Run, int]]) -> Iterator[None
         total = sum(share for _, share in shares) or 1
         so_far = 0
         for run, share in shares:
-            run.count_prefilled(
-                role, num_tokens * (so_far + share) // total - num_tokens * so_far // total
-            )
+            run.prefilled[role] -= num_tokens * so_far // total
             so_far += share
+            run.prefilled[role] += num_tokens * so_far // total
 
 
 def extend_together(role: ModelRole, jobs: Sequence[tuple[Run, ExtendJob]]) -> list[Extended]:

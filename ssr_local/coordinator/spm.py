@@ -74,7 +74,8 @@ def _path_prompts(run: Run, role: ModelRole) -> list[list[int]]:
 
 
 def _selection_prompts(run: Run, role: ModelRole) -> list[list[int]]:
-    if role != "target" or not run.asks_the_target:
+    asked = run.plan.selects and run.options.selection in ("logprob", "generate")
+    if role != "target" or not asked:
         return []
     return run.prompters[role].selections(run.problem, [run.pool.strategies], 1)
 
@@ -105,10 +106,8 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
             read = _generate_letters(run)
         elif mode == "random":
             read = selection.at_random(pool, count, run.seed("selection"))
-        elif mode == "first":
-            read = selection.first(pool, count)
         else:
-            read = selection.none(count)
+            read = selection.first(pool if mode == "first" else (), count)
     chosen = read or selection.first(pool, count)
     if read is None:
         yield run.notice(
@@ -161,7 +160,7 @@ def _generate_letters(run: Run) -> tuple[str, ...] | None:
         job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
         with counted("target", [(run, 1)]):
             for delta in decode_steps(run.engines["target"], [job]):
-                run.count_decoded("target", delta.num_tokens)
+                run.decoded["target"] += delta.num_tokens
                 text += delta.text
     run.release("target", fork)
     return None if result.no_room else selection.parse_letters(text, pool, count)

@@ -16,7 +16,7 @@ from ssr_local.coordinator.run import (
     phase_of,
 )
 from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
-from ssr_local.core.records import REWRITE_SCORE, ModelRole, Step, Verdict
+from ssr_local.core.records import REWRITE_SCORE, ModelRole
 from ssr_local.engine.base import Delta, Extended, ExtendJob
 from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import Reading, places_of_digits
@@ -55,7 +55,7 @@ def decode(runs: Sequence[Run], role: ModelRole) -> SharedCall:
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
     """Add a path's new text; a step that is complete waits, or is committed."""
     step = current_step(path)
-    run.count_decoded(step.author, delta.num_tokens)
+    run.decoded[step.author] += delta.num_tokens
     step.text += delta.text
     step.num_tokens += delta.num_tokens
     step.end = delta.end
@@ -63,16 +63,17 @@ def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
         yield run.at(
             StepDelta(path=path.index, step=path.step_index, author=step.author, text=delta.text)
         )
-    if delta.end is not None:
+    if delta.end is None:
+        return
+    if not step.text.strip():
+        yield from commit_step(run, path, None)
+    else:
         yield from (_written if path.state == "writing" else _rewritten)(run, path)
 
 
 def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
     """A step is complete: it waits for its verdict, or stands when nobody verifies."""
     step = current_step(path)
-    if not step.text.strip():
-        yield from commit_step(run, path, None)
-        return
     yield run.at(
         StepDrafted(
             path=path.index,
@@ -86,9 +87,7 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
     if run.plan.verified:
         path.state = "drafted"
     else:
-        yield from commit_step(
-            run, path, Step(text=step.text, author=step.author, num_tokens=step.num_tokens)
-        )
+        yield from commit_step(run, path, step.record())
 
 
 def verify(runs: Sequence[Run]) -> SharedCall:
@@ -120,15 +119,22 @@ def _read(run: Run, path: PathState, job: ExtendJob, result: Extended) -> Iterat
     if result.no_room:
         yield from end(run, path, result.no_room)
         return
-    digits = _digits(run, job.tokens)
+    digits = None
+    if run.judge.verifier.needs_digits:
+        digits = places_of_digits(run.engines["target"].pieces(job.tokens))
     verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
-    yield from _judged(run, path, verdict, list(job.tokens))
-
-
-def _digits(run: Run, tokens: Sequence[int]) -> tuple[int, ...] | None:
-    if not run.judge.verifier.needs_digits:
-        return None
-    return places_of_digits(run.engines["target"].pieces(tokens))
+    step, draft = current_step(path), run.engines["draft"]
+    tokens: dict[ModelRole, list[int]] = {
+        "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
+        "target": list(job.tokens),
+    }
+    run.num_drafted += 1
+    path.judged = Judged(step, tokens, verdict, len(path.steps))
+    yield run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
+    if verdict.accepted:
+        yield from accept(run, path)
+    else:
+        reject(run, path)
 
 
 def _probe_job(run: Run, path: PathState) -> ExtendJob:
@@ -148,39 +154,11 @@ def _probe_job(run: Run, path: PathState) -> ExtendJob:
     )
 
 
-def _judged(
-    run: Run, path: PathState, verdict: Verdict, target_tokens: list[int]
-) -> Iterator[AnyEvent]:
-    step = current_step(path)
-    draft = run.engines["draft"]
-    tokens: dict[ModelRole, list[int]] = {
-        "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
-        "target": target_tokens,
-    }
-    run.num_drafted += 1
-    path.judged = Judged(step, tokens, verdict, len(path.steps))
-    yield run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
-    if verdict.accepted:
-        yield from accept(run, path)
-    else:
-        reject(run, path)
-
-
 def accept(run: Run, path: PathState) -> Iterator[AnyEvent]:
     """Keep the drafted step: both models hold it already."""
-    step, verdict = current_step(path), last_judged(path).verdict
+    score = last_judged(path).verdict.score
     run.num_accepted += 1
-    yield from commit_step(
-        run,
-        path,
-        Step(
-            text=step.text,
-            author="draft",
-            score=verdict.score,
-            accepted=True,
-            num_tokens=step.num_tokens,
-        ),
-    )
+    yield from commit_step(run, path, current_step(path).record(score=score, accepted=True))
 
 
 def reject(run: Run, path: PathState) -> None:
@@ -193,9 +171,6 @@ def reject(run: Run, path: PathState) -> None:
 
 def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
     step, judged = current_step(path), last_judged(path)
-    if not step.text.strip():
-        yield from commit_step(run, path, None)
-        return
     run.num_rewrites += 1
     yield run.at(
         StepRewritten(
@@ -211,16 +186,10 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
         (result,) = run.extend("draft", [ExtendJob(seq_id=path.sequences["draft"], tokens=tokens)])
     if result.no_room and step.end != "end_of_generation":
         step.end = result.no_room
-    yield from commit_step(
-        run,
-        path,
-        Step(
-            text=step.text,
-            author="target",
-            score=REWRITE_SCORE,
-            accepted=False,
-            num_tokens=step.num_tokens,
-            draft_text=judged.step.text,
-            draft_score=judged.verdict.score,
-        ),
+    rewrite = step.record(
+        score=REWRITE_SCORE,
+        accepted=False,
+        draft_text=judged.step.text,
+        draft_score=judged.verdict.score,
     )
+    yield from commit_step(run, path, rewrite)

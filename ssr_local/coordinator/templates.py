@@ -8,12 +8,13 @@ built-in template of the model's family takes its place and a notice says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from msgspec import Struct
 
 MAX_RENDERED_CHARS = 4_000_000
 RENDER_TIMEOUT_S = 5.0
+RENDER = f"{__name__}:render_with_jinja"
+"""What the helper process is asked for."""
 
 
 class Message(Struct, frozen=True):
@@ -37,14 +38,6 @@ class RenderRequest(Struct, frozen=True):
     bos_text: str
     eos_text: str
     dialogues: tuple[Dialogue, ...]
-
-
-class RemoteCaller(Protocol):
-    """The part of ``isolation.Helper`` used here."""
-
-    def call(
-        self, name: str, argument: object, *, timeout_s: float, type: object = ...
-    ) -> object: ...
 
 
 def render_with_jinja(request: RenderRequest) -> list[str]:
@@ -93,19 +86,6 @@ def _bounded(pieces: object) -> str:
     return text
 
 
-def render(request: RenderRequest, helper: RemoteCaller) -> list[str]:
-    """The dialogues as text; raises whatever the helper or the template raises."""
-    result = helper.call(
-        "ssr_local.coordinator.templates:render_with_jinja",
-        request,
-        timeout_s=RENDER_TIMEOUT_S,
-        type=list[str],
-    )
-    if not isinstance(result, list) or len(result) != len(request.dialogues):
-        raise ValueError("the template did not render every dialogue")
-    return [str(text) for text in result]
-
-
 # Built-in families -----------------------------------------------------------
 
 
@@ -123,25 +103,18 @@ def _llama3(dialogue: Dialogue, bos: str) -> str:
 
 
 def _gemma(dialogue: Dialogue, bos: str) -> str:
-    # Gemma has no system role: its text goes in front of the first user turn.
-    system, messages = _without_system(dialogue.messages)
     turns = ""
-    for number, message in enumerate(messages):
+    for message in without_system_turn(dialogue).messages:
         role = "model" if message.role == "assistant" else "user"
-        text = f"{system}\n\n{message.content}" if system and number == 0 else message.content
-        turns += f"<start_of_turn>{role}\n{text.strip()}<end_of_turn>\n"
+        turns += f"<start_of_turn>{role}\n{message.content.strip()}<end_of_turn>\n"
     return bos + turns + ("<start_of_turn>model\n" if dialogue.generate else "")
 
 
 def _deepseek_r1(dialogue: Dialogue, bos: str) -> str:
-    system, messages = _without_system(dialogue.messages)
-    turns = "".join(
-        f"<｜Assistant｜>{m.content}<｜end▁of▁sentence｜>"
-        if m.role == "assistant"
-        else f"<｜User｜>{m.content}"
-        for m in messages
-    )
-    return bos + system + turns + ("<｜Assistant｜><think>\n" if dialogue.generate else "")
+    before = {"system": "", "assistant": "<｜Assistant｜>", "user": "<｜User｜>"}
+    after = {"assistant": "<｜end▁of▁sentence｜>"}
+    turns = "".join(before[m.role] + m.content + after.get(m.role, "") for m in dialogue.messages)
+    return bos + turns + ("<｜Assistant｜><think>\n" if dialogue.generate else "")
 
 
 def _plain(dialogue: Dialogue, bos: str) -> str:
@@ -149,10 +122,12 @@ def _plain(dialogue: Dialogue, bos: str) -> str:
     return bos + turns + ("Assistant:" if dialogue.generate else "")
 
 
-def _without_system(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
-    if messages and messages[0].role == "system":
-        return messages[0].content, messages[1:]
-    return "", messages
+def without_system_turn(dialogue: Dialogue) -> Dialogue:
+    """The dialogue for a model without a system role: its text goes before the user's."""
+    system = "".join(f"{m.content}\n\n" for m in dialogue.messages if m.role == "system")
+    turns = [m for m in dialogue.messages if m.role != "system"]
+    turns[0] = Message(turns[0].role, system + turns[0].content)
+    return Dialogue(tuple(turns), dialogue.generate)
 
 
 _FAMILIES: tuple[tuple[str, str, Callable[[Dialogue, str], str]], ...] = (

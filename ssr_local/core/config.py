@@ -136,12 +136,12 @@ def save_setting(
     file = config_file() if file is None else file
     key = name.replace("-", "_")
     text = existing_text(file)
-    present = [k for k in parse_toml(text, printable(str(file))) if _same_key(k, key)]
+    present = [k for k in parse_toml(text, printable(str(file))) if k.replace("-", "_") == key]
     if key not in OPTION_NAMES and not (value is None and present):
-        raise _unknown_option(name)
+        raise unknown_option(name)
     if value is not None:
         strict = not isinstance(value, str)
-        value = _checked(key, value, f"Option {key!r}", UsageError, strict=strict)
+        value = checked(key, value, f"Option {key!r}", UsageError, strict=strict)
     if value is not None or present:
         write_atomically(file, _edited(text, present, key, value, printable(str(file))))
 
@@ -194,10 +194,10 @@ def _from_overrides(overrides: Mapping[str, Any]) -> dict[str, Setting]:
     layer: dict[str, Setting] = {}
     for name, value in overrides.items():
         if name not in OPTION_NAMES:
-            raise _unknown_option(name)
+            raise unknown_option(name)
         if value is not None:
-            checked = _checked(name, value, f"Option {name!r}", UsageError)
-            layer[name] = Setting(name, checked, "option")
+            meant = checked(name, value, f"Option {name!r}", UsageError)
+            layer[name] = Setting(name, meant, "option")
     return layer
 
 
@@ -207,7 +207,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Setting]:
         variable = variable_name(name)
         text = env.get(variable, "")
         if text.strip():
-            value = _checked(name, text, variable, ConfigError, strict=False)
+            value = checked(name, text, variable, ConfigError, strict=False)
             layer[name] = Setting(name, value, "environment", variable)
     return layer
 
@@ -227,16 +227,16 @@ def _from_file(file: Path) -> dict[str, Setting]:
                 f"{name.replace('_', '-')!r} is the same key.",
                 "Keep one of the two lines.",
             )
-        checked = _checked(name, value, f"{shown}: key {key!r}", ConfigError)
-        layer[name] = Setting(name, checked, "config", str(file))
+        meant = checked(name, value, f"{shown}: key {key!r}", ConfigError)
+        layer[name] = Setting(name, meant, "config", str(file))
     return layer
 
 
-def _checked(
+def checked(
     name: str, value: Any, subject: str, error_class: type[UsageError], *, strict: bool = True
 ) -> str | int | float | bool | None:
     """The value as the option takes it; the error begins with ``subject``."""
-    kind = SolveOptions if name in SolveOptions.__struct_fields__ else EngineOptions
+    kind: Any = SolveOptions if name in SolveOptions.__struct_fields__ else EngineOptions
     kept_back = why_not_offered(name, value)
     refusal = error_class(
         f"{subject} cannot be {quoted(value)}.", kept_back or accepted_values(kind, name)
@@ -244,18 +244,15 @@ def _checked(
     if kept_back:
         raise refusal
     try:
-        one = (
-            validate(SolveOptions, {name: value}, strict=strict)
-            if kind is SolveOptions
-            else validate(EngineOptions, {name: value}, strict=strict)
-        )
+        one = validate(kind, {name: value}, strict=strict)
     except UsageError as error:
         raise refusal from error
-    checked: str | int | float | bool | None = getattr(one, name)
-    return checked
+    meant: str | int | float | bool | None = getattr(one, name)
+    return meant
 
 
-def _unknown_option(name: str) -> UsageError:
+def unknown_option(name: str) -> UsageError:
+    """The error to raise for a name that no option has."""
     return UsageError(
         f"There is no option {quoted(name)}.",
         why_not_offered(name.replace("-", "_")) or f"Options are: {', '.join(OPTION_NAMES)}.",
@@ -287,10 +284,6 @@ def _instead_of(variable: str, known: tuple[str, ...]) -> str:
     """What replaces a variable that is offered no more, or the one that may be meant."""
     name = variable.upper().removeprefix(PREFIX).lower()
     return why_not_offered(name) or suggestion(variable.upper(), known)
-
-
-def _same_key(key: str, name: str) -> bool:
-    return key.replace("-", "_") == name
 
 
 def _edited(

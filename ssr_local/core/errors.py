@@ -104,14 +104,8 @@ class EngineCrashed(EngineError):  # noqa: N818 - the name the documentation pro
     ``log_tail`` holds the last lines it wrote, oldest first.
     """
 
-    def __init__(
-        self,
-        what: str,
-        why: str = "",
-        next_step: str = "",
-        log_tail: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(what, why, next_step)
+    def __init__(self, *parts: str, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(*parts)
         self.log_tail = log_tail
 
 

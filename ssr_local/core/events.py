@@ -30,6 +30,7 @@ from ssr_local.core.records import (
 )
 
 MAX_LOG_LINE_BYTES = 16 * 1024 * 1024
+_GIVE_A_LOG = "Give a file that 'ssr-local solve --events FILE' wrote."
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -199,18 +200,13 @@ AnyEvent = (
     | RunEnded
 )
 
-_encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
+encode_event = msgspec.json.Encoder().encode
+"""One event as one line of JSON, without the newline."""
 
-def encode_event(event: AnyEvent) -> bytes:
-    """One event as one line of JSON, without the newline."""
-    return _encoder.encode(event)
-
-
-def decode_event(line: bytes | str) -> AnyEvent:
-    """The event a line of JSON stands for; raises ``msgspec.DecodeError``."""
-    return _decoder.decode(line)
+decode_event = _decoder.decode
+"""The event a line of JSON stands for; raises ``msgspec.DecodeError``."""
 
 
 def write_events(events: Iterable[AnyEvent], file: IO[bytes]) -> Iterator[AnyEvent]:
@@ -237,14 +233,7 @@ def read_events(file: IO[bytes], name: str) -> Iterator[AnyEvent]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if number > 1 and not line.endswith(b"\n") and len(line) < MAX_LOG_LINE_BYTES:
                 return
-            raise EventLogError(
-                f"{name}, line {number}: not an event.",
-                f"{error}.",
-                "Give a file that 'ssr-local solve --events FILE' wrote.",
-            ) from error
+            what = f"{name}, line {number}: not an event."
+            raise EventLogError(what, f"{error}.", _GIVE_A_LOG) from error
     if number == 0:
-        raise EventLogError(
-            f"{name}: the event log is empty.",
-            "",
-            "Give a file that 'ssr-local solve --events FILE' wrote.",
-        )
+        raise EventLogError(f"{name}: the event log is empty.", "", _GIVE_A_LOG)

@@ -200,57 +200,43 @@ class Tree:
             self.revision += 1
 
     def _apply(self, event: AnyEvent) -> Iterable[Node]:
-        if isinstance(event, StepDelta):  # by far the most frequent
-            return self._wrote(event)
-        if isinstance(event, StepDrafted | StepVerified | StepRewritten):
-            return self._step_event(event)
-        if isinstance(event, PathOpened | PathEnded):
-            return self._path_event(event)
-        if isinstance(event, StepRead | Replied):  # no part of a run
-            return ()
-        if isinstance(event, RunMeasured):
-            self.measured = event
-            return (Node("run"),)
-        return self._run_event(event)
+        match event:
+            case StepDelta():
+                return self._wrote(event)
+            case StepDrafted() | StepVerified() | StepRewritten():
+                return self._step_event(event)
+            case PathOpened() | PathEnded():
+                return self._path_event(event)
+            case StepRead() | Replied():  # no part of a run
+                return ()
+            case Notice():
+                if event.message in self.notices:
+                    return ()
+                self.notices.append(event.message)
+                return (Node("notices"),)
+            case SelectionScored():
+                self.scores, self.chosen = event.scores, event.chosen
+                self.phase = "running"
+                return (Node("strategies"), Node("run"))
+            case VotesCounted():
+                self.groups = event.groups
+                return (Node("votes"),)
+            case RunEnded():
+                return self._ended(event)
+            case RunStarted():
+                self._started(event)
+            case ModelLoading():
+                self.phase = "loading"
+                self.models[event.role] = ModelView(event.name)
+            case ModelLoaded():
+                self.models[event.role] = ModelView(event.info.name, event.info, event.elapsed_s)
+            case RunMeasured():
+                self.measured = event
+            case RunPaused() | RunResumed():
+                self.phase = "paused" if isinstance(event, RunPaused) else "running"
+        return (Node("run"),)
 
     # The run as a whole ----------------------------------------------------
-
-    def _run_event(
-        self,
-        event: ModelLoading
-        | ModelLoaded
-        | RunStarted
-        | Notice
-        | SelectionScored
-        | VotesCounted
-        | RunPaused
-        | RunResumed
-        | RunEnded,
-    ) -> Iterable[Node]:
-        if isinstance(event, Notice):
-            if event.message in self.notices:
-                return ()
-            self.notices.append(event.message)
-            return (Node("notices"),)
-        if isinstance(event, SelectionScored):
-            self.scores, self.chosen = event.scores, event.chosen
-            self.phase = "running"
-            return (Node("strategies"), Node("run"))
-        if isinstance(event, VotesCounted):
-            self.groups = event.groups
-            return (Node("votes"),)
-        if isinstance(event, RunEnded):
-            return self._ended(event)
-        if isinstance(event, RunStarted):
-            self._started(event)
-        elif isinstance(event, ModelLoading):
-            self.phase = "loading"
-            self.models[event.role] = ModelView(event.name)
-        elif isinstance(event, ModelLoaded):
-            self.models[event.role] = ModelView(event.info.name, event.info, event.elapsed_s)
-        else:
-            self.phase = "paused" if isinstance(event, RunPaused) else "running"
-        return (Node("run"),)
 
     def _started(self, event: RunStarted) -> None:
         self.phase = "selecting"

@@ -20,7 +20,7 @@ from ssr_local.core.errors import ConfigError, SSRError
 from ssr_local.core.options import EngineOptions, SolveOptions, validate
 from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis import checks, speculation
-from ssr_local.diagnosis.engines import look_at_choice, measured_other, model_file
+from ssr_local.diagnosis.engines import look_at_choice, measured_other
 from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State, short
 from ssr_local.diagnosis.pair_facts import (
     ROLES,
@@ -35,7 +35,8 @@ from ssr_local.engine import hardware
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.packages import PACKAGES, version
 from ssr_local.method.verification import Judge
-from ssr_local.transport.setup import Setup
+from ssr_local.models.download import file_sha256
+from ssr_local.transport.setup import ModelFile, Setup
 from ssr_local.version import VERSION
 
 
@@ -252,7 +253,7 @@ def _measure(
             continue
         shown = short(model.spec.name)
         on_progress(f"Loading and timing the {model.role}, {shown} ...")
-        file = model_file(model)
+        file = ModelFile(model.spec.name, str(model.here.path), file_sha256(model.spec))
         setup = Setup(models={model.role: file}, engine=settings.engine)
         try:
             measured = speeds[model.role] = measure_model(setup, model.role, picked)

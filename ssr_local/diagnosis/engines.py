@@ -17,17 +17,7 @@ from ssr_local.engine import choice
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.packages import INSTALL, TITLES, EngineName, is_installed
 from ssr_local.models.download import file_sha256, verified_path
-from ssr_local.transport.setup import ModelFile, Setup
-
-
-def model_file(model: PairModel) -> ModelFile:
-    """The model as a session knows it."""
-    return ModelFile(
-        name=model.spec.name,
-        path=str(model.here.path),
-        sha256=file_sha256(model.spec),
-        perplexity=model.spec.perplexity,
-    )
+from ssr_local.transport.setup import Setup
 
 
 def look_at_choice(

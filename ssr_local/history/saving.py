@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
-
-from msgspec import Struct
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ssr_local.core.errors import HistoryError
 from ssr_local.core.events import AnyEvent
@@ -15,6 +13,7 @@ from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Kind, Recording
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 class Saver:
@@ -23,23 +22,11 @@ class Saver:
     def __init__(self, say: Callable[[str], None], recording: Recording | None = None) -> None:
         self._say, self._recording = say, recording
 
-    def event(self, event: AnyEvent) -> None:
-        """Save an event of a run."""
-        self._try(lambda recording: recording.event(event))
-
     def watch(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
         """Pass a run's events on, each saved first."""
         for event in events:
-            self.event(event)
+            self.save(Recording.event, event)
             yield event
-
-    def so_far(self, result: Struct, *, body: str) -> None:
-        """Save what there is of a check."""
-        self._try(lambda recording: recording.so_far(result, body=body))
-
-    def end(self, result: Struct, *, status: str, answer: str | None, body: str) -> None:
-        """Save the result of a check or hint."""
-        self._try(lambda one: one.end(result, status=status, answer=answer, body=body))
 
     def solved(self, problem: str, *, good: bool | None) -> Due | None:
         """Take note of a checked solution, for practice; what became of the problem there.
@@ -48,17 +35,16 @@ class Saver:
         """
         if good is None:
             return None
-        return self._try(lambda one: Practice(one.history).solved(problem, good=good))
+        return self.save(lambda one: Practice(one.history).solved(problem, good=good))
 
-    def fail(self, error: Exception) -> None:
-        """Save that it failed."""
-        self._try(lambda recording: recording.fail(error))
-
-    def _try(self, work: Callable[[Recording], _T]) -> _T | None:
+    def save(
+        self, work: Callable[Concatenate[Recording, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T | None:
+        """Do something to the entry, such as ``Recording.end``; None when that cannot be saved."""
         if self._recording is None:
             return None
         try:
-            return work(self._recording)
+            return work(self._recording, *args, **kwargs)
         except HistoryError as error:
             self._recording = None
             self._say(f"Not saved: {error}")
@@ -93,5 +79,5 @@ def saving(
         try:
             yield saver
         except Exception as error:
-            saver.fail(error)
+            saver.save(Recording.fail, error)
             raise

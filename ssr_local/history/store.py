@@ -107,9 +107,9 @@ class History:
 
     # Reading ---------------------------------------------------------------------
 
-    def entries(self, limit: int = 20, offset: int = 0) -> list[Entry]:
+    def entries(self, limit: int = 20) -> list[Entry]:
         """The newest entries, without their results."""
-        return self._selected("ORDER BY id DESC LIMIT ? OFFSET ?", (limit, offset))
+        return self._selected("ORDER BY id DESC LIMIT ?", (limit,))
 
     def search(self, text: str, limit: int = 20) -> list[Entry]:
         """Entries that have all the words, or their beginnings, the best first."""

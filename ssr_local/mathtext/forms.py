@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from ssr_local.mathtext.text import whole_box
-from ssr_local.mathtext.values import SCALE_WORDS, exact_value
+from ssr_local.mathtext.values import SCALES, exact_value
 
 MAX_CHARS = 2000
 """Longer answers are only trimmed: nobody compares them as mathematics."""
@@ -78,7 +78,7 @@ _CURRENCY = re.compile(r"(-?)\s?(?:US\\?\$|USD|EUR|GBP|Rs\.?|\\?[$€£¥₹]|\\
 _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent(?:age)?(?: points?)?|pct)$", re.IGNORECASE)
 _DEGREES = re.compile(r"\s?(?:\^\{?\\circ\}?|°|\\degree)\s?\ue000?\s?([CFK]?)$")
 _HEAD = re.compile(
-    rf"(?:\\(?!sin|cos|tan|log|ln)[A-Za-z]+|(?:{'|'.join(sorted(SCALE_WORDS))})(?![A-Za-z])"
+    rf"(?:\\(?!sin|cos|tan|log|ln)[A-Za-z]+|(?:{'|'.join(sorted(SCALES))})(?![A-Za-z])"
     r"|[^A-Za-z\\\ue000])+"
 )
 _UNIT = re.compile(r"\ue000?\s?([A-Za-z][A-Za-z .'/\ue000-]{0,60}|[€£¥₹])(?:\^\{?-?[1-4]\}?)?")

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from ssr_local.mathtext.values import SCALES
+
 _SEPARATOR = "(?:,|\\{,\\}|\\\\,|[\u2009\u202f])"
 _WHOLE = rf"(?:[1-9]\d{{0,2}}(?:{_SEPARATOR}\d{{3}}){{1,8}}(?!\d)|\d{{1,30}}(?!\d))"
 _FRAC = (
@@ -27,13 +29,6 @@ _NUMBER = re.compile(
     rf"|(?P<integer>{_WHOLE})(?:\s?/\s?(?P<over>{_WHOLE})(?!\.\d)|\s?(?P<share>\\?%))?)"
     r"(?:\s(?P<scale>hundred|thousand|million|billion|trillion)\b)?"
 )
-_SCALES = {
-    "hundred": 10**2,
-    "thousand": 10**3,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-}
 
 # Looked at within a few characters of a number only.
 _AROUND = 80
@@ -141,7 +136,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
         if over == 0:
             return None
         value = Fraction(int(_digits(match["integer"])), over)
-    return value * _SCALES.get(match["scale"], 1)
+    return value * SCALES.get(match["scale"], 1)
 
 
 def _digits(text: str) -> str:

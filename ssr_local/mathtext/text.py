@@ -134,10 +134,7 @@ def _stated(text: str, at_end: bool) -> str | None:
 
 
 def _last_end(pattern: re.Pattern[str], text: str) -> int | None:
-    end: int | None = None
-    for match in pattern.finditer(text):
-        end = match.end()
-    return end
+    return max((match.end() for match in pattern.finditer(text)), default=None)
 
 
 def _rest_of_line(text: str, start: int) -> str:

@@ -15,7 +15,7 @@ MAX_DEPTH = 40
 MAX_BITS = 8192
 """Of a numerator or denominator: about 2,500 decimal digits."""
 
-_SCALES = {
+SCALES = {
     "hundred": 10**2,
     "thousand": 10**3,
     "million": 10**6,
@@ -23,7 +23,6 @@ _SCALES = {
     "trillion": 10**12,
     "dozen": 12,
 }
-SCALE_WORDS = frozenset(_SCALES)
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
@@ -32,7 +31,7 @@ _TOKEN = re.compile(
     r"|(?P<times>\*|\\times|\\cdot)"
     r"|(?P<over>/|\\div)"
     r"|(?P<frac>\\frac)"
-    rf"|(?P<scale>(?:{'|'.join(_SCALES)})(?![A-Za-z]))"
+    rf"|(?P<scale>(?:{'|'.join(SCALES)})(?![A-Za-z]))"
     r"|(?P<mark>[-+^(){}])"
 )
 
@@ -60,13 +59,10 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         if match is None:
             raise _NotPlainError
         position = match.end()
-        kind = next(name for name in _KINDS if match.group(name) is not None)
+        kind = match.lastgroup or ""
         if kind != "space":
             tokens.append((match.group() if kind == "mark" else kind, match.group()))
     return tokens
-
-
-_KINDS = ("space", "recurring", "number", "times", "over", "frac", "scale", "mark")
 
 
 class _Reader:
@@ -138,7 +134,7 @@ class _Reader:
         while self._peek() == "scale":
             word = self._tokens[self._position][1]
             self._position += 1
-            value *= _SCALES[word]
+            value *= SCALES[word]
         return _bounded(value)
 
     def _proper(self, part: Fraction) -> Fraction:

@@ -97,13 +97,8 @@ def at_random(strategies: Sequence[Strategy], count: int, seed: int) -> tuple[st
 
 
 def first(strategies: Sequence[Strategy], count: int) -> tuple[str, ...]:
-    """The pool's first letters."""
+    """The pool's first letters; without strategies no advice on any path."""
     return _padded(tuple(strategy.letter for strategy in strategies), count)
-
-
-def none(count: int) -> tuple[str, ...]:
-    """No advice on any path: plain parallel sampling."""
-    return (UNKNOWN_LETTER,) * count
 
 
 def score_table(

@@ -14,7 +14,6 @@ from ssr_local.core.records import EndReason
 
 # A blank line after content: a newline, a line of nothing but blanks, a newline.
 _STEP_END = re.compile(r"\S[^\S\n]*\n[^\S\n]*\n")
-_SPACES = re.compile(r"\s+")
 _LOOK_BACK = 1
 
 THINK_OPEN = "<think>"
@@ -63,8 +62,8 @@ def is_thinking(text: str) -> bool:
 
 def is_repeated(step: str, earlier: Sequence[str]) -> bool:
     """Whether a step says, up to white space, exactly what an earlier one of its path said."""
-    squeezed = _squeeze(step)
-    return any(_squeeze(other) == squeezed for other in earlier)
+    words = step.split()
+    return any(other.split() == words for other in earlier)
 
 
 def path_end(
@@ -102,7 +101,3 @@ def path_end(
     if len(earlier) + 1 >= max_steps:
         return "step_budget"
     return None
-
-
-def _squeeze(text: str) -> str:
-    return _SPACES.sub(" ", text.strip())

@@ -49,10 +49,10 @@ def formatted(text: str, *, formulas: bool = True) -> str:
     for token in tokens:
         for part in (token, *(token.children or ())):
             if part.type in _CODE:
-                part.content = marks.written(part.content)
+                part.content = marks.replaced(part.content, drawn=False)
                 part.info = ""  # the language would become an attribute
     made: str = _markdown().renderer.render(tokens, _markdown().options, {})
-    return marks.drawn(made)
+    return marks.replaced(made, drawn=True)
 
 
 class _Marks:
@@ -74,17 +74,10 @@ class _Marks:
         self._formulas.append((match.group(), drawn))
         return f"{self._nonce}x{len(self._formulas) - 1}x"
 
-    def written(self, text: str) -> str:
-        """The text with its formulas as they were written."""
-        return self._replaced(text, 0)
-
-    def drawn(self, text: str) -> str:
-        """The text with its formulas drawn."""
-        return self._replaced(text, 1)
-
-    def _replaced(self, text: str, which: int) -> str:
+    def replaced(self, text: str, *, drawn: bool) -> str:
+        """The text with its formulas drawn, or as they were written."""
         pattern = f"{self._nonce}x(\\d+)x"
-        return re.sub(pattern, lambda match: self._formulas[int(match[1])][which], text)
+        return re.sub(pattern, lambda match: self._formulas[int(match[1])][drawn], text)
 
 
 def mathml(source: str, *, block: bool = False) -> str:

@@ -42,34 +42,34 @@ menclose { border: 1px solid; padding: .1em .3em; }
 def page_of(entry: Entry, events: Iterable[AnyEvent] = ()) -> str:
     """The entry as one HTML page; a run's from its ``events``. Raises ``HistoryError``."""
     title = f"{entry.kind.capitalize()} {entry.id}"
-    return _document(f"{title}: {one_line(entry.problem, 80)}", _entry(title, entry, events))
+    return _document(title, entry.problem, _entry(entry, events))
 
 
 def page_of_run(tree: Tree, title: str = "Reasoning run") -> str:
     """A run as one HTML page, whatever there is of it."""
-    return _document(f"{title}: {one_line(tree.problem, 80)}", [_heading(title), *_run(tree)])
+    return _document(title, tree.problem, _run(tree))
 
 
-def _document(title: str, parts: Iterable[str]) -> str:
-    body = "\n".join(parts)
+def _document(title: str, problem: str, parts: Iterable[str]) -> str:
+    whole_title = plain(f"{title}: {one_line(problem, 80)}")
+    body = "\n".join((f"<h1>{plain(title)}</h1>", *parts))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
         " style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{plain(title)}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        f"<title>{whole_title}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 
-def _entry(title: str, entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str]:
-    yield _heading(title)
+def _entry(entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str]:
     yield f'<p class="said">{plain(circumstances(entry))}</p>'
     if entry.error:
         yield f"<p>{plain(one_line(entry.error))}</p>"
     if entry.kind == "run":
         yield from _run(tree_of(entry, events), entry.status)
         return
-    yield _problem(entry.problem)
+    yield f"<section>{formatted(entry.problem)}</section>"
     result = result_of(entry)
     if isinstance(result, CheckResult):
         yield from _check(result)
@@ -77,19 +77,11 @@ def _entry(title: str, entry: Entry, events: Iterable[AnyEvent]) -> Iterator[str
         yield f"<h2>Hint of level {result.level}</h2>{formatted(result.text)}"
 
 
-def _heading(title: str) -> str:
-    return f"<h1>{plain(title)}</h1>"
-
-
-def _problem(text: str) -> str:
-    return f"<section>{formatted(text)}</section>"
-
-
 # A run ---------------------------------------------------------------------------------
 
 
 def _run(tree: Tree, status: str = "") -> Iterator[str]:
-    yield _problem(tree.problem)
+    yield f"<section>{formatted(tree.problem)}</section>"
     yield formatted(standing(tree, status), formulas=False)
     result = tree.result
     if result is not None and result.answer is not None:

@@ -1,16 +1,44 @@
-"""A session in this process: for tests and notebooks, and inside the worker."""
+"""A session in this process (for tests and notebooks) or in the worker: loaded models.
+
+It turns one request after another into events; a model is loaded when first needed, and kept.
+"""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 
+import msgspec
+
+from ssr_local.answers import EQUIVALENT
+from ssr_local.answers.comparer import Comparer
+from ssr_local.coordinator.commands import Mailbox
+from ssr_local.coordinator.plan import plan_for
+from ssr_local.coordinator.prompter import Prompter
+from ssr_local.coordinator.reading import read_steps, reply
+from ssr_local.coordinator.run import Run
+from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.commands import AnyCommand, Cancel
-from ssr_local.transport.base import RequestEvents
-from ssr_local.transport.requests import AnyRequest
-from ssr_local.transport.session import Session
-from ssr_local.transport.setup import Loader, Setup
+from ssr_local.core.errors import Interrupted, SSRError
+from ssr_local.core.events import AnyEvent, Replied, StepRead
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import ModelRole, OptionValues
+from ssr_local.engine.base import Cancelled, Engine
+from ssr_local.method.pools import load_pool
+from ssr_local.method.verification import Judge
+from ssr_local.process.failed import Failed
+from ssr_local.process.helper import Helper
+from ssr_local.transport.base import Outcome, RequestEvents
+from ssr_local.transport.requests import (
+    AnyRequest,
+    ReadStepsRequest,
+    ReplyRequest,
+    SolveRequest,
+    SolveTogetherRequest,
+    roles_for,
+    validated,
+)
+from ssr_local.transport.setup import Loader, Setup, load_model
 
 
 class InProcess:
@@ -22,12 +50,15 @@ class InProcess:
     pid = None
 
     def __init__(self, setup: Setup, loader: Loader | None = None) -> None:
+        self._setup = setup
+        self._loader = loader
+        self._engines: dict[ModelRole, Engine] = {}
+        self._helper = Helper()
         self._mailbox = Mailbox()
-        self._session = Session(setup, should_stop=self._mailbox.should_stop, loader=loader)
 
     def handle(self, request: AnyRequest) -> RequestEvents:
         self._mailbox.clear()  # a cancel that came too late belongs to the last request
-        return self._session.handle(request, self._mailbox)
+        return self._happenings(request)
 
     def tell(self, command: AnyCommand) -> None:
         self._mailbox.put(command)
@@ -36,36 +67,101 @@ class InProcess:
         self.tell(Cancel())
 
     def close(self) -> None:
-        self._session.close()
+        """Unload the models and stop the helper process."""
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+        self._helper.close()
 
+    def _happenings(self, request: AnyRequest) -> RequestEvents:
+        """The last event of a problem that is solved is ``RunEnded``, unless an error is raised."""
+        try:
+            engines = yield from self._loaded(roles_for(request))
+            if isinstance(request, SolveRequest):
+                run = self._run(request, engines, self._mailbox)
+                with closing(solve_together([run])) as events:
+                    for _, event in events:
+                        yield event
+                if run.failure is not None:
+                    raise run.failure
+            elif isinstance(request, SolveTogetherRequest):
+                yield from self._solve_together(request.runs, engines)
+            else:
+                yield from self._ask_target(request, engines["target"])
+        except Cancelled as error:
+            raise Interrupted("Stopped before the run had begun.") from error
 
-class Mailbox:
-    """Commands for the run that is worked on, filled by one thread and read by another."""
+    def _loaded(
+        self, roles: Sequence[ModelRole]
+    ) -> Generator[AnyEvent, None, dict[ModelRole, Engine]]:
+        if self._setup.backend != "fake":  # the demonstration's answers need no algebra
+            self._helper.warm(EQUIVALENT)  # takes a second, which loading a model hides
+        for role in roles:
+            if role not in self._engines:
+                self._engines[role] = yield from load_model(
+                    role, self._setup, self._mailbox.should_stop, self._loader
+                )
+        return {role: self._engines[role] for role in roles}
 
-    def __init__(self) -> None:
-        self._commands: queue.SimpleQueue[AnyCommand] = queue.SimpleQueue()
-        self._stop = threading.Event()
+    def _solve_together(
+        self, requests: Sequence[SolveRequest], engines: Mapping[ModelRole, Engine]
+    ) -> Generator[Outcome, None, None]:
+        runs: list[Run | SSRError] = []
+        for request in requests:
+            try:
+                request = validated(request, self._setup.max_sequences)
+            except SSRError as error:
+                runs.append(error)
+            else:
+                runs.append(self._run(request, engines))
+        for _ in solve_together([run for run in runs if isinstance(run, Run)]):
+            pass
+        for index, run in enumerate(runs):
+            failure = run.failure if isinstance(run, Run) else run
+            if isinstance(run, Run) and failure is None:
+                yield Outcome(run=index, result=run.result)
+            elif isinstance(failure, SSRError):
+                yield Outcome(run=index, failed=Failed.of(failure))
+            elif failure is not None:
+                raise failure
 
-    def put(self, command: AnyCommand) -> None:
-        """Leave a command; a ``Cancel`` also stops the engines between two calls."""
-        if isinstance(command, Cancel):
-            self._stop.set()
-        self._commands.put(command)
+    def _ask_target(
+        self, request: ReadStepsRequest | ReplyRequest, engine: Engine
+    ) -> Generator[AnyEvent, None, None]:
+        prompter = Prompter(engine, load_pool(request.strategies), self._helper)
+        path = prompter.path(request.problem, request.prefix_steps)
+        if isinstance(request, ReplyRequest):
+            pieces = reply(engine, prompter, path, request.question, request.max_tokens)
+            yield Replied(text="".join(pieces).strip())
+            return
+        readings = read_steps(engine, prompter, path, request.steps, request.questions)
+        for step, reading in enumerate(readings):
+            yield StepRead(step=step, reading=reading)
 
-    def should_stop(self) -> bool:
-        """Whether work must stop now."""
-        return self._stop.is_set()
+    def _run(
+        self,
+        request: SolveRequest,
+        engines: Mapping[ModelRole, Engine],
+        commands: Mailbox | None = None,
+    ) -> Run:
+        options = request.options
+        pool = load_pool(options.strategies)
+        return Run(
+            problem=request.problem,
+            options=options,
+            plan=plan_for(options),
+            pool=pool,
+            engines=engines,
+            prompters={
+                role: Prompter(engine, pool, self._helper) for role, engine in engines.items()
+            },
+            judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
+            compare=Comparer(self._helper, self._mailbox.should_stop),
+            prefix_steps=request.prefix_steps,
+            option_values=self._option_values(options),
+            commands=commands,
+        )
 
-    def poll(self) -> Sequence[AnyCommand]:
-        commands: list[AnyCommand] = []
-        while not self._commands.empty():
-            commands.append(self._commands.get())
-        return commands
-
-    def wait(self) -> Sequence[AnyCommand]:
-        return [self._commands.get(), *self.poll()]
-
-    def clear(self) -> None:
-        """Forget what was meant for a run that is over."""
-        self.poll()
-        self._stop.clear()
+    def _option_values(self, options: SolveOptions) -> OptionValues:
+        values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
+        return values | {role: file.name for role, file in self._setup.models.items()}

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from ssr_local.answers import normalise
-from ssr_local.answers.questions import Equation, EquationQuestion, EquationVerdict
+from ssr_local.answers.questions import EquationQuestion, EquationVerdict, Pair
 from ssr_local.mathtext.claims import Claim, Member, claims_in
 from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
 from ssr_local.mathtext.values import exact_value
@@ -174,7 +174,7 @@ class Algebra:
         if len(symbols) > 1 and claim.first.text in symbols:
             # y = 2x + 1 and y = x + 4 are two lines, and both are right.
             about = [one for one in about if one.first != claim.first.text]
-        if not about and _is_assignment(claim):
+        if not (about or claim.first.has_operator) and exact_value(claim.second.text) is not None:
             self._chosen |= symbols  # n = 1, and then perhaps n = 2
         if symbols <= self._chosen:
             about = []
@@ -227,7 +227,7 @@ class _Manner(NamedTuple):
 
 
 class _Premise(NamedTuple):
-    equation: Equation
+    equation: Pair
     symbols: frozenset[str]
 
 
@@ -235,12 +235,8 @@ def _symbols(claim: Claim) -> frozenset[str]:
     return claim.first.symbols | claim.second.symbols
 
 
-def _is_assignment(claim: Claim) -> bool:
-    return not claim.first.has_operator and exact_value(claim.second.text) is not None
-
-
-def _equation(claim: Claim) -> Equation:
-    return Equation(claim.first.text, claim.second.text)
+def _equation(claim: Claim) -> Pair:
+    return Pair(claim.first.text, claim.second.text)
 
 
 # Numbers -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -160,7 +161,8 @@ def check(
         if with_vote:
             solver.expect(options)
         judge = StudentJudge(verifier, options.threshold, solver.calibrations)
-        work = _Check(problem, steps, solver, options, helper, should_stop)
+        helper.warm(HOLDS)
+        work = _Check(problem, tuple(steps), solver, options, helper, should_stop)
         unjudged = work.unjudged(judge)
         on_judged(unjudged)
         judged = work.judged(unjudged, judge)
@@ -196,47 +198,40 @@ class StudentJudge:
         return self._judge.verdict_on(step)
 
 
-class _Check:
-    def __init__(
-        self,
-        problem: str,
-        steps: Sequence[str],
-        solver: Solver,
-        options: SolveOptions,
-        helper: Helper,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self._problem, self._steps = problem, tuple(steps)
-        self._solver, self._options, self._helper = solver, options, helper
-        self._should_stop = should_stop
-        helper.warm(HOLDS)
+class _Check(NamedTuple):
+    problem: str
+    steps: tuple[str, ...]
+    solver: Solver
+    options: SolveOptions
+    helper: Helper
+    should_stop: Callable[[], bool]
 
     def unjudged(self, judge: StudentJudge) -> CheckResult:
         """The steps as they were written."""
         return CheckResult(
-            problem=self._problem,
-            steps=tuple(_judged(text, None, StepFinding("undecided")) for text in self._steps),
+            problem=self.problem,
+            steps=tuple(_judged(text, None, StepFinding("undecided")) for text in self.steps),
             first_bad=None,
             correction="",
-            answer=answer_of(self._steps),
+            answer=answer_of(self.steps),
             answer_accepted=None,
             vote=None,
             verifier=judge.name,
-            threshold=self._options.threshold,
+            threshold=self.options.threshold,
             notices=(judge.notice,) if judge.notice else (),
         )
 
     def judged(self, unjudged: CheckResult, judge: StudentJudge) -> CheckResult:
         """The same with their verdicts."""
         verdicts = self._verdicts(judge)
-        algebra = Algebra(self._problem, self._helper, self._should_stop)
+        algebra = Algebra(self.problem, self.helper, self.should_stop)
         findings = []
-        for text in self._steps:
-            self._go_on()
+        for text in self.steps:
+            go_on(self.should_stop)
             findings.append(algebra.step(text))
         judged = tuple(
             _judged(text, verdict, finding)
-            for text, verdict, finding in zip(self._steps, verdicts, findings, strict=True)
+            for text, verdict, finding in zip(self.steps, verdicts, findings, strict=True)
         )
         first_bad = next((n for n, step in enumerate(judged) if not step.accepted), None)
         return msgspec.structs.replace(unjudged, steps=judged, first_bad=first_bad)
@@ -247,7 +242,7 @@ class _Check:
         steps = list(judged.steps)
         for number, step in enumerate(steps):
             if explain and number == judged.first_bad:
-                self._go_on()
+                go_on(self.should_stop)
                 step = steps[number] = self._explained(number, step)
             on_step(number, step)
         return msgspec.structs.replace(judged, steps=tuple(steps))
@@ -255,62 +250,57 @@ class _Check:
     def corrected(self, judged: CheckResult) -> CheckResult:
         """The first bad step as the target would write it after the last good one."""
         number = judged.first_bad or 0
-        options = with_changes(self._options, method="target", max_steps=1, temperature=0.0)
+        options = with_changes(self.options, method="target", max_steps=1, temperature=0.0)
         run = self._solved(options, self._prefix(number))
         correction = "".join(path.text for path in run.paths[:1]).strip()
         return msgspec.structs.replace(judged, correction=correction)
 
     def voted(self, judged: CheckResult) -> CheckResult:
-        run = self._solved(self._options)
+        run = self._solved(self.options)
         return msgspec.structs.replace(
             judged, answer_accepted=self._accepted(judged.answer, run), vote=run.answer
         )
 
     def _verdicts(self, judge: StudentJudge) -> list[Verdict | None]:
-        readings = self._solver.read_steps(
-            self._problem,
-            [f"{step}\n\n" for step in self._steps],
-            strategies=self._options.strategies,
+        readings = self.solver.read_steps(
+            self.problem,
+            [f"{step}\n\n" for step in self.steps],
+            strategies=self.options.strategies,
             questions=judge.questions,
         )
         return [judge.verdict(one) for one in readings]
 
     def _explained(self, number: int, step: CheckedStep) -> CheckedStep:
         """The first bad step with a reason: algebra's own, else a sentence of the target's."""
-        said = self._solver.reply(
-            self._problem,
+        said = self.solver.reply(
+            self.problem,
             WHY_WRONG,
             given=self._prefix(number + 1),
-            strategies=self._options.strategies,
+            strategies=self.options.strategies,
             max_tokens=MAX_REASON_TOKENS,
         )
         reasons = [step.reason, one_line(said, 300)]
-        return CheckedStep(
-            text=step.text,
-            accepted=False,
-            score=step.score,
-            algebra=step.algebra,
-            reason=" ".join(one for one in reasons if one),
-            model_accepted=step.model_accepted,
-        )
+        return msgspec.structs.replace(step, reason=" ".join(one for one in reasons if one))
 
     def _solved(self, options: SolveOptions, given: Sequence[str] = ()) -> RunResult:
-        return whole_run(self._solver, self._problem, options, given, self._should_stop)
-
-    def _go_on(self) -> None:
-        if self._should_stop():
-            raise Interrupted(STOPPED)
+        return whole_run(self.solver, self.problem, options, given, self.should_stop)
 
     def _prefix(self, number: int) -> tuple[str, ...]:
-        return tuple(f"{step}\n\n" for step in self._steps[:number])
+        return tuple(f"{step}\n\n" for step in self.steps[:number])
 
-    def _accepted(self, answer: str | None, run: RunResult | None) -> bool | None:
-        if answer is None or run is None or run.answer is None:
+    def _accepted(self, answer: str | None, run: RunResult) -> bool | None:
+        if answer is None or run.answer is None:
             return None
-        verdict: Comparison = compare(answer, run.answer, helper=self._helper)
-        if verdict == "different" and stated_answer(self._steps) is None:
+        verdict: Comparison = compare(answer, run.answer, helper=self.helper)
+        if verdict == "different" and stated_answer(self.steps) is None:
             return None  # it was only taken from the last equations
         return None if verdict == "undecided" else verdict == "equal"
+
+
+def go_on(should_stop: Callable[[], bool]) -> None:
+    """Raise ``Interrupted`` when the work is to stop."""
+    if should_stop():
+        raise Interrupted(STOPPED)
 
 
 def whole_run(
@@ -326,12 +316,10 @@ def whole_run(
     at every event of the run itself.
     """
     result: RunResult | None = None
-    if should_stop():
-        raise Interrupted(STOPPED)
+    go_on(should_stop)
     with closing(solver.stream(problem, options, given=given)) as events:
         for event in events:
-            if should_stop():
-                raise Interrupted(STOPPED)
+            go_on(should_stop)
             if isinstance(event, RunEnded):
                 result = event.result
     if result is None:

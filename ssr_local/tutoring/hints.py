@@ -13,23 +13,22 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ssr_local.answers import extract_answer, normalise
 from ssr_local.api import Solver
 from ssr_local.core.display import one_line
-from ssr_local.core.errors import Interrupted, UsageError
+from ssr_local.core.errors import UsageError
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import ReasoningPath, RunResult
 from ssr_local.mathtext.claims import claims_in
 from ssr_local.mathtext.values import exact_value
 from ssr_local.method.pools import load_pool
 from ssr_local.process.helper import Helper
-from ssr_local.tutoring.checking import STOPPED, CheckResult, check, whole_run
+from ssr_local.tutoring.checking import check, go_on, whole_run
 
-Level = Literal[1, 2, 3, 4]
 LEVELS = (1, 2, 3, 4)
 
 MAX_HINT_TOKENS = 60
@@ -110,28 +109,37 @@ def hint(
         solver = solver or own.enter_context(Solver())
         if level == max(LEVELS):
             solver.expect(options)
-        return _Hints(problem, steps, solver, options, helper, should_stop).at(level)
+        good: tuple[str, ...] = ()
+        if steps:
+            checked = check(
+                problem,
+                steps,
+                solver=solver,
+                options=options,
+                with_vote=False,
+                explain=False,
+                helper=helper,
+                should_stop=should_stop,
+            )
+            good = tuple(step.text for step in checked.steps[: checked.first_bad])
+        return _Hints(problem, good, solver, options, should_stop).at(level)
 
 
-class _Hints:
-    def __init__(
-        self,
-        problem: str,
-        steps: Sequence[str],
-        solver: Solver,
-        options: SolveOptions,
-        helper: Helper | None,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self._problem, self._solver, self._options = problem, solver, options
-        self._helper, self._should_stop = helper, should_stop
-        self._good = _good_steps(self._checked(steps))
-        self._prefix = tuple(f"{step}\n\n" for step in self._good)
+class _Hints(NamedTuple):
+    problem: str
+    good: tuple[str, ...]
+    solver: Solver
+    options: SolveOptions
+    should_stop: Callable[[], bool]
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return tuple(f"{step}\n\n" for step in self.good)
 
     def at(self, level: int) -> Hint:
         if level == 4:
             return self._whole()
-        options = with_changes(self._options, method="parallel-spm", paths=1)
+        options = with_changes(self.options, method="parallel-spm", paths=1)
         run = self._solved(options)
         path = run.paths[0]
         if level == 1:
@@ -141,43 +149,20 @@ class _Hints:
         return self._idea(path) if level == 2 else self._next(path)
 
     def _solved(self, options: SolveOptions) -> RunResult:
-        return whole_run(self._solver, self._problem, options, self._prefix, self._should_stop)
-
-    def _go_on(self) -> None:
-        if self._should_stop():
-            raise Interrupted(STOPPED)
-
-    def _checked(self, steps: Sequence[str]) -> CheckResult | None:
-        if not steps:
-            return None
-        return check(
-            self._problem,
-            steps,
-            solver=self._solver,
-            options=self._options,
-            with_vote=False,
-            explain=False,
-            helper=self._helper,
-            should_stop=self._should_stop,
-        )
+        return whole_run(self.solver, self.problem, options, self.prefix, self.should_stop)
 
     def _strategy(self, run: RunResult, path: ReasoningPath) -> Hint:
-        pool = load_pool(self._options.strategies)
-        strategy = pool.by_letter(path.strategy)
+        strategy = load_pool(self.options.strategies).by_letter(path.strategy)
         questions = [text.format(advice=strategy.advice) for text in _WHY]
-        said = self._asked(questions, self._prefix, path)
-        text = f"Try this: {strategy.advice}"
-        if said is None:
-            return self._hint(1, f"{text} {_WITHHELD[1]}", strategy=strategy.name)
-        return self._hint(1, f"{text} {said}", strategy=strategy.name)
+        said = self._asked(questions, self.prefix, path)
+        text = f"Try this: {strategy.advice} {said or _WITHHELD[1]}"
+        return self._hint(1, text, strategy=strategy.name)
 
     def _idea(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text
         whole = step if step.endswith("\n\n") else f"{step.rstrip()}\n\n"
-        said = self._asked(_IDEA, (*self._prefix, whole), path)
-        if said is None:
-            return self._hint(2, _WITHHELD[2], withheld=True)
-        return self._hint(2, said)
+        said = self._asked(_IDEA, (*self.prefix, whole), path)
+        return self._hint(2, said or _WITHHELD[2], withheld=said is None)
 
     def _next(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text.strip()
@@ -188,7 +173,7 @@ class _Hints:
         return self._hint(3, step)
 
     def _whole(self) -> Hint:
-        run = self._solved(self._options)
+        run = self._solved(self.options)
         winner = next((group.paths[0] for group in run.votes if group.winner), run.best_path)
         paths = {path.index: path for path in run.paths}
         path = paths.get(-1 if winner is None else winner)
@@ -203,13 +188,13 @@ class _Hints:
         That is: no number at all, in digits or in words, and not the answer itself.
         """
         for question in questions:
-            self._go_on()
+            go_on(self.should_stop)
             said = one_line(
-                self._solver.reply(
-                    self._problem,
+                self.solver.reply(
+                    self.problem,
                     question,
                     given=given,
-                    strategies=self._options.strategies,
+                    strategies=self.options.strategies,
                     max_tokens=MAX_HINT_TOKENS,
                 ),
                 400,
@@ -224,27 +209,20 @@ class _Hints:
         claims = claims_in(step)
         if value is not None:
             return bool(claims) and exact_value(claims[-1].second.text) == value
-        return _states(step, path.answer) and not _states(self._problem, path.answer)
+        return _states(step, path.answer) and not _states(self.problem, path.answer)
 
     def _known(self) -> set[Fraction]:
-        return _numbers(self._problem) | _numbers(" ".join(self._good))
+        return _numbers(self.problem) | _numbers(" ".join(self.good))
 
     def _hint(self, level: int, text: str, *, strategy: str = "", withheld: bool = False) -> Hint:
         return Hint(
-            problem=self._problem,
+            problem=self.problem,
             level=level,
             text=text,
             strategy=strategy,
-            after=len(self._good),
+            after=len(self.good),
             withheld=withheld,
         )
-
-
-def _good_steps(checked: CheckResult | None) -> tuple[str, ...]:
-    if checked is None:
-        return ()
-    last = len(checked.steps) if checked.first_bad is None else checked.first_bad
-    return tuple(step.text for step in checked.steps[:last])
 
 
 def _states(text: str, answer: str | None) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ssr_local.history.saving import Saver
+from ssr_local.history.store import Recording
 from ssr_local.tutoring.checking import CheckResult
 from ssr_local.tutoring.hints import Hint
 
 
 def kept_check(saver: Saver, work: Callable[..., CheckResult]) -> CheckResult:
     """The check that ``work(on_judged=...)`` makes, saved as it grows and at its end."""
-    result = work(on_judged=lambda judged: saver.so_far(judged, body=_text_of(judged)))
+    result = work(
+        on_judged=lambda judged: saver.save(Recording.so_far, judged, body=_text_of(judged))
+    )
     keep_check(saver, result)
     return result
 
@@ -19,7 +22,8 @@ def kept_check(saver: Saver, work: Callable[..., CheckResult]) -> CheckResult:
 def keep_check(saver: Saver, result: CheckResult) -> None:
     """Save a check."""
     status = "good" if result.is_good else "wrong answer"
-    saver.end(
+    saver.save(
+        Recording.end,
         result,
         status="wrong step" if result.first_bad is not None else status,
         answer=result.answer,
@@ -34,4 +38,4 @@ def _text_of(result: CheckResult) -> str:
 def keep_hint(saver: Saver, hint: Hint) -> None:
     """Save a hint."""
     status = "withheld" if hint.withheld else "given"
-    saver.end(hint, status=status, answer=None, body=hint.text)
+    saver.save(Recording.end, hint, status=status, answer=None, body=hint.text)

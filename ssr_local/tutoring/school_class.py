@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +69,9 @@ def read_class(file: Path) -> list[Solution]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text.", "", "Save it as CSV in UTF-8.") from error
     try:
-        return _solutions(file, csv.reader(io.StringIO(text, newline=""), dialect=_dialect(text)))
+        # Commas, or the semicolons and tabs that spreadsheets write in some countries.
+        sign = max(",;\t", key=text.partition("\n")[0].count)
+        return _solutions(file, csv.reader(io.StringIO(text, newline=""), delimiter=sign))
     except csv.Error as error:
         raise UsageError(
             f"{file} is no table.", f"{error}.", "Look for a quotation mark that is not closed."
@@ -157,20 +159,14 @@ def _check_all(
     return [checked for _, checked in pairs]
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> AbstractContextManager[object]:
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        return FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout as error:
         raise UsageError(
             f"{folder} is in use.", "Another process is checking there.", "Name another folder."
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _checked(
@@ -262,13 +258,3 @@ def _cell(text: str) -> str:
     for sign in "\\|`*_[]<":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-def _dialect(text: str) -> type[csv.Dialect]:
-    """Commas, or the semicolons and tabs that spreadsheets write in some countries."""
-    first = text.partition("\n")[0]
-
-    class Dialect(csv.excel):
-        delimiter = max(",;\t", key=first.count)
-
-    return Dialect

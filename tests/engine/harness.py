@@ -32,10 +32,8 @@ GREEDY = Sampling(temperature=0)
 
 
 HAS_IK = importlib.util.find_spec("ik_llama_cpp") is not None
-LIBRARIES = [
-    "llama",
-    pytest.param("ik", marks=pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")),
-]
+needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")
+LIBRARIES = ["llama", pytest.param("ik", marks=needs_ik)]
 """The native libraries, for parametrised tests."""
 
 

@@ -18,9 +18,8 @@ from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
 from tests.engine.conftest import Tiny
-from tests.engine.harness import HAS_IK, load_plain
+from tests.engine.harness import load_plain, needs_ik
 
-needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")
 SHA = "a" * 64
 
 

@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssr_local.coordinator.prompter import Prompter
 from ssr_local.engine import binding as binding_module
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.llama import LlamaBinding
 from ssr_local.engine.log_probs import log_probabilities
-from ssr_local.method.pools import load_pool
-from ssr_local.process.helper import Helper
 from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import (
@@ -117,33 +114,6 @@ def test_logits_are_computed_only_where_they_are_read(tiny: Tiny, load: Load) ->
 # Sampling -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.7)])
-def test_tokens_are_drawn_with_their_probabilities(
-    tiny: Tiny, load: Load, temperature: float, top_p: float
-) -> None:
-    engine, _ = load(tiny(scale=1.0))
-    root = engine.open(engine.tokenize(PROMPT))
-    logits = next_log_probs(engine, root, engine.info.num_vocab) / temperature
-    weights = np.exp(log_softmax(logits))
-    order = np.argsort(-weights)
-    kept = order[: int(np.searchsorted(np.cumsum(weights[order]), top_p)) + 1]
-    expected = np.zeros_like(weights)
-    expected[kept] = weights[kept] / weights[kept].sum()
-    counts, num_draws = np.zeros_like(weights), 1500
-    start = engine.num_tokens(root)
-    for seed in range(num_draws):
-        write_together(engine, [root], 1, Sampling(temperature, top_p, seed))
-        for token in engine.tokens(root, start):
-            counts[token] += 1
-        engine.truncate(root, start)
-    likely = expected > 0.01
-    assert likely.sum() >= 3
-    deviation = np.sqrt(expected * (1 - expected) / num_draws)
-    drawn = counts / num_draws
-    assert (np.abs(drawn - expected)[likely] < 5 * deviation[likely]).all()
-    assert counts[expected == 0].sum() == 0, "nothing outside the nucleus"
-
-
 def test_a_paths_draws_go_on_from_step_to_step(tiny: Tiny, load: Load) -> None:
     engine, _ = load(tiny(scale=1.0))
     sampling = Sampling(1.0, 1.0, 4)
@@ -168,31 +138,22 @@ def spread(load: Load, tiny: Tiny) -> tuple[Engine, object]:
     return load(path)
 
 
-def test_characters_over_several_tokens_arrive_whole(tiny: Tiny, load: Load) -> None:
-    engine, binding = spread(load, tiny)
-    seq_id = engine.open(engine.tokenize(PROMPT))
-    start = engine.num_tokens(seq_id)
-    deltas = list(decode_steps(engine, [StepJob(seq_id, 120, GREEDY)]))
-    text = "".join(delta.text for delta in deltas)
-    assert text.encode() == text_of(engine, binding, seq_id, start)
-    assert "\ufffd" not in text
-    assert set("é你😀") <= set(text)
-    assert any(not delta.text and delta.end is None for delta in deltas)
-
-
 def test_the_token_limit_completes_a_character(tiny: Tiny, load: Load) -> None:
     engine, binding = spread(load, tiny)
-    overruns = set()
-    for limit in range(1, 16):
+    overruns, waited = set(), False
+    for limit in (*range(1, 16), 120):
         seq_id = engine.open(engine.tokenize(PROMPT))
         start = engine.num_tokens(seq_id)
         deltas = list(decode_steps(engine, [StepJob(seq_id, limit, GREEDY)]))
         text = "".join(delta.text for delta in deltas)
         assert "\ufffd" not in text
         assert text.encode() == text_of(engine, binding, seq_id, start)
+        waited |= any(not delta.text and delta.end is None for delta in deltas)
         overruns.add(len(deltas) - limit)
         engine.release(seq_id)
     assert {0, 1} <= overruns <= {0, 1, 2, 3}
+    assert waited, "a character arrives whole"
+    assert set("é你😀") <= set(text)
 
 
 def test_bytes_that_are_no_text_do_not_hold_a_step_up(tiny: Tiny, load: Load) -> None:
@@ -235,23 +196,13 @@ def test_a_step_that_ends_inside_a_token(
     assert write(engine, seq_id, 30)[1] == write(fresh, again, 30)[1]
 
 
-def test_a_token_of_the_vocabulary_that_goes_on_after_a_blank_line(
+def test_a_long_token_is_read_whole(
     tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doubled = [("x" * 2**power,) * 2 for power in range(7)]
-    merges = (("\n", "\n"), ("\n\n", "X"), *doubled)
+    merges = (("\n", "\n"), *(("x" * 2**power,) * 2 for power in range(7)))
     monkeypatch.setitem(tiny_gguf._MERGES, "bytes-c", merges)  # type: ignore[misc]
-    beyond, long = (token_id(text, "bytes-c") for text in ("\n\nX", "x" * 128))  # type: ignore[arg-type]
-    chain = [*ids("|.", "bytes-c"), beyond]  # type: ignore[arg-type]
-    engine, binding = load(
-        write_tiny_model(tmp_path / "c.gguf", vocab="bytes-c", chains=[chain])  # type: ignore[arg-type]
-    )
-    assert binding.piece(beyond) == b"\n\nX"
-    assert binding.piece(long) == b"x" * 128
-    seq_id = engine.open(engine.tokenize(BEFORE_BLANK))
-    assert write_together(engine, [seq_id], 20) == {seq_id: ".\n\n"}
-    assert engine.tokens(seq_id) == engine.tokenize(BEFORE_BLANK + ".\n\n")
-    check_cache(engine)
+    _, binding = load(write_tiny_model(tmp_path / "c.gguf", vocab="bytes-c"))  # type: ignore[arg-type]
+    assert binding.piece(token_id("x" * 128, "bytes-c")) == b"x" * 128  # type: ignore[arg-type]
 
 
 def test_fingerprints_tell_vocabularies_apart(tiny: Tiny, load: Load) -> None:
@@ -279,15 +230,6 @@ def test_a_text_goes_on_where_another_ended(tiny: Tiny, load: Load, vocab: str, 
     assert b"".join(map(binding.piece, tokens)) == text.encode(), "no space is put before it"
 
 
-@pytest.mark.parametrize("vocab", ["bytes-a", "bytes-b", "pieces"])
-def test_every_digit_has_tokens_of_its_own(tiny: Tiny, load: Load, vocab: str) -> None:
-    engine, _ = load(tiny(vocab=vocab))
-    with Helper() as helper:
-        candidates = Prompter(engine, load_pool("maths"), helper).candidates(list("0123456789"))
-    assert all(candidates)
-    assert len({token for ids in candidates for token in ids}) >= 10
-
-
 # Room -----------------------------------------------------------------------
 
 
@@ -305,20 +247,6 @@ def test_the_models_own_context_bounds_a_sequence(tiny: Tiny, load: Load) -> Non
     assert (last.end, last.text) == ("context_full", "")
     check_cache(engine)
     assert write(engine, other, 50) == (text, tokens), "the other has its own context"
-
-
-def test_every_cell_is_used_before_a_path_is_ended(tiny: Tiny, load: Load) -> None:
-    engine, _ = load(tiny(logit_bias={token_id("\n\n"): -60.0}), num_cells=256)
-    root = engine.open(ids("x" * 100))
-    paths = [root, *(engine.fork(root) for _ in range(3))]
-    ended = {}
-    for delta in decode_steps(engine, [StepJob(p, 500, Sampling(1.0, 1.0, p)) for p in paths]):
-        check_cache(engine)
-        if delta.end:
-            ended[delta.seq_id] = (delta.end, engine.used_cells)
-    assert {reason for reason, _ in ended.values()} == {"kv_cache_full"}
-    assert min(used for _, used in ended.values()) > 256 - len(paths)
-    assert engine.used_cells == 256
 
 
 def test_the_cache_grows_as_far_as_memory_allows(

@@ -17,7 +17,7 @@ from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import GREEDY, Countdown, Watch, check_cache, load_plain, write
+from tests.engine.harness import GREEDY, Countdown, check_cache, load_plain, write
 from tests.engine.kits import PROMPT
 from tests.tiny_gguf import ids
 
@@ -100,22 +100,6 @@ def test_a_failed_decode_leaves_the_cells_counted_right(
     check_cache(engine)
 
 
-def test_a_step_goes_on_after_a_failed_decode(tiny: Tiny, load: Load) -> None:
-    whole, _ = load(tiny())
-    expected = write(whole, whole.open(engine_tokens := whole.tokenize(PROMPT)), 30)
-    engine, binding = load(tiny())
-    seq_id = engine.open(engine_tokens)
-    engine.start_steps([StepJob(seq_id, 30, GREEDY)])
-    text = "".join(delta.text for _ in range(5) for delta in engine.decode_round())
-    binding.results.append("failed")
-    with pytest.raises(DecodeError):
-        engine.decode_round()
-    text += "".join(delta.text for delta in engine.decode_round())
-    engine.stop_step(seq_id)
-    rest, _ = write(engine, seq_id, 24)
-    assert (text + rest, engine.tokens(seq_id, len(engine_tokens))) == expected
-
-
 def test_no_slot_ends_one_path_and_the_others_go_on(tiny: Tiny, load: Load) -> None:
     engine, binding = load(tiny())
     first, second = open_two(engine)
@@ -140,28 +124,17 @@ def test_no_slot_in_a_prefill_that_should_fit_is_an_error(tiny: Tiny, load: Load
 # Cancel ---------------------------------------------------------------------
 
 
-class StopAfter:
-    """Says stop once a binding has been called so many times."""
-
-    def __init__(self) -> None:
-        self.binding: Watch | None = None
-        self.limit: float = float("inf")
-
-    def __call__(self) -> bool:
-        return self.binding is not None and len(self.binding.calls) >= self.limit
-
-
 @both_memories
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 @pytest.mark.parametrize("call", ["open", "extend"])
 def test_cancel_ends_a_prefill_within_one_chunk(
     tiny: Tiny, load: Load, arch: str, chunks: int, call: str
 ) -> None:
-    stop = StopAfter()
+    stop = Countdown()
     engine, binding = load(tiny(arch=arch, context=8192), stop, num_cells=8192)
     first, second = open_two(engine)
     binding.calls.clear()
-    stop.binding, stop.limit = binding, chunks
+    stop.asked, stop.limit = 0, chunks + 1
     used, tokens = engine.used_cells, engine.tokens(first)
     prefilled, long = engine.usage().prefill_tokens, ids("x" * 4000)
     calls: dict[str, Callable[[], object]] = {
@@ -243,24 +216,13 @@ def test_nan_logits_are_reported_as_nan_and_nothing_is_drawn_from_them(
 # Files ----------------------------------------------------------------------
 
 
-def cut(size: int) -> Callable[[bytes], bytes]:
-    return lambda raw: raw[:size]
-
-
 def replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     assert len(old) == len(new)
     return lambda raw: raw.replace(old, new)
 
 
-DAMAGED = [
-    pytest.param(cut(0), id="empty"),
-    pytest.param(cut(3), id="three bytes"),
-    pytest.param(cut(43), id="43 bytes"),
-    pytest.param(cut(4000), id="cut in the header"),
-    pytest.param(cut(60_000), id="cut in the tensors"),
-    pytest.param(lambda raw: raw[:-1], id="one byte short"),
-    pytest.param(replace(b"GGUF", b"GGML"), id="wrong magic"),
-    pytest.param(lambda raw: raw[:8] + b"\xff" * 16 + raw[24:], id="2^64 tensors"),
+DAMAGED = [  # what else is wrong is found by the reader of headers, which has tests of its own
+    pytest.param(lambda raw: raw[:60_000], id="cut in the tensors"),
     pytest.param(lambda raw: b"\0" * len(raw), id="zeros"),
 ]
 UNUSABLE = [
@@ -299,14 +261,6 @@ def test_a_file_llama_cpp_refuses_is_named(
     error = load_damaged(tiny, tmp_path, damage)
     assert isinstance(error, ModelUnusableError | ModelDamagedError)
     assert error.why, "llama.cpp's own words are missing"
-
-
-def test_a_refused_file_leaves_the_next_one_loadable(
-    tiny: Tiny, tmp_path: Path, load: Load
-) -> None:
-    load_damaged(tiny, tmp_path, replace(b"blk.1.ffn_up", b"blk.1.ffn_ux"))
-    engine, _ = load(tiny())
-    assert write(engine, engine.open(engine.tokenize(PROMPT)), 10)[0]
 
 
 # Silence --------------------------------------------------------------------

@@ -20,11 +20,9 @@ from tests.engine.harness import (
     write_together,
 )
 from tests.engine.kits import PROMPT
-from tests.tiny_gguf import token_id
 
 MODELS: dict[str, dict[str, Any]] = {
     "qwen2": {},
-    "llama": {"arch": "llama"},
     "deeper": {"num_layers": 3, "kv_heads": 1, "seed": 5},
     "recurrent": {"arch": "mamba"},
 }
@@ -174,26 +172,3 @@ def test_an_attention_model_prefills_nothing_twice(tiny: Tiny, load: Load) -> No
     write(engine, seq_id, 10)
     assert engine.usage().prefill_tokens - before == 1 + step + question
     assert engine.usage().decode_tokens == 10
-
-
-def test_one_run_after_another_is_the_same_run(tiny: Tiny, load: Load) -> None:
-    """``clear`` brings back the first state, down to the last bit of every number."""
-
-    def run(engine: NativeEngine) -> tuple[list[str], list[float]]:
-        paths = paths_of(engine)
-        judged = engine.extend([judge_job(engine, seq_id) for seq_id in paths])
-        engine.truncate(paths[2], 10)
-        sampling = Sampling(0.8, 0.95, 11)
-        texts = [*write_together(engine, paths, 40, sampling).values()]
-        engine.release(paths[1])
-        texts += write_together(engine, [paths[0], paths[3]], 20, sampling).values()
-        return texts, [value for result in judged for value in numbers(result)]
-
-    model = tiny(logit_bias={token_id("\n\n"): -20.0})
-    engine, other = load(model)[0], load(model)[0]
-    first = run(engine)
-    engine.clear()
-    assert run(engine) == first
-    write(other, other.open(other.tokenize(STEP * 9)), 50)
-    other.clear()
-    assert run(other) == first

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.core.errors import DecodeError, ProblemError
 from ssr_local.core.events import (
     AnyEvent,
-    Notice,
     PathEnded,
     RunEnded,
-    StepDrafted,
-    StepRewritten,
-    StepVerified,
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import ModelRole, RunResult
 from ssr_local.engine.native import NativeEngine
-from ssr_local.method.pools import LETTERS, load_pool
-from ssr_local.models.gguf.header import read_header
+from ssr_local.method.pools import LETTERS
+from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import SolveRequest
-from ssr_local.transport.session import Session
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.engine.conftest import Tiny
 from tests.engine.harness import LIBRARIES, Watch, check_cache, exact_attention, watched
@@ -61,11 +54,8 @@ class Pair:
             "draft": ModelFile(f"{draft.stem}-draft", str(draft)),
             "target": ModelFile(f"{target.stem}-target", str(target)),
         }
-        self.session = Session(
-            Setup(models=files, engine=EngineOptions(ctx=ctx, threads=1)),
-            should_stop=lambda: self.stop(),
-            loader=self.load,
-        )
+        setup = Setup(models=files, engine=EngineOptions(ctx=ctx, threads=1))
+        self.session = InProcess(setup, loader=self.load)
 
     def load(
         self, role: ModelRole, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
@@ -73,7 +63,7 @@ class Pair:
         ctx = setup.engine.ctx
         self.engines[role], self.bindings[role] = watched(
             Path(file.path),
-            should_stop,
+            lambda: self.stop() or should_stop(),
             self.library,
             name=file.name,
             num_cells=ctx or 1024,
@@ -111,9 +101,6 @@ def pair(
     library: str = request.param
 
     def make(draft: Path | None = None, target: Path | None = None, ctx: int = CONTEXT) -> Pair:
-        given = [read_header(path).architecture for path in (draft, target) if path is not None]
-        if library == "ik" and "mamba" in given:
-            pytest.skip("ik_llama.cpp crashes with recurrent models; its self-check says so")
         made.append(
             Pair(
                 draft or tiny(context=CONTEXT),
@@ -144,44 +131,16 @@ def of_kind(events: Sequence[AnyEvent], kind: type[Any]) -> list[Any]:
 # What a run costs -----------------------------------------------------------
 
 
-def test_five_paths_prefill_what_they_share_once(pair: Make) -> None:
-    one = pair()
-    result, _ = one.solve(paths=5, verifier="likelihood", threshold=0.0)
-    pool = load_pool(one.pool)
-    chosen = [pool.by_letter(path.strategy) for path in result.paths]
-    assert len(chosen) == 5
-    for role, used in (("draft", result.usage.draft), ("target", result.usage.target)):
-        prompter = Prompter(one.engines[role], pool, one.session._helper)  # type: ignore[index]
-        prompts = prompter.paths(PROBLEM, [*pool.strategies, pool.by_letter("M")])
-        choice = prompter.selections(PROBLEM, [pool.strategies], 1) if role == "target" else []
-        prefix = shared_prefix([*prompts, *choice])
-        assert prefix > len(PROBLEM), "the problem comes first"
-        advice = sum(len(prompt) - prefix for prompt in prompter.paths(PROBLEM, chosen))
-        most = prefix + advice + sum(len(prompt) - prefix for prompt in choice)
-        if role == "target":
-            most += sum(step.num_tokens for path in result.paths for step in path.steps)
-        assert most - prefix < used.prefill_tokens <= most
-        rows = [row for call in one.bindings[role].calls for row in call]  # type: ignore[index]
-        times = Counter(row.position for row in rows if row.position < prefix - 1)
-        assert set(times.values()) == {1}
-    decoded = sum(step.num_tokens for path in result.paths for step in path.steps)
-    assert result.usage.draft.decode_tokens == decoded
-    assert result.usage.target.decode_tokens == 0, "verification decodes nothing"
-
-
 # Oracles --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("method", "alone"), [("specreason", "target"), ("ssr", "parallel-spm")])
-def test_a_draft_equal_to_its_target_is_believed(
-    tiny: Tiny, pair: Make, method: str, alone: str
-) -> None:
+def test_a_draft_equal_to_its_target_is_believed(tiny: Tiny, pair: Make) -> None:
     model = tiny(context=CONTEXT)
     usual = {"temperature": 0.0, "selection": "first", "max_tokens": 120}
     with exact_attention():
         one = pair(model, model)
-        expected, _ = one.solve(method=alone, **usual)
-        result, _ = one.solve(method=method, verifier="likelihood", threshold=0.0, **usual)
+        expected, _ = one.solve(method="parallel-spm", **usual)
+        result, _ = one.solve(verifier="likelihood", threshold=0.0, **usual)
     assert texts(result) == texts(expected)
     ends = [[path.end_reason for path in each.paths] for each in (result, expected)]
     assert ends[0] == ends[1]
@@ -202,6 +161,7 @@ def test_a_target_that_accepts_nothing_writes_its_own_text(pair: Make) -> None:
     assert all(step.author == "target" for path in result.paths for step in path.steps)
 
 
+@only_llama  # both libraries' tokens are drawn by the same code
 def test_equal_seeds_give_equal_runs(pair: Make) -> None:
     def told(result: RunResult) -> object:
         scores = [[step.score for step in path.steps] for path in result.paths]
@@ -219,71 +179,6 @@ def test_equal_seeds_give_equal_runs(pair: Make) -> None:
 # Vocabularies, recurrent memory, templates ----------------------------------
 
 
-@pytest.mark.parametrize("vocab", ["bytes-b", "pieces"])
-def test_different_vocabularies_hand_text_over(tiny: Tiny, pair: Make, vocab: str) -> None:
-    one = pair(tiny(context=CONTEXT), tiny(context=CONTEXT, vocab=vocab, seed=3))
-    written: dict[int, str] = {}
-    authors = set()
-
-    def held(role: ModelRole) -> list[bytes]:
-        engine, binding = one.engines[role], one.bindings[role]
-        return [b"".join(map(binding.piece, engine.tokens(s))) for s in engine._cache.seq_ids]
-
-    events = []
-    for event in one.events(verifier="likelihood", threshold=5.0):
-        events.append(event)
-        if isinstance(event, StepVerified):
-            drafted = [e for e in of_kind(events, StepDrafted) if e.path == event.path][-1].text
-            text = (written.get(event.path, "") + drafted).encode()
-            assert any(sequence.endswith(text) for sequence in held("target"))
-            if event.verdict.accepted:
-                written[event.path] = text.decode()
-                authors.add("draft")
-        if isinstance(event, StepRewritten):
-            written[event.path] = written.get(event.path, "") + event.text
-            authors.add("target")
-            text = written[event.path].encode()
-            assert any(sequence.endswith(text) for sequence in held("target"))
-    assert authors == {"draft", "target"}
-    result = events[-1].result  # type: ignore[union-attr]
-    assert any("different vocabularies" in notice for notice in result.notices)
-    assert texts(result) == [written[path.index] for path in result.paths]
-
-
-@pytest.mark.parametrize("recurrent", ["draft", "target"])
-def test_recurrent_memory_changes_nothing_but_the_cost(
-    tiny: Tiny, pair: Make, recurrent: str
-) -> None:
-    models = {"draft": tiny(context=CONTEXT), "target": tiny(context=CONTEXT, seed=3)}
-    models[recurrent] = tiny(arch="mamba", context=CONTEXT)
-    usual = {"temperature": 0.0, "selection": "first", "verifier": "likelihood"}
-    with exact_attention():
-        one = pair(**models)
-        result, _ = one.solve(threshold=5.0, max_steps=5, **usual)
-        notices = [notice for notice in result.notices if "recurrent memory" in notice]
-        assert len(notices) == 1
-        assert recurrent in notices[0]
-        assert result.num_accepted + result.num_rewrites > 0
-        if recurrent == "target":
-            expected, _ = one.solve(method="parallel-spm", max_steps=5, **usual)
-            result, _ = one.solve(threshold=9.0, max_steps=5, **usual)
-            assert texts(result) == texts(expected)
-
-
-@only_llama  # a template is rendered before any library sees the text
-@pytest.mark.parametrize("template", [None, "{{ messages[0]['content'"])
-def test_a_template_that_cannot_be_used_is_replaced(
-    tiny: Tiny, pair: Make, template: str | None
-) -> None:
-    model = tiny(context=CONTEXT, chat_template=template)
-    one, plain = pair(draft=model), pair()
-    result, events = one.solve(method="draft", max_tokens=20)
-    (notice,) = [e.message for e in of_kind(events, Notice) if "template" in e.message]
-    assert "ChatML" in notice
-    assert notice in result.notices
-    assert texts(result) == texts(plain.solve(method="draft", max_tokens=20)[0])
-
-
 # Faults ---------------------------------------------------------------------
 
 
@@ -299,12 +194,9 @@ def test_a_target_whose_output_is_no_number_ends_the_run(tiny: Tiny, pair: Make)
     ("problem", "options"),
     [
         (PROBLEM, {"paths": 5}),
-        (PROBLEM, {"paths": 3, "selection": "generate", "verifier": "digit"}),
-        (PROBLEM, {"paths": 8, "selection_permutations": 6}),
-        (PROBLEM + " Why?" * 100, {"paths": 5}),
         (PROBLEM + " Why?" * 100, {"paths": 1, "selection_permutations": 8}),
     ],
-    ids=["five", "generate", "eight", "long", "orders"],
+    ids=["paths", "orders"],
 )
 def test_without_a_limit_the_cache_holds_every_paths_whole_budget(
     pair: Make, problem: str, options: dict[str, Any]
@@ -326,7 +218,7 @@ def test_a_problem_beyond_the_models_context_is_refused_before_it_costs_memory(
     assert {binding.num_cells for binding in both.bindings.values()} == {1024}
 
 
-@pytest.mark.parametrize("calls", [0, 1, 3, 20])
+@pytest.mark.parametrize("calls", [1, 20])
 def test_cancel_ends_a_run_and_the_next_one_works(pair: Make, calls: int) -> None:
     one = pair()
     usual = {"verifier": "likelihood", "selection": "first"}

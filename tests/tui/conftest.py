@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from ssr_local import Solver
+from ssr_local.core.config import config_file
 from ssr_local_tui import runs
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders of the test's own, and models in its process. Returns the folders' parent.
 
@@ -25,12 +26,19 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def worker(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def file(folders: Path) -> Path:
+    """Where the settings file is, in a folder that is there."""
+    config_file().parent.mkdir()
+    return config_file()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The models live in a worker process, as they do for users."""
     monkeypatch.setattr(runs, "Solver", Solver)
 
 
 @pytest.fixture
-def slow(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run takes a second or two, so that it can be met while it goes on."""
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "3")

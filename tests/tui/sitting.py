@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from unittest import mock
 
-from textual.binding import Binding
-from textual.notifications import Notification
 from textual.pilot import Pilot
-from textual.widget import Widget
 
 from ssr_local import Solver
 from ssr_local.core.commands import Pause
@@ -25,35 +21,14 @@ from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.screens.main import MainScreen
 from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.problem import ProblemInput
-from tests.tui import pilot as drive
+from tests.tui.pilot import Hands, piloted
 
 PROBLEM = "A farm has hens and cows."
 WELCOMED = Preferences(welcomed=True)
-_T = TypeVar("_T", bound=Callable[..., Any])
 
 
-def covers(*binding_ids: str) -> Callable[[_T], _T]:
-    """Says of a test which bindings it presses; ``test_app_bindings.py`` looks for the rest."""
-
-    def mark(test: _T) -> _T:
-        test.covered = getattr(test, "covered", frozenset()) | set(binding_ids)  # type: ignore[attr-defined]
-        return test
-
-    return mark
-
-
-def keys_of(binding_id: str) -> list[str]:
-    """The keys that one of the main screen's bindings has by default."""
-    bindings = (one for one in MainScreen.BINDINGS if isinstance(one, Binding))
-    return next(one.key for one in bindings if one.id == binding_id).split(",")
-
-
-@dataclasses.dataclass
-class Sitting:
-    """The app and the hands on its keys."""
-
-    app: SSRApp
-    pilot: Pilot[Any]
+class Sitting(Hands[SSRApp]):
+    """The whole app and the hands on its keys."""
 
     @property
     def main(self) -> MainScreen:
@@ -67,53 +42,19 @@ class Sitting:
     def input(self) -> ProblemInput:
         return self.main.query_one(ProblemInput)
 
-    @property
-    def dialog(self) -> str:
-        """The name of the screen on top."""
-        return type(self.app.screen).__name__
-
-    @property
-    def notices(self) -> list[Notification]:
-        """What pops up in the corner."""
-        return list(self.app._notifications)
-
     def said(self, words: str) -> bool:
         """Whether a message in the corner has these words."""
-        return any(words in one.message for one in self.notices)
+        return any(words in one.message for one in self.app._notifications)
 
     def shows(self, words: str) -> bool:
         """Whether the words can be read on the screen."""
         return words in self.text()
-
-    def text(self) -> str:
-        return drive.screen_text(self.app)
-
-    async def press(self, *keys: str) -> None:
-        await drive.press(self.pilot, *keys)
-
-    async def until(
-        self, condition: Callable[[], object], timeout_s: float = drive.TIMEOUT_S
-    ) -> None:
-        await drive.until(self.pilot, condition, timeout_s)
 
     async def until_shows(self, words: str) -> None:
         await self.until(lambda: self.shows(words))
 
     async def until_said(self, words: str) -> None:
         await self.until(lambda: self.said(words))
-
-    async def until_on(self, dialog: str) -> None:
-        """Wait until a screen is on top, and whole."""
-        await self.until(
-            lambda: (
-                self.dialog == dialog
-                and all(one.is_mounted for one in self.app.screen.walk_children(with_self=True))
-            )
-        )
-        await self.settle()
-
-    async def settle(self) -> None:
-        await drive.settled(self.pilot)
 
     async def type(self, text: str) -> None:
         """Type a text, key by key."""
@@ -123,7 +64,7 @@ class Sitting:
         """Put a problem into the input and press Enter."""
         self.input.focus()
         self.input.load_text("")
-        await drive.paste(self.pilot, problem)
+        await self.paste(problem)
         await self.press("enter")
 
     async def ended(self) -> None:
@@ -163,19 +104,14 @@ class Sitting:
         assert self.main.run_tree.reveal(item), f"{item} is not in the tree"
         await self.settle()
 
-    async def click_at(self, widget: Widget, x: int = 1, y: int = 0) -> None:
-        """Click into a widget, counted from its upper left corner."""
-        region = widget.region
-        await drive.click(self.pilot, region.x + x, region.y + y)
-
     async def click_on(self, words: str) -> None:
         """Click on the first place where the words stand on the screen."""
         await self.until_shows(words)
         await self.pilot.pause()  # what has just opened may still be moved
-        for y, line in enumerate(drive.screen_lines(self.app)):
+        for y, line in enumerate(self.lines):
             x = line.find(words)
             if x >= 0:
-                await drive.click(self.pilot, x, y)
+                await self.click(x, y)
                 return
         raise AssertionError(f"{words!r} is not on the screen:\n{self.text()}")
 
@@ -204,13 +140,12 @@ def sit(
     async def run(pilot: Pilot[Any]) -> None:
         await script(Sitting(app, pilot))
 
-    drive.piloted(app, run, size, notifications=True)
+    piloted(app, run, size)
     return app
 
 
 def watch(
     events: Iterable[AnyEvent],
-    folder: Path,
     script: Callable[[Sitting], Awaitable[None]],
     **how: Any,
 ) -> SSRApp:
@@ -221,7 +156,7 @@ def watch(
         await sitting.settle()
         await script(sitting)
 
-    return sit(after_the_end, replay=write_log(events, folder / "made.jsonl"), **how)
+    return sit(after_the_end, replay=write_log(events, Path("made.jsonl")), **how)
 
 
 def write_log(events: Iterable[AnyEvent], file: Path) -> Path:

@@ -1,17 +1,18 @@
-"""The app as a whole: the input, starting, stopping and pausing a run, and leaving."""
+"""The app as a whole: the input, starting, stopping and pausing a run, leaving, settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ssr_local.core.events import RunStarted, read_events
+from ssr_local.core.options import SolveOptions
 from ssr_local.core.tree import Tree
-from tests.tui.pilot import paste
-from tests.tui.sitting import PROBLEM, Sitting, covers, sit
-
-pytestmark = pytest.mark.usefixtures("folders")
+from ssr_local_tui.screens.field_row import FieldRow
+from ssr_local_tui.widgets.header import preset_of
+from tests.tui.sitting import PROBLEM, Sitting, sit
 
 
 def paths_as_text(tree: Tree) -> list[list[str]]:
@@ -21,7 +22,6 @@ def paths_as_text(tree: Tree) -> list[list[str]]:
 # The input ------------------------------------------------------------------------------
 
 
-@covers("problem", "problem-line", "tree")
 def test_the_input() -> None:
     async def script(at: Sitting) -> None:
         assert at.main.focused is at.input
@@ -64,8 +64,7 @@ def test_the_input() -> None:
 # A run ----------------------------------------------------------------------------------
 
 
-@covers("again")
-def test_what_is_given_typed_or_pasted_is_solved_with_other_seeds_and_leaves_a_log(
+def test_what_is_given_or_pasted_is_solved_with_other_seeds_and_leaves_a_log(
     folders: Path,
 ) -> None:
     text = "1. A farm\n   has hens.\n\n2. How many? 数える ✓"
@@ -78,16 +77,10 @@ def test_what_is_given_typed_or_pasted_is_solved_with_other_seeds_and_leaves_a_l
         await at.ended()
         assert at.tree.problem == PROBLEM
         assert first.options["seed"] == 1 != at.tree.options["seed"]
-        await at.press("i")
-        await at.type("Hens and cows?")
-        await at.press("enter")
-        await at.until(lambda: at.tree.problem == "Hens and cows?")
-        await at.ended()
         await at.until_shows("Answer: 18")
         assert at.main.focused is at.main.run_tree
         await at.press("i")
-        at.input.clear()
-        await paste(at.pilot, text)
+        await at.paste(text)
         assert at.input.text == text
         await at.press("enter")
         await at.until(lambda: at.tree.problem == text)
@@ -98,19 +91,18 @@ def test_what_is_given_typed_or_pasted_is_solved_with_other_seeds_and_leaves_a_l
     for log in sorted((folders / "cache" / "runs").iterdir(), key=lambda one: one.stat().st_mtime):
         with log.open("rb") as file:
             problems += [e.problem for e in read_events(file, "") if isinstance(e, RunStarted)]
-    assert problems == [PROBLEM, PROBLEM, "Hens and cows?", text]
+    assert problems == [PROBLEM, PROBLEM, text]
 
 
-@covers("stop", "app-stop", "dialog-stop")
-def test_a_run_is_stopped_from_the_tree_by_ctrl_c_and_from_a_dialog(slow: None) -> None:
+def test_a_run_is_stopped_from_the_tree_and_from_a_dialog(slow: None) -> None:
     async def script(at: Sitting) -> None:
         await at.press("escape", "ctrl+c")
         await at.until_said("Ctrl+Q")  # without a run it says how to leave
-        for key, dialog in (("x", ""), ("ctrl+c", ""), ("ctrl+c", "ComparisonScreen")):
+        for key, dialog in (("x", ""), ("ctrl+c", "ComparisonScreen")):
             earlier = at.tree
             await at.ask()
             await at.until(lambda earlier=earlier: at.tree is not earlier)
-            await at.until(lambda: at.tree.counts.drafted >= 3)
+            await at.until(lambda: at.tree.counts.drafted >= 1)
             if dialog:
                 await at.press("v")
                 await at.until_on(dialog)
@@ -129,7 +121,6 @@ def test_a_run_is_stopped_from_the_tree_by_ctrl_c_and_from_a_dialog(slow: None) 
     sit(script)
 
 
-@covers("pause")
 def test_a_paused_run_stands_still_in_the_way_of_others_and_goes_on() -> None:
     async def script(at: Sitting) -> None:
         await at.ask_paused(lambda tree: tree.counts.accepted >= 1)
@@ -153,19 +144,18 @@ def test_a_paused_run_stands_still_in_the_way_of_others_and_goes_on() -> None:
     sit(script)
 
 
-def test_every_method_is_shown() -> None:
-    async def script(at: Sitting) -> None:
-        for method in ("parallel", "specreason", "target", "draft"):
-            at.app._changed({"method": method})
-            await at.solve(f"Solved by {method}.")
-            await at.until_shows("Answer: 18")
-            await at.until_shows(f"pair demo · {method}")
-            assert len(at.tree.paths) == (3 if method == "parallel" else 1)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "parallel", "paths": 1}, "parallel · 1 path · full"),
+        ({"method": "specreason", "threshold": 5.5}, "specreason · min-likelihood ≥ 5.5"),
+        ({"method": "target"}, "target"),
+    ],
+)
+def test_what_matters_of_the_options_is_shown(options: dict[str, Any], words: str) -> None:
+    assert preset_of(SolveOptions(**options)) == words
 
-    sit(script)
 
-
-@covers("quit", "app-quit")
 @pytest.mark.parametrize("keys", [("escape", "q"), ("escape", "question_mark", "ctrl+q")])
 def test_keys_that_leave(keys: tuple[str, ...]) -> None:
     async def script(at: Sitting) -> None:
@@ -175,3 +165,65 @@ def test_keys_that_leave(keys: tuple[str, ...]) -> None:
         await at.until(lambda: not at.app.is_running)
 
     assert sit(script).return_code == 0
+
+
+# Settings ------------------------------------------------------------------------------
+
+
+def test_what_is_changed_counts_from_the_next_run_on(file: Path) -> None:
+    file.write_text("max-tokens = 700\n")
+
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        solver = at.app.runs.solver
+        await at.press("escape", "s")
+        await at.until_on("SettingsScreen")
+        at.app.screen.query_one("#field-paths", FieldRow).control.value = "2"
+        await at.settle()
+        await at.press("ctrl+o")
+        await at.until_shows("2 paths · full")
+        assert len(at.tree.paths) == 3
+        first = at.tree
+        await at.press("r")
+        await at.until(lambda: at.tree is not first)
+        await at.ended()
+        assert at.tree.options["paths"] == 2
+        assert at.app.runs.solver is solver  # the models stay loaded
+        at.app._changed({"draft": None})
+        origins = {one.name: one for one in at.app.settings.origins}
+        assert (origins["draft"].value, origins["draft"].origin) == (None, "option")
+        assert (origins["max_tokens"].value, origins["paths"].value) == (700, 2)
+
+    sit(script)
+
+
+@pytest.mark.usefixtures("worker")
+def test_another_pair_is_another_solver_and_the_old_models_are_given_back(folders: Path) -> None:
+    (folders / "config").mkdir()
+    (folders / "config" / "models.toml").write_text(
+        "[models.one]\nfile = 'one.gguf'\nsources = [{ kind = 'file', path = '/nowhere/one' }]\n"
+        "[pairs.other]\ndraft = 'one'\ntarget = 'one'\n"
+    )
+
+    async def script(at: Sitting) -> None:
+        await at.solve()
+        old, pid = at.app.runs.solver, at.app.runs.solver.worker_pid
+        assert pid is not None
+        await at.solve("another")
+        assert at.app.runs.solver.worker_pid == pid
+        at.app._changed({"pair": "other"})
+        await at.until_shows("pair other")
+        assert at.app.runs.solver is not old
+        assert at.app.runs.solver.engine.pair == "other"
+        await at.until(lambda: not Path(f"/proc/{pid}").exists())
+        at.app._changed({"pair": "nowhere"})
+        await at.ask()
+        await at.until_shows("'nowhere'")  # is unknown, which is said
+        assert not at.app.control.busy
+        at.app._changed({"pair": "demo"})
+        await at.press("r")
+        await at.until(lambda: at.app.control.error is None)
+        await at.ended()
+        await at.until_shows("Answer: 18")
+
+    sit(script)

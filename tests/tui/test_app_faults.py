@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button
 
+from ssr_local import Solver
 from ssr_local.core.errors import Interrupted
 from ssr_local.core.options import SolveOptions
 from ssr_local.models.download import Progress
-from ssr_local_tui.runs import Runs
 from tests.tui.pilot import TIMEOUT_S, wait_for
 from tests.tui.sitting import Sitting, demo_log, sit, write_log
 
@@ -59,25 +59,12 @@ def children() -> set[int]:
     }
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "in the middle",
-        *(pytest.param(m, marks=pytest.mark.slow) for m in ("at once", "at first", "paused")),
-    ],
-)
-def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None, moment: str) -> None:
+def test_leaving_while_a_run_goes_on_leaves_no_process(slow: None) -> None:
     before = children()
 
     async def script(at: Sitting) -> None:
-        if moment == "paused":
-            await at.ask_paused(lambda tree: tree.paths)
-            return
         await at.ask()
-        if moment == "at first":
-            await at.until(lambda: at.tree.phase != "idle")
-        elif moment == "in the middle":
-            await at.until(lambda: at.tree.counts.drafted >= 1)
+        await at.until(lambda: at.tree.counts.drafted >= 1)
 
     app = sit(script)
     if app.runs.feed is not None:
@@ -115,8 +102,6 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waits, self.free = threading.Event(), threading.Event()
         self.stopped = False
-        from ssr_local import Solver
-
         told = Solver._progress
 
         def progress(solver: Solver, word: Progress) -> None:
@@ -147,6 +132,7 @@ def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with
         await at.ask()
         await at.until_on("DownloadScreen")
         await at.until_shows("To be downloaded once")
+        await at.until_shows("models are missing")
         await at.press("escape")
         await at.until_on("MainScreen")
         await at.until_said("Nothing was started.")
@@ -214,12 +200,12 @@ def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_leaving_waits_for_no_connection(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, answered = threading.Event(), threading.Event()
 
-    def hangs(runs: Runs, options: SolveOptions) -> None:
+    def hangs(solver: Solver, options: SolveOptions) -> None:
         asked.set()
         answered.wait(TIMEOUT_S)
 
     async def script(at: Sitting) -> None:
-        monkeypatch.setattr(Runs, "missing", hangs)
+        monkeypatch.setattr(Solver, "to_fetch", hangs)
         await at.ask()
         await at.until(asked.is_set)
         await at.press("ctrl+q")
@@ -233,33 +219,29 @@ def test_leaving_waits_for_no_connection(copied: Path, monkeypatch: pytest.Monke
 # Logs -----------------------------------------------------------------------------------
 
 
-def test_logs_that_are_none_damaged_or_cut_off_are_shown_as_far_as_they_go(folders: Path) -> None:
-    logs = {"empty": b"", "none": b"Dear diary,\n", "bytes": b"\xff\xfe\x00\n" * 3}
-    logs["[red]markup"] = b"[bold]\n[/]\n"
-    for name, contents in logs.items():
-        (folders / f"{name}.jsonl").write_bytes(contents)
+def test_logs_that_are_empty_damaged_or_cut_off_are_shown_as_far_as_they_go(folders: Path) -> None:
+    empty, cut = folders / "[red]empty.jsonl", folders / "cut.jsonl"
+    empty.write_bytes(b"")
     damaged = write_log(demo_log(), folders / "damaged.jsonl")
     whole = damaged.read_bytes()
-    (folders / "cut.jsonl").write_bytes(whole[:20_000])
+    cut.write_bytes(whole[:20_000])
     lines = whole.splitlines(keepends=True)
     damaged.write_bytes(b"".join([*lines[:200], b"{oops\n", *lines[201:]]))
 
     async def script(at: Sitting) -> None:
         await at.until_shows("line 201: not an event")
         assert at.shows("Let h be the number of hens")
-        for name in logs:
-            at.app.control.play(folders / f"{name}.jsonl", 0.0)
-            await at.until(lambda: not at.app.control.running)
-            await at.until_shows(f"{name}.jsonl")
-            assert at.shows("log is empty" if name == "empty" else "line 1: not an event")
+        at.app.control.play(empty, 0.0)
+        await at.until_shows("[red]empty.jsonl")
+        assert at.shows("log is empty")
         at.app.control.play(folders / "gone.jsonl", 0.0)
         await at.until_said("cannot be opened")
-        at.app.control.play(folders / "cut.jsonl", 0.0)
-        await at.until(lambda: not at.app.control.running)
+        at.app.control.play(cut, 0.0)
         await at.until_shows("Let h be the number of hens")
         assert at.app.control.error is None
         (folders / "cache").mkdir()
         (folders / "cache" / "runs").write_text("no folder")
+        await at.until(lambda: not at.app.control.running)
         await at.solve()  # which cannot be logged
         await at.until_shows("Answer: 18")
         await at.until_said("cannot be written")

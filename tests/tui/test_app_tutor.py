@@ -7,16 +7,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import TextArea
 
-from ssr_local import Solver, SSRError
 from ssr_local.history.store import History
-from ssr_local.pages.results import result_of
-from ssr_local.tutoring.checking import CheckResult
 from ssr_local_tui.screens import tutor
 from ssr_local_tui.screens.tutor import TutorScreen
-from tests.tui.pilot import paste
-from tests.tui.sitting import PROBLEM, Sitting, covers, sit
-
-pytestmark = pytest.mark.usefixtures("folders")
+from tests.tui.sitting import PROBLEM, Sitting, sit
 
 GOOD = (
     "Let h be the number of hens and c the number of cows.\n\n"
@@ -40,7 +34,6 @@ async def open_tutor(at: Sitting, problem: str = PROBLEM, steps: str = "") -> Tu
     return screen
 
 
-@covers("tutor", "tutor-close", "tutor-where")
 def test_marks_appear_go_with_a_change_and_say_where_it_is_wrong_when_asked(folders: Path) -> None:
     async def script(at: Sitting) -> None:
         screen = await open_tutor(at, problem="")
@@ -54,7 +47,7 @@ def test_marks_appear_go_with_a_change_and_say_where_it_is_wrong_when_asked(fold
         await at.until_shows("✓ 2  Heads give")
         field.focus()
         field.move_cursor(field.document.end)
-        await paste(at.pilot, BAD)
+        await at.paste(BAD)
         await at.until(lambda: "✓ 2" not in at.text() or at.shows("✗ 3"))
         await at.until_shows("✗ 3  Dividing")
         await at.until_shows("wrong by algebra")
@@ -77,35 +70,11 @@ def test_marks_appear_go_with_a_change_and_say_where_it_is_wrong_when_asked(fold
     assert ("check", "wrong step") in kept
 
 
-def test_what_is_judged_is_kept_when_explaining_it_fails(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> str:
-        raise SSRError("The engine has had enough.")
-
-    monkeypatch.setattr(Solver, "reply", fail)
-
-    async def script(at: Sitting) -> None:
-        await open_tutor(at, steps=GOOD + BAD)
-        await at.until_shows("✗ 3")
-        await at.press("f2")
-        await at.until_shows("The engine has had enough.")
-
-    sit(script)
-    with History() as history:
-        (entry,) = history.entries()
-        assert entry.status == "failed"
-        result = result_of(history.entry(entry.id))
-    assert isinstance(result, CheckResult)
-    assert result.first_bad == 2
-
-
-@covers("tutor-hint", "tutor-solution")
-def test_every_hint_goes_one_level_further_and_the_solution_is_watched(
-    folders: Path,
-) -> None:
+def test_every_hint_goes_one_level_further_and_the_solution_is_watched() -> None:
     async def script(at: Sitting) -> None:
         screen = await open_tutor(at)
+        await at.press("ctrl+c")
+        await at.until_said("Ctrl+Q")
         for level, words in enumerate(("Try this", "It does not follow", "Let h be", "⟦18⟧"), 1):
             await at.press("f3")
             await at.until_shows(f"Hint {level}: ")
@@ -119,21 +88,3 @@ def test_every_hint_goes_one_level_further_and_the_solution_is_watched(
         assert at.tree.problem == "Another."
 
     sit(script, size=(120, 50))
-
-
-@covers("tutor-stop")
-def test_writing_on_calls_off_what_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0.2")
-
-    async def script(at: Sitting) -> None:
-        screen = await open_tutor(at)
-        await at.press("f3")
-        await at.until_shows("thinking of a hint")
-        await at.press("ctrl+c")
-        field = screen.query_one("#steps-text", TextArea)
-        field.load_text("So it goes.")
-        await at.until(lambda: screen.work.result is not None)
-        assert screen.work.hints == []
-        assert at.app.is_running
-
-    sit(script)

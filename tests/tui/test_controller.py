@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -21,11 +20,9 @@ from ssr_local_tui import runs
 from ssr_local_tui.controller import LOOKING, STARTING, RunController
 from ssr_local_tui.host import Host
 from tests.tui.fake_host import FakeHost
+from tests.tui.pilot import TIMEOUT_S, wait_for
 from tests.tui.sitting import PROBLEM, demo_log, write_log
 
-pytestmark = pytest.mark.usefixtures("folders")
-
-TIMEOUT_S = 20.0
 NOTHING = ToFetch(num_bytes=0)
 
 
@@ -80,11 +77,12 @@ class Table:
 
     def take_all(self) -> None:
         """Take in what comes until the run is over."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while self.control.running:
+
+        def is_over() -> bool:
             self.control.take_in()
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+            return not self.control.running
+
+        wait_for(is_over)
 
     def solve(self, problem: str = PROBLEM, **more: Any) -> None:
         self.control.begin(problem, **more)

@@ -7,10 +7,10 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
-from textual.widgets import Footer, Input, Label
+from textual.widgets import Input
 
-from ssr_local_tui.screens.help import EVERYWHERE, HERE, HelpScreen, Section, sections_of
-from tests.tui.pilot import piloted, until
+from ssr_local_tui.screens.help import EVERYWHERE, HERE, sections_of
+from tests.tui.pilot import piloted
 
 MOVE = Binding.Group("Moving")
 
@@ -31,27 +31,19 @@ class Sample(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Input()
-        yield Footer()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return {"wait": None, "hidden": False}.get(action, True)
 
     def action_run(self) -> None: ...
-    def action_wait(self) -> None: ...
-    def action_hidden(self) -> None: ...
-    def action_move(self) -> None: ...
 
-    def sections(self) -> tuple[Section, ...]:
-        active = self.screen.active_bindings.values()
-        return sections_of(active, self.get_key_display)
-
-    def action_help(self) -> None:
-        self.push_screen(HelpScreen(self.sections()))
+    action_help = action_wait = action_hidden = action_move = action_run
 
 
 def sections(app: Sample) -> dict[str, Sequence[tuple[str, str]]]:
     async def script(pilot: Pilot[None]) -> dict[str, Sequence[tuple[str, str]]]:
-        return dict(app.sections())
+        active = app.screen.active_bindings.values()
+        return dict(sections_of(active, app.get_key_display))
 
     return piloted(app, script)
 
@@ -70,34 +62,14 @@ def test_it_lists_the_keys_that_do_something_by_group_widget_and_everywhere() ->
     }
 
 
-def test_the_users_keys_are_shown_and_a_widget_without_a_title_is_where_the_cursor_is() -> None:
-    class Field(Input):
-        BINDING_GROUP_TITLE = None
-
-    class Untitled(Sample):
-        def compose(self) -> ComposeResult:
-            yield Field()
-
-    app = Untitled()
+def test_the_users_keys_are_shown_and_a_widget_without_a_title_is_where_the_cursor_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Input, "BINDING_GROUP_TITLE", None)
+    app = Sample()
     app.set_keymap({"run": "ctrl+g"})
     found = sections(app)
     assert list(found)[-1] == HERE
     assert "Move cursor left" in dict(found[HERE]).values()
     assert dict(found[EVERYWHERE])["^g"] == "Run: Solve the problem"
     assert "^r f5" not in dict(found[EVERYWHERE])
-
-
-@pytest.mark.parametrize("size", [(80, 24), (40, 12)])
-def test_the_last_line_can_be_reached_by_keyboard(size: tuple[int, int]) -> None:
-    app = Sample()
-
-    async def script(pilot: Pilot[None]) -> None:
-        await pilot.press("f1", "end")
-        await until(pilot, lambda: app.screen.query(Label).last().region.bottom <= size[1])
-        last = app.screen.query(Label).last()
-        assert last.region.bottom <= size[1]
-        assert app.screen.query(Label).first().region.bottom <= 1
-        for label in app.screen.query(".meaning"):
-            assert label.region.right <= size[0]
-
-    piloted(app, script, size)

@@ -11,23 +11,18 @@ from ssr_local_tui.latex import formula, readable
     ("source", "shown"),
     [
         (r"\frac{a+b}{c}", "(a+b)/c"),
-        (r"\frac{1}{2}", "1/2"),
-        (r"\dfrac{33}{100}", "33/100"),
         (r"\frac{a}{b+c}", "a/(b+c)"),
         (r"\frac{(a)(b)}{c}", "((a)(b))/c"),
         (r"\frac{\frac{1}{2}}{3}", "(1/2)/3"),
         (r"\frac12", "1/2"),
         (r"x^{2}", "x²"),
-        (r"x^2 + y^2", "x² + y²"),
         (r"2^{10}", "2¹⁰"),
         (r"e^{-x}", "e^(-x)"),
         (r"a^{b+c}", "a^(b+c)"),
         (r"a^{q}", "a^q"),
-        (r"90^\circ", "90°"),
         (r"y_1 \le y_{12}", "y₁ ≤ y₁₂"),
         (r"x_{AB}", "x_AB"),
         (r"a_i^2", "aᵢ²"),
-        (r"\sqrt{3}", "√3"),
         (r"\sqrt{x+1}", "√(x+1)"),
         (r"\sqrt[3]{8}", "³√8"),
         (r"2\sqrt{2}", "2√2"),
@@ -47,7 +42,7 @@ from ssr_local_tui.latex import formula, readable
         (r"\begin{aligned} a &= b \\ &= c \end{aligned}", "a = b\n= c"),
         (r"\mathbb{R}", "ℝ"),
         (r"\overline{AB}", "A\u0305B\u0305"),
-        (r"f'(x)", "f′(x)"),
+        (r"f'(x) \in 90^\circ", "f′(x) ∈ 90°"),
     ],
 )
 def test_formulas_read_as_they_should(source: str, shown: str) -> None:
@@ -92,7 +87,7 @@ def test_only_formulas_are_touched(text: str, shown: str) -> None:
 
 
 @given(st.text(alphabet=r"\{}[]()$^_ abx12+-=&%fracsqrtboxed,;'", max_size=80))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_text_can_be_shown(text: str) -> None:
     assert isinstance(readable(text), str)
     if "$" not in text and "\\" not in text:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
-from textual.widgets import Button, Input, Label, Select
+from textual.widgets import Button, Label
 
-from ssr_local.core.config import OPTION_NAMES, Settings, config_file, load_settings
+from ssr_local.core.config import OPTION_NAMES, Settings, load_settings
 from ssr_local.core.errors import UsageError
 from ssr_local_tui.fields import COMMON, Field, Value, fields_of
 from ssr_local_tui.screens.field_row import FieldRow
 from ssr_local_tui.screens.settings import SettingsScreen
-from tests.tui.pilot import piloted, press, settled, until
+from tests.tui.pilot import Hands, piloted
 
 PAIRS = ("default", "tiny")
 OPEN = "still open"
@@ -29,13 +29,8 @@ class Host(App[None]):
         self.result: object = OPEN
 
     def on_mount(self) -> None:
-        self.push_screen(SettingsScreen(self.settings, PAIRS), self.take)
-
-    async def reopen(self, pilot: Pilot[None]) -> None:
-        """Show the settings as they are at first."""
         self.result = OPEN
-        self.on_mount()
-        await pilot.pause()
+        self.push_screen(SettingsScreen(self.settings, PAIRS), self.take)
 
     def take(self, result: dict[str, Value] | None) -> None:
         self.result = result
@@ -43,17 +38,8 @@ class Host(App[None]):
     def row(self, name: str) -> FieldRow:
         return self.screen.query_one(f"#field-{name}", FieldRow)
 
-    def fill_in(self, name: str, text: str) -> None:
-        self.row(name).control.value = text
-
     def shown(self, selector: str) -> str:
         return str(self.screen.query_one(selector, Label).render())
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path))
-    return config_file()
 
 
 def fields(**overrides: Any) -> dict[str, Field]:
@@ -61,7 +47,7 @@ def fields(**overrides: Any) -> dict[str, Field]:
 
 
 def shown(
-    script: Callable[[Host, Pilot[None]], Awaitable[None]],
+    script: Callable[[Hands[Host]], Awaitable[None]],
     settings: Settings | None = None,
     size: tuple[int, int] = (80, 24),
 ) -> Host:
@@ -69,8 +55,7 @@ def shown(
     host = Host(settings or load_settings(env={}))
 
     async def drive(pilot: Pilot[None]) -> None:
-        await script(host, pilot)
-        await settled(pilot)
+        await script(Hands(host, pilot))
 
     piloted(host, drive, size)
     return host
@@ -127,57 +112,49 @@ USED: list[tuple[tuple[str, ...], object]] = [
     (("ctrl+s",), OPEN),
     (("enter",), OPEN),
     (("end", "backspace", "enter"), {"paths": 9}),
-    (("3", "ctrl+o"), {}),  # what it was
     (("5", "down", "enter", "escape"), OPEN),  # closes the menu
+    (("ctrl+s",), OPEN),  # the file cannot be written
     (("escape",), None),
 ]
 
 
 def test_what_keys_alone_give_back(file: Path) -> None:
-    async def script(host: Host, pilot: Pilot[None]) -> None:
-        for row in host.screen.query(FieldRow):
-            assert isinstance(row.control, Select if row.field.words else Input)
+    async def script(at: Hands[Host]) -> None:
+        host = at.app
+        file.mkdir()
         for keys, result in USED:
             if host.result is not OPEN:
-                await host.reopen(pilot)
-            await press(pilot, *keys)
-            await settled(pilot)
+                host.on_mount()
+                await at.until_on("SettingsScreen")
+            await at.press(*keys)
+            await at.settle()
             assert host.result == result, keys
-            if keys[:2] == ("9", "9"):
-                check_what_is_wrong(host)
-        assert not file.exists()
-        file.mkdir(parents=True)
-        await host.reopen(pilot)
-        await press(pilot, "5", "ctrl+s")
-        await settled(pilot)
-        assert "not a regular file" in host.shown("#about")
-        assert host.row("paths").text == "5"
-        assert not host.row("paths").query_one(".problem").display
-        assert host.result == OPEN  # nothing is lost
+            if keys[:2] == ("9", "9"):  # it is named, has the focus, and cannot be used
+                row = host.row("paths")
+                assert "1 to 12" in host.shown("#field-paths .problem")
+                assert row.query_one(".problem").display
+                assert host.focused is row.control
+                buttons = (host.screen.query_one(f"#{name}", Button) for name in ("use", "save"))
+                assert all(button.disabled for button in buttons)
+            if keys == ("ctrl+s",) and host.row("paths").text == "5":  # and nothing is lost
+                assert "not a regular file" in host.shown("#about")
+                assert not host.row("paths").query_one(".problem").display
+        assert list(file.iterdir()) == []
 
     shown(script)
-
-
-def check_what_is_wrong(host: Host) -> None:
-    """It is named, has the focus, and cannot be used."""
-    row = host.row("paths")
-    assert row.query_one(".problem").display
-    assert "1 to 12" in host.shown("#field-paths .problem")
-    assert host.focused is row.control
-    assert all(host.screen.query_one(f"#{name}", Button).disabled for name in ("use", "save"))
 
 
 def test_saving_writes_what_was_changed_and_takes_defaults_out(file: Path) -> None:
     file.write_text("# mine\npaths = 4 # four\nthreshold = 6.5\nseed = 7\n\n[tui]\nplain = true\n")
     settings = load_settings(env={"SSR_LOCAL_SEED": "7"})
 
-    async def script(host: Host, pilot: Pilot[None]) -> None:
-        host.fill_in("threshold", "5.5")
-        host.fill_in("seed", "")
-        host.row("paths").control.focus()
-        await press(pilot, "ctrl+r", "ctrl+s")
-        await settled(pilot)
-        (told,) = host._notifications
+    async def script(at: Hands[Host]) -> None:
+        at.app.row("threshold").control.value = "5.5"
+        at.app.row("seed").control.value = ""
+        at.app.row("paths").control.focus()
+        await at.press("ctrl+r", "ctrl+s")
+        await at.settle()
+        (told,) = at.app._notifications
         assert "SSR_LOCAL_SEED" in told.message  # is stronger than what was saved
 
     assert shown(script, settings).result == {"paths": 3, "threshold": 5.5, "seed": None}
@@ -188,51 +165,44 @@ def test_the_origin_of_every_value_is_shown(file: Path) -> None:
     file.write_text("threshold = 6.5\n")
     settings = load_settings({"mode": "fast2"}, env={"SSR_LOCAL_VERIFIER": "digit"})
 
-    async def script(host: Host, pilot: Pilot[None]) -> None:
-        for name, origin in (
-            ("paths", "default"),
-            ("mode", "option"),
-            ("threshold", "config"),
-            ("verifier", "environment"),
-            ("seed", "default"),
+    async def script(at: Hands[Host]) -> None:
+        origins = {"paths": "default", "mode": "option", "threshold": "config"}
+        for name, origin in origins.items():
+            assert at.app.shown(f"#field-{name} .origin") == origin
+        for name, words in (
+            ("verifier", "SSR_LOCAL_VERIFIER in the environment"),
+            ("paths", "number of reasoning paths (1 to 12)"),
+            ("threshold", str(file)),
         ):
-            assert host.shown(f"#field-{name} .origin") == origin
-        host.row("verifier").control.focus()
-        await settled(pilot)
-        assert "SSR_LOCAL_VERIFIER in the environment" in host.shown("#about")
-        host.row("threshold").control.focus()
-        await settled(pilot)
-        assert str(file) in " ".join(host.shown("#about").split())
-        await press(pilot, "5")
-        await settled(pilot)
-        assert host.shown("#field-threshold .origin") == "changed"
-        await press(pilot, "up", "up")
-        await settled(pilot)
-        assert "number of reasoning paths (1 to 12)" in host.shown("#about")
+            at.app.row(name).control.focus()
+            await at.settle()
+            assert words in " ".join(at.app.shown("#about").split())
+        await at.press("5")
+        await at.settle()
+        assert at.app.shown("#field-threshold .origin") == "changed"
 
     shown(script, settings)
 
 
-@pytest.mark.parametrize("size", [(80, 24), pytest.param((40, 20), marks=pytest.mark.slow)])
-def test_every_field_can_be_reached_and_seen(size: tuple[int, int]) -> None:
-    """By keyboard, each with its whole name, inside the screen."""
-
-    async def script(host: Host, pilot: Pilot[None]) -> None:
-        scrolled = host.screen.query_one("Fields").region
-        for name in (row.field.name for row in host.screen.query(FieldRow)):
-            row = host.row(name)
-            assert host.focused is row.control
-            label = row.query_one(".label", Label)
-            await until(pilot, lambda row=row: scrolled.contains_region(row.control.region))
-            assert len(row.field.label) <= label.region.width
+def test_every_field_can_be_reached_and_seen_in_a_small_terminal() -> None:
+    async def script(at: Hands[Host]) -> None:
+        screen = at.app.screen
+        rows = list(screen.query(FieldRow))
+        buttons = [screen.query_one(f"#{name}") for name in ("use", "save", "leave")]
+        assert screen.focus_chain == [*(row.control for row in rows), *buttons]
+        for row in rows:
+            assert len(row.field.label) <= row.query_one(".label", Label).region.width
             assert row.control.region.width >= 12
-            await press(pilot, "down")
-        for name in ("use", "save", "leave"):
-            assert host.focused is host.screen.query_one(f"#{name}")
-            assert host.focused.region.right < size[0]
-            await press(pilot, "tab")
+        assert all(button.region.right < 40 for button in buttons)
+        rows[-2].control.focus()
+        await at.press("down")
+        assert at.app.focused is rows[-1].control
+        scrolled = screen.query_one("Fields").region
+        await at.until(lambda: scrolled.contains_region(rows[-1].control.region))
+        await at.press("up", "down", "down")
+        assert at.app.focused is buttons[0]
 
-    shown(script, size=size)
+    shown(script, size=(40, 20))
 
 
 def test_the_users_keys_and_the_mouse_and_hostile_values() -> None:
@@ -241,16 +211,18 @@ def test_the_users_keys_and_the_mouse_and_hostile_values() -> None:
     host.set_keymap({"settings-use": "f10"})
 
     async def script(pilot: Pilot[None]) -> None:
+        at = Hands(host, pilot)
         assert str(host.screen.query_one("#use", Button).label) == "Use f10"
         host.row("pair").control.focus()
-        await press(pilot, "enter")
-        await settled(pilot)
+        await at.press("enter")
+        await at.settle()
         assert host.row("draft").text == "[red]x[/nope].gguf"
         assert host.row("pair").text == "[b]p[/i]"
-        await press(pilot, "escape", "f10")
-        await settled(pilot)
+        await at.press("escape", "f10")
+        await at.settle()
         assert host.result == {}
-        await host.reopen(pilot)
+        host.on_mount()
+        await at.until_on("SettingsScreen")
         for selector, offset in (
             ("#field-mode Menu", (0, 0)),
             ("#field-mode SelectOverlay", (2, 1)),
@@ -258,7 +230,7 @@ def test_the_users_keys_and_the_mouse_and_hostile_values() -> None:
             ("#use", (0, 0)),
         ):
             await pilot.click(selector, offset=offset)
-            await settled(pilot)
+            await at.settle()
         assert host.result == {"paths": 3, "mode": "fast1"}
 
     piloted(host, script)

@@ -7,7 +7,6 @@ at the difference git shows.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import time
@@ -35,10 +34,9 @@ from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import WELCOMED, Sitting, demo_log, sit, watch
 
-pytestmark = pytest.mark.usefixtures("folders")
-
 FOLDER = Path(__file__).parent / "snapshots"
 ACCEPT = "SSR_LOCAL_ACCEPT_SNAPSHOTS"
+HOW = f"If that is meant: {ACCEPT}=1 pytest tests/tui/test_snapshots.py"
 SETTLING_S = 1.0
 SIZES = [(80, 24), (120, 40), (200, 60)]
 TIMING = Timing(
@@ -131,7 +129,7 @@ STATES = {
 
 @pytest.mark.parametrize("name", STATES)
 def test_the_screen_looks_as_it_did(name: str, folders: Path) -> None:
-    state, differences = STATES[name], []
+    state, seen = STATES[name], dict[Path, str]()
 
     async def script(at: Sitting) -> None:
         await state.script(at)
@@ -141,24 +139,29 @@ def test_the_screen_looks_as_it_did(name: str, folders: Path) -> None:
             await at.until(lambda size=size: at.main.size == size)
             await at.settle()
             at.main.draw_all()
-            differences.append(difference(await final(at, folders, file), file))
+            seen[file] = await final(at, folders, file)
 
     how = {"size": SIZES[0], "preferences": state.preferences}
     if state.events is None:
         sit(script, **how)  # type: ignore[arg-type]
     else:
-        watch(state.events(), folders, script, **how)
-    if any(differences):
-        pytest.fail("\n".join(filter(None, differences)), pytrace=False)
+        watch(state.events(), script, **how)
+    for file, screen in seen.items():
+        if os.environ.get(ACCEPT):
+            file.write_text(screen, encoding="utf-8")
+        assert screen.splitlines() == stored(file).splitlines(), HOW
+
+
+def stored(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 async def final(at: Sitting, folders: Path, file: Path) -> str:
     """The screen once it is the stored one, or has had the time to become it."""
-    stored = file.read_text(encoding="utf-8") if file.exists() else ""
     deadline = time.monotonic() + SETTLING_S
     while time.monotonic() < deadline:
         await at.settle()
-        if not os.environ.get(ACCEPT) and normal(at.text(), folders) == stored:
+        if not os.environ.get(ACCEPT) and normal(at.text(), folders) == stored(file):
             break
     return normal(at.text(), folders)
 
@@ -167,21 +170,6 @@ def normal(text: str, folders: Path) -> str:
     """Without what differs from one test run, or one machine, to the next."""
     text = text.replace(str(folders), "FOLDER")
     return re.sub(r"\bseed \d+", "seed N", text) + "\n"
-
-
-def difference(screen: str, file: Path) -> str:
-    """What is other than stored, with the way to accept it; empty when nothing is."""
-    if os.environ.get(ACCEPT):
-        FOLDER.mkdir(exist_ok=True)
-        file.write_text(screen, encoding="utf-8")
-        return ""
-    stored = file.read_text(encoding="utf-8") if file.exists() else ""
-    if screen == stored:
-        return ""
-    lines = (stored.splitlines(), screen.splitlines())
-    diff = difflib.unified_diff(*lines, file.name, "now", lineterm="")
-    how = f"If that is meant: {ACCEPT}=1 pytest tests/tui/test_snapshots.py"
-    return "\n".join([*diff, "", how])
 
 
 def test_no_snapshot_is_left_over() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.tui.terminal import in_terminal
+from tests.unit.cli.program import Program, child_of
 
 WELCOMED = "[tui]\nwelcomed = true\n"
 
@@ -19,12 +19,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.toml").write_text(WELCOMED)
     return tmp_path
-
-
-def child_of(pid: str) -> list[str]:
-    """The processes that a process has started."""
-    found = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True, check=False)
-    return found.stdout.split()
 
 
 def test_a_problem_is_typed_solved_and_left(folder: Path) -> None:
@@ -45,16 +39,6 @@ def test_a_problem_is_typed_solved_and_left(folder: Path) -> None:
         assert "Answer" not in screen  # the terminal is as it was
 
 
-def test_a_run_is_stopped_at_once_and_stays(folder: Path) -> None:
-    with in_terminal(folder, "tui", "--demo", SSR_LOCAL_DEMO_SPEED="0.3") as terminal:
-        terminal.until("✓  1")
-        terminal.send("C-c")
-        screen = terminal.until("Stopped before there was an answer", timeout_s=5)
-        assert "✓  1" in screen
-        terminal.send("C-q")
-        terminal.until("exit code 0")
-
-
 @pytest.mark.parametrize(
     ("name", "code"), [("TERM", 143), pytest.param("HUP", 129, marks=pytest.mark.slow)]
 )
@@ -64,9 +48,9 @@ def test_a_signal_ends_the_app_and_gives_the_terminal_back(
     with in_terminal(folder, "tui", "--demo", SSR_LOCAL_DEMO_SPEED="0.3") as terminal:
         terminal.until("✓  1")
         shell = terminal.tmux("display-message", "-p", "-t", "app", "#{pane_pid}").strip()
-        (pid,) = child_of(shell)
-        (worker,) = child_of(pid)
-        os.kill(int(pid), getattr(signal, f"SIG{name}"))
+        pid = child_of(int(shell))
+        worker = child_of(pid)
+        os.kill(pid, getattr(signal, f"SIG{name}"))
         screen = terminal.until(f"exit code {code}")
         assert "Traceback" not in screen
         assert "Figures" not in screen
@@ -75,33 +59,19 @@ def test_a_signal_ends_the_app_and_gives_the_terminal_back(
     assert log.stat().st_size
 
 
-@pytest.mark.slow
-def test_a_terminal_that_is_tiny_and_grows(folder: Path) -> None:
-    with in_terminal(
-        folder, "tui", "--demo", columns=20, rows=5, SSR_LOCAL_DEMO_SPEED="4"
-    ) as terminal:
-        terminal.until("Answer: 18")
-        terminal.tmux("resize-window", "-t", "app", "-x", "120", "-y", "40")
-        screen = terminal.until("Figures")
-        assert "10 of 12 (83%)" in screen
-        terminal.send("q")
-        terminal.until("exit code 0")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (("tui", "--paths", "99"), "Option 'paths' cannot be 99.", 2),
-        (("tui", "--pair", "nobody"), "nobody", 3),
-        (("tui", "--replay", "nowhere.jsonl"), "nowhere.jsonl cannot be opened.", 2),
-        (("tui", "x", "--replay", "x"), "not both", 2),
+        (("--paths", "99"), "Option 'paths' cannot be 99.", 2),
+        (("--pair", "nobody"), "nobody", 3),
+        (("--replay", "nowhere.jsonl"), "nowhere.jsonl cannot be opened.", 2),
+        (("x", "--replay", "x"), "not both", 2),
+        (("--demo",), "needs a terminal", 2),
     ],
 )
 def test_a_wrong_start_is_an_error_in_the_shell(
-    folder: Path, arguments: tuple[str, ...], words: str, code: int
+    tmp_path: Path, arguments: tuple[str, ...], words: str, code: int
 ) -> None:
-    with in_terminal(folder, *arguments) as terminal:
-        screen = terminal.until(f"exit code {code}")
-        assert words in screen
-        assert "Traceback" not in screen
+    done = Program(tmp_path).here("tui", *arguments)
+    assert done.returncode == code
+    assert words in done.stderr.decode()

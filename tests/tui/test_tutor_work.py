@@ -8,15 +8,13 @@ from typing import cast
 import pytest
 from textual.message import Message
 
+from ssr_local import Solver
 from ssr_local.models.download import ToFetch
 from ssr_local_tui import tutor_work
 from ssr_local_tui.host import Host
-from ssr_local_tui.runs import Runs
 from ssr_local_tui.tutor_work import TutorWork
 from tests.tui.fake_host import FakeHost
 from tests.tui.sitting import PROBLEM
-
-pytestmark = pytest.mark.usefixtures("folders")
 
 STEPS = ["Heads give h + c = 30, and legs give 2h + 4c = 84."]
 
@@ -77,7 +75,7 @@ def test_what_is_written_drops_marks_and_hints_of_another_step(
 
 
 def test_models_that_are_missing_are_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Runs, "missing", lambda *_: ToFetch(num_bytes=5))
+    monkeypatch.setattr(Solver, "to_fetch", lambda *_: ToFetch(num_bytes=5))
     desk.explain(PROBLEM, STEPS)
     desk.host.work()
     assert "Models are missing." in desk.state

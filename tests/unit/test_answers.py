@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +11,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssr_local.answers import EQUIVALENT, Comparison, compare, extract_answer, normalise
+from ssr_local.answers import (
+    EQUIVALENT,
+    Comparison,
+    compare,
+    comparer,
+    extract_answer,
+    normalise,
+)
+from ssr_local.answers.comparer import Comparer
 from ssr_local.core.errors import HelperError
 from ssr_local.mathtext.values import exact_value
 from ssr_local.process.helper import Helper
@@ -235,16 +241,12 @@ def test_any_balanced_contents_come_back(contents: str) -> None:
         ("(B) The red book", "B"),
         ("(A) 12", "(A) 12"),
         (r"\text{(A)}", "A"),
-        ("A.", "A"),
         ("Option B", "B"),
         ("Yes.", "yes"),
-        ("yes", "yes"),
         ("TRUE!", "true"),
         ("five", "5"),
         ("Paris.", "Paris"),
         ("5!", "5!"),
-        ("3i", "3i"),
-        ("5x", "5x"),
         ("2ab", "2ab"),
         ("5 m", "5 m"),
         ("5 or 6", "5 or 6"),
@@ -299,7 +301,6 @@ def test_normalising_never_fails_and_keeps_something(answer: str) -> None:
         ("x", None),
         ("", None),
         ("9^9^9", None),
-        ("9^{9^{9^9}}", None),
         ("2^{100000}", None),
         ("1e99999", None),
         ("2^{1/2}", None),
@@ -330,9 +331,9 @@ def test_a_fraction_is_read_in_all_its_forms(value: Fraction, form: int) -> None
 
 # comparison
 
+MATRIX = r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"
 COMPARED: list[tuple[str, str, Comparison]] = [
     ("1/2", "0.5", "equal"),
-    ("1,000", "1000.0", "equal"),
     (r"\$18", "18 dollars", "equal"),
     (r"50\%", "50", "equal"),
     (r"50\%", "0.5", "equal"),
@@ -346,11 +347,9 @@ COMPARED: list[tuple[str, str, Comparison]] = [
     (r"2\pi", "6.283185307", "different"),
     (r"\sqrt{8}", r"2\sqrt{2}", "equal"),
     (r"\frac{1}{\sqrt2}", r"\frac{\sqrt{2}}{2}", "equal"),
-    (r"\frac{\pi}{4}", "pi/4", "equal"),
     (r"\sqrt{3}", "sqrt(3)", "equal"),
     ("2^{0.5}", r"\sqrt{2}", "equal"),
     ("(x+1)^2", "x^2+2x+1", "equal"),
-    ("x+1", "x+2", "different"),
     ("x+1", "x+y", "different"),
     (r"\sqrt{1+sqrt(4)}", "sqrt((1+1)+1)", "equal"),
     ("x^2y^2", "y^2x^2", "equal"),
@@ -365,7 +364,6 @@ COMPARED: list[tuple[str, str, Comparison]] = [
     (r"\infty", "5", "different"),
     (r"\frac{1}{0}", "5", "undecided"),
     ("(1,2)", "(2,1)", "different"),
-    ("(1,2)", "(1, 2)", "equal"),
     ("(0.5,1)", "(1/2,1)", "equal"),
     ("(1,2)", "(1,2,3)", "different"),
     ("(1,2)", "[1,2)", "different"),
@@ -391,37 +389,23 @@ COMPARED: list[tuple[str, str, Comparison]] = [
     ("y=2x+3", "2x+3", "equal"),
     ("y=2x+3", "2x-y+3=0", "equal"),
     ("y=2x+3", "y=2x+4", "different"),
-    ("x=5", "5", "equal"),
     ("x=1, y=2", "y=2, x=1", "equal"),
-    (
-        r"\begin{pmatrix}1&2\\3&4\end{pmatrix}",
-        r"\begin{bmatrix}1&2\\3&4\end{bmatrix}",
-        "equal",
-    ),
-    (
-        r"\begin{pmatrix}1&2\\3&4\end{pmatrix}",
-        r"\begin{pmatrix}1&2\\3&5\end{pmatrix}",
-        "different",
-    ),
+    (MATRIX, MATRIX.replace("pmatrix", "bmatrix"), "equal"),
+    (MATRIX, MATRIX.replace("4", "5"), "different"),
     ("5 cm", "5", "equal"),
     ("3 hours", "3 minutes", "undecided"),
-    ("50%", "50 dollars", "undecided"),
     ("5 cm", "5 centimeters", "equal"),
     ("$5", "5 dollars", "equal"),
     ("5 m", "5", "undecided"),
     ("5 km", "5000 m", "undecided"),
-    ("1 hour", "60 minutes", "undecided"),
     ("60 minutes", "61 minutes", "different"),
     (r"\sin(30^\circ)", "1/2", "undecided"),
     (r"\log 5", r"\ln 5", "undecided"),
     ("1 000", "0", "undecided"),
     ("12:30", "0.4", "undecided"),
-    ("Yes", "yes.", "equal"),
     ("Yes", "No", "different"),
     ("yes", "5", "different"),
     ("yes", "True", "undecided"),
-    ("A", "B", "different"),
-    ("(A)", r"\text{A}", "equal"),
     ("A", "42", "undecided"),
     ("A", "yes", "undecided"),
     ("Paris", "London", "different"),
@@ -429,7 +413,6 @@ COMPARED: list[tuple[str, str, Comparison]] = [
     ("no solution", "5", "undecided"),
     ("Alice and Bob", "Bob and Alice", "undecided"),
     ("Monday", "Mon", "undecided"),
-    ("five", "5", "equal"),
     ("", "5", "undecided"),
     ("", " ", "undecided"),
     ("9^{9^{9^9}}", "9^{9^{9^9}}", "equal"),
@@ -442,25 +425,17 @@ def test_comparisons(a: str, b: str, verdict: Comparison, helper: Helper) -> Non
     assert compare(b, a, helper=helper, timeout_s=20) == verdict
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: repr(text[:24]))
+@pytest.mark.parametrize("hostile", HOSTILE + HEAVY, ids=lambda text: repr(text[:24]))
 @pytest.mark.parametrize("other", ["1", "x"])
 def test_hostile_answers_are_undecided_in_time(hostile: str, other: str, helper: Helper) -> None:
     helper.call(EQUIVALENT, {"first": "1", "second": "1"}, timeout_s=20)
     began = time.perf_counter()
-    verdict = compare(hostile, other, helper=helper, timeout_s=1.0)
+    verdict = compare(hostile, other, helper=helper, timeout_s=0.5)
     assert time.perf_counter() - began < LIMIT_S
-    assert verdict == "undecided"
+    assert verdict == "undecided" or (hostile in HEAVY and verdict == "different")
     assert not TOUCHED.exists()
     assert compare(hostile, hostile, helper=helper) == "equal"
-
-
-@pytest.mark.parametrize("heavy", HEAVY, ids=lambda text: repr(text[:24]))
-@pytest.mark.parametrize("other", ["1", "x"])
-def test_heavy_answers_are_never_equal_to_others(heavy: str, other: str, helper: Helper) -> None:
-    helper.call(EQUIVALENT, {"first": "1", "second": "1"}, timeout_s=20)
-    began = time.perf_counter()
-    assert compare(heavy, other, helper=helper, timeout_s=1.0) in ("different", "undecided")
-    assert time.perf_counter() - began < LIMIT_S
+    assert compare(other, hostile, helper=None) == compare(hostile, other, helper=None)
 
 
 def test_without_a_helper_only_arithmetic_and_words_are_settled() -> None:
@@ -488,16 +463,38 @@ def test_the_order_of_the_two_does_not_matter(a: str, b: str, helper: Helper) ->
         assert first == "equal"
 
 
-@settings(max_examples=200)
-@given(a=st.sampled_from(POOL + HOSTILE + HEAVY), b=st.sampled_from(POOL + HOSTILE + HEAVY))
-def test_without_a_helper_the_order_does_not_matter_either(a: str, b: str) -> None:
-    assert compare(a, b, helper=None) == compare(b, a, helper=None)
+# the comparisons of one run
+
+SLOW = (r"\int_0^1 \frac{\ln(1+x)}{1+x^2}dx", r"\frac{\pi}{8}\ln 2")
 
 
-def test_no_algebra_is_imported_in_our_own_process() -> None:
-    code = (
-        "import sys; import ssr_local.answers as a; a.compare('x', '5', helper=None);"
-        "sys.exit(sum(m in sys.modules for m in ('sympy', 'math_verify', 'antlr4')))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+def test_each_pair_is_compared_once_in_either_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def compare(a: str, b: str, **_: object) -> Comparison:
+        asked.append((a, b))
+        return "different"
+
+    monkeypatch.setattr(comparer, "compare", compare)
+    compared = Comparer(None)
+    assert {compared("1", "2"), compared("2", "1"), compared("1", "2")} == {"different"}
+    assert asked == [("1", "2")]
+
+
+def test_once_stopped_nothing_slow_is_begun_and_nothing_half_known_remembered() -> None:
+    stopped = True
+    with Helper() as helper:
+        compared = Comparer(helper, lambda: stopped)
+        assert compared("x+1", "1+x") == "undecided"
+        assert compared("1/2", "0.5") == "equal"
+        assert helper.pid is None
+        stopped = False
+        assert compared("x+1", "1+x") == "equal"
+
+
+def test_a_comparison_under_way_ends_with_the_run(helper: Helper) -> None:
+    assert Comparer(helper)("x+1", "1+x") == "equal"  # the algebra is loaded now
+    started = time.perf_counter()
+    compared = Comparer(helper, lambda: time.perf_counter() > started + 0.3)
+    assert compared(*SLOW) == "undecided"
+    assert time.perf_counter() - started < 4  # and not the five seconds of a comparison

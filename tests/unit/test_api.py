@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from ssr_local.core.errors import (
     Interrupted,
     ModelNotFoundError,
     ProblemError,
+    SSRError,
     UsageError,
 )
-from ssr_local.core.events import RunEnded, StepVerified
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import RunResult
 from ssr_local.method.verification import VERIFIERS
@@ -89,33 +88,10 @@ def test_methods_with_other_models_on_one_solver(solver: Solver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "words"),
-    [("", "empty"), (" \n", "empty"), ("a\0b", "NUL"), ("\udcff", "not valid"),
-     ("x" * 1_000_000, "1000000 characters")],
-)  # fmt: skip
-def test_a_problem_that_cannot_be_solved(problem: str, words: str) -> None:
-    with Solver(pair="demo") as one:
-        with pytest.raises(ProblemError, match=words):
-            one.solve(problem)
-        assert one.worker_pid is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [({"paths": 0}, "paths"), ({"pats": 3}, "pats"), ({"mode": "quick"}, "fast1")],
-)
-def test_wrong_options_of_a_run(changes: dict[str, Any], words: str) -> None:
-    with Solver(pair="demo") as one, pytest.raises(UsageError, match=words):
-        one.stream("farm", **changes)
-
-
-@pytest.mark.parametrize(
     ("options", "kind"),
     [
         ({"pair": "dmeo"}, ModelNotFoundError),
-        ({"draft": "/nowhere/x.gguf"}, ModelNotFoundError),
         ({"pair": "demo", "draft": "/nowhere/x.gguf"}, ModelNotFoundError),
-        ({"ctx": -1}, UsageError),
         ({"context": 5}, UsageError),
         ({"engine": EngineOptions(), "ctx": 5}, UsageError),
         ({"engine": EngineOptions(), "pair": "laptop"}, UsageError),
@@ -126,7 +102,7 @@ def test_wrong_options_of_a_solver(options: dict[str, Any], kind: type[Exception
         Solver(**options)
 
 
-@pytest.mark.parametrize("speed", ["fast", "-1", "nan", "inf"])
+@pytest.mark.parametrize("speed", ["fast", "-1", "nan"])
 def test_a_wrong_speed_of_the_demonstration(
     solver: Solver, speed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,47 +120,22 @@ def test_one_problem_at_a_time(solver: Solver) -> None:
     assert solver.solve("farm").answer == "18"
 
 
-def test_cancel_from_another_thread(solver: Solver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "10")
-    result = None
-    for event in solver.stream("farm"):
-        if isinstance(event, StepVerified) and event.step == 0:
-            threading.Thread(target=solver.cancel).start()
-        if isinstance(event, RunEnded):
-            result = event.result
-    assert result is not None
-    assert result.status == "cancelled"
-    assert solver.solve("farm").status == "answered"
-
-
-def test_cancelled_while_models_are_fetched(
-    solver: Solver, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [Interrupted, ModelNotFoundError])
+def test_what_ends_a_run_while_models_are_fetched_does_not_reach_the_next_one(
+    solver: Solver, error: type[SSRError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cancel reaches a run that has no worker yet, and does not reach the next one."""
+    solver.solve("farm", method="draft")
     files = solver._model_files
 
-    def slow(roles: Any) -> Any:
-        solver.cancel()
+    def ends(roles: Any) -> Any:
+        if error is not Interrupted:
+            raise error("no network")
+        solver.cancel()  # there is no worker yet that could be told
         return files(roles)
 
     with monkeypatch.context() as patch:
-        patch.setattr(solver, "_model_files", slow)
-        with pytest.raises(Interrupted):
-            solver.solve("farm")
-    assert solver.solve("farm").answer == "18"
-
-
-def test_a_download_that_fails_is_tried_again_with_the_next_run(
-    solver: Solver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    solver.solve("farm", method="draft")
-
-    def fails(role: Any) -> Any:
-        raise ModelNotFoundError("no network")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(solver, "_model_files", fails)
-        with pytest.raises(ModelNotFoundError):
+        patch.setattr(solver, "_model_files", ends)
+        with pytest.raises(error):
             solver.solve("farm")
     assert solver.solve("farm").answer == "18"
 
@@ -293,11 +244,7 @@ def copied_pair(tmp_path: Path) -> Iterator[Solver]:
 
 @pytest.mark.parametrize(
     ("method", "fetched"),
-    [
-        ("target", {"target.gguf"}),
-        ("draft", {"draft.gguf"}),
-        ("ssr", {"draft.gguf", "target.gguf"}),
-    ],
+    [("target", {"target.gguf"}), ("ssr", {"draft.gguf", "target.gguf"})],
 )
 def test_models_are_fetched_without_being_loaded(
     method: str, fetched: set[str], copied_pair: Solver

@@ -43,10 +43,9 @@ from ssr_local.core.records import (
 from ssr_local.core.tree import Tree
 from ssr_local.pages.run_report import as_markdown
 from tests.unit.coordinator.scripted import Paths
-from tests.unit.core.test_tree import ENDS_EMPTY, TURNS, grown, log
+from tests.unit.core.test_tree import ENDS_EMPTY, LOGS, grown, log
 
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-REASONS = sorted(END_WORDS)
 
 
 def started(problem: str = "How many?", **options: str | int) -> RunStarted:
@@ -83,21 +82,21 @@ def ended(**changes: object) -> Tree:
 
 
 class Page(HTMLParser):
-    """What a viewer makes of a report: its tags, attributes, and struck and other text."""
+    """What is on a page of HTML: its tags, attributes, and struck and other text."""
 
-    def __init__(self, markdown: str) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
-        self.links: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
         self.struck: list[str] = []
         self.headings: list[str] = []
         self.quoted = ""
         self._open: list[str] = []
-        self.feed(VIEWER.render(markdown))
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.links += [value or "" for _, value in attrs]
+        self.attributes += [(name, value or "") for name, value in attrs]
         if tag not in ("hr", "br", "img"):
             self._open.append(tag)
         if tag == "s":
@@ -168,16 +167,19 @@ def poisoned(text: str) -> list[AnyEvent]:
     )
     verdict = Verdict(None, False, "yes-no", reason=text)
     strategy = Strategy(text, text, text)
+    options = {"method": text, text: text}
     start = msgspec.structs.replace(
-        started(text), models=Models(target=info), given=(text, text), options={text: text}
+        started(text), models=Models(target=info), given=(text, text), options=options
     )
     result = msgspec.structs.replace(
         whole(), problem=text, answer=text, options={text: text}, notices=(text,), given=(text,)
     )
     groups = (VoteGroup(answer=text, paths=(0,), mean_score=None, winner=True),)
+    scores = (StrategyScore(text, text, 0.5, 1),)
     return [
         start,
         Notice(message=text),
+        SelectionScored(mode=text, scores=scores, chosen=("A",)),
         PathOpened(path=0, strategy=strategy, selection_score=None),
         StepDrafted(path=0, step=0, author="draft", text=text, num_tokens=1),
         StepVerified(path=0, step=0, verdict=verdict),
@@ -189,10 +191,16 @@ def poisoned(text: str) -> list[AnyEvent]:
     ]
 
 
+def viewed(report: str) -> Page:
+    """What a viewer makes of a report."""
+    return Page(VIEWER.render(report))
+
+
 def check_page(text: str) -> Page:
-    page = Page(text)
+    page = viewed(text)
     assert page.tags <= HARMLESS_TAGS
-    assert all(re.match(r"https?://|text-align|language-|\d*$", link) for link in page.links)
+    links = [value for _, value in page.attributes]
+    assert all(re.match(r"https?://|text-align|language-|\d*$", link) for link in links)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
     return page
 
@@ -200,7 +208,7 @@ def check_page(text: str) -> Page:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_nothing_from_outside_runs_in_a_report(text: str) -> None:
     events = poisoned(text)
-    usual = Page(as_markdown(grown(poisoned("x")))).headings
+    usual = viewed(as_markdown(grown(poisoned("x")))).headings
     page = check_page(as_markdown(grown(events)))
     # No text closes or swallows the sections that come after it.
     assert len(page.headings) == len(usual)
@@ -281,7 +289,7 @@ def test_what_is_made_harmless_only_gets_a_space(text: str, shown: str) -> None:
     ],
 )
 def test_every_line_of_a_rejected_draft_is_struck_through(draft: str, struck: list[str]) -> None:
-    page = Page(as_markdown(grown([started(), *rejected(draft, "Right.")])))
+    page = viewed(as_markdown(grown([started(), *rejected(draft, "Right.")])))
     assert page.struck == struck
     assert "Right." in page.quoted
 
@@ -353,7 +361,7 @@ def test_models_options_given_steps_and_notices_are_reported() -> None:
     assert "\n> No GPU was found.\n" in report
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", END_WORDS)
 def test_why_a_path_ended_is_said_in_words(reason: EndReason) -> None:
     end = PathEnded(path=0, reason=reason, answer=None, mean_score=None)
     events: list[AnyEvent] = [started(), opened(), end]
@@ -396,9 +404,6 @@ def test_an_answer_of_several_lines_is_code_as_it_was_written() -> None:
 )
 def test_an_answer_of_one_line_is_exact(answer: str, shown: str) -> None:
     assert f"## Answer\n\n{shown}\n" in as_markdown(ended(answer=answer))
-
-
-LOGS = [log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))]
 
 
 @given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterable
-from functools import cache
+import threading
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from textual.app import App, SystemCommand
@@ -16,13 +17,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ssr_local import SSRError
-from ssr_local.core.config import Settings, load_settings
+from ssr_local.core.config import Setting, Settings, load_settings
 from ssr_local.core.display import one_line
 from ssr_local.core.options import with_changes
 from ssr_local.models.download import Progress
 from ssr_local.models.registry import load_registry
-from ssr_local_tui.background import Background
 from ssr_local_tui.controller import RunController
+from ssr_local_tui.feed import unexpected
 from ssr_local_tui.preferences import Preferences, save_preference
 from ssr_local_tui.runs import Runs
 from ssr_local_tui.screens.comparison import ComparisonScreen
@@ -36,6 +37,8 @@ from ssr_local_tui.screens.tutor import TutorScreen
 from ssr_local_tui.screens.welcome import WelcomeScreen
 from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
+
+_T = TypeVar("_T")
 
 
 class SSRApp(App[int]):
@@ -67,7 +70,6 @@ class SSRApp(App[int]):
         self.settings = settings
         self.preferences = preferences
         self.runs = Runs(settings.engine, self._progress, self._notice, keep=keep)
-        self.in_background = Background(self)
         self.progress: Progress | None = None
         self._problem, self._replay, self._speed = problem, replay, speed
         self._overrides = overrides or {}
@@ -143,7 +145,7 @@ class SSRApp(App[int]):
         """Textual's own answer to Ctrl+C."""
         self.action_stop_or_copy()
 
-    def open_help(self) -> None:
+    def action_help(self) -> None:
         """The keys that do something now."""
         active = self.screen.active_bindings.values()
         self.push_screen(HelpScreen(sections_of(active, self.get_key_display)))
@@ -184,6 +186,31 @@ class SSRApp(App[int]):
         except SSRError as error:
             self.notify(one_line(str(error), 200), severity="warning", markup=False)
 
+    def in_background(
+        self,
+        work: Callable[[], _T],
+        then: Callable[[_T], object],
+        failed: Callable[[SSRError], object],
+    ) -> None:
+        """Do ``work`` in a thread, then go on in the app's own with what it gave, or its error.
+
+        Textual's workers are waited for when the app ends; a connection that hangs would keep it.
+        """
+
+        def run() -> None:
+            outcome: Callable[[], object]
+            try:
+                outcome = partial(then, work())
+            except SSRError as error:
+                outcome = partial(failed, error)
+            except Exception as error:  # noqa: BLE001 - it would end the thread unseen
+                outcome = partial(failed, unexpected(error))
+            if self.is_running:
+                with contextlib.suppress(RuntimeError):  # it ends just now
+                    self.call_from_thread(self.call_later, outcome)
+
+        threading.Thread(target=run, name="background", daemon=True).start()
+
     # From the thread that downloads ---------------------------------------------------
 
     def _progress(self, progress: Progress) -> None:
@@ -214,9 +241,7 @@ def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:
     solve = {name: None for name in cleared if hasattr(settings.solve, name)}
     engine = {name: None for name in cleared if hasattr(settings.engine, name)}
     origins = tuple(
-        msgspec.structs.replace(one, value=None, origin="option", detail="")
-        if one.name in cleared
-        else one
+        Setting(one.name, None, "option") if one.name in cleared else one
         for one in settings.origins
     )
     return msgspec.structs.replace(

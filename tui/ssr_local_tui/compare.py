@@ -62,7 +62,10 @@ def disagreement(first: PathView, second: PathView) -> Disagreement | None:
     if verdict == "equal":
         return None
     sides = (_Side.of(first), _Side.of(second))
-    pair = _same_sum(*sides) or (_own(*sides), _own(*sides[::-1]))
+    pair = _same_sum(*sides) or (
+        next(iter(_owns(*sides)), None),
+        next(iter(_owns(*sides[::-1])), None),
+    )
     if all(pair) or (any(pair) and verdict == "different"):
         return _parting(sides, pair)
     return _other_answer(sides) if verdict == "different" else None
@@ -202,10 +205,6 @@ def _owns(side: _Side, other: _Side) -> list[_Result]:
     return own[::-1]
 
 
-def _own(side: _Side, other: _Side) -> _Result | None:
-    return next(iter(_owns(side, other)), None)
-
-
 def _same_sum(first: _Side, second: _Side) -> _Pair | None:
     """The first own results of both that the same sum comes to."""
     sums: dict[tuple[str, ...], _Result] = {}
@@ -247,18 +246,19 @@ def _says(side: _Side, result: _Result | None) -> str:
 
 def _last_agreed(sides: tuple[_Side, _Side], pair: _Pair) -> tuple[_Result, _Result] | None:
     """The last result of the first path that both have before they part."""
-    first, second = sides
-    ends = [
-        result.position if result else len(side.results)
+    before, others = (
+        side.results[: result.position if result else None]
         for side, result in zip(sides, pair, strict=True)
-    ]
-    for one in reversed(first.results[: ends[0]]):
-        if second.found.has(one.number):
-            stated = _Stated([one.number])
-            for other in second.results[: ends[1]]:
-                if stated.has(other.number):
-                    return one, other
+    )
+    for one in reversed(before):
+        if sides[1].found.has(one.number) and (other := _first_like(one.number, others)):
+            return one, other
     return None
+
+
+def _first_like(number: Number, results: Sequence[_Result]) -> _Result | None:
+    stated = _Stated([number])
+    return next((result for result in results if stated.has(result.number)), None)
 
 
 def _other_answer(sides: tuple[_Side, _Side]) -> Disagreement:
@@ -273,11 +273,8 @@ def _other_answer(sides: tuple[_Side, _Side]) -> Disagreement:
 def _answer_step(side: _Side) -> int | None:
     """The step that first states the path's answer, the last where it is no number."""
     answer = next(numbers_in(f"= {side.path.answer}"), None)
-    if answer is not None:
-        stated = _Stated([answer])
-        for result in side.results:
-            if stated.has(result.number):
-                return result.step
+    if answer is not None and (result := _first_like(answer, side.results)):
+        return result.step
     return len(side.path.steps) - 1 if side.path.steps else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -50,20 +51,19 @@ class RunController:
     class Ended(Message):
         """A run's events are over."""
 
+    @dataclass
     class Trouble(Message):
         """Something went wrong that ends no run."""
 
-        def __init__(self, text: str, severity: Literal["warning", "error"]) -> None:
-            super().__init__()
-            self.text: str = text
-            self.severity: Literal["warning", "error"] = severity
+        text: str
+        severity: Literal["warning", "error"]
 
+    @dataclass
     class ModelsMissing(Message):
         """These are to be downloaded first; ``go_on`` hears whether they were."""
 
-        def __init__(self, options: SolveOptions, missing: ToFetch) -> None:
-            super().__init__()
-            self.options, self.missing = options, missing
+        options: SolveOptions
+        missing: ToFetch
 
     def __init__(self, host: Host, post: Callable[[Message], object]) -> None:
         self._host, self._post = host, post
@@ -171,7 +171,7 @@ class RunController:
         self._request += 1
         self._show(tree, busy=LOOKING)
         self._host.in_background(
-            partial(runs.missing, options),
+            lambda: runs.solver.to_fetch(options),
             partial(self._found, self._request, options),
             partial(self._not_found, self._request),
         )
@@ -211,13 +211,13 @@ class RunController:
         self._post(self.Began())
 
     def _found(self, request: int, options: SolveOptions, missing: ToFetch) -> None:
-        if request != self._request:  # it was called off
-            return
-        if not missing:
+        if request != self._request:
+            return  # it was called off
+        if missing:
+            self.busy = "models are missing"
+            self._post(self.ModelsMissing(options, missing))
+        else:
             self.go_on(True)
-            return
-        self.busy = "models are missing"
-        self._post(self.ModelsMissing(options, missing))
 
     def _not_found(self, request: int, error: SSRError) -> None:
         if request == self._request:

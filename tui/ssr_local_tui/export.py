@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from ssr_local.core.display import clean, printable, quoted
+from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_atomically
 from ssr_local.core.toml_file import reason_of
 from ssr_local.core.tree import Tree
 from ssr_local.pages.html_page import page_of_run
@@ -33,27 +32,18 @@ _PAGES: Mapping[str, Callable[[Tree], str]] = {
     "html": page_of_run,
     "svg": as_svg,
 }
+
+
+class ExistsError(UsageError):
+    """There is such a file, and nobody has said that it may be replaced."""
+
+
 _NAME_WORD = re.compile(r"\w+")
 _NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
 
 
-def as_json(tree: Tree) -> bytes:
-    """The ``RunResult`` as JSON; raises ``UsageError`` when the run has not ended."""
-    if tree.result is None:
-        raise UsageError(
-            "A run that has not ended cannot be saved as json.",
-            "It has no result yet.",
-            "Save it as md, html, svg or jsonl, or wait for its end.",
-        )
-    return msgspec.json.encode(tree.result) + b"\n"
-
-
 def suggested_name(tree: Tree, fmt: str) -> str:
-    """A file name any system accepts, from the problem's first words and the seed.
-
-    Raises ``UsageError`` for a format there is not.
-    """
-    _check(fmt)
+    """A file name any system accepts, from the problem's first words and the seed."""
     problem = tree.result.problem if tree.result else tree.problem
     options = tree.result.options if tree.result else tree.options
     words = _NAME_WORD.findall(unicodedata.normalize("NFKC", clean(problem[:_LOOKED_AT_CHARS])))
@@ -68,34 +58,27 @@ def save(
 ) -> None:
     """Write the run to ``path``, all of it or nothing; ``log`` is its event log, if it has one.
 
-    Raises ``UsageError`` when there is such a file already and ``overwrite`` was not asked
-    for, when the run has not got what the format needs, and when a file cannot be read or
-    written.
+    Raises ``ExistsError``, and ``UsageError`` when the run has not got what the format needs
+    or a file cannot be read or written.
     """
-    _check(fmt)
     if not overwrite and _is_there(path):
-        raise UsageError(
+        raise ExistsError(
             f"{printable(str(path))} exists already.", "", "Give another name, or overwrite it."
         )
     _write(path, _contents(tree, fmt, log))
 
 
-def _check(fmt: str) -> None:
-    if fmt not in FORMATS:
-        raise UsageError(
-            f"There is no format {quoted(fmt)}.", "", f"Take one of {', '.join(FORMATS)}."
-        )
-
-
 def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
+    if fmt == "json" and tree.result is None:
+        raise UsageError(
+            "A run that has not ended cannot be saved as json.",
+            "It has no result yet.",
+            "Save it as md, html, svg or jsonl, or wait for its end.",
+        )
     if fmt == "json":
-        return as_json(tree)
-    if fmt == "jsonl":
-        return _log_of(log)
-    return _PAGES[fmt](tree).encode()
-
-
-def _log_of(log: Path | None) -> bytes:
+        return msgspec.json.encode(tree.result) + b"\n"
+    if fmt != "jsonl":
+        return _PAGES[fmt](tree).encode()
     if log is None:
         raise UsageError(
             "This run has no event log to save as jsonl.", "", "Save it as md, html, json or svg."
@@ -118,17 +101,8 @@ def _is_there(path: Path) -> bool:
 
 
 def _write(path: Path, contents: bytes) -> None:
-    # Beside the file itself: os.replace does not go from one file system to another.
-    temporary = path.parent / f".ssr-export-{secrets.token_hex(8)}.part"
     try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(contents)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, contents)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
         raise UsageError(
             f"{printable(str(path))} cannot be written.",

@@ -12,13 +12,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import SSRError
 from ssr_local.core.events import AnyEvent, StepDelta, encode_event
 from ssr_local.core.folders import cache_dir
+
+_T = TypeVar("_T")
 
 KEPT_LOGS = 20
 """Logs of runs that are kept in the cache folder."""
@@ -27,9 +30,8 @@ KEPT_LOGS = 20
 class Feed:
     """The events of one run, made by ``source`` in a thread of its own.
 
-    ``log`` is where they are written, None for nowhere; ``recorded`` is the log that they come
-    from, which is only read. ``error`` is what ended the events, None when they ended by
-    themselves; valid when ``is_over``.
+    ``log`` is where they are written, ``recorded`` the log that they come from. ``error`` is
+    what ended them, None when they ended by themselves; valid when ``is_over``.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Feed:
         return self._over.wait(timeout_s)
 
     def _run(self) -> None:
-        file = self._opened()
+        file = self._on_log(self._opened)
         try:
             for event in self._source():
-                self._write(file, event)
+                if file is not None and self.log is not None:
+                    self._on_log(partial(_write, file, event))
                 with self._lock:
                     self._events.append(event)
         except SSRError as error:
@@ -87,41 +90,31 @@ class Feed:
         except Exception as error:  # noqa: BLE001 - a thread's error would be lost
             self.error = unexpected(error)
         finally:
-            self._close(file)
+            if file is not None:
+                self._on_log(file.close)  # what could not be written is tried once more
             self._over.set()
 
     def _opened(self) -> IO[bytes] | None:
         if self.log is None:
             return None
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.log.open("wb")
+
+    def _on_log(self, work: Callable[[], _T]) -> _T | None:
+        """Do something with the log, or give it up: a full disk must not end a run."""
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("wb")
+            return work()
         except OSError as error:
-            self._give_up_log(error)
+            if self.log is not None:
+                self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
+                self.log = None
             return None
 
-    def _write(self, file: IO[bytes] | None, event: AnyEvent) -> None:
-        if file is None or self.log is None:
-            return
-        try:
-            file.write(encode_event(event) + b"\n")
-            if not isinstance(event, StepDelta):  # its step comes as a whole too
-                file.flush()
-        except OSError as error:
-            self._give_up_log(error)
 
-    def _close(self, file: IO[bytes] | None) -> None:
-        try:
-            if file is not None:
-                file.close()
-        except OSError as error:  # what could not be written is tried once more
-            self._give_up_log(error)
-
-    def _give_up_log(self, error: OSError) -> None:
-        """A full disk must not end a run."""
-        if self.log is not None:
-            self.log_error = f"{self.log} cannot be written: {error.strerror or error}."
-            self.log = None
+def _write(file: IO[bytes], event: AnyEvent) -> None:
+    file.write(encode_event(event) + b"\n")
+    if not isinstance(event, StepDelta):  # its step comes as a whole too
+        file.flush()
 
 
 def unexpected(error: Exception) -> SSRError:
@@ -148,6 +141,7 @@ def new_log() -> Path:
 class Pace:
     """How fast a log is played: at a speed, standing still, or event by event.
 
+    ``speed`` is 1 as it was, 2 twice as fast, 0 at once; with ``paused`` the log stands still.
     Every method may be called from any thread.
     """
 
@@ -156,31 +150,21 @@ class Pace:
 
     def __init__(self, speed: float = 1.0) -> None:
         self._changed = threading.Condition()
-        self._speed = speed
-        self._paused = False
+        self.speed = speed
+        self.paused = False
         self._steps = 0
         self._stopped = False
-
-    @property
-    def speed(self) -> float:
-        """1 as it was, 2 twice as fast, 0 at once."""
-        return self._speed
-
-    @property
-    def paused(self) -> bool:
-        """Whether the log stands still."""
-        return self._paused
 
     def toggle(self) -> None:
         """Stand still, or go on."""
         with self._changed:
-            self._paused = not self._paused
+            self.paused = not self.paused
             self._changed.notify_all()
 
     def step(self) -> None:
         """Stand still after the next event that can be seen."""
         with self._changed:
-            self._paused = True
+            self.paused = True
             self._steps += 1
             self._changed.notify_all()
 
@@ -188,15 +172,11 @@ class Pace:
         """The next speed up, or down for negative ``steps``."""
         with self._changed:
             for _ in range(abs(steps)):
-                self._speed = self._next(up=steps > 0)
+                speed = self.speed or math.inf  # nothing is faster than at once
+                above = [one for one in self.SPEEDS if one > speed]
+                below = [one for one in reversed(self.SPEEDS) if one < speed]
+                self.speed = (*(above if steps > 0 else below), self.speed)[0]
             self._changed.notify_all()
-
-    def _next(self, *, up: bool) -> float:
-        """The known speed above or below, else what it is: nothing is faster than at once."""
-        speed = self._speed or math.inf
-        if up:
-            return next((one for one in self.SPEEDS if one > speed), self._speed)
-        return next((one for one in reversed(self.SPEEDS) if one < speed), self._speed)
 
     def stop(self) -> None:
         """Play no further."""
@@ -224,11 +204,11 @@ class Pace:
         with self._changed:
             started = time.monotonic()
             while not self._stopped:
-                if self._paused and self._steps == 0:
+                if self.paused and self._steps == 0:
                     self._changed.wait()
                     started = time.monotonic()
                     continue
-                wait_s = gap_s / self._speed if self._speed and not self._paused else 0.0
+                wait_s = gap_s / self.speed if self.speed and not self.paused else 0.0
                 left = started + wait_s - time.monotonic()
                 if left <= 0:
                     return True

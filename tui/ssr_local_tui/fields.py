@@ -102,7 +102,7 @@ class Field(Struct, frozen=True):
 def fields_of(settings: Settings, pairs: Sequence[str]) -> tuple[Field, ...]:
     """A field for every option, ``COMMON`` first; ``pairs`` are the registry's names."""
     fields = {setting.name: _field(setting, pairs) for setting in settings.origins}
-    return tuple(fields[name] for name in sorted(fields, key=_position))
+    return tuple(fields[name] for name in dict.fromkeys((*COMMON, *fields)))
 
 
 def _field(setting: Setting, pairs: Sequence[str]) -> Field:
@@ -112,7 +112,3 @@ def _field(setting: Setting, pairs: Sequence[str]) -> Field:
         # The one in force may be a name that the registry does not have any more.
         words = tuple(dict.fromkeys((*pairs, DEMO_PAIR, str(setting.value))))
     return Field(kind, setting, words)
-
-
-def _position(name: str) -> int:
-    return COMMON.index(name) if name in COMMON else len(COMMON)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
 
 from textual.screen import Screen
 
 from ssr_local.core.config import Settings
+from ssr_local.core.errors import SSRError
 from ssr_local.models.download import Progress
-from ssr_local_tui.background import Background
 from ssr_local_tui.runs import Runs
+
+_T = TypeVar("_T")
 
 
 class Host(Protocol):
@@ -17,18 +20,22 @@ class Host(Protocol):
 
     settings: Settings
     runs: Runs
-    in_background: Background
     progress: Progress | None
 
     @property
     def pair_name(self) -> str:
         """The models in use, in a word."""
 
+    def in_background(
+        self,
+        work: Callable[[], _T],
+        then: Callable[[_T], object],
+        failed: Callable[[SSRError], object],
+    ) -> None:
+        """Do work in a thread, then go on in the app's own with what it gave, or its error."""
+
     def key_of(self, binding_id: str) -> str:
         """The key that does something, as it is shown to the user."""
-
-    def open_help(self) -> None:
-        """Show what every key does."""
 
     def open_settings(self) -> None:
         """Show every option."""

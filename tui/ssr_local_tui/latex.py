@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from pylatexenc import latex2text
 from pylatexenc.latexwalker import (
     LatexCharsNode,
     LatexEnvironmentNode,
@@ -105,6 +106,11 @@ def _context() -> Any:
     return context
 
 
+@lru_cache(maxsize=1)
+def _texts() -> Any:
+    return latex2text.get_default_latex_context_db()
+
+
 def _row(nodes: Sequence[Any]) -> str:
     """Nodes beside one another, ``^`` and ``_`` taking what follows them."""
     row = _Row()
@@ -113,7 +119,9 @@ def _row(nodes: Sequence[Any]) -> str:
             for sign in node.chars:
                 row.take_sign(sign)
         else:
-            row.take(_node(node), is_name=_is_name(node))
+            row.take(
+                _node(node), is_name=isinstance(node, LatexMacroNode) and node.macroname in NAMES
+            )
     return row.text()
 
 
@@ -150,14 +158,8 @@ class _Row:
         return "".join(self._parts)
 
 
-def _is_name(node: Any) -> bool:
-    return isinstance(node, LatexMacroNode) and node.macroname in NAMES
-
-
 def _node(node: Any) -> str:
-    if isinstance(node, LatexGroupNode):
-        return _row(node.nodelist)
-    if isinstance(node, LatexMathNode):
+    if isinstance(node, LatexGroupNode | LatexMathNode):
         return _row(node.nodelist)
     if isinstance(node, LatexEnvironmentNode):
         return _environment(node)
@@ -171,30 +173,30 @@ def _node(node: Any) -> str:
 def _special(chars: str) -> str:
     if chars == "&":
         return ""  # the alignment of a formula that stands alone
-    if chars in ("~",):
-        return " "
-    if chars in ("'", "''", "’", "``", "--", "---", "!", "?"):
-        return {"'": "′", "''": "″"}.get(chars, chars)
-    raise _Unreadable(chars)
+    if chars in ("’", "``", "--", "---", "!", "?"):
+        return chars
+    return {"~": " ", "'": "′", "''": "″"}[chars]  # what else there is, is not understood
 
 
 def _macro(node: LatexMacroNode) -> str:
     name = str(node.macroname)
-    if name in SYMBOLS:
-        return SYMBOLS[name] + (" " if node.macro_post_space else "")
     if name in SPACES:
         return SPACES[name]
-    if name in NAMES:
-        return name + (" " if node.macro_post_space else "")
     if name == "\\":
         return "\n"
+    symbol = name if name in NAMES else SYMBOLS.get(name) or _known_sign(name)
+    if symbol is not None:
+        return symbol + (" " if node.macro_post_space else "")
     arguments = [_argument(one) for one in (node.nodeargd.argnlist if node.nodeargd else [])]
     if name in AS_IT_IS:
         return _only(arguments)
-    layout = _LAYOUTS.get(name)
-    if layout is None:
-        raise _Unreadable(name)
-    return layout(arguments)
+    return _LAYOUTS[name](arguments)  # one that is not there is not understood
+
+
+def _known_sign(name: str) -> str | None:
+    """What pylatexenc shows for a command, where that is one sign."""
+    shown = getattr(_texts().get_macro_spec(name), "simplify_repl", None)
+    return shown if isinstance(shown, str) and len(shown) == 1 and shown.isprintable() else None
 
 
 def _argument(node: Any) -> str | None:
@@ -246,30 +248,20 @@ def _accented(sign: str) -> Callable[[Sequence[str | None]], str]:
     return layout
 
 
-def _double(arguments: Sequence[str | None]) -> str:
-    return DOUBLE.get(_only(arguments), _only(arguments))
-
-
-def _choose(arguments: Sequence[str | None]) -> str:
-    above, below = _both(arguments)
-    return f"C({above}, {below})"
-
-
 _LAYOUTS: dict[str, Callable[[Sequence[str | None]], str]] = {
     **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), _fraction),
-    **dict.fromkeys(("binom", "dbinom"), _choose),
+    **dict.fromkeys(("binom", "dbinom"), lambda both: "C({}, {})".format(*_both(both))),
     "sqrt": _root,
-    "boxed": lambda arguments: f"⟦{_only(arguments).strip()}⟧",
-    "fbox": lambda arguments: f"⟦{_only(arguments).strip()}⟧",
+    **dict.fromkeys(("boxed", "fbox"), lambda arguments: f"⟦{_only(arguments).strip()}⟧"),
     "pmod": lambda arguments: f" (mod {_only(arguments)})",
-    "mathbb": _double,
+    "mathbb": lambda arguments: DOUBLE.get(_only(arguments), _only(arguments)),
     "vec": _accented("\u20d7"),
     "hat": _accented("\u0302"),
     "bar": _accented("\u0304"),
     "dot": _accented("\u0307"),
     "tag": lambda arguments: f"  ({_only(arguments)})",
     "overline": lambda arguments: _over(_only(arguments)),
-    "underline": lambda arguments: _only(arguments),
+    "underline": _only,
 }
 
 

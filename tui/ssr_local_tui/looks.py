@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 from ssr_local.core.display import END_WORDS, one_line
-from ssr_local.core.records import ModelInfo, ModelRole, Timing, Usage
+from ssr_local.core.records import ModelRole, Timing, Usage
 from ssr_local.core.tree import PathView, StepState, StepView, Tree
 from ssr_local.method.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
@@ -68,24 +68,14 @@ def shown_end(text: str) -> str:
 
 def head(text: str, width: int) -> str:
     """The beginning of a text, at most ``width`` columns wide."""
-    return text if cell_len(text) <= width else _cut(text, width, from_end=False)
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(set_cell_size(text, width - 1) + "…", width)
 
 
 def tail(text: str, width: int) -> str:
     """The end of a text, at most ``width`` columns wide."""
-    return text if cell_len(text) <= width else _cut(text, width, from_end=True)
-
-
-def _cut(text: str, width: int, *, from_end: bool) -> str:
-    if width <= 0:
-        return ""
-    kept, used = [], 1
-    for sign in reversed(text) if from_end else text:
-        used += cell_len(sign)
-        if used > width:
-            break
-        kept.append(sign)
-    return "…" + "".join(reversed(kept)) if from_end else "".join(kept) + "…"
+    return head(text[::-1], width)[::-1]
 
 
 def path_name(path: PathView) -> str:
@@ -130,8 +120,3 @@ def figures_of(tree: Tree) -> tuple[Usage, Timing] | None:
     """Tokens and seconds as they were last heard of, None before that."""
     source = tree.result or tree.measured
     return None if source is None else (source.usage, source.timing_s)
-
-
-def device_of(info: ModelInfo) -> str:
-    """Where a model runs: device and library."""
-    return one_line(f"{info.device}, {info.engine}" if info.engine else info.device, 60)

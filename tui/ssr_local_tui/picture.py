@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree as Branch
 
 from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.records import StrategyScore, VoteGroup
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui.latex import readable
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
 _NUM_FONTS = 2
+_WIDTH = 100
 _NO_XML = re.compile("[\ufffe\uffff]")
 
 _STYLES = {
@@ -28,11 +29,11 @@ _STYLES = {
 }
 
 
-def as_svg(tree: Tree, width: int = 100) -> str:
-    """The run as a picture ``width`` characters wide, whatever there is of it."""
+def as_svg(tree: Tree) -> str:
+    """The run as a picture, whatever there is of it."""
     console = Console(
         record=True,
-        width=width,
+        width=_WIDTH,
         file=io.StringIO(),
         force_terminal=True,
         color_system="truecolor",
@@ -62,24 +63,20 @@ def _root(tree: Tree) -> Branch:
     root = Branch(_text(_shown(problem) or "(problem not known)", "bold"), guide_style="dim")
     for number, step in enumerate(tree.result.given if tree.result else tree.given, 1):
         root.add(_text(f"prefix step {number}  {_shown(step)}"))
-    for line in _strategies(tree):
-        root.add(_text(line, "dim"))
+    if tree.scores:
+        root.add(_text("strategies: " + ", ".join(map(_strategy, tree.scores)), "dim"))
     for path in tree.paths.values():
         _add_path(root, path)
-    for line in _votes(tree):
-        root.add(_text(line))
+    for group in tree.groups:
+        root.add(_text(_vote(group)))
     root.add(_end(tree))
     return root
 
 
-def _strategies(tree: Tree) -> Iterator[str]:
-    shown = []
-    for row in tree.scores:
-        score = "" if row.score is None else f" {row.score:.2f}"
-        mark = "*" if row.times_chosen else ""
-        shown.append(f"{mark}{_line(row.letter)} {_line(row.name)}{score}")
-    if shown:
-        yield "strategies: " + ", ".join(shown)
+def _strategy(row: StrategyScore) -> str:
+    score = "" if row.score is None else f" {row.score:.2f}"
+    mark = "*" if row.times_chosen else ""
+    return f"{mark}{_line(row.letter)} {_line(row.name)}{score}"
 
 
 def _add_path(root: Branch, path: PathView) -> None:
@@ -108,11 +105,10 @@ def _step(number: int, step: StepView) -> Text:
     return whole.append("\n" + (_shown(step.text) or "(nothing written)"))
 
 
-def _votes(tree: Tree) -> Iterator[str]:
-    for group in tree.groups:
-        paths = ", ".join(str(path + 1) for path in group.paths)
-        mark = "*" if group.winner else " "
-        yield f"{mark} vote {_answer(group.answer)}  (paths {paths})"
+def _vote(group: VoteGroup) -> str:
+    paths = ", ".join(str(path + 1) for path in group.paths)
+    mark = "*" if group.winner else " "
+    return f"{mark} vote {_answer(group.answer)}  (paths {paths})"
 
 
 def _end(tree: Tree) -> Text:

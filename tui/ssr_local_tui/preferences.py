@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from textual.theme import BUILTIN_THEMES
 
 from ssr_local.core.config import config_file, existing_text, suggestion, write_atomically
-from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.errors import ConfigError
 from ssr_local.core.toml_file import parse_toml, printable, quoted, reason_of
 from ssr_local_tui.key_names import is_key, nearest_key
 
@@ -56,7 +56,6 @@ def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferenc
         raise ConfigError(f"{shown}: key 'tui' cannot be {quoted(table)}.", "Accepted: a table.")
     values = dict(table)
     if isinstance(values.get(KEYS), dict):
-        values[KEYS] = dict(_flat(values[KEYS]))
         for binding_id, keys in values[KEYS].items():
             _check_keys(binding_id, keys, binding_ids, shown)
     for name, value in values.items():
@@ -67,37 +66,35 @@ def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferenc
 def save_preference(name: str, value: str | bool) -> None:
     """Write one preference into the settings file, its comments and order kept.
 
-    The file is replaced as a whole or not at all. Raises ``UsageError`` for a name or value
-    that is not accepted, ``ConfigError`` for a file that cannot be read or written.
+    The file is replaced as a whole or not at all. Raises ``ConfigError`` for a file that cannot
+    be read or written.
     """
-    if name == KEYS:
-        raise UsageError("Keys are not saved by the app.", "", "Edit [tui.keys] by hand.")
-    _check(name, value, "", UsageError)
     file = config_file()
     write_atomically(file, _edited(existing_text(file), name, value, printable(str(file))))
 
 
-def _check(
-    name: str, value: object, shown_file: str, error_class: type[UsageError] = ConfigError
-) -> None:
-    subject = f"{shown_file}: key '{TABLE}." if shown_file else "Preference '"
-    names = Preferences.__struct_fields__
-    if name not in names:
-        raise error_class(
-            f"{subject}{printable(name[:60])}' is unknown.",
-            f"Accepted: {', '.join(names)}.",
-            suggestion(name, names),
-        )
+def _check(name: str, value: object, shown_file: str) -> None:
+    subject = f"{shown_file}: key '{TABLE}."
+    _check_name(subject, name, Preferences.__struct_fields__)
     refused = name == "theme" and isinstance(value, str) and value not in BUILTIN_THEMES
     try:
         msgspec.convert({name: value}, Preferences)
     except msgspec.ValidationError:
         refused = True
     if refused:
-        raise error_class(
+        raise ConfigError(
             f"{subject}{name}' cannot be {quoted(value)}.",
             f"Accepted: {_description(name)}.",
             suggestion(str(value), tuple(BUILTIN_THEMES)) if name == "theme" else "",
+        )
+
+
+def _check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"{subject}{printable(name[:60])}' is unknown.",
+            f"Accepted: {', '.join(known)}.",
+            suggestion(name, known),
         )
 
 
@@ -106,32 +103,18 @@ def _description(name: str) -> str:
     return next(meta.description or "" for meta in hint.__metadata__ if isinstance(meta, Meta))
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of a table; ids with dots arrive as tables within tables."""
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
 def _check_keys(
     binding_id: str, keys: object, binding_ids: Collection[str] | None, shown_file: str
 ) -> None:
-    subject = f"{shown_file}: key '{TABLE}.{KEYS}.{printable(binding_id[:60])}'"
-    if binding_ids is not None and binding_id not in binding_ids:
-        known = tuple(sorted(binding_ids))
-        raise ConfigError(
-            f"{subject} is unknown.",
-            f"Accepted: {', '.join(known)}.",
-            suggestion(binding_id, known),
-        )
+    subject = f"{shown_file}: key '{TABLE}.{KEYS}."
+    if binding_ids is not None:
+        _check_name(subject, binding_id, tuple(sorted(binding_ids)))
     parts = keys.split(",") if isinstance(keys, str) else [""]
     wrong = next((key for key in parts if not is_key(key.strip())), None)
     if wrong is not None:
         near = nearest_key(wrong)
         raise ConfigError(
-            f"{subject} cannot be {quoted(keys)}.",
+            f"{subject}{printable(binding_id[:60])}' cannot be {quoted(keys)}.",
             "Accepted: names of keys, such as f5, g, ctrl+r, pagedown or question_mark,"
             " separated by commas.",
             f"Did you mean {near}?" if near else "",
@@ -147,7 +130,7 @@ def _edited(text: str, name: str, value: str | bool, shown: str) -> str:
     expected = parse_toml(text, shown)
     table = expected.setdefault(TABLE, {})
     if not isinstance(table, dict):
-        raise ConfigError(f"{shown}: key 'tui' is no table.", "", "Edit the file by hand.")
+        raise _unsafe(shown, "Key 'tui' is no table")
     table[name] = value
     try:
         document = tomlkit.parse(text)

@@ -28,7 +28,7 @@ from ssr_local.core.tree import Tree
 from ssr_local.history.preference import is_kept
 from ssr_local.history.saving import Saver, saving
 from ssr_local.history.store import Kind
-from ssr_local.models.download import Progress, ToFetch
+from ssr_local.models.download import Progress
 from ssr_local_tui.feed import Feed, Pace, new_log
 
 _STEPS = (SelectionScored, StepDrafted, StepVerified, StepRewritten, PathEnded, RunEnded)
@@ -74,14 +74,6 @@ class Runs:
             return
         self._engine = engine
         self._let_go()
-
-    def missing(self, options: SolveOptions) -> ToFetch:
-        """What must be downloaded first. May ask the hub: not for the thread that draws."""
-        return self.solver.to_fetch(options)
-
-    def fetch(self, options: SolveOptions) -> None:
-        """Download what is missing. Blocks; ``cancel`` from another thread ends it."""
-        self.solver.fetch(options)
 
     def start(
         self, problem: str, options: SolveOptions, prefix_steps: tuple[str, ...] = ()

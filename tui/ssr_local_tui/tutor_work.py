@@ -160,7 +160,7 @@ class TutorWork:
         return partial(self._hinted, given)
 
     def _expect_models(self) -> None:
-        missing = self._host.runs.missing(self._host.settings.solve)
+        missing = self._host.runs.solver.to_fetch(self._host.settings.solve)
         if missing:
             raise SSRError(
                 "Models are missing.", f"To be downloaded: {missing}.", "Solve a problem first."

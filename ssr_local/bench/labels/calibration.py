@@ -11,15 +11,16 @@ from collections.abc import Sequence
 
 import tomlkit
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ssr_local.bench.labels.fitting import Curve, Fit, fit_best, num_folds
 from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD, JudgedStep, judged
 from ssr_local.bench.labels.ranking import auc, auc_interval
-from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
+from ssr_local.bench.labels.readings import Operating, Sample, operating
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import Calibration, Models
+from ssr_local.core.records import Calibration
 from ssr_local.method.verification import MAX_SCORE, VERIFIERS
 
 MIN_STEPS = 10
@@ -80,10 +81,10 @@ def fit_pair(
     bad steps are too few (it says how many are missing) or unreadable, and ``UsageError`` when the
     walks are of several pairs and without the ``bench`` extra.
     """
-    check_one_pair(walks)
+    _check_one_pair(walks)
     steps = judged(walks, margin)
     _check_enough(steps)
-    samples = {name: Sample.of(raw_values(name, steps), steps) for name in VERIFIERS}
+    samples = {name: Sample.read(name, steps) for name in VERIFIERS}
     samples = {name: one for name, one in samples.items() if _is_enough(one)}
     if not samples:
         raise TooFewStepsError(
@@ -112,30 +113,23 @@ def fit_pair(
 
 def calibration_toml(pair: str, fit: PairFit) -> str:
     """The calibrations as models.toml has them, to stand after ``[pairs.<pair>]``."""
-    blocks = []
-    for name, calibration in fit.calibrations.items():
-        header = ".".join(
-            tomlkit.key(part).as_string() for part in ("pairs", pair, "calibrations", name)
-        )
-        lines = [f"[{header}]"]
-        for field in Calibration.__struct_fields__:
-            value = getattr(calibration, field)
-            if value not in (None, ""):
-                lines.append(f"{field} = {tomlkit.item(value).as_string()}")
-        blocks.append("\n".join(lines) + "\n")
-    return "\n".join(blocks)
+    known = {
+        name: {field: value for field, value in asdict(one).items() if value not in (None, "")}
+        for name, one in fit.calibrations.items()
+    }
+    return tomlkit.dumps({"pairs": {pair: {"calibrations": known}}})
 
 
-def check_one_pair(walks: Sequence[Walk]) -> None:
+def _check_one_pair(walks: Sequence[Walk]) -> None:
     """Raises ``UsageError`` when labelled steps are of several pairs of models.
 
     Models are told apart by name and SHA-256; a walk that names no draft, or a file without a
     known SHA-256, agrees with all.
     """
     for role in ("draft", "target"):
-        known = [model for one in walks if (model := _model(one.models, role)) is not None]
-        names = {name for name, _ in known}
-        files = {sha256 for _, sha256 in known if sha256}
+        known = [model for one in walks if (model := getattr(one.models, role))]
+        names = {model.name for model in known}
+        files = {model.sha256 for model in known} - {None}
         if len(names) > 1 or len(files) > 1:
             raise UsageError(
                 "These labelled steps are of more than one pair of models.",
@@ -144,11 +138,6 @@ def check_one_pair(walks: Sequence[Walk]) -> None:
                 else f"The {role} model {next(iter(names))} had more than one content.",
                 "Give the steps of one pair only.",
             )
-
-
-def _model(models: Models, role: str) -> tuple[str, str | None] | None:
-    found = models.draft if role == "draft" else models.target
-    return None if found is None else (found.name, found.sha256)
 
 
 def _is_enough(sample: Sample) -> bool:

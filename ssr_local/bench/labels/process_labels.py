@@ -18,15 +18,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from ssr_local.bench.records import LabelledStep, Walk
+from ssr_local.bench.records import LabelledStep, Rate, Walk
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import ModelRole
 
 MARGIN = 0.35
 THRESHOLD = SolveOptions().threshold
-
-# Rates are fractions of small integers; sums of such floats are not exact.
-_EXACT = 1e-9
 
 
 class JudgedStep(Struct, frozen=True):
@@ -54,9 +51,9 @@ def judged(
 
 def is_judgeable(step: LabelledStep, margin: float) -> bool:
     """Whether harm could be seen: the rate before is above the margin, the one after is known."""
-    return bool(step.before.num and step.after.num) and step.before.share > margin + _EXACT
+    return bool(step.before.num and step.after.num) and step.before.exceeds(Rate(0, 1), margin)
 
 
 def is_bad(step: LabelledStep, margin: float) -> bool:
     """Whether the rate fell by more than the margin, in the samples."""
-    return step.effect < -margin - _EXACT
+    return step.before.exceeds(step.after, margin)

@@ -34,8 +34,11 @@ class Sample(NamedTuple):
     problems: Sequence[str]
 
     @classmethod
-    def of(cls, values: Sequence[float], steps: Sequence[JudgedStep]) -> Sample:
-        """These values of these steps."""
+    def read(cls, name: str, steps: Sequence[JudgedStep]) -> Sample:
+        """What a verifier reads of each step; NaN where a run could not read it either."""
+        verifier = VERIFIERS[name]
+        raws = (verifier.raw(reading_of(one.step, verifier.question)) for one in steps)
+        values = [raw if math.isfinite(raw) else math.nan for raw in raws]
         return cls(values, [one.good for one in steps], [one.problem for one in steps])
 
     def at(self, indices: Sequence[int]) -> Sample:
@@ -49,13 +52,6 @@ class Sample(NamedTuple):
     def readable(self) -> Sample:
         """Those with a value."""
         return self.at([i for i, value in enumerate(self.values) if not math.isnan(value)])
-
-
-def raw_values(name: str, steps: Sequence[JudgedStep]) -> list[float]:
-    """What a verifier reads of each step; NaN where a run could not read it either."""
-    verifier = VERIFIERS[name]
-    raws = (verifier.raw(reading_of(one.step, verifier.question)) for one in steps)
-    return [raw if math.isfinite(raw) else math.nan for raw in raws]
 
 
 def operating(

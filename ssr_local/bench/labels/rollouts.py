@@ -20,14 +20,13 @@ from msgspec.structs import replace
 from ssr_local.api import Solver
 from ssr_local.bench.provenance import machine, now, prompt_hash
 from ssr_local.bench.records import LabelledStep, Outcome, Problem, Rate, Walk
+from ssr_local.bench.runner import MAX_FAILURES
 from ssr_local.bench.scoring import Scorer
-from ssr_local.core.errors import SSRError
+from ssr_local.bench.store import LineFile
+from ssr_local.core.errors import EngineError, ProblemError, SSRError
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import ModelRole, Models, ReasoningPath, RunResult
 from ssr_local.version import VERSION
-
-# Shares are quotients: 7/12 - 4/12 is a hair more than 1/4.
-_EXACT = 1e-9
 
 
 class RolloutOptions(Struct, frozen=True, kw_only=True):
@@ -114,7 +113,7 @@ class Labeller:
             if not after.rate.num:
                 return
             yield self._labelled(problem, prefix, written, position, after)
-            if self._did_harm(position, after):
+            if position.rate.exceeds(after.rate, self._rollouts.margin):
                 rewrite = _first_step(position.paths[0])
                 if rewrite is None:
                     return
@@ -145,9 +144,6 @@ class Labeller:
     def _at(self, problem: Problem, result: RunResult) -> _Position:
         outcomes = [self._scorer.outcome(problem, path.answer) for path in result.paths]
         return _Position(_rate(outcomes), result.paths)
-
-    def _did_harm(self, before: _Position, after: _Position) -> bool:
-        return before.rate.share - after.rate.share > self._rollouts.margin + _EXACT
 
     def _is_clear(self, position: _Position) -> bool:
         return position.rate.share >= self._rollouts.min_rate
@@ -199,6 +195,40 @@ class Labeller:
             draft=used.draft or self._models.draft, target=used.target or self._models.target
         )
         return result
+
+
+def num_labelled(file: LineFile[Walk], task: str) -> int:
+    """How many of the draft's steps of this task a file holds."""
+    return sum(walk.num_drafted for walk in file.lines if walk.task == task)
+
+
+def collect(
+    labeller: Labeller, file: LineFile[Walk], task: str, problems: Sequence[Problem], num: int
+) -> Iterator[Walk]:
+    """Label problem after problem until ``num`` of the draft's steps are labelled.
+
+    Yields each walk when it has been written; problems the file has already are passed over.
+    A problem the models cannot be run on costs its walk, which says why; when the engine
+    fails on three of them, one after another, its error is raised.
+    """
+    done = {walk.key for walk in file.lines if not walk.error}
+    labelled = num_labelled(file, task)
+    failing = 0
+    for problem in problems:
+        if labelled >= num:
+            return
+        if (task, problem.id) in done:
+            continue
+        try:
+            walk, failure = labeller.walk(task, problem), None
+        except (EngineError, ProblemError) as error:
+            walk, failure = labeller.failed(task, problem, error), error
+        file.append(walk)
+        labelled += walk.num_drafted
+        yield walk
+        failing = failing + 1 if isinstance(failure, EngineError) else 0
+        if failure is not None and failing == MAX_FAILURES:
+            raise failure
 
 
 def _rate(outcomes: Sequence[Outcome]) -> Rate:

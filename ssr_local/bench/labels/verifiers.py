@@ -17,7 +17,7 @@ from ssr_local.bench.labels.process_labels import (
     judged,
 )
 from ssr_local.bench.labels.ranking import auc, auc_interval
-from ssr_local.bench.labels.readings import Operating, Sample, operating, raw_values
+from ssr_local.bench.labels.readings import Operating, Sample, operating
 from ssr_local.bench.records import Walk
 from ssr_local.bench.statistics import Interval, Proportion, proportion
 from ssr_local.core.records import Calibration
@@ -96,7 +96,7 @@ def score_verifiers(
         num_failed=sum(bool(walk.error) for walk in walks),
         num_without_steps=sum(not walk.steps for walk in walks),
         num_unsolved=sum(not walk.start.right and not walk.error for walk in walks),
-        num_drafted=sum(step.author == "draft" for walk in walks for step in walk.steps),
+        num_drafted=sum(walk.num_drafted for walk in walks),
         num_judged=len(steps),
         draft_bad=_share_of_bad(steps),
         target_bad=_share_of_bad(own),
@@ -142,13 +142,12 @@ def _in_force(
 
 
 def _score(name: str, steps: Sequence[JudgedStep]) -> VerifierScore:
-    raws = raw_values(name, steps)
-    values, good, _ = known = Sample.of(raws, steps).readable()
+    values, good, _ = known = Sample.read(name, steps).readable()
     return VerifierScore(
         name=name,
         num_good=sum(good),
         num_bad=len(good) - sum(good),
-        num_unreadable=len(raws) - len(values),
+        num_unreadable=len(steps) - len(values),
         auc=auc(values, good),
         interval=auc_interval(*known),
     )

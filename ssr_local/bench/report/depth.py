@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -87,11 +87,6 @@ def is_accepted(step: Step) -> bool:
     return step.accepted is True
 
 
-def is_rewrite(step: Step) -> bool:
-    """Whether the target wrote this step instead of a rejected one."""
-    return step.accepted is False
-
-
 def bounds(counts: Sequence[int], num_bins: int = NUM_BINS) -> tuple[tuple[int, int], ...]:
     """Ranges of about equally many of ``counts``, ascending; equal counts stay together."""
     found: list[tuple[int, int]] = []
@@ -118,21 +113,15 @@ def _bins(paths: Sequence[_Path]) -> tuple[DepthBin, ...]:
                 high=high,
                 num_paths=len(inside),
                 num_to_the_end=len(ended),
-                right=_over(
-                    (item.problem, (float(item.outcome == "right"), 1.0)) for item in ended
+                right=clustered((item.problem, item.outcome == "right", 1) for item in ended),
+                acceptance=clustered(
+                    (
+                        item.problem,
+                        sum(map(is_accepted, item.path.steps)),
+                        sum(map(is_drafted, item.path.steps)),
+                    )
+                    for item in inside
                 ),
-                acceptance=_over((item.problem, _accepted(item.path.steps)) for item in inside),
             )
         )
     return tuple(found)
-
-
-def _over(amounts: Iterable[tuple[str, tuple[float, float]]]) -> Ratio | None:
-    pairs: dict[str, list[tuple[float, float]]] = {}
-    for problem, pair in amounts:
-        pairs.setdefault(problem, []).append(pair)
-    return clustered(pairs)
-
-
-def _accepted(steps: Sequence[Step]) -> tuple[float, float]:
-    return (float(sum(map(is_accepted, steps))), float(sum(map(is_drafted, steps))))

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import Runs
-from ssr_local.bench.report.depth import is_accepted, is_drafted, is_rewrite
+from ssr_local.bench.report.depth import is_accepted, is_drafted
 from ssr_local.bench.report.selection import CHOSEN, any_right, chosen_by
 from ssr_local.core.records import UNKNOWN_LETTER, ReasoningPath, RunResult
 
@@ -61,10 +61,6 @@ class _Run(NamedTuple):
     row: Row
     result: RunResult
 
-    @property
-    def outcome(self) -> str:
-        return self.row.outcome
-
     def num_paths(self, holds: Callable[[ReasoningPath], bool]) -> int:
         return sum(map(holds, self.result.paths))
 
@@ -72,7 +68,7 @@ class _Run(NamedTuple):
     def won_wrongly(self) -> tuple[ReasoningPath, ...]:
         """The paths that gave a wrong answer."""
         won = {index for group in self.result.votes if group.winner for index in group.paths}
-        wrong = self.outcome == "wrong"
+        wrong = self.row.outcome == "wrong"
         return tuple(path for path in self.result.paths if wrong and path.index in won)
 
     @property
@@ -102,14 +98,14 @@ def _kinds(right_on: Mapping[str, set[str]]) -> tuple[_Kind, ...]:
             "good strategy pruned",
             "another run was right on a strategy that the target left out here",
             "runs that are not right after a choice by the target",
-            lambda run: run.outcome != "right" and chosen_by(run.result) == CHOSEN,
+            lambda run: run.row.outcome != "right" and chosen_by(run.result) == CHOSEN,
             lambda run: bool(run.pruned & right_on[run.row.problem]),
         ),
         _Kind(
             "bad step accepted",
             "a winning path is of accepted drafts alone, so one was bad (a lower bound)",
             "wrong runs with drafted steps",
-            lambda run: run.outcome == "wrong" and run.num_paths(_is_verified) > 0,
+            lambda run: run.row.outcome == "wrong" and run.num_paths(_is_verified) > 0,
             lambda run: any(map(_is_unchanged, run.won_wrongly)),
         ),
         _Kind(
@@ -131,13 +127,13 @@ def _kinds(right_on: Mapping[str, set[str]]) -> tuple[_Kind, ...]:
             "a path was right, and the vote was not",
             "runs with a right path",
             lambda run: any_right(run.row),
-            lambda run: run.outcome == "wrong",
+            lambda run: run.row.outcome == "wrong",
         ),
         _Kind(
             "all paths cut off",
             "every path reached the end of a budget",
             "runs without an answer",
-            lambda run: run.outcome == "missing",
+            lambda run: run.row.outcome == "missing",
             lambda run: run.num_paths(_is_cut_off) == len(run.result.paths) > 0,
         ),
         _Kind(
@@ -197,7 +193,7 @@ def _is_verified(path: ReasoningPath) -> bool:
 
 
 def _mostly_rewritten(path: ReasoningPath) -> bool:
-    return 2 * sum(map(is_rewrite, path.steps)) > len(path.steps)
+    return 2 * sum(step.accepted is False for step in path.steps) > len(path.steps)
 
 
 def _is_unchanged(path: ReasoningPath) -> bool:

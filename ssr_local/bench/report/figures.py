@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from ssr_local.bench.labels.process_labels import MARGIN, THRESHOLD
+from ssr_local.bench.labels.process_labels import THRESHOLD
 from ssr_local.bench.labels.verifiers import VerifierReport, score_verifiers
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.report.arrangement import Runs, arrange
@@ -53,19 +53,18 @@ def build_report(
     rows: Sequence[Row],
     walks: Sequence[Walk] = (),
     *,
-    margin: float = MARGIN,
     calibrations: Mapping[str, Calibration] | None = None,
     threshold: float = THRESHOLD,
 ) -> Report:
     """The report on these rows, of any tasks, methods and directories.
 
-    The last three are what ``score_verifiers`` takes. Raises ``UsageError`` without scipy.
+    The last two are what ``score_verifiers`` takes. Raises ``UsageError`` without scipy.
     """
     groups, num_twice = arrange(rows)
     return Report(
         material=gather(groups, walks, num_twice),
         tasks=tuple(map(_task, groups)),
-        steps=score_verifiers(walks, margin=margin, calibrations=calibrations, threshold=threshold)
+        steps=score_verifiers(walks, calibrations=calibrations, threshold=threshold)
         if walks
         else None,
     )

@@ -93,7 +93,7 @@ def cell(value: Any) -> str:
         case float():
             return decimal(value)
         case Share():
-            return f"{percent(value.value)} [{100 * value.low:.0f}, {100 * value.high:.0f}]"
+            return f"{100 * value.value:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]"
         case Interval():
             return f"[{decimal(value.low)}, {decimal(value.high)}]"
         case Ratio():
@@ -122,11 +122,6 @@ def decimal(value: float | None) -> str:
     digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
     text = f"{value:.{digits}f}"
     return text if float(text) else text.lstrip("-")
-
-
-def percent(value: float | None) -> str:
-    """A share from 0 to 1 in whole per cent, for samples of some dozens."""
-    return DASH if value is None else f"{100 * value:.0f} %"
 
 
 def has_interval(ratio: Ratio) -> bool:

@@ -117,10 +117,6 @@ def _literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _label(text: str) -> str:
-    return _literal(one_line(text, _MAX_LABEL_CHARS))
-
-
 def _draw(axes: Any, points: Sequence[Point], cost: Cost) -> None:
     """Accuracy over a cost with their intervals; the Pareto front as a line of steps."""
     label, unit = _LABELS[cost]

@@ -131,18 +131,17 @@ def _row(
 
 
 def _parts(method: str, rows: Sequence[Row]) -> Iterable[SelectionPart]:
-    subjects = sorted({row.subject for row in rows if row.subject is not None})
-    levels = sorted({row.level for row in rows if row.level is not None})
-    for by, value in (*(("subject", one) for one in subjects), *(("level", one) for one in levels)):
-        found = [row for row in rows if getattr(row, by) == value]
-        yield SelectionPart(
-            method=method,
-            by=by,
-            value=str(value),
-            num_runs=len(found),
-            num_any_right=sum(map(any_right, found)),
-            num_vote_right=sum(map(is_right, found)),
-        )
+    for by in ("subject", "level"):
+        for value in sorted({getattr(row, by) for row in rows} - {None}):
+            found = [row for row in rows if getattr(row, by) == value]
+            yield SelectionPart(
+                method=method,
+                by=by,
+                value=str(value),
+                num_runs=len(found),
+                num_any_right=sum(map(any_right, found)),
+                num_vote_right=sum(map(is_right, found)),
+            )
 
 
 def chosen_by(result: RunResult) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
@@ -231,14 +232,10 @@ def _quotient(
 
 def _time_ratio(both: Sequence[tuple[Row, Row]]) -> Ratio | None:
     """Repeats are averaged in a problem: one entry a problem."""
-    problems: dict[str, list[tuple[float, float]]] = {}
-    for one, two in both:
-        problems.setdefault(one.problem, []).append((one.elapsed_s, two.elapsed_s))
+    repeats = Counter(one.problem for one, _ in both)
     return clustered(
-        {
-            problem: [(mine / len(found), theirs / len(found)) for mine, theirs in found]
-            for problem, found in problems.items()
-        }
+        (one.problem, one.elapsed_s / repeats[one.problem], two.elapsed_s / repeats[one.problem])
+        for one, two in both
     )
 
 

@@ -38,7 +38,8 @@ def report_markdown(report: Report, *, plots: bool = True) -> str:
     parts = ["# Evaluation of ssr-local", report_head(report)]
     for index, task in enumerate(report.tasks):
         parts += [f"## {escaped(task.title)}", *_task(task)]
-        parts += _embedded(report, index) if plots else []
+        shown = [one for one in pictures(report) if plots and one.task == index]
+        parts += [f"![{escaped(one.title)}]({one.file})" for one in shown]
     if report.steps:
         parts += ["## Verification", steps_markdown(report.steps)]
     parts += ["## What was run", *_material(report.material)]
@@ -111,9 +112,3 @@ def _material(material: Material) -> Iterable[str]:
     yield table_of(material.models, title="Models")
     yield table_of([material], "models", "settings", "warnings", title="Rows")
     yield table_of(material.settings, title="Options")
-
-
-def _embedded(report: Report, task: int) -> Iterable[str]:
-    for picture in pictures(report):
-        if picture.task == task:
-            yield f"![{escaped(picture.title)}]({picture.file})"

@@ -117,10 +117,8 @@ def _point(
         return None
     found = results(timed)
     seconds = clustered(
-        {
-            problem: [(mean(row.elapsed_s for row in group) or 0.0, 1.0)]
-            for problem, group in by_problem(timed).items()
-        }
+        (problem, sum(row.elapsed_s for row in group) / len(group), 1)
+        for problem, group in by_problem(timed).items()
     )
     return Point(
         method=method,

@@ -18,10 +18,9 @@ from ssr_local.cli.bench.parameters import (
     model_options,
     settings_for,
 )
-from ssr_local.cli.bench.results import read_walks, write_or_say
+from ssr_local.cli.bench.results import read_walks, say, write_result
 from ssr_local.cli.bench.steps import collect_into, rollout_options
 from ssr_local.core.errors import UsageError
-from ssr_local.core.folders import write_atomically
 from ssr_local.core.options import EngineOptions
 from ssr_local.models.models_file import parse_models_toml
 from ssr_local.models.registry import load_registry, save_calibrations
@@ -77,19 +76,14 @@ def command(
     fit.calibrations.pop(_AS_IN_THE_PAPER, None)
     toml = calibration_toml(pair, fit)
     if write is not None:
-        try:
-            write_atomically(write, toml.encode())
-        except OSError as error:
-            raise UsageError(
-                f"{write} cannot be written.", f"{error.strerror or error}."
-            ) from error
+        write_result(write, toml.encode())
         remark(f"Written: {write}")
     else:
         _put_in_force(pair, toml)
     if as_json:
-        write_or_say(msgspec.json.format(msgspec.json.encode(fit)).decode())
+        say(msgspec.json.format(msgspec.json.encode(fit)).decode())
     else:
-        write_or_say(toml)
+        say(toml)
         remark(f"Best on problems held out: {fit.best_verifier}.")
         if fit.left_out:
             remark(f"Left out, too few steps could be read: {', '.join(fit.left_out)}.")

@@ -18,8 +18,8 @@ def command(as_json: bool) -> None:
     ssr-m3-fast2+random is three SSR paths on strategies drawn at random, ended when two
     answers agree.
     """
-    parts = {"bases": BASES, "exits": EXITS, "modifiers": MODIFIERS}
     if as_json:
+        parts = {"bases": BASES, "exits": EXITS, "modifiers": MODIFIERS}
         click.echo(json.dumps(msgspec.to_builtins(parts), indent=2))
         return
     heads = (

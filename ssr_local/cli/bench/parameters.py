@@ -43,44 +43,49 @@ threshold_option = click.option(
 )
 
 
-def data_options(function: _F) -> _F:
-    """--task, --data, --skip, --limit, --seed, --out and --allow-code."""
-    for add in reversed(
-        (
-            click.option(
-                "--task",
-                required=True,
-                type=click.Choice(sorted(TASKS)),
-                help="the benchmark; selfcheck comes with ssr-local and needs no network",
-            ),
-            click.option(
-                "--data",
-                type=click.Path(path_type=Path),
-                help="read the problems from this JSONL file instead of the hub",
-            ),
-            click.option(
-                "--skip",
-                type=click.IntRange(min=0),
-                default=0,
-                help="leave out the first so many problems, for example those calibrated on",
-            ),
-            click.option("--limit", type=click.IntRange(min=1), help="at most so many problems"),
-            click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=0, show_default=True),
-            click.option(
-                "--out",
-                type=click.Path(path_type=Path),
-                help="directory of the results, bench-TASK here when not given; the same command"
-                " continues what is there",
-            ),
-            click.option(
-                "--allow-code",
-                is_flag=True,
-                help="run the programs that models write, without files or network, to judge them",
-            ),
-        )
-    ):
-        function = add(function)
-    return function
+def in_order(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    """Several options as one decorator."""
+
+    def decorate(function: _F) -> _F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+data_options = in_order(
+    click.option(
+        "--task",
+        required=True,
+        type=click.Choice(sorted(TASKS)),
+        help="the benchmark; selfcheck comes with ssr-local and needs no network",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="read the problems from this JSONL file instead of the hub",
+    ),
+    click.option(
+        "--skip",
+        type=click.IntRange(min=0),
+        default=0,
+        help="leave out the first so many problems, for example those calibrated on",
+    ),
+    click.option("--limit", type=click.IntRange(min=1), help="at most so many problems"),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=0, show_default=True),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        help="directory of the results, bench-TASK here when not given; the same command"
+        " continues what is there",
+    ),
+    click.option(
+        "--allow-code",
+        is_flag=True,
+        help="run the programs that models write, without files or network, to judge them",
+    ),
+)
 
 
 def model_options(function: _F) -> _F:

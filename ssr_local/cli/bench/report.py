@@ -12,9 +12,8 @@ from ssr_local.bench.report.plots import write_plots
 from ssr_local.bench.report.tables import report_head, report_markdown
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import threshold_option
-from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, write_or_say
+from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, say, write_result
 from ssr_local.core.errors import UsageError
-from ssr_local.core.folders import write_atomically
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,9 +32,9 @@ def command(directories: tuple[Path, ...], compare: bool, threshold: float, no_p
     folder = directories[0]
     if not no_plots:
         write_plots(report, folder)
-    _write(folder / "report.json", report_json(report))
-    _write(folder / "report.md", report_markdown(report, plots=not no_plots).encode())
-    write_or_say(report_head(report))
+    write_result(folder / "report.json", report_json(report))
+    write_result(folder / "report.md", report_markdown(report, plots=not no_plots).encode())
+    say(report_head(report))
     remark(f"Written: {folder / 'report.md'}, report.json" + ("" if no_plots else " and plots"))
 
 
@@ -49,18 +48,11 @@ def _compare(directories: tuple[Path, ...], threshold: float) -> None:
     first, second = directories
     before, after = (_report((folder,), threshold) for folder in (first, second))
     text = compare_markdown(before, after, (first.name, second.name))
-    _write(first / "compare.md", text.encode())
-    write_or_say(text)
+    write_result(first / "compare.md", text.encode())
+    say(text)
     remark(f"Written: {first / 'compare.md'}")
 
 
 def _report(directories: tuple[Path, ...], threshold: float) -> Report:
     rows, walks = read_rows(directories), read_walks(directories, needed=False)
     return build_report(rows, walks, calibrations=calibrations_of(walks), threshold=threshold)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written.", f"{error.strerror or error}.") from error

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from ssr_local.bench.labels.calibration import check_one_pair
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.runner import latest
 from ssr_local.bench.store import ROWS, WALKS, read_lines
 from ssr_local.cli.at_work import remark
 from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_atomically
 from ssr_local.core.records import Calibration
 from ssr_local.models.registry import load_registry
 
@@ -27,7 +27,7 @@ def read_rows(directories: Sequence[Path]) -> list[Row]:
 def read_walks(directories: Sequence[Path], *, needed: bool = True) -> list[Walk]:
     """The labelled steps of all directories, each problem's once, the first that did not fail.
 
-    Says how many were left out. Raises ``UsageError`` when there are none, or of several pairs.
+    Says how many were left out. Raises ``UsageError`` when some are ``needed`` and none there.
     """
     _check(directories)
     found = [walk for folder in directories for walk in read_lines(folder / WALKS, Walk)]
@@ -40,7 +40,6 @@ def read_walks(directories: Sequence[Path], *, needed: bool = True) -> list[Walk
             f"{len(found) - len(walks)} walks in {_named(directories)} are of problems that were"
             " walked already: the first walk of each counts."
         )
-    check_one_pair(walks)
     if needed and not walks:
         raise UsageError(
             f"There are no labelled steps in {_named(directories)}.",
@@ -60,7 +59,15 @@ def calibrations_of(walks: Sequence[Walk]) -> Mapping[str, Calibration] | None:
     return None
 
 
-def write_or_say(text: str) -> None:
+def write_result(path: Path, data: bytes) -> None:
+    """Write a file, in place of what is there. Raises ``UsageError`` when that cannot be."""
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written.", f"{error.strerror or error}.") from error
+
+
+def say(text: str) -> None:
     """To standard output, without what could steer a terminal."""
     click.echo("\n".join(clean(line) for line in text.splitlines()))
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
-from ssr_local.bench.labels.collecting import collect, num_drafted, num_labelled
-from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
+from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions, collect, num_labelled
 from ssr_local.bench.records import Walk
 from ssr_local.bench.scoring import Scorer
 from ssr_local.bench.store import WALKS, open_for_writing
@@ -20,60 +18,55 @@ from ssr_local.cli.bench.parameters import (
     data_options,
     folder_for,
     in_common,
+    in_order,
     kept_in,
     model_options,
     problems_of,
     settings_for,
 )
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _EXIT_TOO_FEW = 1
 
 
-def rollout_options(function: _F) -> _F:
-    """--num, --samples, --max-drafted, --margin and --min-rate."""
-    usual = RolloutOptions()
-    for add in reversed(
-        (
-            click.option(
-                "--num",
-                type=click.IntRange(min=1),
-                default=200,
-                show_default=True,
-                help="stop when so many of the draft's steps of this task are labelled",
-            ),
-            click.option(
-                "--samples",
-                type=click.IntRange(2, 12),
-                default=usual.samples,
-                show_default=True,
-                help="rollouts by the target from every position",
-            ),
-            click.option(
-                "--max-drafted",
-                type=click.IntRange(min=1),
-                default=usual.max_drafted,
-                show_default=True,
-                help="drafted steps of one problem at most",
-            ),
-            click.option(
-                "--margin",
-                type=click.FloatRange(0, 1),
-                default=usual.margin,
-                show_default=True,
-                help="a step after which the rate of right answers falls by more is replaced",
-            ),
-            click.option(
-                "--min-rate",
-                type=click.FloatRange(0, 1),
-                default=usual.min_rate,
-                show_default=True,
-                help="go on only from positions with at least this rate of right answers",
-            ),
-        )
-    ):
-        function = add(function)
-    return function
+_USUAL = RolloutOptions()
+
+rollout_options = in_order(
+    click.option(
+        "--num",
+        type=click.IntRange(min=1),
+        default=200,
+        show_default=True,
+        help="stop when so many of the draft's steps of this task are labelled",
+    ),
+    click.option(
+        "--samples",
+        type=click.IntRange(2, 12),
+        default=_USUAL.samples,
+        show_default=True,
+        help="rollouts by the target from every position",
+    ),
+    click.option(
+        "--max-drafted",
+        type=click.IntRange(min=1),
+        default=_USUAL.max_drafted,
+        show_default=True,
+        help="drafted steps of one problem at most",
+    ),
+    click.option(
+        "--margin",
+        type=click.FloatRange(0, 1),
+        default=_USUAL.margin,
+        show_default=True,
+        help="a step after which the rate of right answers falls by more is replaced",
+    ),
+    click.option(
+        "--min-rate",
+        type=click.FloatRange(0, 1),
+        default=_USUAL.min_rate,
+        show_default=True,
+        help="go on only from positions with at least this rate of right answers",
+    ),
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -129,7 +122,7 @@ def collect_into(
                 labeller = Labeller(solver, scorer, settings.solve, rollouts)
                 countdown = Countdown(num - labelled)
                 for line in collect(labeller, file, task, problems, num):
-                    countdown.step(_line(line), num_drafted(line))
+                    countdown.step(_line(line), line.num_drafted)
         return num_labelled(file, task)
 
 

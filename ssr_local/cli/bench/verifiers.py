@@ -11,7 +11,7 @@ from ssr_local.bench.labels.process_labels import MARGIN
 from ssr_local.bench.labels.verifiers import score_verifiers
 from ssr_local.bench.report.tables import steps_markdown
 from ssr_local.cli.bench.parameters import threshold_option
-from ssr_local.cli.bench.results import calibrations_of, read_walks, write_or_say
+from ssr_local.cli.bench.results import calibrations_of, read_walks, say
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +32,6 @@ def command(directories: tuple[Path, ...], margin: float, threshold: float, as_j
         walks, margin=margin, calibrations=calibrations_of(walks), threshold=threshold
     )
     if as_json:
-        write_or_say(msgspec.json.format(msgspec.json.encode(report)).decode())
+        say(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
-        write_or_say(steps_markdown(report))
+        say(steps_markdown(report))

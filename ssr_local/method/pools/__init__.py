@@ -94,7 +94,7 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
     forms = get_args(AnswerForm)
     if answer not in forms:
         raise ConfigError(
-            f"{source}: key 'answer' cannot be {quoted(answer)}.", f"Accepted: {_listed(forms)}."
+            f"{source}: key 'answer' cannot be {quoted(answer)}.", f"Accepted: {', '.join(forms)}."
         )
     return Pool(
         name=_text(table, "name", source),
@@ -123,7 +123,7 @@ def _strategy(entry: object, letter: str, source: str) -> Strategy:
     if not isinstance(entry, dict):
         raise ConfigError(
             f"{source}: {quoted(entry)} is not a table.",
-            f"Accepted: a table with the keys {_listed(_STRATEGY_KEYS)}.",
+            f"Accepted: a table with the keys {', '.join(_STRATEGY_KEYS)}.",
         )
     _check_keys(entry, _STRATEGY_KEYS, source)
     given = entry["letter"]
@@ -145,13 +145,13 @@ def _check_keys(table: Mapping[str, Any], accepted: tuple[str, ...], source: str
             near = get_close_matches(key[:80], accepted, n=1)
             raise ConfigError(
                 f"{source}: unknown key {quoted(key)}.",
-                f"Accepted: {_listed(accepted)}.",
+                f"Accepted: {', '.join(accepted)}.",
                 f"Did you mean {near[0]!r}?" if near else "",
             )
     for key in accepted:
         if key not in table:
             raise ConfigError(
-                f"{source}: key {key!r} is missing.", f"Required: {_listed(accepted)}."
+                f"{source}: key {key!r} is missing.", f"Required: {', '.join(accepted)}."
             )
 
 
@@ -179,7 +179,3 @@ def _text(table: Mapping[str, Any], key: str, source: str) -> str:
 
 def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI_MARKS
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return ", ".join(words)

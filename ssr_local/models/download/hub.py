@@ -77,13 +77,19 @@ def fetch_from_hub(source: HubSource, job: Job) -> str:
     return job.part.finish()
 
 
-def find_remote(source: HubSource) -> Remote:
+def find_remote(source: HubSource, repo_type: str = "model") -> Remote:
     """Ask the hub where the file is and what it is. Raises ``SourceError``."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     endpoint = os.environ.get("HF_ENDPOINT") or None
     with hub_errors():
-        url = hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=endpoint)
+        url = hf_hub_url(
+            source.repo,
+            source.file,
+            repo_type=repo_type,
+            revision=source.revision,
+            endpoint=endpoint,
+        )
         found = get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint)
     if found.size is None:
         raise SourceError("the hub does not say how large the file is")

@@ -14,21 +14,15 @@ from ssr_local.method.verification import VERIFIERS
     ("name", "changes"),
     [
         ("target", {"method": "target"}),
-        ("draft", {"method": "draft"}),
-        ("specreason", {"method": "specreason"}),
         ("parallel-3", {"method": "parallel", "paths": 3}),
         ("parallel-spm-12", {"method": "parallel-spm", "paths": 12}),
-        ("ssr-m5", {"method": "ssr", "paths": 5}),
         ("ssr-m3-fast1", {"method": "ssr", "paths": 3, "mode": "fast1"}),
         ("parallel-5-fast2", {"method": "parallel", "paths": 5, "mode": "fast2"}),
         ("ssr-m3+random", {"method": "ssr", "paths": 3, "selection": "random"}),
         ("parallel-spm-2+none", {"method": "parallel-spm", "paths": 2, "selection": "none"}),
-        ("ssr-m1+first", {"method": "ssr", "paths": 1, "selection": "first"}),
         ("ssr-m3+generate", {"method": "ssr", "paths": 3, "selection": "generate"}),
         ("ssr-m3+perm=12", {"method": "ssr", "paths": 3, "selection_permutations": 12}),
         ("ssr-m3+tau=5", {"method": "ssr", "paths": 3, "threshold": 5.0}),
-        ("specreason+tau=0.5", {"method": "specreason", "threshold": 0.5}),
-        ("specreason+likelihood", {"method": "specreason", "verifier": "likelihood"}),
         (
             "ssr-m3-fast2+digit+random+tau=5",
             {
@@ -54,12 +48,6 @@ def test_a_name_says_what_it_changes(name: str, changes: dict[str, object]) -> N
     assert options.max_tokens == 77
 
 
-@pytest.mark.parametrize("verifier", sorted(VERIFIERS))
-def test_every_verifier_is_a_modifier(verifier: str) -> None:
-    assert parse_method(f"ssr-m3+{verifier}").changes["verifier"] == verifier
-    assert f"+{verifier}" in [form.name for form in MODIFIERS]
-
-
 @pytest.mark.parametrize(
     ("written", "canonical"),
     [
@@ -79,16 +67,11 @@ def test_a_method_has_one_spelling(written: str, canonical: str) -> None:
         ("", "no method"),
         ("targte", "Did you mean target"),
         ("ssr", "no method"),
-        ("ssr-m", "no method"),
         ("ssr-m0", "no method"),
         ("ssr-m13", "at most 12"),
-        ("parallel-99", "at most 12"),
         ("ssr-m3-fast3", "no method"),
         ("target-fast1", "nothing can end early"),
-        ("specreason-fast2", "nothing can end early"),
         ("target+random", "selects no strategies"),
-        ("parallel-3+none", "selects no strategies"),
-        ("specreason+first", "selects no strategies"),
         ("parallel-3+perm=2", "selects no strategies"),
         ("parallel-3+tau=5", "verifies no steps"),
         ("draft+digit", "verifies no steps"),
@@ -100,10 +83,8 @@ def test_a_method_has_one_spelling(written: str, canonical: str) -> None:
         ("ssr-m3+perm=13", "selection_permutations"),
         ("ssr-m3+perm=1.5", "needs a number"),
         ("ssr-m3+random+none", "twice"),
-        ("ssr-m3+tau=5+tau=6", "twice"),
         ("ssr-m3+digit+likelihood", "twice"),
         ("ssr-m3+combined", "Use min-likelihood"),
-        ("specreason+expected-digit", "Use digit"),
         ("ssr-m3+", "no method"),
         ("ssr-m3\x1b[31m", "no method"),
     ],
@@ -126,6 +107,14 @@ def test_lists_keep_their_order_and_name_nothing_twice() -> None:
         parse_methods(" , ")
 
 
+def test_everything_that_is_listed_can_be_named() -> None:
+    for form in BASES:
+        parse_method(form.name.replace("N", "3"))
+    for verifier in VERIFIERS:
+        assert parse_method(f"ssr-m3+{verifier}").changes["verifier"] == verifier
+        assert f"+{verifier}" in [form.name for form in MODIFIERS]
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_a_method_or_a_usage_error(text: str) -> None:
     try:
@@ -133,8 +122,3 @@ def test_any_text_is_a_method_or_a_usage_error(text: str) -> None:
     except UsageError:
         return
     assert parse_method(spec.name) == spec
-
-
-def test_every_base_that_is_listed_can_be_named() -> None:
-    for form in BASES:
-        parse_method(form.name.replace("N", "3"))

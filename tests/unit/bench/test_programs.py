@@ -9,7 +9,6 @@ import pytest
 from ssr_local.bench import programs
 from ssr_local.bench.programs import ProgramOutcome, run_program
 from ssr_local.bench.records import Problem
-from ssr_local.core.errors import UsageError
 
 TOTAL = Problem(
     id="p/total",
@@ -41,15 +40,12 @@ def solving(test: str) -> Problem:
         "def total(items):\n    return sum(items)",
         "def total(items: List[int]) -> int:\n    return sum(items)",
         "    return sum(items)\n",
-        "\n    return sum(items)",
-        "return sum(items)",
         "n = 0\n    for i in items:\n        n += i\n    return n",
         "n = 0\nfor i in items:\n    n += i\nreturn n",
         "total = sum",
         "from dataclasses import dataclass\n@dataclass\nclass Box:\n    n: int = 0\n"
         "def total(items):\n    return Box(sum(items)).n",
         "import sys\nprint('noise' * 999_999)\ndef total(items):\n    return sum(items)",
-        "import random, hashlib, decimal, re, bisect, itertools, copy\ntotal = sum",
     ],
 )
 def test_right_programs_in_every_form(code: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -61,22 +57,16 @@ def test_right_programs_in_every_form(code: str, capfd: pytest.CaptureFixture[st
     "code",
     [
         "def total(items):\n    return 3",
-        "def total(items):\n    return [*items]",
         "def total(items):\n    return 1 // 0",
         "class Odd: pass\ndef total(items):\n    return Odd()",
         "def total(items):\n    return total(items)",
-        "def total(items):\n    raise NotImplementedError",
-        "def total(items):",
         "def total(items:\n    return 3",
-        "    return (items",
+        "def total(items):\n    raise NotImplementedError",
         "def sum_up(items):\n    return sum(items)",
-        "print(total)",
         "total = 3",
         "",
         "def total(items):\n    return 3\n1 / 0",
-        "a\0b",
         "x = '\ud800'",
-        "def total():\n    return 3",
         "import numpy\ndef total(items):\n    return sum(items)",
         "nowhere\ndef total(items):\n    return sum(items)",
         "def total(items):\n    return items.summed()",
@@ -97,7 +87,6 @@ def test_wrong_programs(code: str) -> None:
         "def total(items):\n    return len(bytearray(sum(items)))",
         "def total(items):\n    'a'.translate({})\n    return sum(items)",
         "def total(items):\n    list(map(str.upper, 'ab'))\n    return sum(items)",
-        "def total(items):\n    sorted('bA', key=str.lower)\n    return sum(items)",
         "import re\ndef total(items):\n    re.sub('a', lambda m: 'b', 'a')\n    return sum(items)",
     ],
 )
@@ -138,7 +127,6 @@ def test_errors_reach_the_test_as_themselves() -> None:
 
 FORGERIES = {
     "exit": "def solve(): raise SystemExit",
-    "interrupt": "def solve(): raise KeyboardInterrupt",
     "end of iteration": "def solve(): raise StopIteration",
     "always equal": "class Equal:\n  def __eq__(self, other): return True\n"
     "def solve(): return Equal()",
@@ -149,7 +137,6 @@ FORGERIES = {
     "a value in itself": "x = []\nx.append(x)\ndef solve(): return x",
     "a deep value": "x = []\nfor _ in range(10**5): x = [x]\ndef solve(): return x",
     "a file": "def solve(): return open('/etc/hostname').read()",
-    "a folder": "import os\ndef solve(): return os.listdir('/')",
     "the environment": "import os\ndef solve(): return os.environ['PATH']",
     "written": "from pathlib import Path\ndef solve(): Path('/tmp/x').write_text('x')",
 }
@@ -168,8 +155,6 @@ def test_nothing_leads_out(module: str) -> None:
 
 ENDLESS = {
     "a loop": "def solve():\n  while True: pass",
-    "a loop at once": "while True: pass\ndef solve(): pass",
-    "a power": "def solve(): 9 ** 9 ** 9 ** 9",
     "memory": "def solve():\n  x = []\n  while True: x.append('x' * 10**6)",
     "recursion": "def solve(): return [[solve()] for _ in range(3)]",
     "a long text": "def solve(): return 'x' * 10**10",
@@ -203,12 +188,3 @@ def test_sleeping_takes_no_time() -> None:
     code = "import time\ndef solve():\n  time.sleep(60)\n  return 1"
     assert run_program(solving("assert candidate() == 1"), code) == "right"
     assert time.monotonic() - began < 5
-
-
-def test_without_the_interpreter_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(programs, "_LIBRARY", "no_such_interpreter")
-    with pytest.raises(UsageError, match="ssr-local") as caught:
-        programs.check_interpreter()
-    assert "[bench]" in caught.value.next_step

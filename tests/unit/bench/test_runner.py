@@ -27,33 +27,19 @@ from ssr_local.core.errors import (
     UsageError,
 )
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import RunResult
+from ssr_local.core.records import RunResult, Status
 
 PROBLEMS = tuple(Problem(id=f"p{number}", problem="Farm?", answer="18") for number in range(3))
 METHODS = parse_methods("target,draft,ssr-m3")
 
 
-@pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
+@pytest.fixture(autouse=True)
+def at_full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
 
 
-@pytest.fixture
-def solver(folders: None) -> Iterator[Solver]:
-    with Solver(pair="demo", in_process=True) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[Scorer]:
-    with Scorer() as one:
-        yield one
-
-
-def bench(problems: tuple[Problem, ...] = PROBLEMS, repeats: int = 1) -> Bench:
-    return Bench("farm", problems, METHODS, repeats, seed=7)
+def bench(problems: tuple[Problem, ...] = PROBLEMS, repeats: int = 1, at_once: int = 1) -> Bench:
+    return Bench("farm", problems, METHODS, repeats, seed=7, at_once=at_once)
 
 
 def run(folder: Path, solver: Solver, scorer: Scorer, what: Bench, limit: int = 99) -> list[Row]:
@@ -88,7 +74,7 @@ def test_everything_is_done_once_and_places_are_shared_fairly(
 def test_rows_say_what_was_done_and_what_came_of_it(
     tmp_path: Path, solver: Solver, scorer: Scorer
 ) -> None:
-    rows = run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:1]))
+    rows = run(tmp_path, solver, scorer, bench(PROBLEMS[:1]))
     assert [row.method for row in rows] == ["target", "draft", "ssr-m3"]
     for row in rows:
         assert row.result is not None
@@ -103,15 +89,14 @@ def test_rows_say_what_was_done_and_what_came_of_it(
     assert rows[2].result.options["paths"] == 3
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-@pytest.mark.parametrize("stop", range(1, 9))
+@pytest.mark.parametrize(("stop", "at_once"), [(1, 1), (5, 1), (2, 2), (3, 2)])
 def test_what_was_stopped_anywhere_goes_on_and_counts_nothing_twice(
-    tmp_path: Path, folders: None, scorer: Scorer, stop: int, at_once: int
+    tmp_path: Path, scorer: Scorer, stop: int, at_once: int
 ) -> None:
-    what = Bench("farm", PROBLEMS, METHODS, 1, seed=7, at_once=at_once)
+    what = bench(at_once=at_once)
     with Solver(pair="demo", at_once=at_once, in_process=True) as solver:
-        first = run(tmp_path / "out", solver, scorer, what, stop)
-        second = run(tmp_path / "out", solver, scorer, what)
+        first = run(tmp_path, solver, scorer, what, stop)
+        second = run(tmp_path, solver, scorer, what)
     assert len(first) == stop
     assert [row.key for row in first + second] == [
         ("farm", job.problem.id, job.method.name, job.repeat)
@@ -135,128 +120,97 @@ def test_problems_at_once_are_whole_waves_of_one_method() -> None:
     ]
 
 
-def test_rows_of_problems_at_once_share_the_time(
-    tmp_path: Path, folders: None, scorer: Scorer
+def test_problems_at_once_share_the_time_and_an_unfit_one_costs_its_own_row(
+    tmp_path: Path, scorer: Scorer
 ) -> None:
-    with Solver(pair="demo", at_once=3) as solver:
-        what = Bench("farm", PROBLEMS, METHODS, 1, 7, at_once=3)
-        rows = run(tmp_path / "out", solver, scorer, what)
-        assert len(rows) == 9
-        assert run(tmp_path / "out", solver, scorer, what) == []
-    assert all(row.concurrency == 3 and row.outcome == "right" for row in rows)
+    odd = Problem(id="odd", problem="  ", answer="1")
+    with Solver(pair="demo", at_once=3, in_process=True) as solver:
+        rows = run(tmp_path, solver, scorer, bench((PROBLEMS[0], odd, PROBLEMS[1]), at_once=3))
+    assert [row.outcome for row in rows] == ["right", "failed", "right"] * 3
+    assert all("empty" in row.error for row in rows if row.problem == "odd")
     for method in METHODS:
         own = [row for row in rows if row.method == method.name]
         totals = [row.result.timing_s.total for row in own if row.result]
         assert {row.elapsed_s for row in own} == {max(totals) / 3}
 
 
-def test_a_problem_that_cannot_be_among_others_costs_its_own_row(
-    tmp_path: Path, folders: None, scorer: Scorer
-) -> None:
-    odd = Problem(id="odd", problem="  ", answer="1")
-    with Solver(pair="demo", at_once=3) as solver:
-        what = Bench("farm", (PROBLEMS[0], odd, PROBLEMS[1]), METHODS[:1], 1, 7, at_once=3)
-        rows = run(tmp_path / "out", solver, scorer, what)
-    assert [row.outcome for row in rows] == ["right", "failed", "right"]
-    assert "empty" in rows[1].error
-
-
-def test_one_unfit_problem_does_not_keep_the_others_from_being_done(
+def test_what_was_never_tried_comes_before_what_failed(
     tmp_path: Path, solver: Solver, scorer: Scorer
 ) -> None:
     odd = Problem(id="odd", problem="x" * 300_000, answer="1")
-    what = bench((PROBLEMS[0], odd, PROBLEMS[1]))
-    rows = run(tmp_path / "out", solver, scorer, what)
+    rows = run(tmp_path, solver, scorer, bench((odd, PROBLEMS[0])))
     assert [row.outcome for row in rows if row.problem == "odd"] == ["failed"] * 3
-    assert len(rows) == 9
-    more = run(tmp_path / "out", solver, scorer, bench((PROBLEMS[0], odd, *PROBLEMS[1:])))
-    # What was never tried comes first.
-    assert [row.problem for row in more] == ["p2"] * 3 + ["odd"] * 3
-
-
-def test_one_failure_of_several_at_once_is_one_failure(
-    tmp_path: Path, folders: None, scorer: Scorer
-) -> None:
-    class Crashing(Solver):
-        def solve_together(self, *args: object) -> list[RunResult | SSRError]:
-            raise EngineCrashed("It crashed.")
-
-    with Crashing(pair="demo", at_once=3) as solver:
-        what = Bench("farm", PROBLEMS, METHODS, 1, 7, at_once=3)
-        rows = run(tmp_path / "out", solver, scorer, what)
-    assert [row.outcome for row in rows] == ["failed"] * 9
+    again = run(tmp_path, solver, scorer, bench((odd, *PROBLEMS[:2]), repeats=2))
+    made = [(row.problem, row.repeat) for row in again]
+    assert (len(made), made[:3], made[-3:]) == (15, [("p1", 0)] * 3, [("odd", 0)] * 3)
 
 
 @pytest.mark.parametrize("changed", [{"answer": "19"}, {"problem": "Another farm?"}])
 def test_rows_of_another_problem_of_that_name_are_refused(
     tmp_path: Path, solver: Solver, scorer: Scorer, changed: dict[str, str]
 ) -> None:
-    run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:1]))
+    run(tmp_path, solver, scorer, bench(PROBLEMS[:1]))
     other = msgspec.structs.replace(PROBLEMS[0], **changed)
     with pytest.raises(UsageError, match="not what it was"):
-        run(tmp_path / "out", solver, scorer, bench((other,)))
-
-
-def test_a_run_that_was_cancelled_is_no_row(tmp_path: Path, solver: Solver, scorer: Scorer) -> None:
-    class Cancelling(Solver):
-        def solve(self, *args: object, **kwargs: object) -> RunResult:
-            result = super().solve(*args, **kwargs)  # type: ignore[arg-type]
-            return msgspec.structs.replace(result, status="cancelled")
-
-    with (
-        Cancelling(pair="demo", in_process=True) as one,
-        pytest.raises(Interrupted),
-    ):
-        run(tmp_path / "out", one, scorer, bench())
-    assert list(read_lines(tmp_path / "out" / ROWS, Row)) == []
-
-
-def test_more_problems_and_repeats_can_be_added_later(
-    tmp_path: Path, solver: Solver, scorer: Scorer
-) -> None:
-    assert len(run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:1]))) == 3
-    assert len(run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:2]))) == 3
-    again = run(tmp_path / "out", solver, scorer, bench(PROBLEMS[:2], repeats=2))
-    assert len(again) == 6
-    assert {row.repeat for row in again} == {1}
+        run(tmp_path, solver, scorer, bench((other,)))
 
 
 def test_seeds_differ_by_problem_and_repeat_alone() -> None:
     seeds = {(p, r): seed_of(7, p, r) for p in ("a", "b") for r in range(3)}
-    assert len(set(seeds.values())) == 6
-    assert seed_of(8, "a", 0) != seed_of(7, "a", 0)
+    assert len({*seeds.values(), seed_of(8, "a", 0)}) == 7
     assert all(0 <= seed <= 2**32 - 2 for seed in seeds.values())
 
 
 class Failing(Solver):
-    """A solver whose engine fails on the problems named."""
+    """A solver whose engine fails in the calls named."""
 
     fails: frozenset[int] = frozenset()
     calls = -1
+    status: Status | None = None
 
     def solve(self, *args: object, **kwargs: object) -> RunResult:
         self.calls += 1
         if self.calls in self.fails:
             raise DecodeError("The decode failed.", "No reason.")
-        return super().solve(*args, **kwargs)  # type: ignore[arg-type]
+        result = super().solve(*args, **kwargs)  # type: ignore[arg-type]
+        return msgspec.structs.replace(result, status=self.status or result.status)
+
+    def solve_together(self, *args: object) -> list[RunResult | SSRError]:
+        raise EngineCrashed("It crashed.")
 
 
 @pytest.fixture
-def failing(solver: Solver) -> Iterator[Failing]:
-    with Failing(pair="demo", in_process=True) as one:
+def failing() -> Iterator[Failing]:
+    with Failing(pair="demo", at_once=3, in_process=True) as one:
         yield one
+
+
+def test_a_run_that_was_cancelled_is_no_row(
+    tmp_path: Path, failing: Failing, scorer: Scorer
+) -> None:
+    failing.status = "cancelled"
+    with pytest.raises(Interrupted):
+        run(tmp_path, failing, scorer, bench())
+    assert list(read_lines(tmp_path / ROWS, Row)) == []
+
+
+def test_one_failure_of_several_at_once_is_one_failure(
+    tmp_path: Path, failing: Failing, scorer: Scorer
+) -> None:
+    rows = run(tmp_path, failing, scorer, bench(at_once=3))
+    assert [row.outcome for row in rows] == ["failed"] * 9
 
 
 def test_an_engine_that_fails_costs_one_row(
     tmp_path: Path, failing: Failing, scorer: Scorer
 ) -> None:
     failing.fails = frozenset((1, 2, 5, 6))
-    rows = run(tmp_path / "out", failing, scorer, bench())
+    rows = run(tmp_path, failing, scorer, bench())
     assert [row.outcome == "failed" for row in rows] == [i in failing.fails for i in range(9)]
     assert rows[1].error.startswith("The decode failed.")
     assert (rows[1].result, rows[1].path_outcomes) == (None, ())
     failing.fails = frozenset()
-    again = run(tmp_path / "out", failing, scorer, bench())
+    again = run(tmp_path, failing, scorer, bench())
     assert [row.key for row in again] == [rows[i].key for i in (1, 2, 5, 6)]
     everything = latest([*rows, *again])
     assert len(everything) == 9
@@ -268,6 +222,6 @@ def test_failures_on_three_problems_in_a_row_end_the_bench(
 ) -> None:
     failing.fails = frozenset((2, 3, 4, 5, 6))
     with pytest.raises(EngineError):
-        run(tmp_path / "out", failing, scorer, bench())
+        run(tmp_path, failing, scorer, bench())
     failing.fails = frozenset()
-    assert len(run(tmp_path / "out", failing, scorer, bench())) == 7
+    assert len(run(tmp_path, failing, scorer, bench())) == 7

@@ -1,30 +1,18 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.bench.records import Outcome, Problem
-from ssr_local.bench.scoring import (
-    Scorer,
-    choice_of,
-    is_choice,
-    option_of,
-)
+from ssr_local.bench.scoring import Scorer, choice_of, is_choice, option_of
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import Flops, Models, ReasoningPath, RunResult, Timing, Usage
+from tests.unit.bench.report.made_rows import path, result
 
 OPTIONS = "Who won?\nOptions:\n(A) Amy finished second\n(B) Dan finished second\n(C) The red car"
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[Scorer]:
-    with Scorer() as scorer:
-        yield scorer
 
 
 def value(answer: str) -> Problem:
@@ -35,49 +23,18 @@ def choice(answer: str) -> Problem:
     return Problem(id="p/1", problem=OPTIONS, answer=answer)
 
 
-def result_of(answer: str | None, *paths: str | None) -> RunResult:
-    return RunResult(
-        problem="p",
-        answer=answer,
-        status="no_answer" if answer is None else "answered",
-        paths=tuple(
-            ReasoningPath(
-                index=index, strategy="M", strategy_name="", selection_score=None, answer=own
-            )
-            for index, own in enumerate(paths)
-        ),
-        votes=(),
-        usage=Usage(),
-        timing_s=Timing(),
-        acceptance_rate=None,
-        flops=Flops(),
-        options={},
-        models=Models(),
-        version="0",
-    )
-
-
 @pytest.mark.parametrize(
     ("reference", "answer", "outcome"),
     [
         ("42", "42", "right"),
-        ("42", "42.0", "right"),
-        ("42", r"\$42", "right"),
         ("42", "41", "wrong"),
         ("025", "25", "right"),
-        (r"\frac{11}{12}", "11/12", "right"),
         (r"\frac{1}{3}", "0.3333", "wrong"),
         (r"15\%", "0.15", "right"),
-        ("x = 4", "4", "right"),
-        ("3x + 13", "13+3x", "right"),
-        (r"2\sqrt{29}", r"\sqrt{116}", "right"),
-        (r"2\sqrt{29}", "10.77", "wrong"),
         ("(3, 5)", "(5, 3)", "wrong"),
-        ("[-1, 6]", "(-1, 6)", "wrong"),
         (r"\frac{1}{2}, 3", r"3, \frac{1}{2}", "right"),
         ("3 hours", "3 minutes", "undecided"),
         ("7", "9^{9^{9^9}}", "undecided"),
-        ("7", "__import__('os').getcwd()", "undecided"),
         ("7", None, "missing"),
     ],
 )
@@ -93,27 +50,18 @@ NAMES_ONE = [
     *((r"\text{A}", "A"), (r"\textbf{(B)}", "B"), (r"\mathrm{C}", "C"), (r"\boxed{D}", "D")),
     *(("$A$", "A"), ("**A**", "A"), ("`B`", "B"), (r"\text{(A) }", "A"), ("“C”", "C")),
     ("A) Amy finished second", "A"),
-    ("(A) Amy finished second", "A"),
     (r"\text{(A) Amy finished second}", "A"),
-    ("A: Amy finished second", "A"),
     ("B - Dan finished second", "B"),
     ("Amy finished second (A)", "A"),
     ("Answer: B", "B"),
     ("The answer is (C).", "C"),
-    ("The correct answer is option A", "A"),
-    ("So the final answer is: B", "B"),
     ("C is correct", "C"),
-    ("A is the correct option", "A"),
     *(("yes", "yes"), ("Yes.", "yes"), ("YES!", "yes"), ("**No**", "no"), (r"\text{No}", "no")),
     ("No, he does not lie", "no"),
-    ("No he does not lie", "no"),
     ("no — Crista lies", "no"),
-    ("No - Crista lies", "no"),
-    ("Yes—she does", "yes"),
     ("Yes Crista tells the truth", "yes"),
     ("The answer is no", "no"),
     ("No, no one lies", "no"),
-    ("Yes, yes", "yes"),
 ]
 NAMES_NONE = [
     *("A or B", "(A) and (C)", "A, B", "A/B", "A B", "AB", "(A)(B)", "A) or (b)", "both (A) and B"),
@@ -166,15 +114,6 @@ def test_any_text_names_an_option_or_none(text: str) -> None:
     assert choice_of(text) in (None, "yes", "no", *"ABCDEFGH")
 
 
-@pytest.mark.parametrize("text", ["(" * 100_000, "the answer is " * 9000, "A " * 500, "\\" * 999])
-def test_long_texts_take_no_time(text: str) -> None:
-    started = time.monotonic()
-    choice_of(text)
-    choice_of(text[:1000])
-    option_of(text, OPTIONS)
-    assert time.monotonic() - started < 20
-
-
 @pytest.mark.parametrize(
     ("text", "letter"),
     [
@@ -188,10 +127,7 @@ def test_long_texts_take_no_time(text: str) -> None:
 )
 def test_an_options_own_words_name_it(text: str, letter: str | None) -> None:
     assert option_of(text, OPTIONS) == letter
-
-
-def test_words_that_two_options_share_name_neither() -> None:
-    assert option_of("Amy finished second", OPTIONS + "\n(D) Amy finished second") is None
+    assert letter is None or option_of(text, f"{OPTIONS}\n(D) {text}") is None  # shared by two
 
 
 @pytest.mark.parametrize(
@@ -207,21 +143,16 @@ def test_what_counts_as_a_reference_to_an_option(reference: str, is_one: bool) -
     ("reference", "answer", "outcome"),
     [
         ("A", "(A) Amy finished second", "right"),
-        ("(A)", "A", "right"),
         ("A", "Amy finished second", "right"),
-        ("A", "B", "wrong"),
         ("A", "B) Dan finished second", "wrong"),
         ("A", "Dan finished second", "wrong"),
         ("A", "A or B", "undecided"),
         ("A", "Amy", "undecided"),
-        ("A", "7", "undecided"),
         ("No", "No, he does not lie", "right"),
         ("No", "Yes.", "wrong"),
         ("Yes", "**No**", "wrong"),
         ("Yes", "A", "undecided"),
         ("Yes", "Yes or no", "undecided"),
-        ("Yes", "Crista lies", "undecided"),
-        ("Yes", None, "missing"),
     ],
 )
 def test_outcomes_of_choices(
@@ -244,13 +175,13 @@ def test_a_run_and_its_paths_are_judged(scorer: Scorer, monkeypatch: pytest.Monk
         return outcome(self, problem, answer)
 
     monkeypatch.setattr(Scorer, "outcome", counted)
-    result = result_of("1/2", "0.5", "1/2", None, "2", "1/2", None)
-    assert scorer.judge(value("0.50"), result) == (
+    answers = ("0.5", "1/2", None, "2", "1/2", None)
+    paths = [path(index=n, answer=answer) for n, answer in enumerate(answers)]
+    assert scorer.judge(value("0.50"), result(paths, answer="1/2")) == (
         "right",
         ("right", "right", "missing", "wrong", "right", "missing"),
     )
     assert sorted(map(str, asked)) == ["0.5", "1/2", "2", "None"]
-    assert scorer.judge(value("7"), result_of(None)) == ("missing", ())
 
 
 CODE = Problem(
@@ -290,6 +221,12 @@ def test_code_is_judged_by_its_test(code: str | None, outcome: Outcome) -> None:
     with Scorer(allow_code=True) as scorer:
         scorer.check([CODE])
         assert scorer.outcome(CODE, code) == outcome
+
+
+def test_code_needs_its_interpreter_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    with Scorer(allow_code=True) as scorer, pytest.raises(UsageError, match="needs pydantic_monty"):
+        scorer.check([CODE])
 
 
 def test_a_closed_scorer_leaves_no_process() -> None:

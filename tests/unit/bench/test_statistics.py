@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-import random
 import sys
 from collections.abc import Sequence
 
@@ -55,34 +53,17 @@ def test_mcnemar(first: int, second: int, p: float) -> None:
 def ratio(tops: Sequence[float], bottoms: Sequence[float]) -> Ratio | None:
     """One pair a problem."""
     pairs = zip(tops, bottoms, strict=True)
-    return clustered({str(number): [pair] for number, pair in enumerate(pairs)})
-
-
-def test_a_ratio_of_sums_is_paired() -> None:
-    found = ratio([2, 4, 60, 8], [1, 2, 30, 4])
-    assert found is not None
-    assert (found.value, found.low, found.high, found.num) == pytest.approx((2, 2, 2, 4))
-
-
-def test_the_bootstrap_covers_what_the_theory_says() -> None:
-    rng = random.Random(1)
-    tops = [rng.gauss(10, 2) for _ in range(400)]
-    found = ratio(tops, [1.0] * 400)
-    assert found is not None
-    deviation = math.sqrt(sum((x - found.value) ** 2 for x in tops) / 400)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * deviation / 20, rel=0.1)
-    assert found == ratio(tops, [1.0] * 400)
+    return clustered((str(number), *pair) for number, pair in enumerate(pairs))
 
 
 def test_problems_without_a_denominator_are_left_out() -> None:
     assert ratio([1.0, 0.0], [1.0, 0.0]) == Ratio(1.0, 1.0, 1.0, 1)
     assert ratio([1.0, 2.0], [0.0, 0.0]) is None
     assert ratio([], []) is None
-    assert clustered({"a": []}) is None
 
 
 def test_clustered_draws_problems_and_not_their_parts() -> None:
-    found = clustered({"a": [(1.0, 1.0)] * 50, "b": [(0.0, 1.0)] * 50, "c": [(0.0, 0.0)]})
+    found = clustered([*[("a", 1, 1)] * 50, *[("b", 0, 1)] * 50, ("c", 0, 0)])
     assert found == Ratio(0.5, 0.0, 1.0, 2)
 
 
@@ -113,20 +94,6 @@ def test_paired_differences_as_published(
     found = paired_difference(*cells)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((low, high), abs=6e-4)
-
-
-@given(*[st.integers(0, 40)] * 4)
-def test_a_paired_difference_holds_it_and_changes_sides_with_the_methods(
-    both: int, first: int, second: int, neither: int
-) -> None:
-    found = paired_difference(both, first, second, neither)
-    swapped = paired_difference(both, second, first, neither)
-    if found is None or swapped is None:
-        assert both + first + second + neither == 0
-        return
-    difference = (first - second) / (both + first + second + neither)
-    assert -1 - 1e-9 <= found.low <= difference <= found.high <= 1 + 1e-9
-    assert (swapped.low, swapped.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,45 +30,26 @@ def code_line(**fields: object) -> str:
     return line(**{"entry_point": "double", "test": TEST} | fields)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "mine.jsonl"
 
 
 def test_a_file_may_have_blank_lines_a_mark_and_other_keys(data: Path) -> None:
-    lines = ("\ufeff" + line(url="x"), "", line(id=2, answer=2.50, level="Level 3"), "  ")
+    first, second = line(url="x", level="5"), line(id=2, answer=2.50, level="Level 3")
+    lines = ("\ufeff" + first, "", second, "  ", line(id="c", level=1))
     data.write_text("\r\n".join(lines), encoding="utf-8")
     assert load_problems("gsm8k", data=data) == (
-        Problem(id="a/1", problem="How many?", answer="3"),
+        Problem(id="a/1", problem="How many?", answer="3", level=5),
         Problem(id="2", problem="How many?", answer="2.5", level=3),
+        Problem(id="c", problem="How many?", answer="3", level=1),
     )
 
 
-@pytest.mark.parametrize(
-    ("written", "answer"),
-    [
-        ("12345678901234567890123", "12345678901234567890123"),
-        ("0.10", "0.10"),
-        ("1e400", "1e400"),
-        ("-7", "-7"),
-    ],
-)
-def test_a_number_loses_no_digit(written: str, answer: str, data: Path) -> None:
+@pytest.mark.parametrize("written", ["12345678901234567890123", "0.10", "1e400", "-7"])
+def test_a_number_loses_no_digit(written: str, data: Path) -> None:
     data.write_text(line(answer=0).replace('"answer": 0', f'"answer": {written}'))
-    assert load_problems("gsm8k", data=data)[0].answer == answer
-
-
-@pytest.mark.parametrize(
-    ("level", "read"), [(1, 1), ("5", 5), ("Level 3", 3), ("level 2", 2), (None, None)]
-)
-def test_levels(level: object, read: int | None, data: Path) -> None:
-    data.write_text(line(level=level))
-    assert load_problems("math500", data=data)[0].level == read
+    assert load_problems("gsm8k", data=data)[0].answer == written
 
 
 def test_a_code_problem_keeps_its_line_breaks_and_needs_no_answer(data: Path) -> None:
@@ -82,8 +63,6 @@ def test_a_code_problem_keeps_its_line_breaks_and_needs_no_answer(data: Path) ->
 WRONG = [
     ("{", "not JSON", "one JSON object a line"),
     ("[1]", "a list is not a JSON object", "id, problem, answer"),
-    ("null", "None is not a JSON object", "id, problem, answer"),
-    ("7", "7 is not a JSON object", "id, problem, answer"),
     (line(answer=float("nan")), "NaN is not JSON", "numbers, texts"),
     ('{"a":' * 100_000, "nested too deeply", "flat"),
     ('{"id": "a", "id": "b"}', "key 'id' stands twice", "every key once"),
@@ -91,12 +70,8 @@ WRONG = [
     (line(problem=None), "key 'problem' is missing", "id, problem, answer"),
     (line(problem=5), "key 'problem' cannot be 5", "a text"),
     (line(problem=" \n"), "key 'problem': The problem is empty", ""),
-    (line(problem="a\0b"), "NUL character", "plain text"),
-    (line(problem="\ud800"), "not valid text", "UTF-8"),
-    (line(problem="x" * 200_001), "200001 characters", ""),
     (line(answer=""), "key 'answer' is empty", "reference answer"),
     (line(answer=True), "key 'answer' cannot be True", "text"),
-    (line(answer=["1"]), "key 'answer' cannot be a list", "text"),
     (line(answer="1\0"), "NUL character", "text"),
     (line(answer="\udfff"), "not valid text", "text"),
     (line(answer="x" * 100_001), "100001 characters", "at most 100000"),
@@ -105,16 +80,12 @@ WRONG = [
     (line(id="x" * 201), "201 characters", "at most 200"),
     (line(subject={"a": 1}), "key 'subject' cannot be a table", "text"),
     (line(level=0), "key 'level' cannot be 0", "1 to 100"),
-    (line(level=2.5), "key 'level' cannot be 2.5", "1 to 100"),
     (line(level="hard"), "key 'level' cannot be 'hard'", "'Level 3'"),
-    (line(level=True), "key 'level' cannot be True", "1 to 100"),
-    (line(level=10**40), "key 'level' cannot be 1000", "1 to 100"),
     (line(levle=3), "unknown key 'levle'", "level"),
     (line(test=TEST), "key 'test' belongs to code problems", ""),
 ]
 WRONG_CODE = [
     (line(), "key 'entry_point' is missing", "id, problem, entry_point, test"),
-    (line(entry_point="double"), "key 'test' is missing", "entry_point, test"),
     (code_line(entry_point="1x"), "key 'entry_point' cannot be '1x'", "function's name"),
     (code_line(entry_point="class"), "key 'entry_point' cannot be 'class'", "function's name"),
     (code_line(test="assert True"), "defines no function 'check'", "def check(candidate)"),
@@ -136,8 +107,6 @@ def test_a_wrong_line_is_named(task: str, text: str, wrong: str, accepted: str, 
     assert message.startswith(f"{data}, line 3: ")
     assert wrong in message
     assert accepted in caught.value.why
-    assert len(message) < 1000
-    assert message.count("\n") <= 2
     assert message.replace("\n", "").isprintable()
 
 
@@ -180,22 +149,14 @@ def test_a_huge_line_is_not_read_to_its_end(data: Path) -> None:
 @pytest.mark.parametrize("path", ["nothing.jsonl", ".", "pipe", "a\0b"])
 def test_a_path_that_is_no_file(path: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError):
         load_problems("gsm8k", data=tmp_path / path)
-    assert caught.value.exit_code == 2
-    assert str(caught.value).isprintable() or "\n" in str(caught.value)
 
 
-def test_selfcheck_has_its_own_problems(data: Path) -> None:
+def test_some_tasks_take_only_their_own_problems_and_some_have_none(data: Path) -> None:
     with pytest.raises(UsageError, match="Leave out --data"):
         load_problems("selfcheck", data=data)
-    assert [problem.id for problem in load_problems("selfcheck", limit=2)] == [
-        "selfcheck/01",
-        "selfcheck/02",
-    ]
-
-
-def test_logic_needs_a_file() -> None:
+    assert [problem.id for problem in load_problems("selfcheck", limit=1)] == ["selfcheck/01"]
     with pytest.raises(UsageError, match="--data FILE"):
         load_problems("logic")
 
@@ -352,37 +313,29 @@ def test_what_the_hub_answers_is_said(status: int, reason: str, hub: DatasetHub)
     assert "--data FILE" in caught.value.next_step
 
 
-def test_without_a_network_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("task", ["livemathbench", "code"])
+def test_without_a_network_the_error_says_so(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        for task in ("gsm8k", "livemathbench", "code"):
-            with pytest.raises(DownloadError) as caught:
-                load_problems(task)
-            assert task in caught.value.what
-            assert "cannot be reached" in caught.value.why
-            assert "--data FILE" in caught.value.next_step
-    assert "test" in caught.value.next_step
+        with pytest.raises(DownloadError, match="cannot be reached"):
+            load_problems(task)
 
 
-def test_offline_nobody_is_asked(hub: DatasetHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.offer(HUB["gsm8k"][0])
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(DownloadError, match="HF_HUB_OFFLINE"):
-        load_problems("gsm8k")
-    assert hub.requests == []
-
-
-def test_a_cache_that_cannot_be_written_is_named(
+def test_what_stands_between_the_hub_and_the_cache_is_named(
     hub: DatasetHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.offer(HUB["gsm8k"][0])
+    with monkeypatch.context() as offline:
+        offline.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(DownloadError, match="HF_HUB_OFFLINE"):
+            load_problems("gsm8k")
+    assert hub.requests == []
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(DownloadError) as caught:
         load_problems("gsm8k")
     assert str(tmp_path / "file") in caught.value.why
-    assert "hub" not in caught.value.why
 
 
 @pytest.mark.parametrize(("answer", "read"), [("#### 5", "5"), ("7", "7"), (7, "7"), (0.5, "0.5")])

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 from unittest import mock
 
+import pytest
+
 from ssr_local import cli
 from ssr_local.api import Solver
 from ssr_local.cli import at_work, plain
@@ -27,6 +29,7 @@ from ssr_local.core.config import OPTION_NAMES
 from ssr_local.engine import demo
 
 ROOT = Path(__file__).parents[3]
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 LIMIT_S = 60.0
 
 
@@ -44,6 +47,13 @@ class Program:
             "SSR_LOCAL_DEMO_SPEED": speed,
             "TERM": "xterm-256color",
         }
+
+    def configure(self, text: str) -> Path:
+        """The settings file, with that text."""
+        file = self.folder / "config" / "config.toml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
 
     def here(
         self, *arguments: str | bytes, stdin: bytes = b""
@@ -116,10 +126,10 @@ class Program:
         *arguments: str,
         rows: int = 24,
         columns: int = 80,
-        react: Callable[[bytes, int], None] = lambda text, pid: None,
+        react: Callable[[bytes, int], bytes | None] = lambda text, pid: None,
         command: Sequence[str] = (sys.executable, "-m", "ssr_local"),
     ) -> tuple[int, str]:
-        """Exit code and all that a terminal was sent; ``react`` sees it grow."""
+        """Exit code and all that a terminal was sent; ``react`` sees it grow, and may type."""
         pid, terminal = pty.fork()
         if pid == 0:  # pragma: no cover - the child
             os.chdir(self.folder)
@@ -135,7 +145,9 @@ class Program:
         assert b"Traceback" not in text, text.decode()
         return code, text.decode("utf-8", "replace")
 
-    def _read_terminal(self, terminal: int, pid: int, react: Callable[[bytes, int], None]) -> bytes:
+    def _read_terminal(
+        self, terminal: int, pid: int, react: Callable[[bytes, int], bytes | None]
+    ) -> bytes:
         text = b""
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
@@ -146,16 +158,12 @@ class Program:
             except OSError:  # the other end is closed
                 piece = b""
             if not piece:
-                self._wait_for_end(pid)
+                # Until the process is a zombie, which the caller then reaps.
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
                 return text
             text += piece
-            react(text, pid)
+            os.write(terminal, react(text, pid) or b"")
         raise TimeoutError(text.decode("utf-8", "replace"))
-
-    @staticmethod
-    def _wait_for_end(pid: int) -> None:
-        """Until the process is a zombie, which the caller then reaps."""
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 def remarks(done: subprocess.CompletedProcess[bytes]) -> list[str]:

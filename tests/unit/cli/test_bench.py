@@ -14,6 +14,7 @@ import pytest
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.cli.bench.parameters import kept_in
 from tests.unit.bench.labels.made_walks import planted
 
 from .program import Program
@@ -58,7 +59,7 @@ def wait_for_rows(program: Program, count: int, process: subprocess.Popen[bytes]
 
 
 def test_from_rows_to_a_report(program: Program) -> None:
-    done = program.run(*run_arguments())
+    done = program.here(*run_arguments())
     assert done.returncode == 0, done.stderr
     assert b"[12/12]" in done.stderr
     counts = Counter(row.outcome for row in rows(program))
@@ -66,10 +67,10 @@ def test_from_rows_to_a_report(program: Program) -> None:
     said = f"{counts['right']} right, {counts['wrong']} wrong\n"
     assert done.stdout.decode().startswith(said)
     assert all(row.outcome == "wrong" for row in rows(program) if row.problem == "farm/1")
-    again = program.run(*run_arguments())
+    again = program.here(*run_arguments())
     assert (again.returncode, again.stdout) == (0, done.stdout)
     assert b"0 of 12 rows to do" in again.stderr
-    report = program.run("bench", "report", "out")
+    report = program.here("bench", "report", "out")
     assert report.returncode == 0, report.stderr
     text = (program.folder / "out" / "report.md").read_text()
     assert all(f"| {method} " in text for method in METHODS)
@@ -88,88 +89,75 @@ def test_a_bench_that_is_killed_goes_on_and_counts_nothing_twice(
     process = slow.start(*run_arguments())
     try:
         wait_for_rows(slow, count, process)
+        second = program.here(*run_arguments())
+        assert second.returncode == 2
+        assert b"is in use" in second.stderr
     finally:
         process.kill()
         process.communicate()
     before = rows(program)
     assert count <= len(before) < NUM_ROWS
-    done = program.run(*run_arguments())
+    done = program.here(*run_arguments())
     assert done.returncode == 0, done.stderr
     after = rows(program)
     assert after[: len(before)] == before
     assert len({row.key for row in after}) == len(after) == NUM_ROWS
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
-)
-def test_a_bench_that_is_stopped_says_that_nothing_is_lost(
-    slow: Program, number: signal.Signals, code: int
-) -> None:
+def test_a_bench_that_is_stopped_says_that_nothing_is_lost(slow: Program) -> None:
     process = slow.start(*run_arguments())
     wait_for_rows(slow, 2, process)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == code
+    assert process.returncode == 143
     assert b"kept in out" in err
     assert b"Traceback" not in err
     assert 2 <= len(rows(slow)) < NUM_ROWS
 
 
-def test_two_processes_cannot_write_in_one_directory(program: Program, slow: Program) -> None:
-    process = slow.start(*run_arguments())
-    try:
-        wait_for_rows(slow, 1, process)
-        second = program.run(*run_arguments())
-        assert second.returncode == 2
-        assert b"is in use" in second.stderr
-        assert program.run(*run_arguments(out="other")).returncode == 0
-    finally:
-        process.kill()
-        process.communicate()
+def test_an_interrupt_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), kept_in(Path("out")):
+        raise KeyboardInterrupt
+    assert "kept in out" in capsys.readouterr().err
 
 
-def test_our_own_problems_are_there_straight_after_installing(program: Program) -> None:
-    done = program.run(
-        "bench", "run", "--task", "selfcheck", "--pair", "demo", "--out", "out", "--limit", "4"
-    )
+def test_problems_come_with_the_package_and_can_be_left_out(program: Program) -> None:
+    arguments = ("--task", "selfcheck", "--pair", "demo", "--skip", "1", "--limit", "2")
+    done = program.here("bench", "run", *arguments, "--methods", "target", "--out", "out")
     assert done.returncode == 0, done.stderr
-    assert {row.problem for row in rows(program)} == {f"selfcheck/0{i}" for i in range(1, 5)}
-
-
-def test_problems_can_be_left_out(program: Program) -> None:
-    assert program.run(*run_arguments("--skip", "1", "--limit", "1")).returncode == 0
-    assert {row.problem for row in rows(program)} == {"farm/1"}
+    assert [row.problem for row in rows(program)] == ["selfcheck/02", "selfcheck/03"]
 
 
 def test_throughput_has_a_directory_of_its_own(program: Program) -> None:
-    assert program.run(*run_arguments("--concurrency", "3")).returncode == 0
-    assert {row.concurrency for row in rows(program)} == {3}
-    assert b"begun with concurrency = 3" in program.run(*run_arguments()).stderr
-    assert program.run(*run_arguments("--concurrency", "16", out="o")).returncode == 0
+    # Three problems are there: no more can be in a batch.
+    assert program.here(*run_arguments("--concurrency", "16")).returncode == 0
+    assert {row.concurrency for row in rows(program)} == {16}
+    assert b"begun with concurrency = 16" in program.here(*run_arguments()).stderr
 
 
 def test_two_directories_side_by_side(program: Program) -> None:
-    program.run(*run_arguments(out="one"))
-    program.run(*run_arguments("--seed", "5", out="two"))
-    done = program.run("bench", "report", "--compare", "one", "two")
+    program.here(*run_arguments(out="one"))
+    program.here(*run_arguments("--seed", "5", out="two"))
+    done = program.here("bench", "report", "--compare", "one", "two")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().startswith("# one beside two")
     assert (program.folder / "one" / "compare.md").read_text().startswith("# one beside two")
-    assert program.run("bench", "report", "--compare", "one").returncode == 2
+    assert program.here("bench", "report", "--compare", "one").returncode == 2
 
 
 def test_labelled_steps_from_collecting_to_scores(program: Program) -> None:
     arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--pair", "demo", "--out", "out")
-    collected = program.run("bench", "steps", *arguments, "--samples", "2", "--num", "5")
+    collected = program.here("bench", "steps", *arguments, "--samples", "2", "--num", "5")
     assert collected.returncode == 0, collected.stderr
     assert collected.stdout == b"5 labelled steps of gsm8k in out\n"
-    more = program.run("bench", "steps", *arguments, "--samples", "2", "--num", "50")
+    more = program.here("bench", "steps", *arguments, "--samples", "2", "--num", "50")
     assert more.returncode == 1
-    scored = program.run("bench", "verifiers", "out")
+    refused = program.here("bench", "calibrate", *arguments, "--samples", "2", "--num", "5")
+    assert refused.returncode == 2
+    assert b"Too few labelled steps" in refused.stderr
+    scored = program.here("bench", "verifiers", "out")
     assert scored.returncode == 0
     assert b"min-likelihood" in scored.stdout
-    as_json = json.loads(program.run("bench", "verifiers", "out", "--json").stdout)
+    as_json = json.loads(program.here("bench", "verifiers", "out", "--json").stdout)
     assert as_json["num_judged"] >= 5
 
 
@@ -179,14 +167,14 @@ def test_a_calibration_is_put_in_force(program: Program) -> None:
     walks = planted({"likelihood": 2.0})
     (out / WALKS).write_bytes(b"".join(msgspec.json.encode(walk) + b"\n" for walk in walks))
     arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--out", "out", "--num", "1")
-    done = program.run("bench", "calibrate", *arguments, "--write", "mine.toml")
+    done = program.here("bench", "calibrate", *arguments, "--write", "mine.toml")
     assert done.returncode == 0, done.stderr
     written = (program.folder / "mine.toml").read_text()
     assert "[pairs.default.calibrations.likelihood]" in written
     assert "calibrations.digit]" not in written
     assert written in done.stdout.decode()
     assert not (program.folder / "data" / "calibrations").exists()
-    assert b"In force: " in program.run("bench", "calibrate", *arguments).stderr
+    assert b"In force: " in program.here("bench", "calibrate", *arguments).stderr
     kept = program.folder / "data" / "calibrations" / "default.toml"
     assert written in kept.read_text()
     (program.folder / "config").mkdir()
@@ -194,24 +182,24 @@ def test_a_calibration_is_put_in_force(program: Program) -> None:
         '[pairs.default]\ndraft = "qwen2.5-coder-0.5b"\ntarget = "qwen2.5-coder-1.5b"\n'
         "calibrations.likelihood.knots = [[-1.0, 0.0], [0.0, 9.0]]\n"
     )
-    assert b"your own models.toml" in program.run("bench", "calibrate", *arguments).stderr
-    refused = program.run("bench", "calibrate", *arguments, "--draft", "smollm2-135m")
+    assert b"your own models.toml" in program.here("bench", "calibrate", *arguments).stderr
+    refused = program.here("bench", "calibrate", *arguments, "--draft", "smollm2-135m")
     assert refused.returncode == 2
     assert b"belongs to a pair" in refused.stderr
 
 
-def test_too_few_steps_are_no_calibration(program: Program) -> None:
-    arguments = ("--task", "gsm8k", "--data", "p.jsonl", "--pair", "demo", "--out", "out")
-    done = program.run("bench", "calibrate", *arguments, "--samples", "2", "--num", "5")
-    assert done.returncode == 2
-    assert b"Too few labelled steps" in done.stderr
+def test_a_folder_without_results_is_named(program: Program) -> None:
+    for command in ("report", "verifiers"):
+        done = program.here("bench", command, "nothing")
+        assert done.returncode == 2
+        assert b"nothing holds no results" in done.stderr
 
 
 def test_methods_are_listed(program: Program) -> None:
-    text = program.run("bench", "methods").stdout.decode()
+    text = program.here("bench", "methods").stdout.decode()
     assert "ssr-mN" in text
     assert "+tau=X" in text
-    assert json.loads(program.run("bench", "methods", "--json").stdout)["exits"][0]["name"]
+    assert json.loads(program.here("bench", "methods", "--json").stdout)["exits"][0]["name"]
 
 
 @pytest.mark.parametrize(
@@ -229,16 +217,9 @@ def test_methods_are_listed(program: Program) -> None:
     ],
 )
 def test_wrong_usage_is_one_error(program: Program, arguments: tuple[str, ...], says: str) -> None:
-    done = program.run(*run_arguments(*arguments))
+    done = program.here(*run_arguments(*arguments))
     assert done.returncode == (3 if "absent" in arguments and "--pair" in arguments else 2)
     assert says in done.stderr.decode()
-
-
-@pytest.mark.parametrize("command", ["report", "verifiers"])
-def test_a_folder_without_results_is_named(program: Program, command: str) -> None:
-    done = program.run("bench", command, "nothing")
-    assert done.returncode == 2
-    assert b"nothing holds no results" in done.stderr
 
 
 def test_model_written_code_needs_to_be_allowed(program: Program) -> None:
@@ -251,9 +232,9 @@ def test_model_written_code_needs_to_be_allowed(program: Program) -> None:
     }
     (program.folder / "code.jsonl").write_text(json.dumps(problem) + "\n")
     arguments = ("bench", "run", "--task", "code", "--data", "code.jsonl", "--pair", "demo")
-    refused = program.run(*arguments, "--out", "out")
+    refused = program.here(*arguments, "--out", "out")
     assert refused.returncode == 2
     assert b"--allow-code" in refused.stderr
-    allowed = program.run(*arguments, "--out", "out", "--allow-code", "--methods", "target")
+    allowed = program.here(*arguments, "--out", "out", "--allow-code", "--methods", "target")
     assert allowed.returncode == 0, allowed.stderr
     assert [row.outcome for row in rows(program)] == ["missing"]

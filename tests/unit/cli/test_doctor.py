@@ -31,10 +31,7 @@ def test_everything_is_there_in_aligned_columns(program: Program, models: list[s
     column = max(line.index("tokens") for line in rows if "draft context" in line) - len("2048 ")
     assert len(rows) > 15
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in rows)
-    advice = [line for line in lines if line.lstrip().startswith("->")]
-    assert advice
-    assert all(line.index("->") == column for line in advice)
-    assert all(line == line.rstrip() for line in lines)
+    assert {line.index("->") for line in lines if line.lstrip().startswith("->")} == {column}
 
 
 @pytest.mark.parametrize(
@@ -48,8 +45,7 @@ def test_everything_is_there_in_aligned_columns(program: Program, models: list[s
     ],
 )
 def test_exit_codes(program: Program, args: list[str], config: str, code: int) -> None:
-    (program.folder / "config").mkdir()
-    (program.folder / "config" / "config.toml").write_text(config)
+    program.configure(config)
     done = program.here("doctor", *args, "--no-speed")
     assert done.returncode == code
     assert (b"problem" in done.stdout) is (code != 0)
@@ -75,18 +71,15 @@ def test_a_damaged_model(program: Program, models: list[str]) -> None:
 
 
 def test_json_is_the_whole_report_and_nothing_else(program: Program, models: list[str]) -> None:
-    done = program.run("doctor", "--json", *models)
+    done = program.run("doctor", "--json", "--no-speed", *models)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
     report = json.loads(done.stdout)
     names = [section["name"] for section in report["sections"]]
-    assert names == ["machine", "configuration", "engine", "models", "speed"]
-    finding = report["sections"][0]["findings"][0]
-    assert set(finding) == {"name", "state", "value", "advice"}
-    assert report["models"][1]["speed"]["prefill"] > 0
+    assert names == ["machine", "configuration", "engine", "models"]
+    assert set(report["sections"][0]["findings"][0]) == {"name", "state", "value", "advice"}
     assert report["models"][0]["kv_bytes"] == report["models"][0]["kv_bytes_default"]
     assert report["engine"]["version"]
-    assert report["speculation"][1]["num_paths"] == 3
 
 
 def test_llama_cpp_is_never_loaded_by_the_doctor_itself(

@@ -53,9 +53,7 @@ def test_everything_is_kept_listed_found_shown_exported_and_removed(program: Pro
 def test_nothing_is_kept_when_that_is_wanted(how: str, program: Program) -> None:
     more = ["--no-save"] if how == "option" else []
     if how == "config":
-        folder = program.folder / "config"
-        folder.mkdir(exist_ok=True)
-        (folder / "config.toml").write_text("[history]\nsave = false\n")
+        program.configure("[history]\nsave = false\n")
     assert program.here("solve", "--pair", "demo", PROBLEM, *more).stdout == b"18\n"
     assert not list(program.folder.rglob("history.sqlite3"))
 

@@ -34,13 +34,12 @@ from ssr_local.core.events import (
 from ssr_local.core.records import ModelUsage, Strategy, Usage
 from ssr_local.core.tree import Tree
 from ssr_local.models.download import Progress
-from tests.unit.cli.program import Program, child_of
+from tests.unit.cli.program import Program, child_of, linux
 
 TUI = ("tui", "--plain")
 DEMO = (*TUI, "--pair", "demo")
 Say = Callable[..., str]
 BY_HAND = "3"  # slow enough that what is typed reaches the run
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 
 @pytest.fixture
@@ -94,8 +93,8 @@ SOLVED = "Answer: 18"
         (["/set gpu-layers auto", "/set"], ["gpu_layers: -1 (option)"]),
         (["/set"], ["verifier: min-likelihood (default)", "pair: demo (option)"]),
         (["/set pair nope", "x", "/set pair demo", "x"], ["nope", SOLVED]),
-        (["hens", "/show 1"], ["Step 2, by the draft: accepted, score 7.8: Heads"]),
-        (["hens", "/show 1"], ["3, by the target: rewritten", "for the draft's step: Dividing"]),
+        (["hens", "/show 1"], ["Step 2, by the draft: accepted, score 7.8: Heads",
+                               "3, by the target: rewritten", "for the draft's step: Dividing"]),
         (["hens", "/show 9"], ["There is no path '9'.\nPaths are: 1, 2, 3."]),
         (["hens", "/answer"], ["kept;", "Problem> Most votes: 18"]),
         (["/strategies"], ["K, casework and construction: "]),
@@ -103,7 +102,7 @@ SOLVED = "Answer: 18"
         (["/answer", "/export a.json"], ["No run has ended yet."] * 2),
         (["/export a.jsonl"], ["There is no run yet."]),
         (["/again"], ["There is no problem yet."]),
-        (["/shwo 1"], ["Did you mean /show?"]),
+        (['"""', "one"], [SOLVED]),
         (["/xyzzy\x1b]0;t\x07"], ["There is no command '/xyzzy", "Type /help"]),
         (["/SHOW"], ["/show takes 1 argument.\nType: /show N"]),
         (["/quit now"], ["/quit takes no arguments."]),
@@ -141,14 +140,6 @@ def test_several_lines_are_one_problem(
     assert json.loads((tmp_path / "a.json").read_bytes())["problem"] == problem
 
 
-def test_the_end_of_input_ends_a_text_too(say: Say) -> None:
-    assert SOLVED in say('"""', "one")
-
-
-def test_after_quit_nothing_more_is_done(say: Say) -> None:
-    assert "Answer" not in say("/quit", "hens")
-
-
 def test_the_help_names_every_command(say: Say) -> None:
     text = say("/help")
     for sign, table in (("/", plain.BETWEEN_RUNS), ("", DURING_RUNS)):
@@ -157,23 +148,18 @@ def test_the_help_names_every_command(say: Say) -> None:
 
 
 def test_another_seed_and_the_same_problem(say: Say, tmp_path: Path) -> None:
-    text = say("/set seed 7", "hens", "/again", "/export a.json")
+    text = say("/set seed 7", "hens", "/again", "/export a.json", "/quit", "cows")
     seeds = re.findall(r"seed (\d+)", text)
-    assert (seeds[0], len(set(seeds))) == ("7", 2)
+    assert (seeds[0], len(seeds), len(set(seeds))) == ("7", 2, 2)  # after /quit nothing is done
     assert json.loads((tmp_path / "a.json").read_bytes())["problem"] == "hens"
 
 
-def test_exports_are_never_in_place_of_something(say: Say, tmp_path: Path) -> None:
-    (tmp_path / "kept.json").write_text("mine")
+def test_exports_can_be_read_and_are_never_in_place_of_something(say: Say, tmp_path: Path) -> None:
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "elsewhere")
-    text = say("hens", "/export kept.json", "/export link.jsonl")
-    assert text.count("exists already.") == 2
-    assert (tmp_path / "kept.json").read_text() == "mine"
+    text = say("hens", "/export run.jsonl", "/export run.json", "/answer", "/export run.json")
+    assert text.count("exists already.") == 1
+    assert "exists already." in say("hens", "/export link.jsonl")
     assert not (tmp_path / "elsewhere").exists()
-
-
-def test_exports_can_be_read(say: Say, tmp_path: Path) -> None:
-    say("hens", "/export run.jsonl", "/export run.json")
     assert json.loads((tmp_path / "run.json").read_bytes())["answer"] == "18"
     again = say("/replay run.jsonl", "/show 3")
     assert "Path 3, strategy K, ends, answer: 21" in again
@@ -183,10 +169,8 @@ def test_exports_can_be_read(say: Say, tmp_path: Path) -> None:
     assert "the log ends before the run did" in say("/replay run.jsonl")
 
 
-def test_a_setting_that_is_saved_is_there_the_next_time(say: Say, tmp_path: Path) -> None:
-    config = tmp_path / "config" / "config.toml"
-    config.parent.mkdir()
-    config.write_text("# mine\nseed = 3  # lucky\n")
+def test_a_setting_that_is_saved_is_there_the_next_time(program: Program, say: Say) -> None:
+    config = program.configure("# mine\nseed = 3  # lucky\n")
     say("/save paths 1", "/save seed none", "/save mode nonsense")
     assert config.read_text() == "# mine\npaths = 1\n"
     assert "ssr, 1 paths" in say("hens")
@@ -311,26 +295,23 @@ Turn = tuple[str, bytes | Callable[[int], None]]
 
 def typed(program: Program, *turns: Turn, arguments: tuple[str, ...] = DEMO) -> tuple[int, str]:
     """Exit code and text; each line is typed when its words have come since the last one."""
-    read = program._read_terminal  # it alone knows where to write to
     waiting, seen = list(turns), 0
 
-    def reading(terminal: int, pid: int, _react: Callable[[bytes, int], None]) -> bytes:
-        def react(text: bytes, pid: int) -> None:
-            nonlocal seen
-            while waiting and (found := text.find(waiting[0][0].encode(), seen)) >= 0:
-                words, keys = waiting.pop(0)
-                seen = found + len(words)
-                if keys == PRESS:
-                    time.sleep(0.3)  # a signal just before readline looks for keys waits for one
-                if isinstance(keys, bytes):
-                    os.write(terminal, keys)
-                else:
-                    keys(pid)
+    def react(text: bytes, pid: int) -> bytes:
+        nonlocal seen
+        keys = b""
+        while waiting and (found := text.find(waiting[0][0].encode(), seen)) >= 0:
+            words, turn = waiting.pop(0)
+            seen = found + len(words)
+            if turn == PRESS:
+                time.sleep(0.3)  # a signal just before readline looks for keys waits for one
+            if isinstance(turn, bytes):
+                keys += turn
+            else:
+                turn(pid)
+        return keys
 
-        return read(terminal, pid, react)
-
-    program._read_terminal = reading  # type: ignore[method-assign,assignment]
-    code, text = program.on_terminal(*arguments)
+    code, text = program.on_terminal(*arguments, react=react)
     assert not waiting, (waiting, text)
     return code, text.replace("\r\n", "\n")
 
@@ -422,7 +403,6 @@ def test_sigterm_ends_the_program_after_what_there_is(slow: Program) -> None:
     ("turns", "code", "words"),
     [
         ([("Problem> ", PRESS), ("twice within", PRESS)], 130, "Interrupted."),
-        ([("Problem> ", PRESS), QUIT], 0, "twice within"),
         ([("Problem> ", b"\x04")], 0, "Problem> "),
         ([("Problem> ", b'"""\none\n'), ("More> ", PRESS), QUIT], 0, "twice within"),
     ],

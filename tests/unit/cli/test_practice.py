@@ -49,8 +49,7 @@ def test_nothing_is_kept_when_that_is_not_wanted(program: Program) -> None:
     assert unsaved.returncode == 0
     assert b"Nothing is kept of it: it comes back on" in unsaved.stderr
     assert b", as before." in unsaved.stderr
-    (program.folder / "config").mkdir(exist_ok=True)
-    (program.folder / "config" / "config.toml").write_text("[history]\nsave = false\n")
+    program.configure("[history]\nsave = false\n")
     assert b"Nothing is kept" in program.here(*asked, stdin=b"2 * 2 = 4").stderr
     assert program.here("practice", "--list", "--json").stdout == before
     assert len(json.loads(program.here("history", "list", "--json").stdout)) == 1

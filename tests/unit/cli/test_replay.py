@@ -2,93 +2,43 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from ssr_local.cli import view
-from ssr_local.core.events import (
-    AnyEvent,
-    Notice,
-    PathEnded,
-    PathOpened,
-    RunEnded,
-    RunStarted,
-    SelectionScored,
-    StepDrafted,
-    StepRewritten,
-    StepVerified,
-    encode_event,
-)
-from ssr_local.core.records import (
-    Flops,
-    Models,
-    ReasoningPath,
-    RunResult,
-    Status,
-    Step,
-    Strategy,
-    StrategyScore,
-    Timing,
-    Usage,
-    Verdict,
-    VoteGroup,
-)
+from ssr_local.core.events import AnyEvent, Notice, RunEnded, encode_event
+from ssr_local.core.records import Status, Step
 from tests.unit.cli.program import Program
+from tests.unit.test_run_report import poisoned
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07\u202eevil"
 
 
-def result(status: Status, answer: str | None, best_path: int | None = None) -> RunResult:
-    path = ReasoningPath(
-        index=0,
-        strategy="A",
-        strategy_name=EVIL,
-        selection_score=None,
-        steps=(Step(text=f"{EVIL} step\n\n", author="draft"),),
-    )
-    votes = (VoteGroup(answer=answer, paths=(0,), mean_score=None, winner=True),) if answer else ()
-    return RunResult(
-        problem=EVIL,
-        answer=answer,
-        status=status,
-        paths=(path,),
-        votes=votes,
-        usage=Usage(),
-        timing_s=Timing(),
-        acceptance_rate=None,
-        flops=Flops(),
-        options={},
-        models=Models(),
-        version="0",
-        best_path=best_path,
-    )
+*HOSTILE, END = poisoned(EVIL)
 
 
-def write_log(program: Program, *events: AnyEvent, end: bytes = b"") -> str:
+def ended(status: Status, answer: str | None, best_path: int | None = None) -> RunEnded:
+    assert isinstance(END, RunEnded)
+    path = msgspec.structs.replace(
+        END.result.paths[0], strategy=EVIL, steps=(Step(text=f"{EVIL} step", author="draft"),)
+    )
+    votes = END.result.votes if answer else ()
+    changes = {"answer": answer, "status": status, "votes": votes, "best_path": best_path}
+    return RunEnded(result=msgspec.structs.replace(END.result, paths=(path,), **changes))
+
+
+def write_log(program: Program, *events: AnyEvent) -> str:
     log = program.folder / "run.jsonl"
-    log.write_bytes(b"".join(encode_event(event) + b"\n" for event in events) + end)
+    log.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
     return str(log)
 
 
-HOSTILE: tuple[AnyEvent, ...] = (
-    RunStarted(problem=EVIL, options={"method": EVIL}, models=Models(), pool=(), version="0"),
-    Notice(message=EVIL),
-    SelectionScored(mode="x", scores=(StrategyScore(EVIL, EVIL, 0.5, 1),), chosen=("A",)),
-    PathOpened(path=0, strategy=Strategy(EVIL, EVIL, EVIL), selection_score=None),
-    StepDrafted(path=0, step=0, author="target", text=EVIL, num_tokens=1),
-    StepVerified(
-        path=0, step=0, verdict=Verdict(score=None, accepted=False, verifier=EVIL, reason=EVIL)
-    ),
-    StepRewritten(path=0, step=0, text=EVIL, num_tokens=1),
-    PathEnded(path=0, reason="answered", answer=EVIL, mean_score=None),
-)
-
-
-@pytest.mark.parametrize("end", [result("answered", EVIL), result("no_answer", None, 0)])
-def test_nothing_in_a_log_can_steer_the_terminal(program: Program, end: RunResult) -> None:
+@pytest.mark.parametrize("end", [ended("answered", EVIL), ended("no_answer", None, 0)])
+def test_nothing_in_a_log_can_steer_the_terminal(program: Program, end: RunEnded) -> None:
     program.env["NO_COLOR"] = "1"
-    log = write_log(program, *HOSTILE, RunEnded(result=end))
+    log = write_log(program, *HOSTILE, end)
     code, text = program.on_terminal("replay", log)
-    assert code == (0 if end.answer else 1)
+    assert code == (0 if end.result.answer else 1)
     assert "evil" in text
     for sign in ("\x1b", "\x07", "\u202e", "owned", "cm0g"):
         assert sign not in text
@@ -100,43 +50,15 @@ def test_nothing_in_a_log_can_steer_the_terminal(program: Program, end: RunResul
     [("answered", "1", 0), ("no_answer", None, 1), ("cancelled", None, 1)],
 )
 def test_exit_codes(program: Program, status: Status, answer: str | None, code: int) -> None:
-    log = write_log(program, RunEnded(result=result(status, answer)))
+    log = write_log(program, ended(status, answer))
     for more in ((), ("--json",)):
         assert program.here("replay", log, *more).returncode == code
 
 
-@pytest.mark.parametrize("end", [b"", b'{"event":"Not'])
-def test_a_log_that_was_cut_off(program: Program, end: bytes) -> None:
-    log = write_log(program, Notice(message="so far"), end=end)
-    shown = program.here("replay", log)
-    assert shown.returncode == 1
-    assert b"so far" in shown.stdout
-    assert b"ends before the run did" in shown.stderr
-
-
-@pytest.mark.parametrize("data", [b"", b"garbage\n", b'{"event":"Bang"}\n', b"\xff\xfe\n", b"{}"])
-@pytest.mark.parametrize("more", [(), ("--json",)])
-def test_a_file_that_is_no_log(program: Program, data: bytes, more: tuple[str, ...]) -> None:
-    (program.folder / "other").write_bytes(data)
-    done = program.here("replay", "other", *more)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert b"other" in done.stderr
-    assert len(done.stderr.splitlines()) <= 3
-
-
 @pytest.mark.parametrize("best_path", [7, -1])
 def test_a_log_whose_best_path_is_not_there(program: Program, best_path: int) -> None:
-    log = write_log(program, RunEnded(result=result("no_answer", None, best_path)))
+    log = write_log(program, ended("no_answer", None, best_path))
     assert program.here("replay", log).returncode == 1
-
-
-def test_the_whole_run_is_shown_also_without_a_terminal(program: Program) -> None:
-    solved = program.here("solve", "--pair", "demo", "x", "--events", "run.jsonl")
-    assert solved.stdout == b"18\n"
-    shown = program.here("replay", "run.jsonl").stdout.decode()
-    for words in ("Strategies: *A", "[1A] step 3 rewritten", "Answer: 18", "\n* 18  (paths 1, 2"):
-        assert words in shown
-    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(("speed", "slept"), [(0, []), (10, [0, 2.0, 0]), (100, [0, 1.0, 0])])
@@ -149,7 +71,7 @@ def test_speed(monkeypatch: pytest.MonkeyPatch, speed: float, slept: list[float]
 
 
 def test_json_prints_nothing_but_the_result(program: Program) -> None:
-    log = write_log(program, *HOSTILE, RunEnded(result=result("answered", "1")))
+    log = write_log(program, *HOSTILE, ended("answered", "1"))
     shown = json.loads(program.here("replay", "--json", log).stdout)
     assert shown["problem"] == EVIL
     assert shown["answer"] == "1"

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,9 @@ from typing import Any
 import pytest
 
 from ssr_local.version import VERSION
-from tests.unit.cli.program import Program, child_of, remarks
+from tests.unit.cli.program import Program, child_of, linux, remarks
 
 DEMO = ("solve", "--pair", "demo")
-DOCTOR = ("doctor", "--no-speed", "--pair", "demo")
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 
 @pytest.fixture
@@ -51,52 +48,38 @@ def solved(program: Program, *more: str) -> dict[str, Any]:
 
 def test_json(program: Program) -> None:
     result = solved(program, "--seed", "7")
-    assert result["answer"] == "18"
-    assert result["status"] == "answered"
-    assert result["version"] == VERSION
-    assert result["options"]["seed"] == 7
-    assert result["options"]["method"] == "ssr"
-    assert result["options"]["pair"] == "demo"
+    assert (result["answer"], result["status"], result["version"]) == ("18", "answered", VERSION)
+    options = result["options"]
+    assert (options["seed"], options["method"], options["pair"]) == (7, "ssr", "demo")
     assert {path["strategy"] for path in result["paths"]} == {"A", "I", "K"}
     for path in result["paths"]:
-        assert set(path) >= {
-            "strategy", "selection_score", "end_reason", "answer", "mean_score", "steps",
-        }  # fmt: skip
-        assert path["end_reason"] == "answered"
+        assert (path["end_reason"], len(path["answer"])) == ("answered", 2)
         assert 0 <= path["mean_score"] <= 9
         assert 0 < path["selection_score"] < 1
         for step in path["steps"]:
             assert set(step) >= {"text", "author", "score", "accepted"}
             assert ("draft_text" in step) is (step["author"] == "target")
     rewritten = [s for p in result["paths"] for s in p["steps"] if s["author"] == "target"]
-    assert len(rewritten) == 2
-    assert all(s["score"] == 9 and s["accepted"] is False for s in rewritten)
-    assert [(group["answer"], group["winner"]) for group in result["votes"]] == [
-        ("18", True),
-        ("21", False),
-    ]
-    assert set(result["usage"]) == {"draft", "target"}
-    for used in result["usage"].values():
-        assert used["prefill_tokens"] > 0
-        assert used["decode_tokens"] > 0
+    assert [(step["score"], step["accepted"]) for step in rewritten] == [(9, False)] * 2
+    votes = [(group["answer"], group["winner"]) for group in result["votes"]]
+    assert votes == [("18", True), ("21", False)]
+    for role in ("draft", "target"):
+        assert result["models"][role]["name"] == f"demo-{role}"
+        assert result["usage"][role]["prefill_tokens"] > 0
+        assert result["usage"][role]["decode_tokens"] > 0
     timing = dict(result["timing_s"])
     total = timing.pop("total")
     assert set(timing) >= {"selection", "draft", "verify", "rewrite"}
     assert sum(timing.values()) <= total
     assert result["acceptance_rate"] == pytest.approx(10 / 12)
-    assert set(result["flops"]) == {"decode", "total"}
     assert 0 < result["flops"]["decode"] < result["flops"]["total"]
-    assert {name: model["name"] for name, model in result["models"].items()} == {
-        "draft": "demo-draft",
-        "target": "demo-target",
-    }
 
 
 def test_options_reach_the_run(program: Program) -> None:
     program.env["SSR_LOCAL_MAX_STEPS"] = "9"
-    result = solved(program, "--paths", "2", "--max-tokens", "500", "--mode", "fast1")
+    result = solved(program, "--paths", "2", "--gpu-layers", "auto", "--mode", "fast1")
     options = result["options"]
-    assert (options["paths"], options["max_tokens"], options["max_steps"]) == (2, 500, 9)
+    assert (options["paths"], options["gpu_layers"], options["max_steps"]) == (2, -1, 9)
     assert len(result["paths"]) == 2
     assert "early_exit" in {path["end_reason"] for path in result["paths"]}
 
@@ -120,14 +103,12 @@ def test_a_run_without_an_answer(program: Program) -> None:
     ("arguments", "stdin", "words"),
     [
         ([""], b"", b"empty"),
-        ([" \n "], b"", b"empty"),
         (["-"], b"", b"empty"),
         (["-"], b"\xef\xbb\xbf", b"empty"),
         (["-"], b"a\0b", b"NUL"),
         (["-"], b"caf\xe9", b"UTF-8"),
         (["-"], b"x" * 1_000_000, b"characters"),
         (["-"], b"x" * 1_000_001, b"longer than"),
-        (["-"], "é".encode() * 600_000, b"longer than"),
         ([b"caf\xe9"], b"", b"not valid"),
         (["--file", "latin.txt"], b"", b"UTF-8"),
         (["--file", "huge.txt"], b"", b"longer than"),
@@ -181,9 +162,10 @@ def wait_for_log(program: Program, words: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "code", "as_json"),
+    [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False)],
+    ids=["INT", "TERM"],
 )
-@pytest.mark.parametrize("as_json", [False, True])
 def test_one_signal_keeps_what_there_is(
     slow: Program, number: signal.Signals, code: int, as_json: bool
 ) -> None:
@@ -232,7 +214,8 @@ def test_two_signals_end_at_once_whatever_the_worker_does(
 
 
 def test_a_reader_that_has_seen_enough(program: Program) -> None:
-    others = (("--help",), ("config", "show"), ("models", "list"), DOCTOR)
+    doctor = ("doctor", "--no-speed", "--pair", "demo")
+    others = (("--help",), ("models", "list"), doctor)
     for arguments in (*others, (*DEMO, "x", "--json")):
         process = program.start(*arguments)
         assert process.stdout
@@ -311,23 +294,21 @@ def test_a_command_that_fails_leaves_an_old_log_alone(program: Program) -> None:
     assert len(log.read_text().splitlines()) > 10
 
 
-@pytest.mark.parametrize("layers", ["auto", "0", "-1"])
-def test_gpu_layers_are_a_number_or_auto(program: Program, layers: str) -> None:
-    done = program.here(*DEMO, "x", "--json", "--gpu-layers", layers)
-    expected = -1 if layers == "auto" else int(layers)
-    assert json.loads(done.stdout)["options"]["gpu_layers"] == expected
-
-
-def test_the_last_rows_say_what_goes_on(slow: Program) -> None:
+def test_the_last_rows_say_what_goes_on_until_ctrl_c(slow: Program) -> None:
+    slow.env["SSR_LOCAL_DEMO_SPEED"] = "1"
     rows = [rb"\[1A\] drafts step 1  Let h", rb"\[1A\] writes step 3  Dividing", b"3 paths go on"]
+    pressed: list[float] = []
 
     def react(text: bytes, pid: int) -> None:
-        if rows and all(re.search(row, text) for row in rows):
-            rows.clear()
+        if not pressed and all(re.search(row, text) for row in rows):
+            pressed.append(time.monotonic())
             os.kill(pid, signal.SIGINT)
 
     code, text = slow.on_terminal(*DEMO, "How many hens?", react=react)
-    assert (code, rows) == (130, [])
+    assert time.monotonic() - pressed[0] < 3
+    assert code == 130
+    for words in ("Stopping; once more ends at once.", "ends, stopped", "Stopped before there was"):
+        assert words in plain_text(text)
     assert text.rstrip().endswith("\x1b[2K"), "the rows are taken away"
 
 
@@ -337,26 +318,8 @@ def test_json_on_a_terminal_is_json(program: Program) -> None:
     assert json.loads(text.splitlines()[-1])["answer"] == "18"
 
 
-def test_ctrl_c_on_a_terminal(slow: Program) -> None:
-    pressed: list[float] = []
-
-    def react(text: bytes, pid: int) -> None:
-        if not pressed and b"kept" in text:
-            pressed.append(time.monotonic())
-            os.kill(pid, signal.SIGINT)
-
-    code, text = slow.on_terminal(*DEMO, "x", react=react)
-    assert time.monotonic() - pressed[0] < 3
-    assert code == 130
-    plain = plain_text(text)
-    assert "Stopping; once more ends at once." in plain
-    assert "ends, stopped" in plain
-    assert "Stopped before there was an answer." in plain
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_without_the_characters(program: Program, encoding: str) -> None:
-    program.env["PYTHONIOENCODING"] = encoding
+def test_a_terminal_without_the_characters(program: Program) -> None:
+    program.env["PYTHONIOENCODING"] = "latin-1"
     pool = program.folder / "pool.toml"
     pool.write_text(
         'name = "p"\ndescription = "d"\nanswer = "boxed"\ninstruction = "Box it."\n'
@@ -364,15 +327,9 @@ def test_a_terminal_without_the_characters(program: Program, encoding: str) -> N
         encoding="utf-8",
     )
     code, text = program.on_terminal(*DEMO, "x", "--strategies", str(pool))
-    assert code == 0
-    assert ("\\u6570" if encoding == "latin-1" else "数") in text  # click knows better than ASCII
+    assert (code, "\\u6570" in text) == (0, True)
     done = program.run(*DEMO, "数", "--json")
     assert json.loads(done.stdout)["problem"] == "数"
-
-
-def test_two_programs_at_once(program: Program) -> None:
-    both = [program.start(*DEMO, "x") for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in both] == [b"18\n"] * 2
 
 
 def test_misleading_names_in_the_current_folder(program: Program) -> None:
@@ -382,7 +339,11 @@ def test_misleading_names_in_the_current_folder(program: Program) -> None:
     assert (done.returncode, done.stdout, remarks(done)) == (0, b"18\n", [])
 
 
-def test_help_says_defaults_and_exit_codes(program: Program) -> None:
-    shown = program.here("solve", "--help").stdout.decode()
-    assert "[default: ssr]" in shown
-    assert "130: stopped" in " ".join(shown.split())
+def test_help_says_defaults_and_exit_codes_and_nothing_that_is_not_offered(
+    program: Program,
+) -> None:
+    shown = " ".join(program.here("solve", "--help").stdout.decode().split())
+    for words in ("[default: ssr]", "130: stopped", "--selection "):
+        assert words in shown
+    for words in ("permutations", "combined"):
+        assert words not in shown

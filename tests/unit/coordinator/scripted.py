@@ -21,6 +21,7 @@ from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.pools import Pool
 from ssr_local.method.verification import Judge
+from ssr_local.process.helper import Helper
 
 POOL = Pool(
     name="test",
@@ -130,10 +131,10 @@ class Desk:
         return [self.after_pause.pop(0) if self.after_pause else Resume()]
 
 
-class InThisProcess:
+class InThisProcess(Helper):
     """Renders templates without the helper process, which has tests of its own."""
 
-    def call(self, name: str, argument: Any, *, timeout_s: float, type: Any = None) -> object:
+    def call(self, name: str, argument: Any, **_: Any) -> Any:
         assert isinstance(argument, RenderRequest)
         return render_with_jinja(argument)
 
@@ -220,8 +221,3 @@ def steered(
         react(event, desk)
         yield event
     assert nothing_left(run)
-
-
-def kinds(events: Sequence[AnyEvent]) -> list[str]:
-    """The events' names, runs of deltas left out."""
-    return [type(event).__name__ for event in events if type(event).__name__ != "StepDelta"]

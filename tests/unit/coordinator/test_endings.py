@@ -60,18 +60,6 @@ def test_why_a_path_ends(
         assert path.num_tokens <= run.options.max_tokens
 
 
-def test_a_full_cache_ends_one_path_and_the_others_go_on() -> None:
-    script = Paths([*LONG[:3], Turn("\\boxed{4}")], A=LONG, B=LONG)
-    for num_cells in range(250, 500, 5):
-        run = make_run(script, paths=3, engine={"num_cells": num_cells})
-        played(run)
-        reasons = [path.end_reason for path in run.paths]
-        if "kv_cache_full" in reasons and "answered" in reasons:
-            break
-    assert run.groups[0].answer == "4"
-    assert run.groups[0].paths == (2,)
-
-
 def test_no_room_for_a_paths_prompt() -> None:
     run = make_run(Paths(LONG), paths=5, engine={"num_cells": 240})
     events = played(run)
@@ -153,21 +141,16 @@ def test_early_exits(mode: str) -> None:
     assert len(run.groups[0].paths) == (1 if mode == "fast1" else 2)
 
 
-@pytest.mark.parametrize("limit", [0.0, 5.0])
+@pytest.mark.parametrize("limit", [0.0, 3.0])
 def test_the_time_limit(limit: float) -> None:
     clock = Ticks(step_s=0.05)
     run = make_run(Paths(LONG), clock=clock, time_limit=limit)
-    reasons = set(ends(played(run)))
-    assert reasons == ({"time_limit"} if limit else {"end_of_generation"})
-    assert run.status == "no_answer"
-
-
-def test_unfinished_text_is_kept_unverified() -> None:
-    run = make_run(Paths(LONG), clock=Ticks(step_s=0.05), time_limit=3.0)
     events = played(run)
+    assert set(ends(events)) == ({"time_limit"} if limit else {"end_of_generation"})
+    assert run.status == "no_answer"
     written = "".join(e.text for e in events if isinstance(e, StepDelta) and e.path == 0)
-    assert run.paths[0].text == written
-    assert run.paths[0].steps[-1].accepted is None
+    assert run.paths[0].text == written, "unfinished text is kept"
+    assert run.paths[0].steps[-1].accepted is (None if limit else True)
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 20, 100, 150])
@@ -204,20 +187,6 @@ def test_a_consumer_that_stops_early_leaves_nothing_behind(stop_after: int) -> N
         pass
     stream.close()  # type: ignore[attr-defined]
     assert nothing_left(run)
-
-
-def test_an_error_in_the_middle_leaves_nothing_behind() -> None:
-    class Broken(Paths):
-        def probe(self, text: str) -> Any:
-            if "Line 1" in text.rpartition("assistant")[0]:
-                raise RuntimeError("broken")
-            return super().probe(text)
-
-    run = make_run(Broken(LONG))
-    with pytest.raises(RuntimeError, match="broken"):
-        list(solve(run))
-    assert nothing_left(run)
-    assert run.usage.draft.decode_tokens > 0
 
 
 def test_every_path_ends_once_and_its_sequences_are_free_at_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssr_local.coordinator.prompter import Prompter
+from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.coordinator.reading import read_steps
 from ssr_local.core.errors import DecodeError, ProblemError
 from ssr_local.engine.base import Extended, ExtendJob
@@ -59,6 +59,19 @@ def test_all_paths_share_the_prefix_steps() -> None:
     assert run.usage.target.prefill_tokens == prompt
 
 
+def test_what_prompts_share_is_prefilled_once() -> None:
+    run = make_run(Paths(TURNS), paths=5, verifier="likelihood", calibrations={})
+    played(run)
+    pool, prompter = run.pool, run.prompters["draft"]
+    prompts = prompter.paths("How many?", [*pool.strategies, pool.by_letter("M")])
+    shared = shared_prefix(prompts)
+    (opened,) = (count for name, count in engine_of(run, "draft").history if name == "open")
+    advice = sum(len(prompt) - shared for prompt in prompts[:5])
+    assert "How many?" in "".join(map(engine_of(run, "draft")._word, prompts[0][:shared]))
+    assert (opened, run.usage.draft.prefill_tokens) == (shared, shared + advice)
+    assert run.usage.target.decode_tokens == 0, "verification decodes nothing"
+
+
 class Reader(FakeEngine):
     """Likelihoods that can be told apart: a token's is minus its index in the sequence."""
 
@@ -92,7 +105,7 @@ class Says(Script):
 
 def read(engine: FakeEngine, *questions: tuple[str, str]) -> list[Any]:
     prompter = Prompter(engine, POOL, InThisProcess())
-    return list(read_steps(engine, prompter, POOL, "How many?", PREFIX, questions))
+    return list(read_steps(engine, prompter, prompter.path("How many?", ()), PREFIX, questions))
 
 
 def test_steps_are_read_in_order_each_after_those_before_it() -> None:

@@ -74,26 +74,18 @@ def test_without_a_template_the_familys_own_is_used(helper: Helper) -> None:
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", ""),
         ("{{ 'x' * 10**10 }}", ""),
-        ("{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}"
-         "{% endfor %}", ""),
         ("Hello!", "leaves out"),
         ("{{ messages[1].content }}", "leaves out"),
         ("{% broken", ""),
         ("{{ raise_exception('\x1b[31mred\n\nlines') }}", "red lines"),
     ],
-)  # fmt: skip
-def test_a_hostile_template_is_replaced_in_time(
-    helper: Helper, monkeypatch: pytest.MonkeyPatch, template: str, reason: str
-) -> None:
-    monkeypatch.setattr(templates, "RENDER_TIMEOUT_S", 1.0)
-    started = time.monotonic()
+)
+def test_a_hostile_template_is_replaced(helper: Helper, template: str, reason: str) -> None:
     one = engine(template)
     prompter = Prompter(one, POOL, helper)
     prompts = prompter.paths("P?", [POOL.strategies[0]])
     assert text(one, prompts[0]) == path_text(engine(), helper)
-    assert time.monotonic() - started < LIMIT_S
     (notice,) = prompter.notices
     assert notice.startswith("model: the ChatML chat template built into ssr-local is used")
     assert reason in notice
@@ -115,8 +107,11 @@ def test_a_template_that_hangs_is_not_tried_again(
 
     monkeypatch.setattr(helper, "call", counted)
     loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    path_text(engine(loop), helper)
+    started = time.monotonic()
+    prompt = path_text(engine(loop), helper)
+    assert time.monotonic() - started < LIMIT_S
     assert calls == 1
+    assert prompt == path_text(engine(), helper)
 
 
 NO_SYSTEM = (

@@ -278,27 +278,6 @@ def test_tokens_evaluated_again_are_counted() -> None:
     assert alone_count < runs[0].usage.target.prefill_tokens
 
 
-def test_what_fails_in_a_run_alone_is_raised() -> None:
-    with pytest.raises(DecodeError):
-        list(solve(run_on(shared_engines(FailsAtFifth), "Problem4", "target")))
-
-
-def test_a_cancel_of_the_engines_ends_all_runs_with_what_they_have() -> None:
-    rounds_left = 12
-
-    def should_stop() -> bool:
-        nonlocal rounds_left
-        rounds_left -= 1
-        return rounds_left < 0
-
-    script = ByProblem(SCRIPTS)
-    engine = FakeEngine(script, role="target", max_sequences=32, should_stop=should_stop)
-    runs = [run_on({"target": engine}, problem, "target") for problem in list(SCRIPTS)[:3]]
-    together(runs)
-    assert all(run.result and run.result.status == "cancelled" for run in runs)
-    assert any(path.steps for run in runs for path in run.paths)
-
-
 class CancelAt:
     """Cancels at the fifth look."""
 
@@ -318,17 +297,6 @@ def test_a_command_is_for_its_run_alone() -> None:
     runs[0].commands = CancelAt()
     together(runs)
     assert [run.status for run in runs] == ["cancelled", "answered"]
-
-
-def test_a_consumer_that_leaves_leaves_nothing_behind() -> None:
-    engines = shared_engines()
-    runs = [run_on(engines, problem) for problem in SCRIPTS]
-    events = solve_together(runs)
-    for _ in range(60):
-        next(events)
-    events.close()  # type: ignore[attr-defined]
-    assert all(engine._cache.seq_ids == () for engine in engines.values())
-    together([run_on(engines, problem) for problem in SCRIPTS])  # and the engines can be used again
 
 
 def test_a_run_starts_with_what_is_in_force() -> None:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,6 @@ from ssr_local.core.config import (
 )
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.options import EngineOptions, SolveOptions
-from ssr_local.core.toml_file import parse_toml
-
-ROOT = Path(__file__).parents[3]
 
 DEFAULTS = {
     name: getattr(options, name)
@@ -73,24 +69,6 @@ def value_of(settings: Settings, name: str) -> Setting:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "config.toml"
-
-
-@pytest.mark.parametrize(
-    ("line", "instead"),
-    [
-        ('verifier = "combined"', "Use min-likelihood"),
-        ('selection = "random"', "ssr-m3+random"),
-        ("selection_permutations = 3", "ssr-m3+perm=2"),
-        ("selection-permutations = 1", "ssr-m3+perm=2"),
-    ],
-)
-def test_a_file_with_what_is_offered_no_more_names_what_replaces_it(
-    file: Path, line: str, instead: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load(file, line)
-    assert str(file) in caught.value.what
-    assert instead in str(caught.value)
 
 
 def test_every_option_has_values_here() -> None:
@@ -170,21 +148,19 @@ def test_empty_variables_and_none_are_not_given(file: Path, empty: str) -> None:
     ("text", "where", "accepted"),
     [
         ("path = 3", "unknown key 'path'", "Did you mean paths?"),
-        ("max_token = 3", "unknown key 'max_token'", "Accepted: method, paths"),
-        ("zzz = 3", "unknown key 'zzz'", "tables: [tui]"),
         ("tui = 3", "unknown key 'tui'", "tables: [tui]"),
         ("[solve]\npaths = 3", "unknown key 'solve'", "Accepted: method, paths"),
         ('"\\u001b[31m" = 3', r"unknown key '\\x1b[31m'", "Accepted"),
         ("paths = 13", "key 'paths' cannot be 13", "1 to 12"),
         ("paths = true", "key 'paths' cannot be True", "1 to 12"),
         ("paths = [3]", "key 'paths' cannot be a list", "1 to 12"),
-        ("[paths]\na = 3", "key 'paths' cannot be a table", "1 to 12"),
         ("paths = 2024-01-01", "key 'paths' cannot be a date", "1 to 12"),
         ("paths = 0x" + "f" * 6000, "more than 64 bits", "1 to 12"),
         ("threshold = [0x" + "f" * 6000 + "]", "cannot be a list", "0 to 9"),
         ("threshold = nan", "key 'threshold' cannot be nan", "0 to 9"),
         ("time_limit = inf", "key 'time_limit' cannot be inf", "seconds"),
         ("mode = 'slow'", "key 'mode' cannot be 'slow'", "full, fast1, fast2"),
+        ("selection-permutations = 1", "unknown key 'selection-", "ssr-m3+perm=2"),
         ("max-steps = 0", "key 'max-steps' cannot be 0", "budget"),
         ("strategies = ''", "key 'strategies' cannot be ''", "maths, logic, code"),
         (f"mode = '{'x' * 9000}'", "...'", "full, fast1, fast2"),
@@ -231,7 +207,6 @@ def test_a_damaged_file_is_named_with_its_line(file: Path, data: bytes, where: s
         ("SSR_LOCAL_PATHS", "three", "1 to 12"),
         ("SSR_LOCAL_PATHS", "\udcff", "1 to 12"),
         ("SSR_LOCAL_PATHS", "9" * 5000, "1 to 12"),
-        ("SSR_LOCAL_MODE", "FAST1", "full, fast1, fast2"),
         ("SSR_LOCAL_MODE", "\udcff", "full, fast1, fast2"),
         ("SSR_LOCAL_THRESHOLD", "nan", "0 to 9"),
         ("SSR_LOCAL_SEED", "-1", "repeatable"),
@@ -309,12 +284,7 @@ def test_folder_variables_and_empty_ones_are_no_mistakes(file: Path, name: str, 
         ("max-tokens = 9 # keep\n", "max_tokens", 7, "max-tokens = 7 # keep\n"),
         ("max_tokens = 9\n", "max-tokens", 7, "max_tokens = 7\n"),
         ("max-tokens = 9\nctx = 1\nmax_tokens = 8\n", "max_tokens", 7, "max-tokens = 7\nctx = 1\n"),
-        (
-            "paths = 3\n\n# the app\n[tui]\na = 1\n",
-            "ctx",
-            9,
-            "paths = 3\nctx = 9\n\n# the app\n[tui]\na = 1\n",
-        ),
+        ("paths = 3\n\n# app\n[tui]\n", "ctx", 9, "paths = 3\nctx = 9\n\n# app\n[tui]\n"),
         ("# top\n\n# the app\n[tui]\n", "ctx", 9, "# top\n\nctx = 9\n\n# the app\n[tui]\n"),
         ("[tui]\na = 1\n", "ctx", 9, "ctx = 9\n\n[tui]\na = 1\n"),
         ("tui.a = 1\nctx = 8\n", "paths", 2, "paths = 2\n\ntui.a = 1\nctx = 8\n"),
@@ -325,6 +295,8 @@ def test_folder_variables_and_empty_ones_are_no_mistakes(file: Path, name: str, 
         ("pathz = 3\n", "ctx", 9, "pathz = 3\nctx = 9\n"),
         ("paths = [3]\n", "paths", 2, "paths = 2\n"),
         ("threshold = 6.5\n", "threshold", 7, "threshold = 7.0\n"),
+        ("x = [\n  1, # one\n]\n", "ctx", 9, "x = [\n  1, # one\n]\nctx = 9\n"),
+        ('strategies = """\nmaths"""\nctx = 9\n', "strategies", None, "ctx = 9\n"),
         ("", "paths", "5", "paths = 5\n"),
         ("", "draft", "5", 'draft = "5"\n'),
         ("", "gpu_layers", "-1", "gpu_layers = -1\n"),
@@ -377,22 +349,15 @@ def test_saving_makes_the_folder_follows_a_link_and_keeps_the_permissions(tmp_pa
     assert real.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_full_disk_leaves_the_file_as_it_was(file: Path) -> None:
-    before = "paths = 2\n" + "# filler\n" * 10
-    file.write_text(before)
-    code = (
-        "import resource, sys; from pathlib import Path\n"
-        "from ssr_local.core.config import save_setting\n"
-        "from ssr_local.core.errors import ConfigError\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
-        "try: save_setting('paths', 4, file=Path(sys.argv[1]))\n"
-        "except ConfigError as error: sys.exit(0 if 'cannot be written' in str(error) else 2)\n"
-        "sys.exit(3)"
-    )
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", code, str(file)]
-    subprocess.run(command, check=True, timeout=60, cwd=ROOT, env=environment)
-    assert file.read_text() == before
+def test_a_full_disk_leaves_the_file_as_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left")
+
+    file.write_text("paths = 2\n")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        save_setting("paths", 4, file=file)
+    assert file.read_text() == "paths = 2\n"
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -400,55 +365,3 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(ConfigError, match="cannot be"):
         save_setting("paths", 4, file=tmp_path / "taken" / "config.toml")
-
-
-PIECES = st.sampled_from(
-    [
-        "# a comment [with] = signs",
-        "",
-        "paths = 3 # three",
-        "  max-tokens = 9",
-        "threshold = 7",
-        'strategies = """\nmaths"""  # long',
-        "verifier = 'digit'",
-        "tui.theme = 'dark'",
-        "[tui]",
-        "[tui.keys]",
-        "quit = 'q' # in a table",
-        "list = [\n  1, # one\n  2,\n]",
-    ]
-)
-
-
-@given(
-    pieces=st.lists(PIECES, max_size=8),
-    newline=st.sampled_from(["\n", "\r\n"]),
-    name=st.sampled_from(["paths", "max_tokens", "ctx", "strategies"]),
-    remove=st.booleans(),
-)
-def test_saving_changes_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory,
-    pieces: list[str],
-    newline: str,
-    name: str,
-    remove: bool,
-) -> None:
-    text = "\n".join(pieces).replace("\n", newline)
-    try:
-        expected = parse_toml(text.encode(), "")
-    except ConfigError:
-        return
-    value: Any = None if remove else {"strategies": "logic"}.get(name, 11)
-    file = tmp_path_factory.mktemp("config") / "config.toml"
-    file.write_bytes(text.encode())
-    save_setting(name, value, file=file)
-    after = file.read_bytes().decode()
-    key = next((k for k in expected if k.replace("-", "_") == name), name)
-    expected = {k: v for k, v in expected.items() if k != key}
-    assert parse_toml(after.encode(), "") == (expected if remove else expected | {key: value})
-    gone = [line for line in comments(text) if line not in comments(after)]
-    assert all((remove and "# three" in line) or "# long" in line for line in gone)
-
-
-def comments(text: str) -> list[str]:
-    return [line[line.index("#") :].strip() for line in text.splitlines() if "#" in line]

@@ -14,97 +14,33 @@ from ssr_local.core.events import (
     AnyEvent,
     ModelLoaded,
     ModelLoading,
-    Notice,
-    PathEnded,
-    PathOpened,
     Replied,
-    RunEnded,
     RunMeasured,
     RunPaused,
     RunResumed,
-    RunStarted,
-    SelectionScored,
     StepDelta,
-    StepDrafted,
     StepRead,
-    StepRewritten,
-    StepVerified,
-    VotesCounted,
     decode_event,
     encode_event,
     read_events,
     write_events,
 )
-from ssr_local.core.records import (
-    Flops,
-    ModelInfo,
-    Models,
-    ModelUsage,
-    ReasoningPath,
-    RunResult,
-    Step,
-    StepReading,
-    Strategy,
-    StrategyScore,
-    Timing,
-    Usage,
-    Verdict,
-    VoteGroup,
-)
+from ssr_local.core.records import ModelInfo, Step, StepReading, Timing, Usage
+from tests.unit.test_run_report import poisoned
 
 INFO = ModelInfo(
     name="m", file="/m.gguf", sha256=None, num_parameters=1, num_vocab=2, num_ctx=3, device="cpu"
 )
-STRATEGY = Strategy("A", "näme", "Do \u2028 this.")
-GROUP = VoteGroup(answer="½", paths=(0, 2), mean_score=8.5, winner=True)
 STEPS = (
     Step(text="kept\n\n", author="draft", score=7.5, accepted=True, num_tokens=2),
     Step(text="own", author="target", score=9.0, accepted=False, draft_text="no", draft_score=None),
     Step(text="unverified", author="target"),
 )
-RESULT = RunResult(
-    problem="P \U0001f600",
-    answer=None,
-    status="no_answer",
-    paths=(
-        ReasoningPath(
-            index=0,
-            strategy="A",
-            strategy_name="n",
-            selection_score=0.5,
-            steps=STEPS,
-            end_reason="kv_cache_full",
-        ),
-    ),
-    votes=(GROUP,),
-    usage=Usage(ModelUsage(1, 2, 3), ModelUsage()),
-    timing_s=Timing(total=1.5),
-    acceptance_rate=0.5,
-    flops=Flops(1e12, 2e12),
-    options={"seed": 1, "threshold": 7.0, "draft": None, "method": "ssr", "flag": True},
-    models=Models(INFO, None),
-    version="0",
-)
+*RUN, END = poisoned('quotes " and \\ and \x1b, a line\nbreak\u2028, näme \U0001f600')
 EVENTS: list[AnyEvent] = [
     ModelLoading(role="draft", name="m"),
     ModelLoaded(role="target", info=INFO, elapsed_s=0.5),
-    RunStarted(problem="P", options={"seed": None}, models=Models(), pool=(STRATEGY,), version="0"),
-    Notice(at_s=0.1, message='quotes " and \\ and \x1b'),
-    SelectionScored(mode="logprob", scores=(StrategyScore("A", "n", None, 1),), chosen=("A", "M")),
-    PathOpened(path=0, strategy=STRATEGY, selection_score=0.25),
-    StepDelta(path=0, step=0, author="draft", text="line\nbreak\u2028"),
-    StepDrafted(path=0, step=0, author="draft", text="t", num_tokens=1, elapsed_s=0.1),
-    StepVerified(
-        path=0,
-        step=0,
-        verdict=Verdict(
-            score=None, accepted=False, verifier="digit", reason="r", log_probs=(("0", -1000.0),)
-        ),
-        overridden=True,
-    ),
-    StepRewritten(path=0, step=0, text="t", num_tokens=1),
-    PathEnded(path=0, reason="answered", answer="1", mean_score=8.0),
-    VotesCounted(groups=(GROUP,)),
+    *RUN,
     RunMeasured(at_s=1.0, usage=Usage(), timing_s=Timing(draft=0.5), kv_cells={"draft": 7}),
     Replied(text="It does not follow."),
     StepRead(
@@ -113,7 +49,7 @@ EVENTS: list[AnyEvent] = [
     ),
     RunPaused(at_s=2.0),
     RunResumed(at_s=3.0),
-    RunEnded(at_s=4.0, result=RESULT),
+    END,
 ]
 
 
@@ -182,7 +118,6 @@ def test_a_half_written_last_line_and_blank_ones_are_left_out(
 GOOD = log_of(EVENTS[:1])
 DAMAGED = {
     "garbage": b"garbage\n",
-    "another program's JSON": b'{"a": 1}\n',
     "an unknown event": b'{"event": "Exploded"}\n',
     "a field missing": b'{"event": "Notice"}\n',
     "a wrong type": b'{"event": "Notice", "message": 3}\n',
@@ -205,17 +140,12 @@ def test_a_damaged_log_is_named_with_its_line(case: str, before: bytes) -> None:
     assert len(str(caught.value)) < 1000
 
 
-def test_events_before_the_damage_are_still_seen() -> None:
+def test_events_before_the_damage_are_still_seen_and_an_empty_log_is_none() -> None:
     stream = read_events(io.BytesIO(GOOD + b"garbage\n"), "log")
     assert next(stream) == EVENTS[0]
-    with pytest.raises(EventLogError):
-        next(stream)
-
-
-@pytest.mark.parametrize("data", [b"", b"garbage without a newline"])
-def test_an_empty_log_and_one_that_never_was_one(data: bytes) -> None:
-    with pytest.raises(EventLogError, match=r"run\.jsonl"):
-        read(data)
+    for damaged in (stream, read_events(io.BytesIO(b""), "log")):
+        with pytest.raises(EventLogError, match="log"):
+            next(damaged)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

@@ -18,25 +18,16 @@ from ssr_local.core.options import (
 )
 from ssr_local.method.verification import VERIFIERS
 
-Kind = type[SolveOptions] | type[EngineOptions]
-FIELDS: list[tuple[Kind, str]] = [
+FIELDS: list[tuple[Any, str]] = [
     *((SolveOptions, name) for name in SolveOptions.__struct_fields__),
     *((EngineOptions, name) for name in EngineOptions.__struct_fields__),
 ]
 
 
-def checked(kind: Kind, values: dict[str, Any]) -> SolveOptions | EngineOptions:
-    if kind is SolveOptions:
-        return validate(SolveOptions, values)
-    return validate(EngineOptions, values)
-
-
-WRONG: list[tuple[Kind, str, Any]] = [
+WRONG: list[tuple[Any, str, Any]] = [
     (SolveOptions, "method", "magic"),
-    (SolveOptions, "method", None),
     (SolveOptions, "paths", 0),
     (SolveOptions, "paths", 13),
-    (SolveOptions, "paths", "3"),
     (SolveOptions, "paths", 2.5),
     (SolveOptions, "paths", True),
     (SolveOptions, "mode", "fast3"),
@@ -45,7 +36,6 @@ WRONG: list[tuple[Kind, str, Any]] = [
     (SolveOptions, "selection_permutations", 13),
     (SolveOptions, "verifier", "oracle"),
     (SolveOptions, "threshold", 9.1),
-    (SolveOptions, "threshold", -1),
     (SolveOptions, "threshold", math.nan),
     (SolveOptions, "max_tokens", 0),
     (SolveOptions, "max_steps", 10**6),
@@ -54,8 +44,6 @@ WRONG: list[tuple[Kind, str, Any]] = [
     (SolveOptions, "time_limit", math.inf),
     (SolveOptions, "temperature", -0.1),
     (SolveOptions, "top_p", 0.0),
-    (SolveOptions, "top_p", 1.1),
-    (SolveOptions, "seed", -1),
     (SolveOptions, "seed", 2**32),
     (EngineOptions, "pair", ""),
     (EngineOptions, "draft", 3),
@@ -67,18 +55,16 @@ WRONG: list[tuple[Kind, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "name", "value"), WRONG)
-def test_wrong_values_are_refused_by_name(kind: Kind, name: str, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [*WRONG, pytest.param(SolveOptions, "seed", 10**5000, id="too long to print")],
+)
+def test_wrong_values_are_refused_by_name(kind: Any, name: str, value: Any) -> None:
     with pytest.raises(UsageError) as caught:
-        checked(kind, {name: value})
+        validate(kind, {name: value})
     assert repr(name) in caught.value.what
     assert "Accepted" in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 3
-
-
-def test_a_number_too_long_to_print_is_refused() -> None:
-    with pytest.raises(UsageError, match="seed"):
-        validate(SolveOptions, {"seed": 10**5000})
 
 
 def test_every_option_has_a_wrong_value_in_the_table() -> None:
@@ -92,31 +78,31 @@ def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
-def test_defaults_are_accepted_and_described(kind: Kind, name: str) -> None:
+def test_defaults_are_accepted_and_described(kind: Any, name: str) -> None:
     default = getattr(kind(), name)
-    assert getattr(checked(kind, {name: default}), name) == default
+    assert getattr(validate(kind, {name: default}), name) == default
     assert describe(kind, name) not in ("", name)
     assert accepted_values(kind, name).startswith("Accepted: ")
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [("paths", "5", 5), ("threshold", "6.5", 6.5), ("mode", "fast1", "fast1"), ("seed", "1", 1)],
+    ("name", "given", "value"),
+    [
+        ("paths", "5", 5),
+        ("threshold", "6.5", 6.5),
+        ("threshold", 7, 7.0),
+        ("mode", "fast1", "fast1"),
+        ("seed", None, None),
+        ("seed", 2**32 - 2, 2**32 - 2),
+    ],
 )
-def test_environment_text_is_read_as_numbers_only_when_asked(
-    name: str, text: str, value: object
-) -> None:
-    assert getattr(validate(SolveOptions, {name: text}, strict=False), name) == value
-    if value != text:
+def test_text_is_read_as_numbers_only_when_asked(name: str, given: Any, value: Any) -> None:
+    assert getattr(validate(SolveOptions, {name: given}, strict=False), name) == value
+    if given == value:
+        assert getattr(validate(SolveOptions, {name: given}), name) == value
+    else:
         with pytest.raises(UsageError):
-            validate(SolveOptions, {name: text})
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("seed", None), ("seed", 0), ("seed", 2**32 - 2), ("threshold", 7)]
-)
-def test_what_else_is_accepted(name: str, value: Any) -> None:
-    assert getattr(validate(SolveOptions, {name: value}), name) == value
+            validate(SolveOptions, {name: given})
 
 
 def test_with_changes_keeps_the_rest_and_validates() -> None:
@@ -124,11 +110,6 @@ def test_with_changes_keeps_the_rest_and_validates() -> None:
     assert (changed.seed, changed.paths) == (7, 5)
     with pytest.raises(UsageError):
         with_changes(changed, paths=99)
-
-
-def test_options_are_frozen() -> None:
-    with pytest.raises(AttributeError):
-        SolveOptions().paths = 9  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -152,28 +133,14 @@ def test_the_paper_s_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "instead"),
-    [
-        ("verifier", "combined", "Use min-likelihood"),
-        ("verifier", "yes-no", "Use min-likelihood"),
-        ("verifier", "expected-digit", "Use digit"),
-        ("selection", "random", "ssr-m3+random"),
-        ("selection", "first", "ssr-m3+first"),
-        ("selection_permutations", 3, "ssr-m3+perm=2"),
-        ("verifier", "digit", ""),
-        ("verifier", ["combined"], ""),
-        ("selection", "none", ""),
-    ],
+    ("name", "value"), [("verifier", "digit"), ("verifier", ["combined"]), ("selection", "none")]
 )
-def test_what_is_offered_no_more_is_named_with_what_replaces_it(
-    name: str, value: Any, instead: str
-) -> None:
-    assert instead in why_not_offered(name, value)
-    assert bool(instead) is bool(why_not_offered(name, value))
+def test_what_is_offered_needs_nothing_instead(name: str, value: Any) -> None:
+    assert why_not_offered(name, value) == ""
 
 
 def test_python_may_use_ablations_but_no_retired_verifier() -> None:
-    checked(SolveOptions, {"selection": "random", "selection_permutations": 3})
+    validate(SolveOptions, {"selection": "random", "selection_permutations": 3})
     assert "random" not in choices(SolveOptions, "selection")
     with pytest.raises(UsageError, match="Use min-likelihood"):
-        checked(SolveOptions, {"verifier": "combined"})
+        validate(SolveOptions, {"verifier": "combined"})

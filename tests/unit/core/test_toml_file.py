@@ -17,7 +17,6 @@ from ssr_local.core.toml_file import decode_text, parse_toml, read_bounded
     ("data", "table"),
     [
         (b"", {}),
-        (b"a = 1\n", {"a": 1}),
         ("a = 'é'", {"a": "é"}),
         (b"\xef\xbb\xbfa = 1", {"a": 1}),
         ("a.b.c = 1", {"a": {"b": {"c": 1}}}),
@@ -31,11 +30,9 @@ def test_tables_are_read(data: bytes | str, table: dict[str, Any]) -> None:
     ("data", "where"),
     [
         (b"a = 1\nb =", "x.toml, line 2: not valid TOML"),
-        (b"a = '\xff'", "x.toml, line 1: not UTF-8"),
         (b"a = " + b"[" * 100_000, "x.toml: nested too deeply"),
         (b"a = " + b"9" * 5_000, "x.toml: not valid TOML"),
         (b"a" + b".a" * 60 + b" = 1", "line 1: too many dots"),
-        (b"[1" + b".1" * 60 + b"]", "line 1: too many dots"),
         (b"[1" + b" . 1e-1" * 60 + b"]", "line 1: too many dots"),
         (b"x = 1\n1" + b".1" * 60 + b" = 1", "line 2: too many dots"),
         (b"a = {b" + b".1" * 60 + b" = 1}", "line 1: too many dots"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,12 @@ from msgspec.structs import replace
 
 from ssr_local import diagnosis
 from ssr_local.diagnosis import Report, diagnose
+from ssr_local.diagnosis.findings import Finding
 from ssr_local.engine import choice
 from ssr_local.models.download import verified_path
 from ssr_local.models.registry import load_registry
+from tests.engine.harness import needs_ik
 from tests.tiny_gguf import write_tiny_model
-
-needs_ik = pytest.mark.skipif(
-    importlib.util.find_spec("ik_llama_cpp") is None, reason="needs the extra ik"
-)
 
 
 @pytest.fixture
@@ -26,29 +23,29 @@ def model(tmp_path: Path) -> Path:
     return write_tiny_model(tmp_path / "tiny.gguf")
 
 
-def engine_rows(report: Report) -> dict[str, str]:
-    (section,) = [section for section in report.sections if section.name == "engine"]
-    return {row.name: row.value for row in section.findings}
+def examined(model: Path, **options: bool) -> Report:
+    pair = {"draft": str(model), "target": str(model), "threads": 1}
+    return diagnose(pair, with_speed=False, **options)
+
+
+def rows(report: Report, name: str) -> list[Finding]:
+    return [row for section in report.sections for row in section.findings if row.name == name]
 
 
 @needs_ik
 def test_before_the_first_run_the_engine_is_still_to_be_checked(model: Path) -> None:
-    report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
-    assert engine_rows(report)["target engine"] == "ik_llama.cpp: to be checked in the first run"
+    report = examined(model)
+    (target,) = rows(report, "target engine")
+    assert target.value == "ik_llama.cpp: to be checked in the first run"
     assert report.models[0].engine == "ik"
 
 
 @needs_ik
 def test_a_self_check_decides_at_once(model: Path) -> None:
-    report = diagnose(
-        {"draft": str(model), "target": str(model), "threads": 1},
-        with_speed=False,
-        self_check=True,
-    )
-    rows = engine_rows(report)
-    assert "passed its self-check" in rows["target engine"]
-    findings = [row for section in report.sections for row in section.findings]
-    checks = [row.value for row in findings if row.name == "target self-check"]
+    report = examined(model, self_check=True)
+    (target,) = rows(report, "target engine")
+    assert "passed its self-check" in target.value
+    checks = [row.value for row in rows(report, "target self-check")]
     assert [value.split()[0] for value in checks] == ["llama.cpp", "ik_llama.cpp"]
     assert all("passed in" in value for value in checks)
 
@@ -58,10 +55,9 @@ def test_a_failed_check_is_said(model: Path) -> None:
     verified_path(load_registry().model(str(model)))
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     choice.remember_check("ik", sha256, True, "it lies")
-    report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
-    value = engine_rows(report)["draft engine"]
-    assert value.startswith("llama.cpp: ik_llama.cpp failed its self-check")
-    assert "it lies" in value
+    (draft,) = rows(examined(model), "draft engine")
+    assert draft.value.startswith("llama.cpp: ik_llama.cpp failed its self-check")
+    assert "it lies" in draft.value
 
 
 def test_without_ik_the_doctor_says_how_to_get_it(
@@ -70,19 +66,6 @@ def test_without_ik_the_doctor_says_how_to_get_it(
     missing = "ik-llama-cpp-python is not installed"
     facts = replace(diagnosis.engine_facts(), ik_obstacle=missing)
     monkeypatch.setattr(diagnosis, "engine_facts", lambda: facts)
-    report = diagnose({"draft": str(model), "target": str(model)}, with_speed=False)
-    rows = [row for section in report.sections for row in section.findings]
-    (target,) = [row for row in rows if row.name == "target engine"]
+    (target,) = rows(examined(model), "target engine")
     assert target.value == f"llama.cpp: {missing}"
     assert "ssr-local[ik]" in target.advice
-
-
-@needs_ik
-def test_both_engines_are_timed(model: Path) -> None:
-    report = diagnose({"draft": str(model), "target": str(model), "engine": "llama", "threads": 1})
-    for one in report.models:
-        assert one.engine == "llama"
-        assert one.speed is not None
-        assert one.other_engine_speed is not None
-    names = [row.name for section in report.sections for row in section.findings]
-    assert "target with ik_llama.cpp" in names

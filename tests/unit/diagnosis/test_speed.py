@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssr_local.core.errors import EngineCrashed, EngineError, ModelUnusableError
+from ssr_local.core.errors import EngineCrashed, EngineError
 from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
 from ssr_local.engine.choice import EngineChoice
@@ -62,18 +62,6 @@ def test_a_model_is_timed(tmp_path: Path) -> None:
     assert measured.device == "cpu"
 
 
-def test_vocabularies_tell_models_apart(tmp_path: Path) -> None:
-    found = [
-        measure_model(setup_of(path, threads=1), "draft", LLAMA).vocabulary
-        for path in (
-            write_tiny_model(tmp_path / "a.gguf"),
-            write_tiny_model(tmp_path / "b.gguf", seed=1),
-            write_tiny_model(tmp_path / "c.gguf", vocab="bytes-b"),
-        )
-    ]
-    assert found[0] == found[1] != found[2]
-
-
 def test_a_model_that_always_ends_at_once_is_timed_all_the_same(tmp_path: Path) -> None:
     from tests.tiny_gguf import TURN_END, token_id
 
@@ -81,24 +69,15 @@ def test_a_model_that_always_ends_at_once_is_timed_all_the_same(tmp_path: Path) 
     assert measure_model(setup_of(path, threads=1, ctx=256), "draft", LLAMA).decode_three > 10
 
 
-def test_a_model_llama_cpp_refuses(tmp_path: Path) -> None:
-    path = write_tiny_model(tmp_path / "a.gguf")
-    path.write_bytes(path.read_bytes().replace(b"qwen2", b"qwenX"))
-    with pytest.raises(ModelUnusableError, match="cannot load"):
-        measure_model(setup_of(path), "draft", LLAMA)
-
-
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [
         ("raise OSError('libcuda: \\x1b[2Jnot found')", EngineError, "libcuda: not found"),
         ("__version__ = '0'", EngineError, "cannot be loaded"),
-        (DYING, EngineCrashed, "exit code 3"),
-        (DYING, EngineCrashed, "last words: badness"),
+        (DYING, EngineCrashed, "exit code 3.*last words: badness"),
         ("print('noise'); import os; os._exit(0)", EngineCrashed, "exit code 0"),
         pytest.param(killed(4), EngineCrashed, "this CPU does not have", marks=signals),
         pytest.param(killed(9), EngineCrashed, "memory ran out", marks=signals),
-        pytest.param(killed(6), EngineCrashed, "signal 6", marks=signals),
     ],
 )
 def test_a_broken_library_is_an_error(

@@ -25,12 +25,7 @@ def test_selection_shows_strategies_under_the_letters_of_the_list() -> None:
     assert text.startswith("P?\n\n")
     assert "A. Do two.\nB. Do one.\n" in text
     assert "its letter only" in text
-
-
-def test_selection_of_several_says_how_many() -> None:
-    text = selection_request("P?", ["A", "B"], POOL, 3)
-    assert "Which 3 strategies" in text
-    assert "3 letters only" in text
+    assert "3 letters only" in selection_request("P?", ["A", "B"], POOL, 3)
 
 
 def test_the_digits_are_the_words_of_the_papers_question() -> None:

@@ -190,9 +190,3 @@ def test_interpolate_is_monotone_and_bounded(
     low, high = sorted((a, b))
     assert interpolate(knots, low) <= interpolate(knots, high) + 1e-9
     assert knots[0][1] - 1e-9 <= interpolate(knots, a) <= knots[-1][1] + 1e-9
-
-
-@given(_KNOTS)
-def test_interpolate_goes_through_its_knots(knots: list[tuple[float, float]]) -> None:
-    for raw, score in knots:
-        assert interpolate(knots, raw) == score

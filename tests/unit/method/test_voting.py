@@ -110,10 +110,6 @@ def test_each_distinct_pair_is_asked_once_at_most() -> None:
     assert sorted(asked) == [("a", "b"), ("a", "c"), ("b", "c")]
 
 
-def test_no_ballots_no_groups() -> None:
-    assert group([], _same_number) == ()
-
-
 _SCORES = st.none() | st.floats(0, 9)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -31,17 +30,10 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals
 
 
 @pytest.fixture
-def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+def demo() -> Iterator[Worker]:
     one = Worker(SETUP)
     yield one
     one.close()
-
-
-@pytest.fixture
-def slow(demo: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of about half a second, so that there is time to interfere."""
-    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "12")
 
 
 def answer(demo: Worker) -> str | None:
@@ -216,15 +208,3 @@ def test_a_request_larger_than_a_message_may_be_is_refused(demo: Worker) -> None
     with pytest.raises(UsageError, match="65 MB"):
         demo.handle(SolveRequest("farm", SolveOptions(), ("x" * (65 << 20),)))
     assert answer(demo) == "18"
-
-
-@linux
-def test_a_program_that_ends_in_the_middle_of_a_run_does_not_wait(slow: None) -> None:
-    code = (
-        "from ssr_local import Solver\n"
-        "events = Solver('demo').stream('x')\n"
-        "for _ in range(6): next(events)\n"
-    )
-    started = time.monotonic()
-    subprocess.run([sys.executable, "-X", "dev", "-c", code], check=True, timeout=60)
-    assert time.monotonic() - started < worker.CANCEL_GRACE_S - 1

@@ -11,14 +11,10 @@ from ssr_local import Interrupted, Solver, UsageError
 from ssr_local.core.events import RunEnded
 from ssr_local.core.records import Step
 from ssr_local.tutoring.hints import hint
+from tests.unit.tutoring.test_checking import BAD
+from tests.unit.tutoring.test_checking import GOOD as STEPS
 
 PROBLEM = "On a hill live hens and cows. Together they have 30 heads and 84 legs. How many hens?"
-STEPS = [
-    "Let h be the number of hens and c the number of cows.",
-    "Heads give h + c = 30, and legs give 2h + 4c = 84.",
-    "Dividing the second equation by 2 gives h + 2c = 42.",
-    "Subtracting the first equation leaves c = 12, so h = 18.",
-]
 
 
 def says(monkeypatch: pytest.MonkeyPatch, *replies: str) -> list[str]:
@@ -47,8 +43,7 @@ def test_every_level_says_more(solver: Solver) -> None:
 def test_a_hint_goes_on_from_the_last_good_step(solver: Solver) -> None:
     given = hint(PROBLEM, STEPS[:2], 3, solver=solver)
     assert (given.text, given.after) == (STEPS[2], 2)
-    wrong = "Dividing the second equation by 2 gives h + 2c = 84."
-    given = hint(PROBLEM, [*STEPS[:2], wrong, "So c = 54."], 3, solver=solver)
+    given = hint(PROBLEM, [*STEPS[:2], BAD, "So c = 54."], 3, solver=solver)
     assert (given.text, given.after) == (STEPS[2], 2)
     given = hint(PROBLEM, STEPS[:2], 4, solver=solver)
     assert given.text.startswith("Dividing the second equation")
@@ -61,34 +56,28 @@ def test_the_answer_is_no_next_step(solver: Solver) -> None:
     assert "level 4" in given.text
 
 
-@pytest.mark.parametrize("level", [1, 2])
-@pytest.mark.parametrize("leak", ["There are 18 hens.", "You get eighteen.", "Then 42 is left."])
+@pytest.mark.parametrize(
+    ("level", "leak"),
+    [
+        (1, "There are 18 hens."),
+        (2, "You get eighteen."),
+        (1, "Then 42 is left."),
+        (2, "Multiply 30 by 2 first."),  # not even the problem's own
+        (2, "Forty-two is half of it."),
+    ],
+)
 def test_what_gives_numbers_away_is_asked_again_and_then_withheld(
     level: int, leak: str, solver: Solver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = STEPS[:2]
     asked = says(monkeypatch, leak, "Compare the legs with the heads.")
-    good = hint(PROBLEM, given, level, solver=solver)
-    if (leak == "Then 42 is left." and level == 1) or leak != "Then 42 is left.":
-        assert len(asked) == 2
-    assert "Compare the legs with the heads." in good.text
+    good = hint(PROBLEM, STEPS[:2], level, solver=solver)
+    assert len(asked) == 2
+    assert leak not in good.text
+    assert good.text.endswith("Compare the legs with the heads.")
     says(monkeypatch, leak)
-    held = hint(PROBLEM, given, level, solver=solver)
+    held = hint(PROBLEM, STEPS[:2], level, solver=solver)
     assert leak not in held.text
     assert held.withheld is (level == 2)
-
-
-@pytest.mark.parametrize(
-    "leak", ["Multiply 30 by 2 first.", "It is eighteen.", "Forty-two is half of it."]
-)
-def test_the_first_levels_have_no_numbers_not_even_the_problems(
-    leak: str, solver: Solver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for level in (1, 2):
-        says(monkeypatch, leak, "It fits.")
-        given = hint(PROBLEM, STEPS[:2], level, solver=solver)
-        assert leak not in given.text
-        assert given.text.endswith("It fits.")
 
 
 def test_an_answer_in_words_is_kept_back_too(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from ssr_local import SolveOptions, Solver, UsageError
 from ssr_local.core.errors import SSRError
-from ssr_local.tutoring.checking import STUDENT_VERIFIER
 from ssr_local.tutoring.school_class import (
     CHECKED,
     REPORT,
@@ -27,28 +27,13 @@ SOLUTIONS = [
     Solution("Cy|d", "Twelve fours?", "x\n\n" * 201),
     Solution("Eve", "Twelve fours?", ""),
 ]
-OPTIONS = SolveOptions()
 
 
-def checked_in(
-    folder: Path,
-    solver: Solver,
-    solutions: list[Solution],
-    *,
-    options: SolveOptions = OPTIONS,
-    verifier: str = STUDENT_VERIFIER,
-) -> list[str]:
+def checked_in(folder: Path, solver: Solver, solutions: list[Solution], **how: Any) -> list[str]:
     """The students whose solutions were checked now."""
     seen: list[Checked] = []
-    check_class(
-        solutions,
-        folder,
-        solver=solver,
-        options=options,
-        with_vote=False,
-        verifier=verifier,
-        on_checked=seen.append,
-    )
+    how = {"options": SolveOptions(), "with_vote": False, "on_checked": seen.append} | how
+    check_class(solutions, folder, solver=solver, **how)
     return [one.student for one in seen]
 
 

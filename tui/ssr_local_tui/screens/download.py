@@ -63,7 +63,7 @@ class DownloadScreen(Dialog[bool]):
         leave.focus()
         self.query_one("#state", Static).update("Beginning ...")
         self.host.in_background(
-            partial(self.host.runs.fetch, self._options),
+            lambda: self.host.runs.solver.fetch(self._options),
             lambda _: when_on_top(self, partial(self._ended, None)),
             lambda error: when_on_top(self, partial(self._ended, error)),
         )

@@ -64,7 +64,7 @@ class FieldRow(Container):
             padding-left: 24;
             color: $text-error;
         }
-        &.-current .label {
+        &:focus-within .label {
             text-style: bold;
             color: $text-primary;
         }
@@ -147,12 +147,6 @@ class FieldRow(Container):
 
     def on_mount(self) -> None:
         self._show_state()
-
-    def on_descendant_focus(self) -> None:
-        self.add_class("-current")
-
-    def on_descendant_blur(self) -> None:
-        self.remove_class("-current")
 
     @on(Input.Changed)
     @on(Select.Changed)

@@ -16,7 +16,7 @@ from ssr_local.core.display import clean, one_line, printable
 from ssr_local.core.events import RunStarted, read_events
 from ssr_local.core.folders import cache_dir
 from ssr_local.core.tree import Tree
-from ssr_local_tui.export import FORMATS, save, suggested_name
+from ssr_local_tui.export import FORMATS, ExistsError, save, suggested_name
 from ssr_local_tui.screens.dialog import Dialog
 
 _SHOWN_LOGS = 8
@@ -70,19 +70,15 @@ class ExportScreen(Dialog[Path]):
         if not name:
             error.update("Give the file a name.")
             return
-        overwrite = self._replace == name
         try:
             path = path_of(name)
-            if path.exists() and not overwrite:
-                self._replace = name
-                self.query_one("#write", Button).label = "Replace it"
-                error.update(f"{printable(name)} exists. Press once more to replace it.")
-                return
-            save(self._tree, self._format, path, self._log, overwrite=overwrite)
+            save(self._tree, self._format, path, self._log, overwrite=self._replace == name)
+        except ExistsError:
+            self._replace = name
+            self.query_one("#write", Button).label = "Replace it"
+            error.update(f"{printable(name)} exists. Press once more to replace it.")
         except SSRError as failure:
             error.update(clean(str(failure)))
-        except OSError as failure:
-            error.update(f"{printable(name)} cannot be used: {failure.strerror}.")
         else:
             self.notify(f"Written: {printable(str(path))}", markup=False)
             self.dismiss(path)

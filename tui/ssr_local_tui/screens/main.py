@@ -46,7 +46,7 @@ class MainScreen(Screen[None]):
     CSS_PATH = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "edit", "Problem", id="problem", tooltip="type a problem"),
-        Binding("question_mark,f1", "help", "Help", id="help", tooltip="all the keys"),
+        Binding("question_mark,f1", "app.help", "Help", id="help", tooltip="all the keys"),
         Binding("escape", "tree", "Tree", id="tree", tooltip="leave the input"),
         Binding("x", "stop", "Stop", id="stop", tooltip="stop the run, keep what there is"),
         Binding("p", "pause", "Pause", id="pause", tooltip="stand still between rounds, go on"),
@@ -368,9 +368,6 @@ class MainScreen(Screen[None]):
                 then(result)
 
         self.app.push_screen(screen, go_on)
-
-    def action_help(self) -> None:
-        self.host.open_help()
 
     def action_settings(self) -> None:
         self.host.open_settings()

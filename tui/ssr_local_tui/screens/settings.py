@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -133,17 +133,19 @@ class SettingsScreen(Dialog[dict[str, Value]]):
         """The same, and write them into the settings file first."""
         if self._go_to_wrong():
             return
-        changes = self.changes
+        changed = [row for row in self._rows if row.is_changed]
         try:
-            for row in self._rows:
-                if row.is_changed:
-                    # A line that says the default is one that nobody needs.
-                    save_setting(row.field.name, None if row.is_default else row.value)
+            for row in changed:
+                # A line that says the default is one that nobody needs.
+                save_setting(row.field.name, None if row.is_default else row.value)
         except UsageError as error:
             self._tell("Not saved", str(error), failed=True)
             return
-        self._warn_of_variables(changes)
-        self.dismiss(changes)
+        for setting in (row.field.setting for row in changed):
+            if setting.origin == "environment":
+                words = f"{setting.detail} in the environment is stronger than the file."
+                self.app.notify(words, severity="warning", markup=False)
+        self.dismiss(self.changes)
 
     def action_reset(self, name: str = "") -> None:
         """Fill in the default of one option, or of the one that has the focus."""
@@ -188,15 +190,6 @@ class SettingsScreen(Dialog[dict[str, Value]]):
             self.app.bell()
             wrong.control.focus()
         return wrong is not None
-
-    def _warn_of_variables(self, changes: Mapping[str, Value]) -> None:
-        for setting in (row.field.setting for row in self._rows):
-            if setting.name in changes and setting.origin == "environment":
-                self.app.notify(
-                    f"{setting.detail} in the environment is stronger than the file.",
-                    severity="warning",
-                    markup=False,
-                )
 
     def _binding(self, action: str) -> Binding | None:
         """The binding of an action, with the key it has in the user's keymap."""

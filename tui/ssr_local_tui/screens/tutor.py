@@ -103,10 +103,9 @@ class TutorScreen(Screen[str]):
         yield Static("", id="said", markup=False)
         with Horizontal(id="work"):
             with Vertical(id="own"):
-                yield _field(self._first_problem, "problem-text", "The problem")
-                yield _field(
-                    self._first_steps, "steps-text", "Your steps, a blank line between two"
-                )
+                yield _field(self._first_problem, "problem-text", "Problem", "The problem")
+                words = "Your steps, a blank line between two"
+                yield _field(self._first_steps, "steps-text", "My steps", words)
             with VerticalScroll(id="marks"):
                 yield Static(id="marked")
                 yield Static(id="hinted")
@@ -114,8 +113,6 @@ class TutorScreen(Screen[str]):
         yield KeyFooter(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.query_one("#problem-text").border_title = "Problem"
-        self.query_one("#steps-text").border_title = "My steps"
         self.query_one("#marks").border_title = "What is found"
         own = "#steps-text" if self._first_problem else "#problem-text"
         self.query_one(own).focus()
@@ -240,8 +237,8 @@ class TutorScreen(Screen[str]):
         return text.append("\n")
 
 
-def _field(text: str, id: str, placeholder: str) -> TextArea:
-    return TextArea(
+def _field(text: str, id: str, title: str, placeholder: str) -> TextArea:
+    field = TextArea(
         text,
         id=id,
         soft_wrap=True,
@@ -249,3 +246,5 @@ def _field(text: str, id: str, placeholder: str) -> TextArea:
         tab_behavior="focus",
         placeholder=placeholder,
     )
+    field.border_title = title
+    return field

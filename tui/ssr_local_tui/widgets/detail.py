@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ssr_local.core.display import END_WORDS, clean, one_line
-from ssr_local.core.records import VoteGroup
+from ssr_local.core.records import Verdict, VoteGroup
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
@@ -61,11 +61,7 @@ class DetailPane(VerticalScroll):
     def on_focus(self) -> None:
         self.post_message(self.Touched())
 
-    def on_mouse_scroll_up(self) -> None:
-        self.post_message(self.Touched())
-
-    def on_mouse_scroll_down(self) -> None:
-        self.post_message(self.Touched())
+    on_mouse_scroll_up = on_mouse_scroll_down = on_focus
 
 
 def _is_growing(tree: Tree, item: Item) -> bool:
@@ -170,9 +166,12 @@ def _path(path: PathView, source: bool) -> RenderableType:
 
 
 def _step(step: StepView, index: int, source: bool) -> RenderableType:
+    end = step.text[-_MAX_SHOWN_CHARS:]  # of a step that is being written, it is what grows
     parts: list[RenderableType] = [
         _title(looks.step_title(step, index + 1)),
-        _open(step.text, source) if step.is_open else formatted(step.text, source),
+        Text(clean(end if source else readable(end)))
+        if step.is_open
+        else formatted(step.text, source),
     ]
     if step.rejected is not None:
         rejected = clean(step.rejected[:_MAX_SHOWN_CHARS]).strip()
@@ -180,34 +179,24 @@ def _step(step: StepView, index: int, source: bool) -> RenderableType:
         parts += [Text(), _title("What the draft had written"), Text(rejected, style="strike dim")]
     verdict = step.verdict
     if verdict is not None:
-        parts += [Text(), _title("Verdict"), Text(_verdict(step))]
+        parts += [Text(), _title("Verdict"), Text(_verdict(verdict))]
         if verdict.log_probs:
             parts.append(_chart(verdict.log_probs))
     parts += [Text(), Text(_who(step), style="dim")]
     return Group(*parts)
 
 
-def _open(text: str, source: bool) -> Text:
-    """A step that is being written: its end, which is what grows."""
-    return Text(clean(text[-_MAX_SHOWN_CHARS:] if source else readable(text[-_MAX_SHOWN_CHARS:])))
-
-
 def _who(step: StepView) -> str:
     who = f"Written by the {step.author}"
     tokens = f", {step.num_tokens} tokens" if step.num_tokens else ""
-    seconds = f" in {step.elapsed_s:.1f} s" if step.elapsed_s else ""
-    speed = (
-        f" ({step.num_tokens / step.elapsed_s:.0f} tokens/s, beside the other paths)"
-        if step.elapsed_s and step.num_tokens
-        else ""
-    )
-    return f"{who}{tokens}{seconds}{speed}"
+    if not step.elapsed_s:
+        return f"{who}{tokens}"
+    rate = step.num_tokens / step.elapsed_s
+    speed = f" ({rate:.0f} tokens/s, beside the other paths)" if step.num_tokens else ""
+    return f"{who}{tokens} in {step.elapsed_s:.1f} s{speed}"
 
 
-def _verdict(step: StepView) -> str:
-    verdict = step.verdict
-    if verdict is None:
-        return ""
+def _verdict(verdict: Verdict) -> str:
     word = "kept" if verdict.accepted else "rejected"
     score = "no score" if verdict.score is None else f"score {verdict.score:.1f} of 9"
     lines = [f"{word}, {score}, verifier {one_line(verdict.verifier)}"]

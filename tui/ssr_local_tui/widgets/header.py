@@ -88,5 +88,6 @@ def _model(tree: Tree, role: ModelRole, state: str, narrow: bool) -> str:
         return f"{name} loading"
     speed = looks.speed_of(tree, role)
     speed_text = "" if speed is None else f" {speed:.0f} tokens/s"
-    device = one_line(view.info.device, 12) if narrow else looks.device_of(view.info)
+    library = f", {view.info.engine}" if view.info.engine and not narrow else ""
+    device = one_line(f"{view.info.device}{library}", 12 if narrow else 60)
     return f"{name} {state}{speed_text}, {device}"

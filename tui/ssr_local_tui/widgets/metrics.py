@@ -24,6 +24,7 @@ _PHASES = (
     ("write", "writing"),
     ("vote", "voting"),
 )
+_ROLES: tuple[ModelRole, ModelRole] = ("draft", "target")
 _BAR_CELLS = 8
 
 
@@ -79,9 +80,9 @@ def rows_of(tree: Tree) -> list[tuple[str, str]]:
         rows.append(("tokens", f"draft {counts.draft_tokens}, target {counts.target_tokens}"))
         return rows
     usage, timing = figures
-    for role, used in (("draft", usage.draft), ("target", usage.target)):
+    for role, used in zip(_ROLES, (usage.draft, usage.target), strict=True):
         if used.decode_tokens or used.prefill_tokens:
-            speed = looks.speed_of(tree, "draft" if role == "draft" else "target")
+            speed = looks.speed_of(tree, role)
             rate_text = "" if speed is None else f", {speed:.0f}/s"
             rows.append(
                 (role, f"{used.decode_tokens} written{rate_text}, {used.prefill_tokens} read")
@@ -119,19 +120,16 @@ def _flops(tree: Tree, usage: Usage) -> list[tuple[str, str]]:
 
 def _caches(tree: Tree) -> list[tuple[str, str]]:
     rows = []
-    roles: tuple[ModelRole, ModelRole] = ("draft", "target")
-    for role in roles:
+    for role in _ROLES:
         view = tree.models.get(role)
         if view is None or view.info is None:
             continue
         info = view.info
         size = f", {human_bytes(info.kv_bytes)}" if info.kv_bytes else ""
+        cells = f"{info.num_ctx} cells{size}"
         if tree.measured is not None and tree.result is None:
             used = tree.measured.kv_cells.get(role, 0)
             share = used / info.num_ctx if info.num_ctx else 0.0
-            rows.append(
-                (f"KV cache, {role}", f"{looks.bar(share)} {used} of {info.num_ctx} cells{size}")
-            )
-        else:
-            rows.append((f"KV cache, {role}", f"{info.num_ctx} cells{size}"))
+            cells = f"{looks.bar(share)} {used} of {cells}"
+        rows.append((f"KV cache, {role}", cells))
     return rows

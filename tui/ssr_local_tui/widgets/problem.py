@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual import events
@@ -30,12 +31,11 @@ class ProblemInput(TextArea):
         Binding("ctrl+j,alt+enter", "new_line", "New line", show=False, id="problem-line"),
     ]
 
+    @dataclass
     class Submitted(Message):
         """A problem is to be solved."""
 
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+        text: str
 
     def __init__(self, text: str = "", **more: Any) -> None:
         super().__init__(

@@ -20,7 +20,7 @@ from textual.widgets.tree import TreeNode
 from ssr_local.core.display import one_line
 from ssr_local.core.tree import Node, PathView, StepView, Tree
 from ssr_local_tui import looks
-from ssr_local_tui.widgets.items import NOTICES, PROBLEM, PRUNED, VOTES, Item, ItemKind
+from ssr_local_tui.widgets.items import NOTICES, PROBLEM, PRUNED, VOTES, Item
 
 _Line = TreeNode[Item]
 
@@ -101,11 +101,16 @@ class RunTree(TreeWidget[Item]):
             if node.kind == "path" or node.kind == "step":
                 self._sync_path(node.path, node.step)
         if "strategies" in kinds:
-            self._sync_pruned()
+            chosen = {path.strategy.letter for path in self.state.paths.values()}
+            ranked = enumerate(self.state.ranked_strategies)
+            pruned = [Item("strategy", n) for n, row in ranked if row.letter not in chosen]
+            self._sync_group(PRUNED, pruned, is_open=False)
         if "votes" in kinds:
-            self._sync_list(VOTES, "vote", len(self.state.groups))
+            votes = [Item("vote", n) for n in range(len(self.state.groups))]
+            self._sync_group(VOTES, votes, is_open=True)
         if "notices" in kinds:
-            self._sync_list(NOTICES, "notice", len(self.state.notices), is_open=False)
+            notices = [Item("notice", n) for n in range(len(self.state.notices))]
+            self._sync_group(NOTICES, notices, is_open=False)
         if "run" in kinds:
             self.root.refresh()
         if self.cursor_line >= 0 and self._lines.get(item) is not self.cursor_node:
@@ -191,15 +196,6 @@ class RunTree(TreeWidget[Item]):
         for child in line.children:
             child.refresh()
         line.refresh()
-
-    def _sync_pruned(self) -> None:
-        chosen = {path.strategy.letter for path in self.state.paths.values()}
-        ranked = enumerate(self.state.ranked_strategies)
-        pruned = [Item("strategy", n) for n, row in ranked if row.letter not in chosen]
-        self._sync_group(PRUNED, pruned, is_open=False)
-
-    def _sync_list(self, group: Item, kind: ItemKind, num: int, is_open: bool = True) -> None:
-        self._sync_group(group, [Item(kind, index) for index in range(num)], is_open=is_open)
 
     def _sync_group(self, group: Item, items: list[Item], *, is_open: bool) -> None:
         line = self._lines.get(group)
@@ -349,11 +345,7 @@ class RunTree(TreeWidget[Item]):
     def on_mouse_down(self) -> None:
         self.post_message(self.Touched())
 
-    def on_mouse_scroll_up(self) -> None:
-        self.post_message(self.Touched())
-
-    def on_mouse_scroll_down(self) -> None:
-        self.post_message(self.Touched())
+    on_mouse_scroll_up = on_mouse_scroll_down = on_mouse_down
 
     def action_close_node(self) -> None:
         """Close what the cursor is on, or go to what it belongs to."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from ssr_local import Solver
-from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions
+from ssr_local.bench.labels.rollouts import Labeller, RolloutOptions, collect
 from ssr_local.bench.records import LabelledStep, Problem, Rate, Walk
 from ssr_local.bench.scoring import Scorer
+from ssr_local.bench.store import WALKS, open_for_writing
+from ssr_local.core.errors import DecodeError, SSRError
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine
@@ -18,6 +21,7 @@ from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.setup import ModelFile, Setup
+from tests.unit.bench.labels import made_walks
 
 ASSISTANT = "<|im_start|>assistant\n"
 PROBLEM = Problem(id="p", problem="What?", answer="7", subject="s", level=2)
@@ -63,30 +67,21 @@ class Scripted(Solver):
         self._roles = {"draft", "target"}
 
 
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[Scorer]:
-    with Scorer() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"SSR_LOCAL_{name}_DIR", str(tmp_path / name.lower()))
-
-
-def walked(story: Story, scorer: Scorer, max_drafted: int = 8) -> Walk:
+def walked(story: Story, scorer: Scorer) -> Walk:
     with Scripted(story) as solver:
         labeller = Labeller(
             solver,
             scorer,
             SolveOptions(),
-            RolloutOptions(samples=3, max_drafted=max_drafted, seed=1),
+            RolloutOptions(samples=3, max_drafted=8, seed=1),
         )
         return labeller.walk("task", PROBLEM)
 
 
-def told(steps: tuple[LabelledStep, ...]) -> list[tuple[str, str, float, float]]:
+Told = tuple[str, str, float, float]
+
+
+def told(steps: tuple[LabelledStep, ...]) -> list[Told]:
     return [(s.author, s.text.strip(), s.before.share, s.after.share) for s in steps]
 
 
@@ -109,77 +104,99 @@ def test_good_steps_leave_the_rate_as_it_was(scorer: Scorer) -> None:
     assert [step.states_answer for step in walk.steps] == [False, False, True]
     assert (walk.task, walk.problem, walk.reference, walk.samples) == ("task", "p", "7", 3)
     assert (walk.subject, walk.level, walk.start) == ("s", 2, Rate(3, 3))
-
-
-def test_a_step_that_does_harm_is_replaced_by_the_targets_own(scorer: Scorer) -> None:
-    walk = walked(Story(["D one.\n\n", "D HARM.\n\n", "D so \\boxed{7}."], GOOD), scorer)
-    assert told(walk.steps) == [
-        ("draft", "D one.", 1.0, 1.0),
-        ("draft", "D HARM.", 1.0, 0.0),
-        ("target", "T two.", 1.0, 1.0),
-        ("draft", "D so \\boxed{7}.", 1.0, 1.0),
-    ]
-    assert walk.steps[2].given == walk.steps[1].given == ("D one.\n\n",)
-    assert walk.steps[3].given == ("D one.\n\n", "T two.\n\n")
-    assert walk.steps[1].effect == -1.0
-
-
-def test_a_wrong_answer_is_harm_and_a_rewrite_that_answers_ends_the_walk(scorer: Scorer) -> None:
-    walk = walked(
-        Story(["D one.\n\n", "D so \\boxed{8}."], ["T one.\n\n", "T \\boxed{7}."]), scorer
-    )
-    assert told(walk.steps) == [
-        ("draft", "D one.", 1.0, 1.0),
-        ("draft", "D so \\boxed{8}.", 1.0, 0.0),
-        ("target", "T \\boxed{7}.", 1.0, 1.0),
-    ]
-
-
-def test_a_draft_that_ends_without_an_answer_has_done_harm(scorer: Scorer) -> None:
-    walk = walked(Story(["D ends here."], GOOD), scorer)
-    assert told(walk.steps)[:2] == [
-        ("draft", "D ends here.", 1.0, 0.0),
-        ("target", "T one.", 1.0, 1.0),
-    ]
-    assert not walk.steps[0].states_answer
-
-
-def test_a_problem_the_target_cannot_solve_has_no_steps(scorer: Scorer) -> None:
-    walk = walked(Story(["D one.\n\n"], ["T \\boxed{9}."]), scorer)
-    assert (walk.start, walk.steps) == (Rate(0, 3), ())
-
-
-def test_long_paths_are_cut(scorer: Scorer) -> None:
-    drafts = [f"D number {number}.\n\n" for number in range(20)]
-    targets = [f"T number {number}.\n\n" for number in range(20)] + ["T \\boxed{7}."]
-    walk = walked(Story(drafts, targets), scorer, max_drafted=4)
-    assert [step.author for step in walk.steps] == ["draft"] * 4
-
-
-def test_every_question_is_read_for_every_step(scorer: Scorer) -> None:
-    walk = walked(Story(["D one.\n\n", "D so \\boxed{7}."], GOOD[1:]), scorer)
     for step in walk.steps:
         assert set(step.probes) == set(map("/".join, QUESTIONS))
         assert len(step.log_probs) > 2
 
 
+UNSURE = "\\boxed{as many as days}."
+"""The reference is the number 7; whether some words equal it nobody can say."""
+
+
 @pytest.mark.parametrize(
-    ("draft", "target", "steps"),
+    ("drafts", "targets", "start", "steps"),
     [
-        # The reference is the number 7; whether some words equal it nobody can say.
-        (["D one.\n\n", "D \\boxed{as many as days}."], GOOD, 1),
-        (["D one.\n\n"], ["T \\boxed{as many as days}."], 0),
+        # The target's own step replaces one that did harm.
+        (
+            ["D one.", "D HARM.", "D so \\boxed{7}."],
+            GOOD,
+            Rate(3, 3),
+            [
+                ("draft", "D one.", 1.0, 1.0),
+                ("draft", "D HARM.", 1.0, 0.0),
+                ("target", "T two.", 1.0, 1.0),
+                ("draft", "D so \\boxed{7}.", 1.0, 1.0),
+            ],
+        ),
+        # A wrong answer is harm; a rewrite that answers ends the walk.
+        (
+            ["D one.", "D so \\boxed{8}."],
+            ["T one.\n\n", "T \\boxed{7}."],
+            Rate(3, 3),
+            [
+                ("draft", "D one.", 1.0, 1.0),
+                ("draft", "D so \\boxed{8}.", 1.0, 0.0),
+                ("target", "T \\boxed{7}.", 1.0, 1.0),
+            ],
+        ),
+        # So is an end without an answer.
+        (
+            ["D ends here."],
+            ["T one.\n\n", "T \\boxed{7}."],
+            Rate(3, 3),
+            [
+                ("draft", "D ends here.", 1.0, 0.0),
+                ("target", "T one.", 1.0, 1.0),
+            ],
+        ),
+        # Long paths are cut.
+        (
+            [f"D {number}." for number in range(20)],
+            [f"T {number}.\n\n" for number in range(20)] + ["T \\boxed{7}."],
+            Rate(3, 3),
+            [("draft", f"D {number}.", 1.0, 1.0) for number in range(8)],
+        ),
+        (["D one."], ["T \\boxed{9}."], Rate(0, 3), []),
+        (["D one."], [f"T {UNSURE}"], Rate(0, 0), []),
+        (["D one.", f"D {UNSURE}"], GOOD, Rate(3, 3), [("draft", "D one.", 1.0, 1.0)]),
     ],
 )
-def test_what_cannot_be_judged_is_no_label(
-    scorer: Scorer, draft: list[str], target: list[str], steps: int
+def test_walks(
+    scorer: Scorer, drafts: list[str], targets: list[str], start: Rate, steps: list[Told]
 ) -> None:
-    walk = walked(Story(draft, target), scorer)
-    assert len(walk.steps) == steps
-    assert walk.start == (Rate(3, 3) if steps else Rate(0, 0))
+    *others, last = drafts
+    walk = walked(Story([*(f"{text}\n\n" for text in others), last], targets), scorer)
+    assert (walk.start, told(walk.steps)) == (start, steps)
+    for before, step in pairwise(walk.steps):
+        # A rewrite stands in the place of the step before it.
+        prefix = before.given if step.author == "target" else (*before.given, before.text)
+        assert step.given == prefix
 
 
-def test_the_same_seed_walks_the_same_way(scorer: Scorer) -> None:
-    story = Story(["D one.\n\n", "D HARM.\n\n", "D so \\boxed{7}."], GOOD)
-    first, second = walked(story, scorer), walked(story, scorer)
-    assert first.steps == second.steps
+class Failing(Labeller):
+    """Labels one step of every problem but those on which its engine fails."""
+
+    def __init__(self, *fails: str) -> None:
+        self.fails = fails
+
+    def walk(self, task: str, problem: Problem) -> Walk:
+        if problem.id in self.fails:
+            raise DecodeError("The decode failed.")
+        return made_walks.walk(problem.id, [made_walks.step()], task=task)
+
+    def failed(self, task: str, problem: Problem, error: SSRError) -> Walk:
+        return made_walks.walk(problem.id, [], task=task, error=str(error))
+
+
+def test_an_engine_that_fails_costs_a_walk_and_three_in_a_row_the_rest(tmp_path: Path) -> None:
+    problems = [Problem(id=name, problem="What?", answer="7") for name in "abcdef"]
+    with open_for_writing(tmp_path, WALKS, Walk, {}) as file:
+        first = list(collect(Failing("b"), file, "t", problems, 2))
+        assert [(walk.problem, bool(walk.error)) for walk in first] == [
+            ("a", False),
+            ("b", True),
+            ("c", False),
+        ]
+        with pytest.raises(DecodeError):
+            list(collect(Failing("b", "d", "e"), file, "t", problems, 9))
+        assert "".join(walk.problem for walk in file.lines) == "abcbde"

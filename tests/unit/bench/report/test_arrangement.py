@@ -15,17 +15,6 @@ from ssr_local.core.options import SolveOptions
 from tests.unit.bench.report.made_rows import outcomes, result, row
 
 
-def test_tasks_and_concurrencies_are_kept_apart() -> None:
-    rows = [row(task="b"), row(task="a", concurrency=4), row(task="a"), row("draft", task="a")]
-    groups, num_twice = arrange(rows)
-    assert [(runs.task, runs.concurrency, runs.methods) for runs in groups] == [
-        ("a", 1, ("target", "draft")),
-        ("a", 4, ("target",)),
-        ("b", 1, ("target",)),
-    ]
-    assert num_twice == 0
-
-
 def test_of_two_rows_with_one_key_the_first_counts() -> None:
     (runs,), num_twice = arrange([row(seconds=1.0), row(seconds=2.0), row(seconds=3.0)])
     assert num_twice == 2

@@ -43,22 +43,16 @@ def beside(
         (beside(5, 0.01, FASTER), "pays twice"),
         (beside(5, 0.01, OPEN), "pays in accuracy"),
         (beside(5, 0.01, SLOWER), "buys accuracy with time"),
-        (beside(5, 0.2, FASTER), "pays in time"),
         (beside(5, 0.06, FASTER), "pays in time"),
-        (beside(0, 1.0, FASTER), "pays in time"),
         (beside(-5, 0.2, FASTER), "pays in time"),
         (beside(-5, 0.19, FASTER), "not shown to pay"),  # likely less accurate
-        (beside(5, 0.2, OPEN), "not shown to pay"),
         (beside(5, 0.2, SLOWER), "not shown to pay"),
-        (beside(5, 0.06, SLOWER), "not shown to pay"),
-        (beside(-5, 0.2, SLOWER), "not shown to pay"),
         (beside(-5, 0.01, FASTER), "buys time with accuracy"),
         (beside(-5, 0.01, OPEN), "costs accuracy"),
         (beside(-5, 0.01, SLOWER), "costs accuracy"),
         (beside(5, 0.05, OPEN), "not shown to pay"),  # only below 0.05 is shown
         (beside(5, 0.01, (1.0, 2.0)), "pays in accuracy"),  # an interval that touches 1
         (beside(5, 0.01, (0.5, 1.0)), "pays in accuracy"),
-        (beside(-10, 0.001, FASTER), "solved nothing"),
         (beside(0, 1.0, FASTER, target_right=0), "solved nothing"),
         # On few problems little accuracy is let pass: ten points, and no more.
         (beside(-1, 0.5, FASTER, num=10), "pays in time"),
@@ -109,12 +103,10 @@ BEST: Compared = ("a", 18, 9.0, None)
 @pytest.mark.parametrize(
     ("points", "num", "num_timed", "use"),
     [
-        ([BEST, ("b", 15, 5.0, 0.3), ("c", 5, 1.0, 0.001)], 20, 20, "b"),
         ([BEST, ("b", 15, 5.0, 0.2)], 20, 20, "b"),
         ([BEST, ("b", 15, 5.0, 0.19)], 20, 20, "a"),  # likely less accurate
         ([BEST, ("b", 9, 5.0, 0.01), ("c", 17, 99.0, 0.9)], 20, 20, "a"),
         ([("a", 18, 4.0, None), ("b", 15, 5.0, 0.3)], 20, 20, "a"),
-        ([BEST, ("b", 15, 5.0, 0.3)], 20, 10, "b"),
         ([BEST, ("b", 15, 5.0, 0.3)], 20, 9, None),  # too few timed
         ([BEST], 20, 20, None),
         ([("a", 0, 9.0, None), ("b", 0, 5.0, 1.0)], 20, 20, None),

@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from ssr_local.bench.records import Outcome, Row
 from ssr_local.bench.report.arrangement import arrange
-from ssr_local.bench.report.selection import (
-    CHOSEN,
-    Choice,
-    SelectionFigures,
-    choice,
-    selection_figures,
-)
-from tests.unit.bench.report.made_rows import ACCEPTED, path, result, row
-
-
-def _figures(rows: list[Row]) -> SelectionFigures:
-    (runs,), _ = arrange(rows)
-    return selection_figures(runs)
-
-
-def _run(
-    method: str,
-    problem: str,
-    paths: Sequence[Outcome],
-    outcome: Outcome,
-    letters: str = "ABC",
-    *,
-    selection: str = "logprob",
-    **others: object,
-) -> Row:
-    found = result(
-        [path([ACCEPTED], index=n, strategy=letter) for n, letter in enumerate(letters)],
-        options={"selection": selection},
-    )
-    return row(method, problem, outcome, found=found, paths=paths, **others)
-
-
-R, W = "right", "wrong"
+from ssr_local.bench.report.selection import CHOSEN, Choice, choice, selection_figures
+from tests.unit.bench.report.made_rows import row
 
 
 @pytest.mark.parametrize(
@@ -65,40 +31,21 @@ def test_what_a_method_is_an_ablation_of(method: str, found: Choice | None) -> N
 
 def test_ways_of_choosing_are_compared_on_shared_problems() -> None:
     rows = [
-        _run("ssr-m3", "p1", [W, R, W], W),
-        _run("ssr-m3", "p2", [R, R, W], R),
-        _run("ssr-m3", "p3", [R, R, R], R),
-        _run("ssr-m3+none", "p1", [W, W, W], W, "MMM", selection="none"),
-        _run("ssr-m3+none", "p2", [W, R, R], R, "MMM", selection="none"),
+        row("ssr-m3", "p1", "wrong", paths=["wrong", "right"], level=10),
+        row("ssr-m3", "p2", "right", paths=["right", "right"], level=9),
+        row("ssr-m3", "p3", "right", paths=["right", "right"]),
+        row("ssr-m3+none", "p1", "wrong", paths=["wrong", "wrong"]),
+        row("ssr-m3+none", "p2", "right", paths=["wrong", "right"]),
     ]
-    found = _figures(rows).rows
-    assert [(r.method, r.selection, r.num_runs) for r in found] == [
+    (runs,), _ = arrange(rows)
+    figures = selection_figures(runs)
+    assert [(r.method, r.selection, r.num_runs) for r in figures.rows] == [
         ("ssr-m3", CHOSEN, 2),
         ("ssr-m3+none", "none", 2),
     ]
-    assert [r.any_right.value for r in found if r.any_right] == [1.0, 0.5]
-    assert [r.vote_right.value for r in found if r.vote_right] == [0.5, 0.5]
-    assert [r.p for r in found] == [None, 1.0]
-
-
-def test_six_problems_to_one_side_show_a_difference() -> None:
-    rows = [_run("ssr-m3", f"p{n}", [R, W, W], W) for n in range(6)]
-    rows += [_run("ssr-m3+random", f"p{n}", [W, W, W], W, selection="random") for n in range(6)]
-    assert _figures(rows).rows[1].p == pytest.approx(2 / 64)
-
-
-def test_subjects_and_levels_in_order() -> None:
-    rows = [
-        _run("ssr-m3", f"p{level}", [R, W, W], R if level > 2 else W, level=level, subject=subject)
-        for level, subject in ((10, "b"), (9, "a"), (2, "b"))
-    ]
-    parts = [
-        (p.by, p.value, p.num_runs, p.num_any_right, p.num_vote_right) for p in _figures(rows).parts
-    ]
-    assert parts == [
-        ("subject", "a", 1, 1, 1),
-        ("subject", "b", 2, 2, 1),
-        ("level", "2", 1, 1, 0),
-        ("level", "9", 1, 1, 1),
-        ("level", "10", 1, 1, 1),
+    assert [r.any_right.value for r in figures.rows if r.any_right] == [1.0, 0.5]
+    assert [r.vote_right.value for r in figures.rows if r.vote_right] == [0.5, 0.5]
+    assert [(p.value, p.num_any_right, p.num_vote_right) for p in figures.parts] == [
+        ("9", 1, 1),
+        ("10", 1, 0),
     ]

@@ -6,7 +6,6 @@ import json
 import re
 from functools import cache
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -156,7 +155,6 @@ def test_any_rows_make_a_valid_report(indices: list[int], num_walks: int) -> Non
     compare_markdown(report, small_report(), ("one", "two"))
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e-9])
-def test_runs_that_took_no_time_make_a_report(seconds: float) -> None:
-    rows = outcomes("target", "+-+", seconds=seconds) + outcomes("ssr-m3", "+-+", seconds=seconds)
+def test_runs_that_took_no_time_make_a_report() -> None:
+    rows = outcomes("target", "+-+", seconds=0.0) + outcomes("ssr-m3", "+-+", seconds=0.0)
     assert "### Failure signatures" in report_markdown(build_report(rows))

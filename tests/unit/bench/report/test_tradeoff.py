@@ -8,7 +8,7 @@ from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
 from ssr_local.bench.report.tradeoff import Point, Tradeoff, front, trade
 from ssr_local.bench.statistics import Ratio, Share
-from tests.unit.bench.report.made_rows import outcomes, row
+from tests.unit.bench.report.made_rows import outcomes
 
 
 def _trade(rows: list[Row]) -> Tradeoff:
@@ -58,23 +58,9 @@ def test_methods_are_compared_on_the_problems_all_have() -> None:
     assert [p.p_best for p in found.points] == [None, 1.0]
 
 
-def test_a_failed_run_counts_against_accuracy_and_takes_the_problem_out_of_time() -> None:
-    rows = outcomes("target", "+++", seconds=10.0) + outcomes("draft", "++!", seconds=2.0)
-    found = _trade(rows)
-    assert (found.num_problems, found.num_timed) == (3, 2)
-    assert [p.accuracy.value for p in found.points] == [1.0, pytest.approx(2 / 3)]
-    assert [p.seconds.num for p in found.points if p.seconds] == [2, 2]
-
-
 def test_of_equally_accurate_methods_the_fastest_is_the_best() -> None:
     rows = outcomes("target", "+-", seconds=10.0) + outcomes("draft", "-+", seconds=2.0)
     assert _trade(rows).best == "draft"
-
-
-def test_runs_of_one_batch_have_no_interval() -> None:
-    rows = [row("target", f"p{n}", seconds=float(n), concurrency=4) for n in range(1, 13)]
-    (point,) = _trade(rows).points
-    assert point.seconds == Ratio(6.5, 6.5, 6.5, 12)
 
 
 def test_methods_without_a_common_problem_make_no_points() -> None:
