@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,17 +21,18 @@ from ssr_local.engine.base import (
     decode_steps,
 )
 from ssr_local.engine.binding import BatchRow, DecodeResult, GGUFBinding
-from ssr_local.engine.llama import LlamaBinding
 from ssr_local.engine.loading import load_engine
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.native import NativeEngine
+from ssr_local.engine.packages import is_installed
 
 GREEDY = Sampling(temperature=0)
+_F32, _NO_FLASH_ATTENTION = 0, 0  # ggml's and llama.cpp's own numbers
 
-
-HAS_IK = importlib.util.find_spec("ik_llama_cpp") is not None
-needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs the extra ik")
-LIBRARIES = ["llama", pytest.param("ik", marks=needs_ik)]
+HAS_IK, HAS_LLAMA = is_installed("ik"), is_installed("llama")
+needs_ik = pytest.mark.skipif(not HAS_IK, reason="needs ik-llama-cpp-python")
+needs_llama = pytest.mark.skipif(not HAS_LLAMA, reason="needs the extra llama")
+LIBRARIES = [pytest.param("llama", marks=needs_llama), pytest.param("ik", marks=needs_ik)]
 """The native libraries, for parametrised tests."""
 
 
@@ -82,11 +81,15 @@ class Watch(GGUFBinding):
         return sum(row.logits for rows in self.calls for row in rows)
 
 
-class WatchedLlama(Watch, LlamaBinding):
-    """llama.cpp, watched."""
+WATCHED: dict[str, type[Watch]] = {}
 
+if HAS_LLAMA:
+    from ssr_local.engine import llama
 
-WATCHED: dict[str, type[Watch]] = {"llama": WatchedLlama}
+    class WatchedLlama(Watch, llama.LlamaBinding):
+        """llama.cpp, watched."""
+
+    WATCHED["llama"] = WatchedLlama
 
 if HAS_IK:
     from ssr_local.engine import ik
@@ -116,6 +119,8 @@ def watched(
     **options: Any,
 ) -> tuple[NativeEngine, Watch]:
     """An engine over a watched binding, and the binding, which never asks whether to stop."""
+    if library not in WATCHED:
+        pytest.skip(f"needs the library of the engine {library}")
     binding = WATCHED[library](config_of(path, **options), lambda: False)
     return NativeEngine(binding, should_stop), binding
 
@@ -129,6 +134,8 @@ def load_plain(
     path: Path, should_stop: Callable[[], bool] = lambda: False, **options: Any
 ) -> NativeEngine:
     """An engine over a binding that nobody watches."""
+    if not HAS_LLAMA and options.get("engine", "llama") == "llama":
+        pytest.skip("needs the extra llama")
     return load_engine(config_of(path, **options), should_stop)
 
 
@@ -145,10 +152,10 @@ def exact_attention() -> Iterator[None]:
 
             def exact(self: Watch, parameters: Any, usual: Any = usual) -> None:
                 usual(self, parameters)
-                parameters.type_k = llama_cpp.GGML_TYPE_F32
+                parameters.type_k = _F32
                 if self.engine == "llama":  # ik's V must be F16 without flash attention
-                    parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
-                    parameters.type_v = llama_cpp.GGML_TYPE_F32
+                    parameters.flash_attn_type = _NO_FLASH_ATTENTION
+                    parameters.type_v = _F32
 
             patch.setattr(kind, "_set_context_parameters", exact)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
 from tests.engine.conftest import Tiny
-from tests.engine.harness import load_plain, needs_ik
+from tests.engine.harness import LIBRARIES, load_plain, needs_ik
 
 SHA = "a" * 64
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What counts as installed when an engine is chosen: both, whatever is here."""
+    names = {"llama", "ik"}
+    monkeypatch.setattr(choice, "is_installed", lambda name: name in names)
+    return names
 
 
 @pytest.fixture
@@ -80,7 +89,83 @@ def test_without_the_package_llama_runs_and_ik_is_refused(header: GGUFHeader) ->
     assert chosen(header, obstacle=missing).engine == "llama"
     with pytest.raises(EngineUnavailable, match="cannot be used") as error:
         chosen(header, engine="ik", obstacle=missing)
-    assert "ssr-local[ik]" in error.value.next_step
+    assert "ik-llama-cpp-python" in error.value.next_step
+
+
+def test_without_any_package_both_commands_are_named(
+    header: GGUFHeader, installed: set[str]
+) -> None:
+    installed.clear()
+    with pytest.raises(EngineUnavailable, match="No engine is installed") as error:
+        chosen(header, obstacle=None)
+    assert "pip install ik-llama-cpp-python" in error.value.next_step
+    assert "pip install llama-cpp-python" in error.value.next_step
+
+
+@needs_ik
+def test_what_ik_cannot_run_asks_for_llama_where_it_is_missing(
+    tiny: Tiny, header: GGUFHeader, installed: set[str]
+) -> None:
+    installed.remove("llama")
+    assert chosen(header).engine == "ik"
+    assert "only with llama-cpp-python" in chosen(header, gpu_layers=5).note
+    with pytest.raises(EngineUnavailable, match="mamba") as error:
+        chosen(read_header(tiny(arch="mamba")))
+    assert error.value.next_step == "Run: pip install llama-cpp-python."
+    failed = SelfCheckResult(difference="it lies")
+    with pytest.raises(EngineUnavailable, match="it lies"):
+        choice.after_check(chosen(header), failed)
+    with pytest.raises(EngineUnavailable, match="not installed"):
+        chosen(header, engine="llama")
+
+
+# The quick check ------------------------------------------------------------
+
+
+@needs_ik
+@pytest.mark.parametrize("difference", ["", "it lies"])
+def test_a_quick_check_is_remembered_as_one(header: GGUFHeader, difference: str) -> None:
+    before = chosen(header)
+    assert (before.unchecked, before.is_suspect) == (True, False)
+    with choice.quick_check_remembered(before, header.path, SHA) as settle:
+        assert chosen(header).unchecked, "another process may try too"
+        assert not chosen(header).is_suspect
+        settle(difference)
+    after = chosen(header)
+    assert (after.engine, after.unchecked) == ("llama" if difference else "ik", False)
+    assert ("quick" in after.why) == (not difference)
+
+
+@needs_ik
+def test_a_quick_check_that_was_stopped_leaves_nothing_behind(header: GGUFHeader) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        choice.quick_check_remembered(chosen(header), header.path, SHA),
+    ):
+        raise KeyboardInterrupt
+    assert choice.known_check("ik", SHA, True) is None
+
+
+@needs_ik
+@pytest.mark.skipif(os.name == "nt", reason="nobody can be asked for there")
+def test_a_process_that_died_over_it_makes_the_engine_suspect(header: GGUFHeader) -> None:
+    child = os.fork()
+    if not child:
+        with choice.quick_check_remembered(chosen(header), header.path, SHA):
+            os._exit(1)
+    os.waitpid(child, 0)
+    found = chosen(header)
+    assert (found.engine, found.unchecked, found.is_suspect) == ("ik", True, True)
+
+
+def test_a_file_without_a_hash_is_known_by_its_size_and_time(tmp_path: Path) -> None:
+    file = tmp_path / "a.gguf"
+    file.write_bytes(b"one")
+    first = choice.identity(file, None)
+    assert choice.identity(file, None) == first != choice.identity(tmp_path / "b.gguf", None)
+    os.utime(file, (1, 1))
+    assert choice.identity(file, None) != first
+    assert choice.identity(file, SHA) == SHA
 
 
 def test_an_unknown_architecture_stays_with_llama(tiny: Tiny) -> None:
@@ -180,8 +265,7 @@ def test_a_stopped_check_proves_nothing(tiny: Tiny) -> None:
     assert choice.known_check("ik", SHA, True) is None
 
 
-@needs_ik
-@pytest.mark.parametrize("engine", ["llama", "ik"])
+@pytest.mark.parametrize("engine", LIBRARIES)
 def test_a_file_is_loaded_with_the_engine_that_was_chosen(tiny: Tiny, engine: EngineName) -> None:
     loaded = load_plain(tiny(), engine=engine, gpu_layers=0, notes=("why not",))
     assert loaded.notes == ("why not",)

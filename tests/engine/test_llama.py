@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ import pytest
 from ssr_local.engine import binding as binding_module
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
-from ssr_local.engine.llama import LlamaBinding
 from ssr_local.engine.log_probs import log_probabilities
 from tests import tiny_gguf
 from tests.engine.conftest import Load, Tiny
@@ -269,12 +269,13 @@ def test_a_cache_that_does_not_fit_takes_layers_off_the_gpu(
 ) -> None:
     engine = load_plain(tiny(context=8192), num_cells=512)
     engine._binding.gpu_layers = 2  # type: ignore[attr-defined]  # no GPU here: as if there were
-    real = LlamaBinding._new_context
+    kind = type(engine._binding)
+    real = kind._new_context
 
-    def fits(self: LlamaBinding, num_cells: int) -> object:
+    def fits(self: Any, num_cells: int) -> object:
         return None if num_cells > 512 and self.gpu_layers > 1 else real(self, num_cells)
 
-    monkeypatch.setattr(LlamaBinding, "_new_context", fits)
+    monkeypatch.setattr(kind, "_new_context", fits)
     engine.reserve(2048)
     assert engine.info.num_ctx == 2048
     assert any("1 layers on the GPU instead of 2" in note for note in engine.notes)

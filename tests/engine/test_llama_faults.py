@@ -17,7 +17,7 @@ from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import GREEDY, Countdown, check_cache, load_plain, write
+from tests.engine.harness import GREEDY, Countdown, check_cache, load_plain, needs_llama, write
 from tests.engine.kits import PROMPT
 from tests.tiny_gguf import ids
 
@@ -286,6 +286,7 @@ except ModelError:
 """
 
 
+@needs_llama
 def test_nothing_is_written_to_the_terminal(tiny: Tiny, tmp_path: Path) -> None:
     refused, log = tmp_path / "refused.gguf", tmp_path / "log.txt"
     refused.write_bytes(tiny().read_bytes().replace(b"blk.1.ffn_up", b"blk.1.ffn_ux"))

@@ -12,16 +12,32 @@ from ssr_local.engine.base import Delta, Engine
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.packages import EngineName
 from tests.engine.conftest import Load, Tiny
-from tests.engine.harness import LIBRARIES, config_of
+from tests.engine.harness import HAS_LLAMA, LIBRARIES, config_of
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_sound_engine_passes(tiny: Tiny, library: EngineName) -> None:
-    result = selfcheck.check(config_of(tiny(), engine=library))
+    result = selfcheck.check(selfcheck.CheckRequest(config_of(tiny(), engine=library)))
     assert (result.difference, result.passed) == ("", True)
     assert result.perplexity is not None
-    if library == "ik":
+    if library == "ik" and HAS_LLAMA:
         assert result.reference == pytest.approx(result.perplexity, rel=0.01)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_quick_check_finds_another_perplexity_and_hindered_sequences(
+    tiny: Tiny, load: Load, library: EngineName
+) -> None:
+    engine, binding = load(tiny())
+    usual = selfcheck.perplexity(engine, selfcheck.QUICK_TOKENS)
+    assert selfcheck.quick_check(engine, usual) == selfcheck.quick_check(engine, None) == ""
+    assert "apart" in selfcheck.quick_check(engine, usual * 1.2)
+    real = binding.logits
+    binding.logits = lambda row: real(  # type: ignore[method-assign]
+        0 if binding.calls[-1][0].logits else row
+    )
+    assert "left what it writes alone" in selfcheck.quick_check(engine, None)
+    assert not engine._sequences
 
 
 def test_sequences_that_hinder_one_another_are_found(tiny: Tiny, load: Load) -> None:

@@ -14,7 +14,7 @@ from ssr_local.diagnosis import Report, diagnose
 from ssr_local.diagnosis.findings import Finding
 from ssr_local.engine import hardware
 from ssr_local.engine.hardware import Memory
-from tests.engine.harness import HAS_IK
+from tests.engine.harness import HAS_IK, needs_llama
 from tests.tiny_gguf import write_tiny_model
 
 Put = Callable[..., Path]
@@ -63,6 +63,7 @@ def problems(report: Report) -> list[tuple[str, str]]:
     return [(part, one.name) for part, one in findings(report) if one.state == "problem"]
 
 
+@needs_llama  # the fork does not run recurrent models
 def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
     pair("calibrations.digit.knots = [[0, 0], [9, 9]]\n", target={"arch": "mamba"})
     said: list[str] = []
@@ -155,7 +156,10 @@ def no_gguf(path: Path) -> None:
     path.write_bytes(b"x" * 43)
 
 
-@pytest.mark.parametrize(("spoil", "name"), [(no_gguf, "draft file"), (refused, "draft run")])
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [(no_gguf, "draft file"), pytest.param(refused, "draft run", marks=needs_llama)],
+)
 def test_a_model_that_cannot_be_used(pair: Put, spoil: Callable[[Path], None], name: str) -> None:
     folder = pair()
     spoil(folder / "draft.gguf")
@@ -192,7 +196,7 @@ def test_a_wrong_configuration_is_a_finding_among_others(
     assert ("configuration", name) in problems(report)
     assert words in finding(report, "configuration", name).value
     assert file in finding(report, "configuration", name).value
-    assert finding(report, "engine", "instruction sets")
+    assert finding(report, "engine", "graphics")
 
 
 def test_a_wrong_variable_and_a_mistyped_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ssr_local.engine.packages import version
 from tests.tiny_gguf import write_tiny_model
 from tests.unit.cli.program import Program
 
@@ -79,7 +80,7 @@ def test_json_is_the_whole_report_and_nothing_else(program: Program, models: lis
     assert names == ["machine", "configuration", "engine", "models"]
     assert set(report["sections"][0]["findings"][0]) == {"name", "state", "value", "advice"}
     assert report["models"][0]["kv_bytes"] == report["models"][0]["kv_bytes_default"]
-    assert report["engine"]["version"]
+    assert report["engine"]["version"] == version("llama")
 
 
 def test_llama_cpp_is_never_loaded_by_the_doctor_itself(

@@ -14,7 +14,7 @@ from ssr_local.diagnosis.findings import Finding
 from ssr_local.engine import choice
 from ssr_local.models.download import verified_path
 from ssr_local.models.registry import load_registry
-from tests.engine.harness import needs_ik
+from tests.engine.harness import HAS_LLAMA, needs_ik, needs_llama
 from tests.tiny_gguf import write_tiny_model
 
 
@@ -46,11 +46,13 @@ def test_a_self_check_decides_at_once(model: Path) -> None:
     (target,) = rows(report, "target engine")
     assert "passed its self-check" in target.value
     checks = [row.value for row in rows(report, "target self-check")]
-    assert [value.split()[0] for value in checks] == ["llama.cpp", "ik_llama.cpp"]
+    names = ["llama.cpp", "ik_llama.cpp"] if HAS_LLAMA else ["ik_llama.cpp"]
+    assert [value.split()[0] for value in checks] == names
     assert all("passed in" in value for value in checks)
 
 
 @needs_ik
+@needs_llama
 def test_a_failed_check_is_said(model: Path) -> None:
     verified_path(load_registry().model(str(model)))
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
@@ -60,6 +62,7 @@ def test_a_failed_check_is_said(model: Path) -> None:
     assert "it lies" in draft.value
 
 
+@needs_llama
 def test_without_ik_the_doctor_says_how_to_get_it(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,4 +71,4 @@ def test_without_ik_the_doctor_says_how_to_get_it(
     monkeypatch.setattr(diagnosis, "engine_facts", lambda: facts)
     (target,) = rows(examined(model), "target engine")
     assert target.value == f"llama.cpp: {missing}"
-    assert "ssr-local[ik]" in target.advice
+    assert "pip install ik-llama-cpp-python" in target.advice

@@ -14,10 +14,11 @@ from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.transport.setup import ModelFile, Setup
+from tests.engine.harness import HAS_LLAMA, needs_llama
 from tests.tiny_gguf import write_tiny_model
 from tests.unit.process.processes import children
 
-LLAMA = EngineChoice(engine="llama", why="")
+ENGINE = EngineChoice(engine="llama" if HAS_LLAMA else "ik", why="")
 DYING = "import sys; sys.stderr.write('bad\\x1b[2Jness\\n'); sys.exit(3)"
 
 
@@ -42,6 +43,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.syspath_prepend(str(package.parent))
 
 
+@needs_llama
 def test_engine_facts_are_the_installed_librarys() -> None:
     import llama_cpp
 
@@ -53,7 +55,7 @@ def test_engine_facts_are_the_installed_librarys() -> None:
 
 def test_a_model_is_timed(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path / "a.gguf")
-    measured = measure_model(setup_of(path, threads=1), "draft", LLAMA)
+    measured = measure_model(setup_of(path, threads=1), "draft", ENGINE)
     assert min(measured.prefill, measured.decode_one, measured.decode_three) > 10
     assert 0 < measured.load_s < 60
     assert measured.spread >= 1
@@ -66,7 +68,7 @@ def test_a_model_that_always_ends_at_once_is_timed_all_the_same(tmp_path: Path) 
     from tests.tiny_gguf import TURN_END, token_id
 
     path = write_tiny_model(tmp_path / "a.gguf", logit_bias={token_id(TURN_END): 100.0})
-    assert measure_model(setup_of(path, threads=1, ctx=256), "draft", LLAMA).decode_three > 10
+    assert measure_model(setup_of(path, threads=1, ctx=256), "draft", ENGINE).decode_three > 10
 
 
 @pytest.mark.parametrize(
