@@ -32,6 +32,7 @@ _COMMANDS = {
     "models": "List, download, check and remove models.",
     "doctor": "Look at this machine and say what is missing.",
     "config": "Show and change settings.",
+    "completion": "Let a shell complete command lines.",
     "bench": "Measure what the methods are worth on this machine.",
 }
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from ssr_local.cli.at_work import remark
+from ssr_local.cli.parameters import complete_names
 from ssr_local.cli.progress import progress_shown
 from ssr_local.core.display import human_bytes
 from ssr_local.core.errors import (
@@ -32,7 +35,7 @@ from ssr_local.models.download import (
     to_fetch,
     verified_path,
 )
-from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec
 from ssr_local.models.registry import Registry, load_registry
 
 
@@ -53,13 +56,21 @@ def list_models(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-def pull(names: tuple[str, ...]) -> None:
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Copy the files from this folder; nothing is downloaded.",
+)
+def pull(names: tuple[str, ...], folder: Path | None) -> None:
     """Fetch models, or all models of pairs; the default pair when no NAME is given.
 
     An interrupted download goes on where it stopped. A damaged file is fetched again.
     """
     specs = _specs(load_registry(), names or ("default",))
+    if folder is not None:
+        specs = [replace(spec, sources=(_copy_of(spec, folder),)) for spec in specs]
     if missing := to_fetch(specs, ask_hub=True):
         remark(f"To fetch: {missing}.")
         check_room(specs)
@@ -77,7 +88,7 @@ def pull(names: tuple[str, ...]) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
 def verify(names: tuple[str, ...]) -> None:
     """Hash model files again and compare; all that are here when no NAME is given."""
     registry = load_registry()
@@ -102,7 +113,7 @@ def verify(names: tuple[str, ...]) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Remove the files of models, finished or not."""
@@ -118,10 +129,14 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names)
 def path(name: str) -> None:
     """Print the path of a model's file."""
     click.echo(str(verified_path(load_registry().model(name))))
+
+
+def _copy_of(spec: ModelSpec, folder: Path) -> FileSource:
+    return FileSource(path=str(folder.absolute() / spec.file))
 
 
 def _raise_first(errors: list[ModelError]) -> None:

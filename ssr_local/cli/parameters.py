@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
+from click.shell_completion import CompletionItem
 
+from ssr_local.core.errors import SSRError
 from ssr_local.core.options import (
     OFFERED,
     SYNONYMS,
@@ -16,6 +18,7 @@ from ssr_local.core.options import (
     describe,
     why_not_offered,
 )
+from ssr_local.models.registry import load_registry
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -37,10 +40,24 @@ def options_of(
                 how["callback"] = _refuse_unoffered
             else:
                 how = {"type": option_type(kind, name), "help": _help(kind, name)}
+                if name in ("pair", "draft", "target"):
+                    how["shell_complete"] = complete_names
             function = click.option(f"--{name.replace('_', '-')}", name, **how)(function)
         return function
 
     return decorate
+
+
+def complete_names(_: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Names of models or pairs, and files, that begin with what was typed."""
+    try:
+        registry = load_registry()
+    except SSRError:
+        return []
+    names: list[str] = [*registry.pairs] if param.name in ("pair", "names") else []
+    names += registry.models if param.name != "pair" else []
+    found = [CompletionItem(name) for name in names if name.startswith(typed)]
+    return found or [CompletionItem(typed, type="file")]
 
 
 class _Word(click.Choice[str]):

@@ -60,6 +60,20 @@ def test_pull_takes_models_and_pairs(stick: Path) -> None:
     assert model_file(stick, "two").read_bytes() == PAYLOAD
 
 
+def test_pull_takes_files_from_a_folder_and_nothing_else(stick: Path) -> None:
+    folder = stick / "usb"
+    folder.mkdir()
+    (folder / "one.gguf").write_bytes(PAYLOAD)
+    for name in ("one", "two"):
+        (stick / f"{name}.src").unlink()
+    assert run("pull", "one", "--from", str(folder)).exit_code == 0
+    assert model_file(stick, "one").read_bytes() == PAYLOAD
+    assert str(folder / "two.gguf") in str(error_of(run("pull", "two", "--from", str(folder))))
+    (folder / "two.gguf").write_bytes(b"x" * len(PAYLOAD))
+    assert isinstance(error_of(run("pull", "two", "--from", str(folder))), ModelDamagedError)
+    assert not model_file(stick, "two").exists()
+
+
 def test_pull_fetches_a_damaged_file_again(stick: Path) -> None:
     run("pull", "one")
     model_file(stick, "one").write_bytes(b"x" * len(PAYLOAD))
