@@ -10,16 +10,20 @@ import pytest
 
 from ssr_local.core import folders
 from ssr_local.core.errors import EngineUnavailable
+from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine import choice
+from ssr_local.engine.base import Engine
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.packages import FLASH_ATTENTION, TITLES, EngineName
 from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
+from ssr_local.transport import setup as transport_setup
+from ssr_local.transport.setup import ModelFile, Setup, load_model
 from tests.engine.conftest import Tiny
-from tests.engine.harness import LIBRARIES, load_plain, needs_ik
+from tests.engine.harness import LIBRARIES, load_plain, needs_ik, needs_llama
 
 SHA = "a" * 64
 
@@ -271,3 +275,59 @@ def test_a_file_is_loaded_with_the_engine_that_was_chosen(tiny: Tiny, engine: En
     assert loaded.notes == ("why not",)
     assert loaded.info.engine.startswith(TITLES[engine])
     loaded.close()
+
+
+# While a model is loaded ------------------------------------------------------
+
+
+def loaded(path: Path, **options: Any) -> tuple[list[AnyEvent], Engine]:
+    setup = Setup(
+        models={"target": ModelFile("tiny", str(path), SHA)},
+        engine=EngineOptions(threads=1, **options),
+    )
+    loading, events = load_model("target", setup, lambda: False, None), []
+    while True:
+        try:
+            events.append(next(loading))
+        except StopIteration as end:
+            return events, end.value
+
+
+@needs_ik
+def test_an_engine_proves_itself_in_the_process_that_uses_it(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice.Helper, "call", None)  # nothing is asked of another process
+    events, engine = loaded(tiny())
+    assert [type(event) for event in events] == [ModelLoading, ModelLoaded]
+    assert (engine.info.engine.split()[0], engine.notes) == ("ik_llama.cpp", ())
+    engine.close()
+    assert "quick" in chosen(header).why
+
+
+@needs_ik
+@needs_llama
+def test_one_that_fails_gives_way_to_llama(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_setup, "quick_check", lambda *_: "it lies")
+    _, engine = loaded(tiny())
+    assert engine.info.engine.split()[0] == "llama.cpp"
+    assert "it lies" in engine.notes[0]
+    engine.close()
+    assert chosen(header).engine == "llama"
+
+
+@needs_ik
+def test_a_suspect_is_checked_in_a_process_of_its_own_first(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "_is_running", lambda _: False)
+    found = chosen(header)
+    choice._remember(
+        "ik", SHA, found.repack, choice.RememberedCheck(difference="", at=0, running_in=1)
+    )
+    events, engine = loaded(tiny())
+    assert [type(event) for event in events] == [ModelLoading, Notice, ModelLoaded]
+    engine.close()
+    assert (chosen(header).engine, "quick" in chosen(header).why) == ("ik", False)
