@@ -1,0 +1,144 @@
+"""Model files that other programs keep on this machine. They are read, never touched.
+
+Hugging Face's cache, llama.cpp's, Ollama's store and LM Studio's folders, each where its program
+puts it or its environment variable says. Layouts as those programs document them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+Origin = Literal["Hugging Face", "llama.cpp", "Ollama", "LM Studio"]
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+_OLLAMA_MODEL = "application/vnd.ollama.image.model"
+
+
+class FoundFile(Struct, frozen=True, kw_only=True):
+    """A model file of another program.
+
+    ``name`` is what that program calls it, ``file`` the file's name where it was published ("" in
+    Ollama's store), ``sha256`` the hash where the store says it. Of a split file it is the first
+    part, and ``bytes`` are those of all parts.
+    """
+
+    path: Path
+    origin: Origin
+    name: str
+    bytes: int
+    file: str = ""
+    sha256: str | None = None
+
+
+def found_files() -> list[FoundFile]:
+    """All of them, by origin and name. What cannot be read is left out."""
+    found = [*_hugging_face(), *_llama_cpp(), *_ollama(), *_lm_studio()]
+    return sorted(found, key=lambda one: (one.origin, one.name))
+
+
+def _hugging_face() -> Iterator[FoundFile]:
+    home = _folder("HF_HOME", _cache_home() / "huggingface")
+    for path in _files(_folder("HF_HUB_CACHE", home / "hub"), "models--*/snapshots/*/**/*.gguf"):
+        # models--USER--REPO/snapshots/REVISION/FILE is a link to models--USER--REPO/blobs/HASH
+        repo = next(part for part in path.parts if part.startswith("models--"))
+        name = repo.removeprefix("models--").replace("--", "/")
+        blob = path.resolve().name
+        known = blob if _SHA256.fullmatch(blob) and not _SPLIT.search(path.name) else None
+        yield from _one(path, "Hugging Face", f"{name}/{path.name}", known)
+
+
+def _llama_cpp() -> Iterator[FoundFile]:
+    for path in _files(_folder("LLAMA_CACHE", _llama_cache()), "*.gguf"):
+        # USER_REPO_FILE, where any part may have an underscore
+        yield from _one(path, "llama.cpp", path.name)
+
+
+def _lm_studio() -> Iterator[FoundFile]:
+    for usual in (Path.home() / ".lmstudio" / "models", _cache_home() / "lm-studio" / "models"):
+        for path in _files(usual, "*/*/*.gguf"):
+            yield from _one(path, "LM Studio", "/".join(path.parts[-3:]))
+
+
+def _ollama() -> Iterator[FoundFile]:
+    own = Path.home() / ".ollama" / "models"
+    service = Path("/usr/share/ollama/.ollama/models")
+    for folder in dict.fromkeys((_folder("OLLAMA_MODELS", own), service)):
+        for path in _files(folder / "manifests", "*/*/*/*"):
+            namespace, model, tag = path.parts[-3:]
+            name = f"{model}:{tag}" if namespace == "library" else f"{namespace}/{model}:{tag}"
+            for layer in _layers(path):
+                digest = layer.digest.removeprefix("sha256:")
+                blob = folder / "blobs" / f"sha256-{digest}"
+                if layer.media_type == _OLLAMA_MODEL and _SHA256.fullmatch(digest):
+                    yield from _one(blob, "Ollama", name, digest)
+
+
+class _Layer(Struct, frozen=True, rename={"media_type": "mediaType"}):
+    media_type: str = ""
+    digest: str = ""
+
+
+class _Manifest(Struct, frozen=True):
+    layers: tuple[_Layer, ...] = ()
+
+
+def _layers(manifest: Path) -> tuple[_Layer, ...]:
+    try:
+        return msgspec.json.decode(manifest.read_bytes(), type=_Manifest).layers
+    except (OSError, msgspec.DecodeError):
+        return ()
+
+
+def _one(path: Path, origin: Origin, name: str, sha256: str | None = None) -> Iterator[FoundFile]:
+    """The file, unless it is a later part of a split one, or not there (a link to nothing)."""
+    parts = split_parts(path)
+    if parts[0] != path:
+        return
+    try:
+        size = sum(part.stat().st_size for part in parts)
+    except OSError:
+        return
+    file = "" if origin == "Ollama" else path.name
+    yield FoundFile(path=path, origin=origin, name=name, bytes=size, file=file, sha256=sha256)
+
+
+def split_parts(path: Path) -> list[Path]:
+    """The files of a model whose name says that it was split; of another, itself."""
+    match = _SPLIT.search(path.name)
+    if match is None:
+        return [path]
+    stem, count = path.name[: match.start()], int(match[2])
+    return [path.with_name(f"{stem}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_file())
+    except OSError:
+        return []
+
+
+def _folder(variable: str, usual: Path) -> Path:
+    return Path(os.environ.get(variable) or usual).expanduser()
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _llama_cache() -> Path:
+    if sys.platform == "win32":
+        return (
+            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "llama.cpp"
+        )
+    caches = Path.home() / "Library" / "Caches" if sys.platform == "darwin" else _cache_home()
+    return caches / "llama.cpp"

@@ -1,0 +1,115 @@
+"""Other programs' model files, in folders laid out as those programs do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ssr_local.models.elsewhere import FoundFile, found_files, split_parts
+
+SHA = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with nothing in it, and none of the programs' variables."""
+    for name in ("HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / ".cache"))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr("sys.platform", "linux")
+    return tmp_path
+
+
+def put(path: Path, size: int = 10) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    return path
+
+
+def hugging_face(hub: Path, file: str, blob: str = SHA) -> Path:
+    repo = hub / "models--Qwen--Tiny-GGUF"
+    put(repo / "blobs" / blob)
+    path = repo / "snapshots" / ("f" * 40) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(repo / "blobs" / blob)
+    return path
+
+
+def ollama(store: Path, name: str, layers: list[dict[str, str]]) -> None:
+    manifest = put(store / "manifests" / "registry.ollama.ai" / name)
+    manifest.write_text(json.dumps({"schemaVersion": 2, "layers": layers}))
+
+
+def shown(found: list[FoundFile]) -> list[tuple[str, str, str, str | None]]:
+    return [(one.origin, one.name, one.file, one.sha256) for one in found]
+
+
+def test_where_nothing_is_nothing_is_found(home: Path) -> None:
+    assert found_files() == []
+
+
+def test_each_programs_files_are_found_where_they_lie(home: Path) -> None:
+    cache = home / ".cache"
+    linked = hugging_face(cache / "huggingface" / "hub", "q/tiny-q4_k_m.gguf")
+    put(cache / "llama.cpp" / "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf")
+    put(home / ".lmstudio" / "models" / "qwen" / "Tiny-GGUF" / "tiny-q8_0.gguf")
+    store = home / ".ollama" / "models"
+    blob = put(store / "blobs" / f"sha256-{SHA}", 42)
+    model = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{SHA}"}
+    other = {"mediaType": "application/vnd.ollama.image.license", "digest": f"sha256:{'e' * 64}"}
+    ollama(store, "library/qwen2.5/0.5b", [other, model])
+    ollama(store, "somebody/mine/latest", [model])
+    found = found_files()
+    assert shown(found) == [
+        ("Hugging Face", "Qwen/Tiny-GGUF/tiny-q4_k_m.gguf", "tiny-q4_k_m.gguf", SHA),
+        ("LM Studio", "qwen/Tiny-GGUF/tiny-q8_0.gguf", "tiny-q8_0.gguf", None),
+        ("Ollama", "qwen2.5:0.5b", "", SHA),
+        ("Ollama", "somebody/mine:latest", "", SHA),
+        ("llama.cpp", "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf", "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf", None),
+    ]
+    assert (found[0].path, found[2].path, found[2].bytes) == (linked, blob, 42)
+
+
+@pytest.mark.parametrize(
+    ("variable", "file"),
+    [
+        ("HF_HUB_CACHE", "models--a--b/snapshots/r/c.gguf"),
+        ("HF_HOME", "hub/models--a--b/snapshots/r/c.gguf"),
+        ("LLAMA_CACHE", "c.gguf"),
+    ],
+)
+def test_their_variables_count(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, file: str
+) -> None:
+    put(home / "big disk" / file)
+    monkeypatch.setenv(variable, str(home / "big disk"))
+    assert [one.path for one in found_files()] == [home / "big disk" / file]
+
+
+def test_what_is_damaged_or_gone_is_left_out(home: Path) -> None:
+    link = hugging_face(home / ".cache" / "huggingface" / "hub", "gone.gguf")
+    link.resolve().unlink()
+    store = home / ".ollama" / "models"
+    put(store / "manifests" / "registry.ollama.ai" / "library" / "half" / "latest")
+    gone = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{SHA}"}
+    escape = gone | {"digest": "sha256:../../../etc/passwd"}
+    ollama(store, "library/gone/latest", [gone, escape])
+    (home / ".lmstudio").mkdir()
+    put(home / ".lmstudio" / "models")  # a file where a folder should be
+    assert found_files() == []
+
+
+def test_a_split_file_is_one_model_and_only_whole(home: Path) -> None:
+    folder = home / ".lmstudio" / "models" / "qwen" / "Big-GGUF"
+    parts = [put(folder / f"big-{n:05}-of-00003.gguf", n) for n in (1, 2, 3)]
+    (found,) = found_files()
+    assert (found.path, found.bytes) == (parts[0], 6)
+    assert split_parts(parts[1]) == parts
+    assert split_parts(folder / "big.gguf") == [folder / "big.gguf"]
+    parts[1].unlink()
+    assert found_files() == []
+    shutil.rmtree(folder)
