@@ -159,7 +159,7 @@ class InProcess:
             compare=Comparer(self._helper, self._mailbox.should_stop),
             prefix_steps=request.prefix_steps,
             option_values=self._option_values(options),
-            commands=commands,
+            commands=commands or Mailbox(),
         )
 
     def _option_values(self, options: SolveOptions) -> OptionValues:
