@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
-from ssr_local.core.records import Calibration, StepReading, Verdict
+from ssr_local.core.records import Calibration, Verdict
 from ssr_local.method.prompts import DIGIT, QUESTIONS, Question
 
 MAX_SCORE = 9.0
@@ -53,7 +54,18 @@ class Reading(Struct, frozen=True, kw_only=True):
         return cls(probe=probe, tokens=tokens, numbers=numbers)
 
 
-def reading_of(step: StepReading, question: tuple[str, str] | None) -> Reading:
+class Readable(Protocol):
+    """A step that was read before, with all that may be asked of it."""
+
+    @property
+    def log_probs(self) -> tuple[float, ...]: ...
+    @property
+    def digits(self) -> tuple[int, ...] | None: ...
+    @property
+    def probes(self) -> Mapping[str, tuple[float, ...]]: ...
+
+
+def reading_of(step: Readable, question: tuple[str, str] | None) -> Reading:
     """What a run would have of the step under this question, None for none."""
     probe = None if question is None else step.probes.get("/".join(question))
     return Reading.of(probe, step.log_probs, step.digits)
@@ -154,7 +166,7 @@ class Judge:
         self._mean = _PRIOR_MEAN
         self._squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2
 
-    def verdict_on(self, step: StepReading) -> Verdict:
+    def verdict_on(self, step: Readable) -> Verdict:
         """The verdict on a step that was read with this judge's question."""
         return self.verdict(reading_of(step, self.verifier.question))
 

@@ -227,33 +227,26 @@ def _locked(
 ) -> Iterator[None]:
     """Hold the lock of one model file, so that two programs never write to one part file."""
     lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        acquired = _acquired(lock, 0)
-    except OSError as error:
-        raise DownloadError(
-            f"The models folder {path.parent} cannot be written to.",
-            error.strerror or str(error),
-            "Set SSR_LOCAL_DATA_DIR to a folder you can write to.",
-        ) from error
-    if not acquired and not wait:
-        raise DownloadError(
-            f"{path.name} is being fetched by another program.", "", "Wait until it is done."
-        )
-    if not acquired:
-        notice(f"{path.name} is being fetched by another program, waiting for it.")
-    while not acquired:
-        meter.start("waiting", str(path), None)
-        acquired = _acquired(lock, LOCK_POLL_S)
+    busy = f"{path.name} is being fetched by another program"
+    timeout_s = 0.0
+    while not lock.is_locked:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=timeout_s)
+        except filelock.Timeout as error:
+            if not wait:
+                raise DownloadError(f"{busy}.", "", "Wait until it is done.") from error
+            if not timeout_s:
+                notice(f"{busy}, waiting for it.")
+            timeout_s = LOCK_POLL_S
+            meter.start("waiting", str(path), None)
+        except OSError as error:
+            raise DownloadError(
+                f"The models folder {path.parent} cannot be written to.",
+                error.strerror or str(error),
+                "Set SSR_LOCAL_DATA_DIR to a folder you can write to.",
+            ) from error
     try:
         yield
     finally:
         lock.release()
-
-
-def _acquired(lock: filelock.BaseFileLock, timeout_s: float) -> bool:
-    try:
-        lock.acquire(timeout=timeout_s)
-    except filelock.Timeout:
-        return False
-    return True

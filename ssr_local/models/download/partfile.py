@@ -38,12 +38,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     def same_as(self, other: Origin) -> bool:
         """Whether bytes of the one continue bytes of the other."""
-        return (self.source, self.total, self.sha256, self.etag) == (
-            other.source,
-            other.total,
-            other.sha256,
-            other.etag,
-        )
+        return msgspec.structs.replace(self, marks=other.marks) == other
 
 
 class PartFile:
