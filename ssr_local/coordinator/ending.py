@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ssr_local.answers import extract_answer
 from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
 from ssr_local.core.events import AnyEvent, PathEnded, VotesCounted
 from ssr_local.core.records import EndReason, Step
+from ssr_local.mathtext.text import extract_answer
 from ssr_local.method import voting
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 

@@ -63,7 +63,7 @@ class Statistics(Struct, frozen=True):
     newest: str | None
 
 
-class History:
+class History(contextlib.AbstractContextManager["History"]):
     """The history's file, open. Safe for several threads; use it as a context manager.
 
     ``notice`` says when a damaged file was replaced. Raises ``HistoryError``.
@@ -164,9 +164,6 @@ class History:
             self._held.release()
             Path(self._held.lock_file).unlink(missing_ok=True)
             self._held = None
-
-    def __enter__(self) -> History:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -72,7 +72,7 @@ _decode_request = msgspec.msgpack.Decoder(_Request).decode
 _reply_decoder = msgspec.msgpack.Decoder(_Reply)
 
 
-class Helper:
+class Helper(contextlib.AbstractContextManager["Helper"]):
     """Runs functions of this package in a child process that can be killed.
 
     The child starts with the first call, and again with the next call after it was killed
@@ -146,9 +146,6 @@ class Helper:
             self._discard()
         finally:
             self._turn.release()
-
-    def __enter__(self) -> Helper:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

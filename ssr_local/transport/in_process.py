@@ -10,7 +10,7 @@ from contextlib import closing
 
 import msgspec
 
-from ssr_local.answers import EQUIVALENT
+from ssr_local.answers.compare import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.plan import plan_for

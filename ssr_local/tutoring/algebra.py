@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from ssr_local.answers import normalise
 from ssr_local.answers.questions import EquationQuestion, EquationVerdict, Pair
 from ssr_local.mathtext.claims import Claim, Member, claims_in
+from ssr_local.mathtext.forms import normalise
 from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
 from ssr_local.mathtext.values import exact_value
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout

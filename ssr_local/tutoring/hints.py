@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ssr_local.answers import extract_answer, normalise
 from ssr_local.api import Solver
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import ReasoningPath, RunResult
 from ssr_local.mathtext.claims import claims_in
+from ssr_local.mathtext.forms import normalise
+from ssr_local.mathtext.text import extract_answer
 from ssr_local.mathtext.values import exact_value
 from ssr_local.method.pools import load_pool
 from ssr_local.process.helper import Helper

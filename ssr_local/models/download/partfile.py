@@ -41,7 +41,7 @@ class Origin(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, marks=other.marks) == other
 
 
-class PartFile:
+class PartFile(contextlib.AbstractContextManager["PartFile"]):
     """Bytes on their way to ``final``; use as a context manager, it closes the file.
 
     Disk errors raise ``DownloadError``; what was written stays for the next run.
@@ -55,9 +55,6 @@ class PartFile:
         self._origin: Origin | None = None
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
-
-    def __enter__(self) -> PartFile:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

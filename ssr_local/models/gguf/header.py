@@ -40,9 +40,8 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
     ``metadata`` holds the scalars exactly as they stand in the file (control characters
     too; invalid UTF-8 as U+FFFD), ``array_lengths`` the length of every array, ``arrays``
     the numeric ones of at most 1024 elements. ``long_strings`` has the bytes of the strings
-    too long to keep (over 1 MiB). ``tensor_bytes`` counts from ``data_offset`` to the end of
-    the last tensor. The properties raise ``ModelDamagedError`` when the value they need is
-    missing or has the wrong type.
+    too long to keep (over 1 MiB). The properties raise ``ModelDamagedError`` when the value they
+    need is missing or has the wrong type.
     """
 
     path: Path
@@ -51,8 +50,6 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
     array_lengths: dict[str, int]
     arrays: dict[str, tuple[int | float | bool, ...]]
     long_strings: dict[str, int]
-    data_offset: int
-    tensor_bytes: int
     file_bytes: int
 
     @property
@@ -193,6 +190,7 @@ def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
     if len({tensor.name for tensor in tensors}) != num_tensors:
         raise BadHeaderError("Two of its tensors have one name.")
     data_offset = -(-reader.position // alignment) * alignment
+    check_extents(tensors, alignment, reader.file_bytes - data_offset)
     return GGUFHeader(
         path=path,
         num_parameters=sum(tensor.num_elements for tensor in tensors),
@@ -200,8 +198,6 @@ def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
         array_lengths=values.array_lengths,
         arrays=values.arrays,
         long_strings=values.long_strings,
-        data_offset=data_offset,
-        tensor_bytes=check_extents(tensors, alignment, reader.file_bytes - data_offset),
         file_bytes=reader.file_bytes,
     )
 

@@ -220,15 +220,14 @@ def read_tensor(reader: HeaderReader) -> TensorInfo:
     return TensorInfo(name, num_elements, num_elements // per_block * block_bytes, offset)
 
 
-def check_extents(tensors: list[TensorInfo], alignment: int, available: int) -> int:
-    """Bytes up to the end of the last tensor, which must be there."""
+def check_extents(tensors: list[TensorInfo], alignment: int, available: int) -> None:
+    """Refuse tensors that do not lie inside the ``available`` bytes."""
     for tensor in tensors:
         if tensor.offset % alignment:
             raise BadHeaderError(f"The tensor {_shown(tensor.name)!r} is not aligned.")
     needed = max((tensor.offset + tensor.num_bytes for tensor in tensors), default=0)
     if needed > max(available, 0):
         raise BadHeaderError(f"It is cut short: {needed - available:,} bytes are missing.")
-    return needed
 
 
 def _shown(raw: bytes) -> str:
