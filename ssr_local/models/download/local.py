@@ -87,11 +87,6 @@ def verified_path(
     Hashes the file only when it changed since the last time, or ``again``. Raises
     ``ModelNotFoundError`` or ``ModelDamagedError``, both saying what to do.
     """
-    return checked_path(spec, Meter(spec.name, on_progress), again=again)
-
-
-def checked_path(spec: ModelSpec, meter: Meter, *, again: bool = False) -> Path:
-    """As ``verified_path``, for a caller that has a meter already."""
     path = local_path(spec)
     if not path.is_file():
         raise _missing(spec, path)
@@ -106,7 +101,7 @@ def checked_path(spec: ModelSpec, meter: Meter, *, again: bool = False) -> Path:
     if stamp is not None and stamp.fits(path) and not again:
         digest = stamp.sha256
     else:
-        digest = _hash_file(path, meter)
+        digest = _hash_file(path, Meter(spec.name, on_progress))
         # A fetched file that no one publishes a hash for is held to what it is now.
         trusted = expected or (digest if spec.in_place is None else None)
         stamps.remember(path, digest, trusted=trusted)
