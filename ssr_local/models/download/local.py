@@ -95,7 +95,8 @@ def verified_path(
         raise _damaged(spec, path, f"It has {size} bytes, expected {spec.bytes}.")
     expected, stamp = known_sha256(spec), stamps.stamp_of(path)
     if expected is None and not again:
-        _check_magic(spec, path)
+        if not next(_chunks(path), b"").startswith(MAGIC):
+            raise _damaged(spec, path, "It is not a GGUF file.")
         if spec.in_place is None:
             return path
     if stamp is not None and stamp.fits(path) and not again:
@@ -118,11 +119,6 @@ def _hash_file(path: Path, meter: Meter) -> str:
         done += len(data)
         meter.at(done)
     return digest.hexdigest()
-
-
-def _check_magic(spec: ModelSpec, path: Path) -> None:
-    if next(_chunks(path), b"")[: len(MAGIC)] != MAGIC:
-        raise _damaged(spec, path, "It is not a GGUF file.")
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -52,7 +52,7 @@ class PartFile(contextlib.AbstractContextManager["PartFile"]):
         self.path = final.with_name(final.name + ".part")
         self.note = final.with_name(final.name + ".part.json")
         self.offset = 0
-        self._origin: Origin | None = None
+        self._origin: Origin  # which begin() sets
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
 
@@ -125,7 +125,7 @@ class PartFile(contextlib.AbstractContextManager["PartFile"]):
 
     def mark(self) -> None:
         """A member ended here: the next run can continue from this point."""
-        origin = self._known_origin
+        origin = self._origin
         self._origin = msgspec.structs.replace(origin, marks=(*origin.marks, self.offset))
         with self._disk_errors():
             self._write_note()
@@ -135,7 +135,7 @@ class PartFile(contextlib.AbstractContextManager["PartFile"]):
 
         Returns the SHA-256. A wrong file is removed: ``ModelDamagedError``.
         """
-        origin, digest = self._known_origin, self._hash.hexdigest()
+        origin, digest = self._origin, self._hash.hexdigest()
         with self._disk_errors():
             os.fsync(self._open_file.fileno())
         self.close()
@@ -168,11 +168,6 @@ class PartFile(contextlib.AbstractContextManager["PartFile"]):
         assert self._file is not None, "begin() comes first"
         return self._file
 
-    @property
-    def _known_origin(self) -> Origin:
-        assert self._origin is not None, "begin() comes first"
-        return self._origin
-
     def _hash_kept(self, keep: int, on_bytes: Callable[[int], None]) -> None:
         with self._disk_errors():
             self._open_file.truncate(keep)
@@ -186,7 +181,7 @@ class PartFile(contextlib.AbstractContextManager["PartFile"]):
             on_bytes(self.offset)
 
     def _write_note(self) -> None:
-        write_atomically(self.note, msgspec.json.encode(self._known_origin))
+        write_atomically(self.note, msgspec.json.encode(self._origin))
 
     @contextlib.contextmanager
     def _disk_errors(self) -> Iterator[None]:
