@@ -7,6 +7,7 @@ The platform's usual folders, each replaceable by an environment variable:
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
@@ -40,10 +41,15 @@ def existing(folder: Path) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a small file in one step, so that a reader sees the old or the new one."""
+    """Replace a small file in one step: a reader sees the old or the new one, never less."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(data)
+        with fresh.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if path.exists():
+            shutil.copymode(path, fresh)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)

@@ -225,7 +225,7 @@ def choices(kind: type[SolveOptions] | type[EngineOptions], name: str) -> tuple[
     return ()
 
 
-def describe(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:
+def describe(kind: type[Struct], name: str) -> str:
     """One line on what an option does, and the range of a number."""
     description, limits = name, ""
     for meta in _metas(_hints(kind)[name]):

@@ -13,15 +13,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 from textual.theme import BUILTIN_THEMES
 
-from ssr_local.core.config import config_file, existing_text, suggestion, write_atomically
+from ssr_local.core.config import (
+    config_file,
+    edited,
+    existing_text,
+    suggestion,
+    unsafe,
+    write_atomically,
+)
 from ssr_local.core.errors import ConfigError
-from ssr_local.core.toml_file import parse_toml, printable, quoted, reason_of
+from ssr_local.core.options import describe
+from ssr_local.core.toml_file import parse_toml, printable, quoted
 from ssr_local_tui.key_names import is_key, nearest_key
 
 if TYPE_CHECKING:
@@ -70,7 +79,16 @@ def save_preference(name: str, value: str | bool) -> None:
     be read or written.
     """
     file = config_file()
-    write_atomically(file, _edited(existing_text(file), name, value, printable(str(file))))
+    text, shown = existing_text(file), printable(str(file))
+    expected = parse_toml(text, shown)
+    table = expected.setdefault(TABLE, {})
+    if not isinstance(table, dict):
+        raise unsafe(shown, "Key 'tui' is no table")
+    table[name] = value
+    changed = edited(text, partial(_set, name=name, value=value), shown)
+    if parse_toml(changed, shown) != expected:  # tomlkit errs on some unusual layouts
+        raise unsafe(shown, "Its layout is unusual")
+    write_atomically(file, changed)
 
 
 def _check(name: str, value: object, shown_file: str) -> None:
@@ -84,7 +102,7 @@ def _check(name: str, value: object, shown_file: str) -> None:
     if refused:
         raise ConfigError(
             f"{subject}{name}' cannot be {quoted(value)}.",
-            f"Accepted: {_description(name)}.",
+            f"Accepted: {describe(Preferences, name)}.",
             suggestion(str(value), tuple(BUILTIN_THEMES)) if name == "theme" else "",
         )
 
@@ -96,11 +114,6 @@ def _check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
             f"Accepted: {', '.join(known)}.",
             suggestion(name, known),
         )
-
-
-def _description(name: str) -> str:
-    hint = get_type_hints(Preferences, include_extras=True)[name]
-    return next(meta.description or "" for meta in hint.__metadata__ if isinstance(meta, Meta))
 
 
 def _check_keys(
@@ -121,30 +134,6 @@ def _check_keys(
         )
 
 
-def _edited(text: str, name: str, value: str | bool, shown: str) -> str:
-    """``text`` with the preference set, and nothing else changed."""
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    text = text if not text or text.endswith("\n") else f"{text}\n"
-    expected = parse_toml(text, shown)
-    table = expected.setdefault(TABLE, {})
-    if not isinstance(table, dict):
-        raise _unsafe(shown, "Key 'tui' is no table")
-    table[name] = value
-    try:
-        document = tomlkit.parse(text)
-        _set(document, name, value)
-        edited = document.as_string()
-    except (TOMLKitError, RecursionError) as error:
-        raise _unsafe(shown, reason_of(error)) from error
-    if "\r\n" in text:
-        edited = edited.replace("\r\n", "\n").replace("\n", "\r\n")
-    if parse_toml(edited, shown) != expected:  # tomlkit errs on some unusual layouts
-        raise _unsafe(shown, "Its layout is unusual")
-    return edited
-
-
 def _set(document: TOMLDocument, name: str, value: str | bool) -> None:
     """Afterwards the document is only good for writing."""
     import tomlkit
@@ -162,7 +151,3 @@ def _set(document: TOMLDocument, name: str, value: str | bool) -> None:
     body = table.value.body
     own = [i for i, (key, it) in enumerate(body) if key is not None and not isinstance(it, Table)]
     body.insert(max(own, default=-1) + 1, (tomlkit.key(name), item))
-
-
-def _unsafe(shown: str, reason: str) -> ConfigError:
-    return ConfigError(f"{shown}: cannot be edited safely.", f"{reason}.", "Edit the file by hand.")
