@@ -18,7 +18,6 @@ from ssr_local.bench.methods import MethodSpec
 from ssr_local.bench.provenance import calibration_hash, machine, now, prompt_hash
 from ssr_local.bench.records import Outcome, Problem, Row
 from ssr_local.bench.scoring import Scorer
-from ssr_local.bench.store import LineFile
 from ssr_local.core.display import printable
 from ssr_local.core.errors import (
     EngineError,
@@ -28,6 +27,7 @@ from ssr_local.core.errors import (
     SSRError,
     UsageError,
 )
+from ssr_local.core.line_file import LineFile
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import RunResult
 from ssr_local.version import VERSION

@@ -162,10 +162,7 @@ class Tree:
 
     def apply_all(self, events: Iterable[AnyEvent]) -> frozenset[Node]:
         """Take many events in; all the nodes that have to be drawn again, each once."""
-        changed: frozenset[Node] = frozenset()
-        for event in events:
-            changed |= self.apply(event)
-        return changed
+        return frozenset().union(*map(self.apply, events))
 
     @property
     def live_paths(self) -> list[PathView]:

@@ -45,7 +45,6 @@ class Feed:
         self.recorded = recorded
         self.stopping = False
         self._events: deque[AnyEvent] = deque()
-        self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self.log = log
@@ -58,10 +57,7 @@ class Feed:
 
     def drain(self) -> list[AnyEvent]:
         """All events that have come since the last call."""
-        with self._lock:
-            events = list(self._events)
-            self._events.clear()
-        return events
+        return [self._events.popleft() for _ in range(len(self._events))]
 
     @property
     def is_over(self) -> bool:
@@ -83,8 +79,7 @@ class Feed:
             for event in self._source():
                 if file is not None and self.log is not None:
                     self._on_log(partial(_write, file, event))
-                with self._lock:
-                    self._events.append(event)
+                self._events.append(event)
         except SSRError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a thread's error would be lost

@@ -9,11 +9,12 @@ import click
 
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.runner import latest
-from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.bench.store import ROWS, WALKS
 from ssr_local.cli.at_work import remark
 from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
 from ssr_local.core.folders import write_atomically
+from ssr_local.core.line_file import read_lines
 from ssr_local.core.records import Calibration
 from ssr_local.models.registry import load_registry
 
