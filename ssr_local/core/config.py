@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from ssr_local.core import folders
@@ -23,6 +24,7 @@ from ssr_local.core.options import (
     EngineOptions,
     SolveOptions,
     accepted_values,
+    describe,
     validate,
     why_not_offered,
 )
@@ -38,6 +40,7 @@ from ssr_local.core.toml_file import (
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
+_Table = TypeVar("_Table", bound=Struct)
 Origin = Literal["option", "environment", "config", "default"]
 
 PREFIX = "SSR_LOCAL_"
@@ -146,6 +149,41 @@ def save_setting(
     if value is not None or present:
         change = partial(_set, present=present, name=key, value=value, shown=shown)
         write_atomically(file, edited(text, change, shown))
+
+
+def load_table(name: str, kind: type[_Table], file: Path | None = None) -> _Table:
+    """A table of the settings file that is no option's; one that is not there sets nothing.
+
+    Raises ``ConfigError`` naming the file, the key and what is accepted, as ``kind`` says.
+    """
+    file = config_file() if file is None else file
+    shown = printable(str(file))
+    table = parse_toml(existing_text(file), shown).get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{shown}: key {name!r} cannot be {quoted(table)}.", "Accepted: a table.")
+    for key, value in table.items():
+        subject = f"{shown}: key '{name}."
+        check_name(subject, key, kind.__struct_fields__)
+        try:
+            msgspec.convert({key: value}, kind)
+        except msgspec.ValidationError as error:
+            accepted = describe(kind, key)
+            raise ConfigError(
+                f"{subject}{key}' cannot be {quoted(value)}.",
+                f"Accepted: {accepted}.",
+                suggestion(value, tuple(accepted.split(", "))) if isinstance(value, str) else "",
+            ) from error
+    return msgspec.convert(table, kind)
+
+
+def check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
+    """Raise ``ConfigError`` for a key that is none of those; ``subject`` goes before it."""
+    if name not in known:
+        raise ConfigError(
+            f"{subject}{printable(name[:_MAX_SHOWN_CHARS])}' is unknown.",
+            f"Accepted: {', '.join(known)}.",
+            suggestion(name, known),
+        )
 
 
 def existing_text(file: Path) -> str:

@@ -9,12 +9,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from ssr_local.core.config import config_file, existing_text, suggestion
-from ssr_local.core.errors import ConfigError
-from ssr_local.core.toml_file import parse_toml, printable, quoted
+from msgspec import Meta, Struct
 
-TABLE, SAVE = "history", "save"
+from ssr_local.core.config import load_table
+
+
+class Preference(Struct, frozen=True):
+    """The table's keys."""
+
+    save: Annotated[bool, Meta(description="true, false")] = True
 
 
 def is_kept(file: Path | None = None) -> bool:
@@ -23,23 +28,4 @@ def is_kept(file: Path | None = None) -> bool:
     ``file`` stands in for ``config_file()``. Raises ``ConfigError`` naming the file and the
     key.
     """
-    file = config_file() if file is None else file
-    shown = printable(str(file))
-    table = parse_toml(existing_text(file), shown).get(TABLE, {})
-    if not isinstance(table, dict):
-        raise ConfigError(
-            f"{shown}: key 'history' cannot be {quoted(table)}.", "Accepted: a table."
-        )
-    for name in table:
-        if name != SAVE:
-            raise ConfigError(
-                f"{shown}: key 'history.{printable(str(name)[:60])}' is unknown.",
-                f"Accepted: {SAVE}.",
-                suggestion(str(name), (SAVE,)),
-            )
-    value = table.get(SAVE, True)
-    if not isinstance(value, bool):
-        raise ConfigError(
-            f"{shown}: key 'history.save' cannot be {quoted(value)}.", "Accepted: true, false."
-        )
-    return value
+    return load_table("history", Preference, file).save

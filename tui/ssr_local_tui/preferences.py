@@ -16,20 +16,19 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 from textual.theme import BUILTIN_THEMES
 
 from ssr_local.core.config import (
+    check_name,
     config_file,
     edited,
     existing_text,
-    suggestion,
+    load_table,
     unsafe,
     write_atomically,
 )
 from ssr_local.core.errors import ConfigError
-from ssr_local.core.options import describe
 from ssr_local.core.toml_file import parse_toml, printable, quoted
 from ssr_local_tui.key_names import is_key, nearest_key
 
@@ -37,18 +36,19 @@ if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
 TABLE = "tui"
-KEYS = "keys"
 
 
 class Preferences(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the app remembers of its user, with every default exactly once."""
 
-    theme: Annotated[str, Meta(description=", ".join(BUILTIN_THEMES))] = "textual-dark"
+    theme: Annotated[
+        str, Meta(pattern=f"^({'|'.join(BUILTIN_THEMES)})$", description=", ".join(BUILTIN_THEMES))
+    ] = "textual-dark"
     plain: Annotated[bool, Meta(description="true (a conversation in lines), false")] = False
     mouse: Annotated[bool, Meta(description="true, false (the terminal keeps the mouse)")] = True
     welcomed: Annotated[bool, Meta(description="true, false (show the welcome once more)")] = False
     keys: Annotated[
-        Mapping[str, str], Meta(description="a table of binding ids and their keys")
+        Mapping[str, Any], Meta(description="a table of binding ids and their keys")
     ] = {}
 
 
@@ -58,18 +58,10 @@ def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferenc
     With ``binding_ids``, all there are, keys for other ids are refused too. Raises
     ``ConfigError`` naming the file, the key and what is accepted.
     """
-    file = config_file()
-    shown = printable(str(file))
-    table = parse_toml(existing_text(file), shown).get(TABLE, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{shown}: key 'tui' cannot be {quoted(table)}.", "Accepted: a table.")
-    values = dict(table)
-    if isinstance(values.get(KEYS), dict):
-        for binding_id, keys in values[KEYS].items():
-            _check_keys(binding_id, keys, binding_ids, shown)
-    for name, value in values.items():
-        _check(name, value, shown)
-    return msgspec.convert(values, Preferences)
+    preferences = load_table(TABLE, Preferences)
+    for binding_id, keys in preferences.keys.items():
+        _check_keys(binding_id, keys, binding_ids)
+    return preferences
 
 
 def save_preference(name: str, value: str | bool) -> None:
@@ -91,37 +83,10 @@ def save_preference(name: str, value: str | bool) -> None:
     write_atomically(file, changed)
 
 
-def _check(name: str, value: object, shown_file: str) -> None:
-    subject = f"{shown_file}: key '{TABLE}."
-    _check_name(subject, name, Preferences.__struct_fields__)
-    refused = name == "theme" and isinstance(value, str) and value not in BUILTIN_THEMES
-    try:
-        msgspec.convert({name: value}, Preferences)
-    except msgspec.ValidationError:
-        refused = True
-    if refused:
-        raise ConfigError(
-            f"{subject}{name}' cannot be {quoted(value)}.",
-            f"Accepted: {describe(Preferences, name)}.",
-            suggestion(str(value), tuple(BUILTIN_THEMES)) if name == "theme" else "",
-        )
-
-
-def _check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise ConfigError(
-            f"{subject}{printable(name[:60])}' is unknown.",
-            f"Accepted: {', '.join(known)}.",
-            suggestion(name, known),
-        )
-
-
-def _check_keys(
-    binding_id: str, keys: object, binding_ids: Collection[str] | None, shown_file: str
-) -> None:
-    subject = f"{shown_file}: key '{TABLE}.{KEYS}."
+def _check_keys(binding_id: str, keys: object, binding_ids: Collection[str] | None) -> None:
+    subject = f"{printable(str(config_file()))}: key '{TABLE}.keys."
     if binding_ids is not None:
-        _check_name(subject, binding_id, tuple(sorted(binding_ids)))
+        check_name(subject, binding_id, tuple(sorted(binding_ids)))
     parts = keys.split(",") if isinstance(keys, str) else [""]
     wrong = next((key for key in parts if not is_key(key.strip())), None)
     if wrong is not None:
