@@ -250,12 +250,13 @@ class Tree:
 
     def _ended(self, event: RunEnded) -> Iterable[Node]:
         self.phase = "ended"
-        self.result = event.result
-        self.groups = event.result.votes
+        result = self.result = event.result
+        self.problem, self.options, self.given = result.problem, result.options, result.given
+        self.groups = result.votes
         changed = [Node("run"), Node("votes"), Node("strategies")]
         for path in self.paths.values():
             changed += self._close_steps(path)
-        for whole in event.result.paths:
+        for whole in result.paths:
             if whole.index in self.paths:
                 changed += self._completed(self.paths[whole.index], whole)
         return changed

@@ -140,9 +140,7 @@ class SSRApp(App[int]):
         else:
             self.notify("Press Ctrl+Q to quit.")
 
-    def action_help_quit(self) -> None:
-        """Textual's own answer to Ctrl+C."""
-        self.action_stop_or_copy()
+    action_help_quit = action_stop_or_copy  # Textual's own answer to Ctrl+C
 
     def action_help(self) -> None:
         """The keys that do something now."""

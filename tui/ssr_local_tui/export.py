@@ -44,11 +44,10 @@ _NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
 
 def suggested_name(tree: Tree, fmt: str) -> str:
     """A file name any system accepts, from the problem's first words and the seed."""
-    problem = tree.result.problem if tree.result else tree.problem
-    options = tree.result.options if tree.result else tree.options
-    words = _NAME_WORD.findall(unicodedata.normalize("NFKC", clean(problem[:_LOOKED_AT_CHARS])))
+    shown = clean(tree.problem[:_LOOKED_AT_CHARS])
+    words = _NAME_WORD.findall(unicodedata.normalize("NFKC", shown))
     slug = "-".join(words[:_NAME_WORDS]).lower()[:_NAME_CHARS].strip("-_") or "run"
-    seed = options.get("seed")
+    seed = tree.options.get("seed")
     which = f"-seed{seed}" if isinstance(seed, int) else ""
     return f"ssr-{slug}{which}.{fmt}"  # the prefix: "con" and "-rf" are no names for a file
 
