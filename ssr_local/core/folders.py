@@ -12,6 +12,10 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
 
+from ssr_local.core.display import printable
+from ssr_local.core.errors import UsageError
+from ssr_local.core.toml_file import reason_of
+
 APP = "ssr-local"
 
 
@@ -54,6 +58,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, data: bytes, next_step: str = "") -> None:
+    """The same, for a file that a user named. Raises ``UsageError`` when it cannot be."""
+    try:
+        write_atomically(path, data)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+        raise UsageError(
+            f"{printable(str(path))} cannot be written.", f"{reason_of(error)}.", next_step
+        ) from error
 
 
 def _override(variable: str) -> Path | None:

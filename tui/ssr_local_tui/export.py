@@ -11,7 +11,7 @@ import msgspec
 
 from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
-from ssr_local.core.folders import write_atomically
+from ssr_local.core.folders import write_whole
 from ssr_local.core.toml_file import reason_of
 from ssr_local.core.tree import Tree
 from ssr_local.pages.html_page import page_of_run
@@ -64,7 +64,8 @@ def save(
         raise ExistsError(
             f"{printable(str(path))} exists already.", "", "Give another name, or overwrite it."
         )
-    _write(path, _contents(tree, fmt, log))
+    next_step = "Name a file in a folder that exists and has room."
+    write_whole(path, _contents(tree, fmt, log), next_step)
 
 
 def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
@@ -97,14 +98,3 @@ def _is_there(path: Path) -> bool:
         return path.is_symlink() or path.exists()
     except (OSError, ValueError):
         return False  # writing will say why
-
-
-def _write(path: Path, contents: bytes) -> None:
-    try:
-        write_atomically(path, contents)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
-        raise UsageError(
-            f"{printable(str(path))} cannot be written.",
-            f"{reason_of(error)}.",
-            "Name a file in a folder that exists and has room.",
-        ) from error

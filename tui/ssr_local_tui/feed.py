@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -121,16 +122,25 @@ def unexpected(error: Exception) -> SSRError:
     )
 
 
+def recent_logs() -> list[Path]:
+    """The logs of runs, the newest first."""
+    logs = (cache_dir() / "runs").glob("run-*.jsonl")
+    try:
+        return sorted(logs, key=lambda path: -path.stat().st_mtime)
+    except OSError:
+        return []  # another program tidies up there too
+
+
 def new_log() -> Path:
     """Where the events of a new run go; the oldest logs beyond a few are removed."""
-    folder = cache_dir() / "runs"
-    try:
-        old = sorted(folder.glob("run-*.jsonl"), key=lambda path: path.stat().st_mtime)
-        for path in old[: -KEPT_LOGS + 1]:
+    with suppress(OSError):
+        for path in recent_logs()[KEPT_LOGS - 1 :]:
             path.unlink(missing_ok=True)
-    except OSError:
-        pass  # another program tidies up there too
-    return folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06}.jsonl"
+    return (
+        cache_dir()
+        / "runs"
+        / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06}.jsonl"
+    )
 
 
 class Pace:

@@ -18,9 +18,10 @@ from ssr_local.cli.bench.parameters import (
     model_options,
     settings_for,
 )
-from ssr_local.cli.bench.results import read_walks, say, write_result
+from ssr_local.cli.bench.results import read_walks, say
 from ssr_local.cli.bench.steps import collect_into, rollout_options
 from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_whole
 from ssr_local.core.options import EngineOptions
 from ssr_local.models.models_file import parse_models_toml
 from ssr_local.models.registry import load_registry, save_calibrations
@@ -76,7 +77,7 @@ def command(
     fit.calibrations.pop(_AS_IN_THE_PAPER, None)
     toml = calibration_toml(pair, fit)
     if write is not None:
-        write_result(write, toml.encode())
+        write_whole(write, toml.encode())
         remark(f"Written: {write}")
     else:
         _put_in_force(pair, toml)

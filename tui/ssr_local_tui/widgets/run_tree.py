@@ -306,7 +306,7 @@ class RunTree(TreeWidget[Item]):
         )
         room = width - lead.cell_len
         if step.is_open:
-            lead.append(looks.tail(looks.shown_end(step.text), room))
+            lead.append(looks.tail(looks.shown_text(step.text[-looks.LONGEST_LABEL :]), room))
         else:
             lead.append(looks.head(looks.shown_text(step.text), room))
         return lead
