@@ -249,7 +249,7 @@ def _from_file(file: Path) -> dict[str, Setting]:
             continue
         name = key.replace("-", "_")
         if name not in OPTION_NAMES:
-            raise _unknown_key(key, shown)
+            raise unknown_option(key, shown)
         if name in layer:
             raise ConfigError(
                 f"{shown}: key {name!r} is given twice.",
@@ -280,23 +280,16 @@ def checked(
     return meant
 
 
-def unknown_option(name: str) -> UsageError:
-    """The error to raise for a name that no option has."""
-    return UsageError(
-        f"There is no option {quoted(name)}.",
-        why_not_offered(name.replace("-", "_")) or f"Options are: {', '.join(OPTION_NAMES)}.",
-        suggestion(name.replace("-", "_"), OPTION_NAMES),
-    )
-
-
-def _unknown_key(key: str, shown_file: str) -> ConfigError:
+def unknown_option(name: str, file: str = "") -> UsageError:
+    """The error to raise for a name that no option has, or for such a key in a file."""
+    meant, names = name.replace("-", "_"), ", ".join(OPTION_NAMES)
+    near = suggestion(meant, (*OPTION_NAMES, *(RESERVED_TABLES if file else ())))
+    if not file:
+        why = why_not_offered(meant) or f"Options are: {names}."
+        return UsageError(f"There is no option {quoted(name)}.", why, near)
     tables = ", ".join(f"[{table}]" for table in RESERVED_TABLES)
-    return ConfigError(
-        f"{shown_file}: unknown key {quoted(key)}.",
-        why_not_offered(key.replace("-", "_"))
-        or f"Accepted: {', '.join(OPTION_NAMES)}; tables: {tables}.",
-        suggestion(key.replace("-", "_"), (*OPTION_NAMES, *RESERVED_TABLES)),
-    )
+    why = why_not_offered(meant) or f"Accepted: {names}; tables: {tables}."
+    return ConfigError(f"{file}: unknown key {quoted(name)}.", why, near)
 
 
 def _mistyped_variables(env: Mapping[str, str]) -> tuple[str, ...]:

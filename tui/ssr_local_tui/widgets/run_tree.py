@@ -45,13 +45,7 @@ class RunTree(TreeWidget[Item]):
         """The user moves about in the tree."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "run-tree--good",
-        "run-tree--bad",
-        "run-tree--busy",
-        "run-tree--dim",
-        "run-tree--strong",
-        "run-tree--draft",
-        "run-tree--target",
+        f"run-tree--{name}" for name in ("good", "bad", "busy", "dim", "strong", "draft", "target")
     }
     DEFAULT_CSS = """
     RunTree {
