@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -60,7 +61,7 @@ def save(
     Raises ``ExistsError``, and ``UsageError`` when the run has not got what the format needs
     or a file cannot be read or written.
     """
-    if not overwrite and _is_there(path):
+    if not overwrite and os.path.lexists(path):
         raise ExistsError(
             f"{printable(str(path))} exists already.", "", "Give another name, or overwrite it."
         )
@@ -91,10 +92,3 @@ def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
             f"{reason_of(error)}.",
             "Save the run as md, html, json or svg.",
         ) from error
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_symlink() or path.exists()
-    except (OSError, ValueError):
-        return False  # writing will say why

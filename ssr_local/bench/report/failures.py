@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -178,12 +179,8 @@ def _count(kind: _Kind, runs: Sequence[_Run], methods: Sequence[str]) -> Signatu
 
 def _spread(rows: Sequence[Row]) -> list[Row]:
     """The rows with each problem's first before any second, so that examples differ."""
-    seen: Counter[str] = Counter()
-    ranked = []
-    for row in rows:
-        seen[row.problem] += 1
-        ranked.append((seen[row.problem], row))
-    return [row for _, row in sorted(ranked, key=lambda item: item[0])]
+    seen: dict[str, Iterator[int]] = defaultdict(count)
+    return sorted(rows, key=lambda row: next(seen[row.problem]))
 
 
 def _right_strategies(runs: Sequence[_Run]) -> Mapping[str, set[str]]:
