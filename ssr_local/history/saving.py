@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
-from ssr_local.core.config import config_file, existing_text, suggestion
-from ssr_local.core.errors import ConfigError, HistoryError
+from msgspec import Meta, Struct
+
+from ssr_local.core.config import load_table
+from ssr_local.core.errors import HistoryError
 from ssr_local.core.events import AnyEvent
-from ssr_local.core.toml_file import parse_toml, printable, quoted
 from ssr_local.history.practice import Due, Practice
 from ssr_local.history.store import History, Kind, Recording
-
-_SAVE = "save"
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -86,25 +85,15 @@ def saving(
             raise
 
 
-def is_kept() -> bool:
-    """Whether runs, checks and hints are to be saved: ``save`` in the settings' ``[history]``.
+class Preference(Struct, frozen=True):
+    """The table ``[history]`` of the settings file."""
 
-    They are unless the file says no. Raises ``ConfigError`` naming the file and the key.
+    save: Annotated[bool, Meta(description="true, false")] = True
+
+
+def is_kept() -> bool:
+    """Whether runs, checks and hints are to be saved; they are unless the settings say no.
+
+    Raises ``ConfigError`` naming the file and the key.
     """
-    shown = printable(str(config_file()))
-    table = parse_toml(existing_text(config_file()), shown).get("history", {})
-    subject = f"{shown}: key 'history"
-    if not isinstance(table, dict):
-        raise ConfigError(f"{subject}' cannot be {quoted(table)}.", "Accepted: a table.")
-    if unknown := next((str(name) for name in table if name != _SAVE), None):
-        raise ConfigError(
-            f"{subject}.{printable(unknown[:60])}' is unknown.",
-            f"Accepted: {_SAVE}.",
-            suggestion(unknown, (_SAVE,)),
-        )
-    value = table.get(_SAVE, True)
-    if not isinstance(value, bool):
-        raise ConfigError(
-            f"{subject}.{_SAVE}' cannot be {quoted(value)}.", "Accepted: true, false."
-        )
-    return value
+    return load_table("history", Preference).save

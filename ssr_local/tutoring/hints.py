@@ -167,7 +167,7 @@ class _Hints(NamedTuple):
 
     def _next(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text.strip()
-        answer = _numbers(path.answer or "") - self._known()
+        answer = _numbers(path.answer or "") - _numbers("\n".join((self.problem, *self.good)))
         is_whole = len(path.steps) == 1 or extract_answer(step, at_end=True) is not None
         if is_whole or _numbers(step) & answer or self._gives_result(step, path):
             return self._hint(3, _WITHHELD[3], withheld=True)
@@ -211,9 +211,6 @@ class _Hints(NamedTuple):
         if value is not None:
             return bool(claims) and exact_value(claims[-1].second.text) == value
         return _states(step, path.answer) and not _states(self.problem, path.answer)
-
-    def _known(self) -> set[Fraction]:
-        return _numbers(self.problem) | _numbers(" ".join(self.good))
 
     def _hint(self, level: int, text: str, *, strategy: str = "", withheld: bool = False) -> Hint:
         return Hint(

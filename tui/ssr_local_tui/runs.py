@@ -88,7 +88,8 @@ class Runs:
                         solver.cancel()
                     yield event
 
-        feed = self.feed = Feed(events, self._new_log())
+        log = new_log() if self.keep and is_kept() else self._passing_file()
+        feed = self.feed = Feed(events, log)
         feed.start()
         return feed
 
@@ -104,12 +105,6 @@ class Runs:
             say=self._on_notice,
             keep=self.keep,
         )
-
-    def _new_log(self) -> Path | None:
-        """Where a run is written while the app is open: for good only if it is to be kept."""
-        if self.keep and is_kept():
-            return new_log()
-        return self._passing_file()
 
     def _passing_file(self) -> Path:
         """A name for an event log that goes away with the app."""
