@@ -109,7 +109,9 @@ def _against_values(
     """What the equations in this one unknown say of it, against this equation."""
     about = [one for one in premises if one.free_symbols == {symbol}]
     reason, agreed = "", False
-    own = _roots(difference, symbol) if _has_decimals(question) else []
+    asked = (question.equation, *question.premises)
+    has_decimals = any("." in one.first + one.second for one in asked)
+    own = _roots(difference, symbol) if has_decimals else []
     for premise in about:
         roots = _roots(premise, symbol)
         if roots is None:
@@ -138,11 +140,6 @@ def _may_round(equation: Pair, first: Any, second: Any) -> bool:
         if match := re.fullmatch(r"-?\d+(?:\.(\d+))?", text):
             return bool(gap < sympy.Rational(1, 10 ** len(match[1] or "")))
     return "." in equation.first + equation.second and _near(first, second)
-
-
-def _has_decimals(question: EquationQuestion) -> bool:
-    asked = (question.equation, *question.premises)
-    return any("." in one.first or "." in one.second for one in asked)
 
 
 def _near(first: Any, second: Any) -> bool:

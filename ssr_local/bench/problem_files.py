@@ -14,16 +14,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from ssr_local.bench.records import Problem
 from ssr_local.core.display import printable, quoted
 from ssr_local.core.errors import ProblemError, UsageError
-from ssr_local.core.toml_file import reason_of
+from ssr_local.core.toml_file import decode_text, read_bounded
 from ssr_local.transport.requests import check_problem
 
 MAX_FILE_BYTES = 64 << 20
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_CHARS = 1 << 20
 MAX_LEVEL = 100
 
 KEYS = ("id", "problem", "answer", "subject", "level", "entry_point", "test")
@@ -91,43 +91,19 @@ def text_of(fields: Fields, key: str) -> str:
 def _lines(file: Path, shown: str) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of every line that is not blank, reading at most the limits."""
     try:
-        # Opening a pipe without a writer would wait for ever.
-        if file.exists() and not file.is_file():
-            raise UsageError(f"{shown}: not a regular file.", "", "Give the path of a JSONL file.")
-        with file.open("rb") as stream:
-            yield from _decoded(stream, shown)
+        text = decode_text(read_bounded(file, MAX_FILE_BYTES, "JSONL"), shown)
     except FileNotFoundError as error:
         raise UsageError(
             f"{shown}: there is no such file.", "", "Give the path of a JSONL file."
         ) from error
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
-        raise UsageError(f"{shown}: cannot be read.", f"{reason_of(error)}.") from error
-
-
-def _decoded(stream: IO[bytes], shown: str) -> Iterator[tuple[int, str]]:
-    number = size = 0
-    while data := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        size += len(data)
-        if size > MAX_FILE_BYTES:
-            raise UsageError(
-                f"{shown}: too large.", f"Accepted: at most {MAX_FILE_BYTES >> 20} MB of JSONL."
-            )
-        if len(data) > MAX_LINE_BYTES:
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_LINE_CHARS:
             raise UsageError(
                 f"{shown}, line {number}: too long.",
-                f"Accepted: at most {MAX_LINE_BYTES >> 20} MB a line.",
+                f"Accepted: at most {MAX_LINE_CHARS} characters a line.",
             )
-        try:
-            text = data.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{shown}, line {number}: not UTF-8 text.",
-                f"Byte 0x{data[error.start]:02x} at column {error.start + 1} cannot be read.",
-                "Save the file as UTF-8.",
-            ) from error
-        if text.strip():
-            yield number, text
+        if line.strip():
+            yield number, line
 
 
 def _parsed(line: str) -> Fields:

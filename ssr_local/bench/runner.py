@@ -18,7 +18,6 @@ from ssr_local.bench.methods import MethodSpec
 from ssr_local.bench.provenance import calibration_hash, machine, now, prompt_hash
 from ssr_local.bench.records import Outcome, Problem, Row
 from ssr_local.bench.scoring import Scorer
-from ssr_local.bench.store import LineFile
 from ssr_local.core.display import printable
 from ssr_local.core.errors import (
     EngineError,
@@ -28,6 +27,7 @@ from ssr_local.core.errors import (
     SSRError,
     UsageError,
 )
+from ssr_local.core.line_file import LineFile
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import RunResult
 from ssr_local.version import VERSION
@@ -172,21 +172,17 @@ def _solved(
     except SSRError as error:
         outcomes = [error] * len(wave)
     for outcome in outcomes:
-        if isinstance(outcome, SSRError) and not _costs_a_row(outcome):
-            raise outcome
+        if isinstance(outcome, SSRError) and (
+            isinstance(outcome, EngineUnavailable)
+            or not isinstance(outcome, EngineError | ProblemError)
+        ):
+            raise outcome  # no other problem, and no other try, would do better
         if isinstance(outcome, RunResult) and outcome.status == "cancelled":
             raise Interrupted("The bench was stopped.")
     # Loading a model is no part of solving: runs count from when their models were there.
     totals = [one.timing_s.total for one in outcomes if isinstance(one, RunResult)]
     elapsed_s = max(totals, default=time.monotonic() - started) / len(wave)
     return [_Done(outcome, elapsed_s, started_at) for outcome in outcomes]
-
-
-def _costs_a_row(error: SSRError) -> bool:
-    """Whether another problem, or another try, may do better."""
-    return isinstance(error, EngineError | ProblemError) and not isinstance(
-        error, EngineUnavailable
-    )
 
 
 class _RowMaker:

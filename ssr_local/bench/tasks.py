@@ -5,9 +5,7 @@ a Hugging Face hub as the JSONL file of one dataset repository each and kept bel
 folder, so that they are fetched once; remove the file to fetch it again. huggingface-hub
 honours ``HF_ENDPOINT``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE``.
 
-No hub could be reached where this was written. The repositories, their files and fields are
-what public listings and programs say of them; tried were a stand-in for the hub and files of
-the same shape. A file that is not as expected is refused with its line, never guessed at.
+A file that is not as expected is refused with its line, never guessed at.
 """
 
 from __future__ import annotations

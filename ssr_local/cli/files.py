@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+import click
 
 from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.toml_file import reason_of
@@ -20,11 +21,8 @@ def read_input(file: str, what: str) -> str:
     """
     name = "standard input" if file == STANDARD_INPUT else file
     try:
-        if file == STANDARD_INPUT:
-            raw = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1)
-        else:
-            with Path(file).open("rb") as handle:
-                raw = handle.read(_MAX_INPUT_BYTES + 1)
+        with click.open_file(file, "rb") as handle:
+            raw: bytes = handle.read(_MAX_INPUT_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"{name} cannot be read.", reason_of(error)) from error
     if len(raw) > _MAX_INPUT_BYTES:

@@ -7,6 +7,7 @@ Textual is not loaded.
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import sys
@@ -223,7 +224,7 @@ class _Conversation:
         LineView(self._speaker.say, spoken=True).result(self._last())
 
     def _do_export(self, file: str) -> None:
-        path = _path_of(file)
+        path = Path(os.path.expanduser(file))  # noqa: PTH111  Path's raises for ~nobody
         if path.suffix not in (".jsonl", ".json"):
             raise UsageError(f"{file} is neither a .jsonl nor a .json file.")
         if path.suffix == ".json":
@@ -236,7 +237,7 @@ class _Conversation:
         click.echo(f"Written: {one_line(file)}")
 
     def _do_replay(self, file: str) -> None:
-        self.replay(_path_of(file), 0.0)
+        self.replay(Path(os.path.expanduser(file)), 0.0)  # noqa: PTH111  as above
 
     def _do_quit(self) -> None:
         raise EOFError
@@ -332,10 +333,3 @@ def _path_lines(path: PathView) -> Iterator[str]:
     answer = "" if path.answer is None else f": {one_line(path.answer)}"
     if path.end_reason is not None:
         yield f"Path {number} ends, {END_WORDS[path.end_reason]}{answer}"
-
-
-def _path_of(file: str) -> Path:
-    try:
-        return Path(file).expanduser()
-    except RuntimeError as error:  # ~ of somebody who is not known
-        raise UsageError(f"{file} names no file.", str(error)) from error

@@ -5,19 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
-from typing import Protocol
 
 from ssr_local.core.commands import AnyCommand, Cancel
-
-
-class CommandSource(Protocol):
-    """Where the commands for a running run come from."""
-
-    def poll(self) -> Sequence[AnyCommand]:
-        """What has come since the last look; does not wait."""
-
-    def wait(self) -> Sequence[AnyCommand]:
-        """The next commands; waits for them. Used while paused."""
 
 
 class Mailbox:
@@ -38,12 +27,14 @@ class Mailbox:
         return self._stop.is_set()
 
     def poll(self) -> Sequence[AnyCommand]:
+        """What has come since the last look; does not wait."""
         commands: list[AnyCommand] = []
         while not self._commands.empty():
             commands.append(self._commands.get())
         return commands
 
     def wait(self) -> Sequence[AnyCommand]:
+        """The next commands; waits for them. Used while paused."""
         return [self._commands.get(), *self.poll()]
 
     def clear(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ssr_local.answers import extract_answer
 from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
 from ssr_local.core.events import AnyEvent, PathEnded, VotesCounted
 from ssr_local.core.records import EndReason, Step
+from ssr_local.mathtext.text import extract_answer
 from ssr_local.method import voting
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 
@@ -50,7 +50,9 @@ def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
 
 def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     """Close a path; only one that ended by itself has an answer to vote with."""
-    _keep_unfinished(run, path)
+    step, path.current = path.current, None
+    if step is not None and step.text.strip():  # what it was stopped in stays, unverified
+        path.steps.append(step.record())
     path.state = "ended"
     path.end_reason = reason
     if reason in _FINISHED:
@@ -63,13 +65,6 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     )
     if path.answer is not None and any(other.live for other in run.paths):
         yield from count_votes(run)
-
-
-def _keep_unfinished(run: Run, path: PathState) -> None:
-    """What a path was writing when it was stopped stays in it, unverified."""
-    step, path.current = path.current, None
-    if step is not None and step.text.strip():
-        path.steps.append(step.record())
 
 
 def end_all(run: Run, reason: EndReason) -> Iterator[AnyEvent]:

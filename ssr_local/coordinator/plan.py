@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ssr_local.core.options import SolveOptions
+from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
 from ssr_local.core.records import ModelRole
 
 # Room after a path for the probe that scores a step, or for the letters of a selection.
@@ -33,16 +33,14 @@ class Plan(Struct, frozen=True):
 
 def plan_for(options: SolveOptions) -> Plan:
     """The plan of ``options.method`` (docs/method.md, section 5)."""
-    if options.method == "ssr":
-        return Plan("draft", verified=True, selects=True, num_paths=options.paths)
-    if options.method == "specreason":
-        return Plan("draft", verified=True, selects=False, num_paths=1)
-    if options.method == "draft":
-        return Plan("draft", verified=False, selects=False, num_paths=1)
-    if options.method == "target":
-        return Plan("target", verified=False, selects=False, num_paths=1)
-    selects = options.method == "parallel-spm"
-    return Plan("target", verified=False, selects=selects, num_paths=options.paths)
+    method = options.method
+    is_parallel = method in ("ssr", "parallel", "parallel-spm")
+    return Plan(
+        writer="target" if method in ("target", "parallel", "parallel-spm") else "draft",
+        verified=method in VERIFIED_METHODS,
+        selects=method in ("ssr", "parallel-spm"),
+        num_paths=options.paths if is_parallel else 1,
+    )
 
 
 def num_sequences(plan: Plan, options: SolveOptions) -> int:

@@ -51,7 +51,7 @@ class Prompter:
         self.notices: list[str] = []
         if not self._template:
             self._use_builtin("its file has none")
-        asked = Dialogue((Message("system", prompts.SYSTEM), Message("user", _USER_MARK)))
+        asked = (Message("system", prompts.SYSTEM), Message("user", _USER_MARK))
         questions = {name: question.text for name, question in prompts.QUESTIONS.items()}
         opened, *probes = self._render([asked, *map(_probe, questions.values())])
         self.opens_thinking = is_thinking(opened)
@@ -139,8 +139,7 @@ class Prompter:
 
     def _encode(self, requests: Sequence[str]) -> list[list[int]]:
         dialogues = [
-            Dialogue((Message("system", prompts.SYSTEM), Message("user", request)))
-            for request in requests
+            (Message("system", prompts.SYSTEM), Message("user", request)) for request in requests
         ]
         return [self._tokenize(text) for text in self._render(dialogues)]
 
@@ -175,7 +174,7 @@ class Prompter:
         )
         for text, dialogue in zip(texts, dialogues, strict=True):
             # Some templates trim what they are given, but all must contain it.
-            said = [m.content.strip() for m in dialogue.messages if m.role != "system"]
+            said = [m.content.strip() for m in dialogue if m.role != "system"]
             if not all(content in text for content in said):
                 raise ValueError("it leaves out what it is given")
         return texts
@@ -193,13 +192,11 @@ class Prompter:
 
 def _probe(question: str) -> Dialogue:
     """A question after an assistant's turn that a mark stands for."""
-    return Dialogue(
-        (
-            Message("system", prompts.SYSTEM),
-            Message("user", _USER_MARK),
-            Message("assistant", _MARK),
-            Message("user", question),
-        )
+    return (
+        Message("system", prompts.SYSTEM),
+        Message("user", _USER_MARK),
+        Message("assistant", _MARK),
+        Message("user", question),
     )
 
 

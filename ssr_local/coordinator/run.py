@@ -10,12 +10,13 @@ import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from ssr_local.coordinator.commands import CommandSource, Mailbox
+from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
 from ssr_local.coordinator.plan import Plan
 from ssr_local.coordinator.prompter import Prompter
@@ -55,66 +56,55 @@ class SharedCall(NamedTuple):
 _MEASURED_EVERY_S = 1.0
 
 
+@dataclass(kw_only=True, eq=False)
 class Run:
     """One problem being solved: what was asked, the models, the paths, what was counted.
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
     ``prefix_steps`` are steps that every path has when it is opened. ``compare`` says whether
-    two answers are equivalent, ``option_values`` is what the result says was in force.
+    two answers are equivalent, ``option_values`` is what the result says was in force, and nobody
+    fills the ``commands`` unless they are given.
     ``prefixes`` are the tokens that all prompts of a model begin with, ``roots`` the sequences
     that hold them. ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
     this run, those that were evaluated again included. Afterwards there is a ``result``, or
     the ``failure`` that ended the run.
     """
 
-    def __init__(
-        self,
-        *,
-        problem: str,
-        options: SolveOptions,
-        plan: Plan,
-        pool: Pool,
-        engines: Mapping[ModelRole, Engine],
-        prompters: Mapping[ModelRole, Prompter],
-        judge: Judge,
-        compare: Callable[[str, str], Comparison],
-        prefix_steps: Sequence[str] = (),
-        option_values: OptionValues | None = None,
-        commands: CommandSource | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.problem = problem
-        self.options = options
-        self.plan = plan
-        self.pool = pool
-        self.engines = engines
-        self.prompters = prompters
-        self.judge = judge
-        self.compare = compare
-        self.prefix_steps = tuple(prefix_steps)
-        self.option_values = option_values or {}
-        self.commands = commands or Mailbox()  # an empty one: nobody interferes
-        self.clock = clock
-        self.started = clock()
-        self.paused_s = 0.0
-        self.paths: list[PathState] = []
-        self.scores: tuple[StrategyScore, ...] = ()
-        self.orders: tuple[tuple[str, ...], ...] = ()
-        self.groups: tuple[VoteGroup, ...] = ()
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        self.measured_s = self.started
-        self.num_drafted = self.num_accepted = self.num_rewrites = 0
-        self.cancelled = False
-        self.notices: list[str] = []
-        self.failure: Exception | None = None
-        self.result: RunResult | None = None
-        self.prefixes: dict[ModelRole, list[int]] = {}
-        self.longest_prompt: dict[ModelRole, int] = {}
-        self.roots: dict[ModelRole, int] = {}
-        self.probes: dict[bool, list[int]] = {}
-        self._open: dict[ModelRole, set[int]] = {role: set() for role in engines}
-        self.prefilled: Counter[ModelRole] = Counter()
-        self.decoded: Counter[ModelRole] = Counter()
+    problem: str
+    options: SolveOptions
+    plan: Plan
+    pool: Pool
+    engines: Mapping[ModelRole, Engine]
+    prompters: Mapping[ModelRole, Prompter]
+    judge: Judge
+    compare: Callable[[str, str], Comparison]
+    prefix_steps: tuple[str, ...] = ()
+    option_values: OptionValues = field(default_factory=dict)
+    commands: Mailbox = field(default_factory=Mailbox)
+    clock: Callable[[], float] = time.monotonic
+    paused_s: float = 0.0
+    paths: list[PathState] = field(default_factory=list)
+    scores: tuple[StrategyScore, ...] = ()
+    orders: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[VoteGroup, ...] = ()
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    num_drafted: int = 0
+    num_accepted: int = 0
+    num_rewrites: int = 0
+    cancelled: bool = False
+    notices: list[str] = field(default_factory=list)
+    failure: Exception | None = None
+    result: RunResult | None = None
+    prefixes: dict[ModelRole, list[int]] = field(default_factory=dict)
+    longest_prompt: dict[ModelRole, int] = field(default_factory=dict)
+    roots: dict[ModelRole, int] = field(default_factory=dict)
+    probes: dict[bool, list[int]] = field(default_factory=dict)
+    prefilled: Counter[ModelRole] = field(default_factory=Counter)
+    decoded: Counter[ModelRole] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.started = self.measured_s = self.clock()
+        self._open: dict[ModelRole, set[int]] = {role: set() for role in self.engines}
 
     @property
     def status(self) -> Status:
@@ -270,11 +260,9 @@ class Run:
         """The event with the time it happened."""
         return msgspec.structs.replace(event, at_s=self.clock() - self.started)
 
-    @contextmanager
-    def phase(self, name: PhaseName) -> Iterator[None]:
+    def phase(self, name: PhaseName) -> AbstractContextManager[None]:
         """Count the time inside as that phase's."""
-        with phase_of([(self, name)]):
-            yield
+        return phase_of([(self, name)])
 
 
 @contextmanager

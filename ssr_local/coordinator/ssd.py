@@ -122,7 +122,7 @@ def _read(run: Run, path: PathState, job: ExtendJob, result: Extended) -> Iterat
     digits = None
     if run.judge.verifier.needs_digits:
         digits = places_of_digits(run.engines["target"].pieces(job.tokens))
-    verdict = run.judge.verdict(Reading.of(result.probe, result.log_probs, digits))
+    verdict = run.judge.verdict(Reading(probe=result.probe, tokens=result.log_probs, digits=digits))
     step, draft = current_step(path), run.engines["draft"]
     tokens: dict[ModelRole, list[int]] = {
         "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -25,37 +26,28 @@ from ssr_local.engine.base import Cancelled, ExtendJob
 
 
 def apply_commands(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEvent]:
-    """Carry out commands in order; while the run is paused its source is waited for."""
-    for position, command in enumerate(commands):
+    """Carry out commands in order; while the run is paused the next ones are waited for."""
+    waiting = deque(commands)
+    paused_at: float | None = None
+    while waiting or paused_at is not None:
+        if not waiting:
+            waiting.extend(run.commands.wait())
+        command = waiting.popleft()
         if isinstance(command, Cancel):
             raise Cancelled
-        if isinstance(command, Pause):
-            yield from _pause(run, commands[position + 1 :])
-            return
-        if isinstance(command, AddPath):
+        if isinstance(command, Pause) and paused_at is None:
+            paused_at = run.clock()
+            yield run.at(RunPaused())
+        elif isinstance(command, Resume) and paused_at is not None:
+            run.paused_s += run.clock() - paused_at
+            paused_at = None
+            yield run.at(RunResumed())
+        elif isinstance(command, AddPath):
             yield from _add_path(run, command.letter)
-        elif isinstance(command, DropPath):
-            path = run.find(command.path)
-            if path is not None:
-                yield from end(run, path, "dropped")
+        elif isinstance(command, DropPath) and (path := run.find(command.path)) is not None:
+            yield from end(run, path, "dropped")
         elif isinstance(command, OverrideVerdict):
             yield from _override(run, command)
-
-
-def _pause(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEvent]:
-    """Wait until told to resume; other commands are applied meanwhile."""
-    paused = run.clock()
-    yield run.at(RunPaused())
-    while True:
-        for position, command in enumerate(commands):
-            if isinstance(command, Resume):
-                run.paused_s += run.clock() - paused
-                yield run.at(RunResumed())
-                yield from apply_commands(run, commands[position + 1 :])
-                return
-            if not isinstance(command, Pause):
-                yield from apply_commands(run, [command])
-        commands = run.commands.wait()
 
 
 def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:

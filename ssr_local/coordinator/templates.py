@@ -24,11 +24,8 @@ class Message(Struct, frozen=True):
     content: str
 
 
-class Dialogue(Struct, frozen=True):
-    """Messages to render; with ``generate`` the assistant's turn is opened after them."""
-
-    messages: tuple[Message, ...]
-    generate: bool = True
+Dialogue = tuple[Message, ...]
+"""Messages to render; the assistant's turn is opened after them."""
 
 
 class RenderRequest(Struct, frozen=True):
@@ -62,12 +59,12 @@ def render_with_jinja(request: RenderRequest) -> list[str]:
     template = environment.from_string(request.template)
     texts: list[str] = []
     for dialogue in request.dialogues:
-        messages = [{"role": m.role, "content": m.content} for m in dialogue.messages]
+        messages = [{"role": m.role, "content": m.content} for m in dialogue]
         texts.append(
             _bounded(
                 template.generate(
                     messages=messages,
-                    add_generation_prompt=dialogue.generate,
+                    add_generation_prompt=True,
                     bos_token=request.bos_text,
                     eos_token=request.eos_text,
                     tools=None,
@@ -90,44 +87,42 @@ def _bounded(pieces: object) -> str:
 
 
 def _chatml(dialogue: Dialogue, bos: str) -> str:
-    turns = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in dialogue.messages)
-    return turns + ("<|im_start|>assistant\n" if dialogue.generate else "")
+    turns = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in dialogue)
+    return turns + "<|im_start|>assistant\n"
 
 
 def _llama3(dialogue: Dialogue, bos: str) -> str:
     head = "<|start_header_id|>{}<|end_header_id|>\n\n"
-    turns = "".join(
-        f"{head.format(m.role)}{m.content.strip()}<|eot_id|>" for m in dialogue.messages
-    )
-    return bos + turns + (head.format("assistant") if dialogue.generate else "")
+    turns = "".join(f"{head.format(m.role)}{m.content.strip()}<|eot_id|>" for m in dialogue)
+    return bos + turns + head.format("assistant")
 
 
 def _gemma(dialogue: Dialogue, bos: str) -> str:
     turns = ""
-    for message in without_system_turn(dialogue).messages:
+    for message in without_system_turn(dialogue):
         role = "model" if message.role == "assistant" else "user"
         turns += f"<start_of_turn>{role}\n{message.content.strip()}<end_of_turn>\n"
-    return bos + turns + ("<start_of_turn>model\n" if dialogue.generate else "")
+    return bos + turns + "<start_of_turn>model\n"
 
 
 def _deepseek_r1(dialogue: Dialogue, bos: str) -> str:
     before = {"system": "", "assistant": "<｜Assistant｜>", "user": "<｜User｜>"}
     after = {"assistant": "<｜end▁of▁sentence｜>"}
-    turns = "".join(before[m.role] + m.content + after.get(m.role, "") for m in dialogue.messages)
-    return bos + turns + ("<｜Assistant｜><think>\n" if dialogue.generate else "")
+    turns = "".join(before[m.role] + m.content + after.get(m.role, "") for m in dialogue)
+    return bos + turns + "<｜Assistant｜><think>\n"
 
 
 def _plain(dialogue: Dialogue, bos: str) -> str:
-    turns = "".join(f"{m.role.capitalize()}: {m.content}\n\n" for m in dialogue.messages)
-    return bos + turns + ("Assistant:" if dialogue.generate else "")
+    turns = "".join(f"{m.role.capitalize()}: {m.content}\n\n" for m in dialogue)
+    return bos + turns + "Assistant:"
 
 
 def without_system_turn(dialogue: Dialogue) -> Dialogue:
     """The dialogue for a model without a system role: its text goes before the user's."""
-    system = "".join(f"{m.content}\n\n" for m in dialogue.messages if m.role == "system")
-    turns = [m for m in dialogue.messages if m.role != "system"]
+    system = "".join(f"{m.content}\n\n" for m in dialogue if m.role == "system")
+    turns = [m for m in dialogue if m.role != "system"]
     turns[0] = Message(turns[0].role, system + turns[0].content)
-    return Dialogue(tuple(turns), dialogue.generate)
+    return tuple(turns)
 
 
 _FAMILIES: tuple[tuple[str, str, Callable[[Dialogue, str], str]], ...] = (

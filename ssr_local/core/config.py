@@ -8,22 +8,23 @@ environment as ``SSR_LOCAL_`` and the name in capitals. Each value remembers its
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import msgspec
 from msgspec import Struct
 
+from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, UsageError
-from ssr_local.core.folders import config_dir
 from ssr_local.core.options import (
     OFFERED,
     EngineOptions,
     SolveOptions,
     accepted_values,
+    describe,
     validate,
     why_not_offered,
 )
@@ -39,6 +40,7 @@ from ssr_local.core.toml_file import (
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
+_Table = TypeVar("_Table", bound=Struct)
 Origin = Literal["option", "environment", "config", "default"]
 
 PREFIX = "SSR_LOCAL_"
@@ -81,7 +83,7 @@ class Settings(Struct, frozen=True):
 
 def config_file() -> Path:
     """Where the settings file is, whether or not it exists."""
-    return config_dir() / "config.toml"
+    return folders.config_dir() / "config.toml"
 
 
 def variable_name(name: str) -> str:
@@ -94,9 +96,11 @@ def load_settings(
     *,
     env: Mapping[str, str] | None = None,
     file: Path | None = None,
+    none_clears: bool = False,
 ) -> Settings:
     """The settings in force; an override of None, like an empty variable, is not given.
 
+    With ``none_clears`` it clears what a weaker layer sets.
     ``env`` and ``file`` stand in for ``os.environ`` and ``config_file()``; a file that does
     not exist sets nothing. Every layer is checked, also where a stronger one wins. Raises
     ``UsageError`` for a bad override and ``ConfigError``, which names the variable or the
@@ -112,7 +116,7 @@ def load_settings(
         defaults
         | _from_file(config_file() if file is None else file)
         | _from_environment(env)
-        | _from_overrides(overrides or {})
+        | _from_overrides(overrides or {}, none_clears)
     )
     values = {name: setting.value for name, setting in in_force.items()}
     return Settings(
@@ -135,15 +139,51 @@ def save_setting(
     """
     file = config_file() if file is None else file
     key = name.replace("-", "_")
-    text = existing_text(file)
-    present = [k for k in parse_toml(text, printable(str(file))) if k.replace("-", "_") == key]
+    text, shown = existing_text(file), printable(str(file))
+    present = [k for k in parse_toml(text, shown) if k.replace("-", "_") == key]
     if key not in OPTION_NAMES and not (value is None and present):
         raise unknown_option(name)
     if value is not None:
         strict = not isinstance(value, str)
         value = checked(key, value, f"Option {key!r}", UsageError, strict=strict)
     if value is not None or present:
-        write_atomically(file, _edited(text, present, key, value, printable(str(file))))
+        change = partial(_set, present=present, name=key, value=value, shown=shown)
+        write_atomically(file, edited(text, change, shown))
+
+
+def load_table(name: str, kind: type[_Table], file: Path | None = None) -> _Table:
+    """A table of the settings file that is no option's; one that is not there sets nothing.
+
+    Raises ``ConfigError`` naming the file, the key and what is accepted, as ``kind`` says.
+    """
+    file = config_file() if file is None else file
+    shown = printable(str(file))
+    table = parse_toml(existing_text(file), shown).get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{shown}: key {name!r} cannot be {quoted(table)}.", "Accepted: a table.")
+    for key, value in table.items():
+        subject = f"{shown}: key '{name}."
+        check_name(subject, key, kind.__struct_fields__)
+        try:
+            msgspec.convert({key: value}, kind)
+        except msgspec.ValidationError as error:
+            accepted = describe(kind, key)
+            raise ConfigError(
+                f"{subject}{key}' cannot be {quoted(value)}.",
+                f"Accepted: {accepted}.",
+                suggestion(value, tuple(accepted.split(", "))) if isinstance(value, str) else "",
+            ) from error
+    return msgspec.convert(table, kind)
+
+
+def check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
+    """Raise ``ConfigError`` for a key that is none of those; ``subject`` goes before it."""
+    if name not in known:
+        raise ConfigError(
+            f"{subject}{printable(name[:_MAX_SHOWN_CHARS])}' is unknown.",
+            f"Accepted: {', '.join(known)}.",
+            suggestion(name, known),
+        )
 
 
 def existing_text(file: Path) -> str:
@@ -164,20 +204,9 @@ def write_atomically(file: Path, text: str) -> None:
     """
     shown = printable(str(file))
     try:
-        data = text.encode()
         target = file.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if target.exists():
-                shutil.copymode(target, temporary)
-            Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        folders.write_atomically(target, text.encode())
     except (OSError, UnicodeEncodeError) as error:
         raise ConfigError(
             f"{shown}: cannot be written.", f"{reason_of(error)}.", "Nothing was changed."
@@ -190,12 +219,12 @@ def suggestion(word: str, known: tuple[str, ...]) -> str:
     return f"Did you mean {near[0]}?" if near else ""
 
 
-def _from_overrides(overrides: Mapping[str, Any]) -> dict[str, Setting]:
+def _from_overrides(overrides: Mapping[str, Any], none_clears: bool) -> dict[str, Setting]:
     layer: dict[str, Setting] = {}
     for name, value in overrides.items():
         if name not in OPTION_NAMES:
             raise unknown_option(name)
-        if value is not None:
+        if value is not None or none_clears:
             meant = checked(name, value, f"Option {name!r}", UsageError)
             layer[name] = Setting(name, meant, "option")
     return layer
@@ -220,7 +249,7 @@ def _from_file(file: Path) -> dict[str, Setting]:
             continue
         name = key.replace("-", "_")
         if name not in OPTION_NAMES:
-            raise _unknown_key(key, shown)
+            raise unknown_option(key, shown)
         if name in layer:
             raise ConfigError(
                 f"{shown}: key {name!r} is given twice.",
@@ -251,23 +280,16 @@ def checked(
     return meant
 
 
-def unknown_option(name: str) -> UsageError:
-    """The error to raise for a name that no option has."""
-    return UsageError(
-        f"There is no option {quoted(name)}.",
-        why_not_offered(name.replace("-", "_")) or f"Options are: {', '.join(OPTION_NAMES)}.",
-        suggestion(name.replace("-", "_"), OPTION_NAMES),
-    )
-
-
-def _unknown_key(key: str, shown_file: str) -> ConfigError:
+def unknown_option(name: str, file: str = "") -> UsageError:
+    """The error to raise for a name that no option has, or for such a key in a file."""
+    meant, names = name.replace("-", "_"), ", ".join(OPTION_NAMES)
+    near = suggestion(meant, (*OPTION_NAMES, *(RESERVED_TABLES if file else ())))
+    if not file:
+        why = why_not_offered(meant) or f"Options are: {names}."
+        return UsageError(f"There is no option {quoted(name)}.", why, near)
     tables = ", ".join(f"[{table}]" for table in RESERVED_TABLES)
-    return ConfigError(
-        f"{shown_file}: unknown key {quoted(key)}.",
-        why_not_offered(key.replace("-", "_"))
-        or f"Accepted: {', '.join(OPTION_NAMES)}; tables: {tables}.",
-        suggestion(key.replace("-", "_"), (*OPTION_NAMES, *RESERVED_TABLES)),
-    )
+    why = why_not_offered(meant) or f"Accepted: {names}; tables: {tables}."
+    return ConfigError(f"{file}: unknown key {quoted(name)}.", why, near)
 
 
 def _mistyped_variables(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -286,39 +308,48 @@ def _instead_of(variable: str, known: tuple[str, ...]) -> str:
     return why_not_offered(name) or suggestion(variable.upper(), known)
 
 
-def _edited(
-    text: str, present: list[str], name: str, value: str | int | float | bool | None, shown: str
-) -> str:
-    """``text`` with the option set, or removed for None; ``present`` are its spellings there."""
+def edited(text: str, change: Callable[[TOMLDocument], None], shown: str) -> str:
+    """A settings file's text after a change, its comments, order and line ends kept."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(text if not text or text.endswith("\n") else f"{text}\n")
+        change(document)
+        changed = document.as_string()
+    except (TOMLKitError, RecursionError) as error:
+        raise unsafe(shown, reason_of(error)) from error
+    if "\r\n" in text:
+        changed = changed.replace("\r\n", "\n").replace("\n", "\r\n")
+    return changed
+
+
+def unsafe(shown: str, reason: str) -> ConfigError:
+    """The error to raise for a settings file that is better left as it is."""
+    return ConfigError(f"{shown}: cannot be edited safely.", f"{reason}.", "Edit the file by hand.")
+
+
+def _set(
+    document: TOMLDocument,
+    present: list[str],
+    name: str,
+    value: str | int | float | bool | None,
+    shown: str,
+) -> None:
+    """Set an option, or remove it for None; ``present`` are its spellings there."""
     from tomlkit.items import AoT
 
-    newline = "\r\n" if "\r\n" in text else "\n"
-    if text and not text.endswith("\n"):
-        text += newline
-    try:
-        document = tomlkit.parse(text)
-        if any(isinstance(document[key], dict | AoT) for key in present):
-            raise ConfigError(
-                f"{shown}: key {quoted(name)} is a table.", "", "Edit the file by hand."
-            )
-        for key in present if value is None else present[1:]:
-            document.remove(key)
-        if value is not None and present:
-            document[present[0]] = value
-        elif value is not None:
-            _add_key(document, name, value, newline)
-        return document.as_string()
-    except (TOMLKitError, RecursionError) as error:
-        raise ConfigError(
-            f"{shown}: cannot be edited safely.", f"{reason_of(error)}.", "Edit the file by hand."
-        ) from error
+    if any(isinstance(document[key], dict | AoT) for key in present):
+        raise ConfigError(f"{shown}: key {quoted(name)} is a table.", "", "Edit the file by hand.")
+    for key in present if value is None else present[1:]:
+        document.remove(key)
+    if value is not None and present:
+        document[present[0]] = value
+    elif value is not None:
+        _add_key(document, name, value)
 
 
-def _add_key(
-    document: TOMLDocument, name: str, value: str | int | float | bool, newline: str
-) -> None:
+def _add_key(document: TOMLDocument, name: str, value: str | int | float | bool) -> None:
     """Put a new key after the last one at the top level, above a table and its comment.
 
     tomlkit's own insertion puts it between the first table and the comment that
@@ -328,7 +359,7 @@ def _add_key(
     from tomlkit.items import AoT, Table, Whitespace
 
     item = tomlkit.item(value)
-    item.trivia.trail = newline
+    item.trivia.trail = "\n"
     body = document.body
     top = next((i for i, (_, it) in enumerate(body) if isinstance(it, Table | AoT)), len(body))
     keys = [i for i, (key, _) in enumerate(body[:top]) if key is not None]
@@ -338,5 +369,5 @@ def _add_key(
     else:
         position = max(keys or gaps, default=-1) + 1
         if not keys:
-            body.insert(position, (None, Whitespace(newline)))
+            body.insert(position, (None, Whitespace("\n")))
     body.insert(position, (tomlkit.key(name), item))

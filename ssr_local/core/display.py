@@ -34,10 +34,9 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
-_KEPT = "\n\t"
 # Format characters reorder, hide or disguise the text around them. The two joiners do not,
 # and Persian, Indian scripts and emoji need them.
-_JOINERS = "\u200c\u200d"
+_KEPT = "\n\t\u200c\u200d"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 _MAX_INT_BITS = 64
 _MAX_SHOWN_CHARS = 60
@@ -46,7 +45,9 @@ _MAX_SHOWN_CHARS = 60
 def clean(text: str) -> str:
     """The text without escape sequences and control characters; newlines and tabs stay."""
     text = _ESCAPES.sub("", _LINE_ENDS.sub("\n", text))
-    return "".join(c for c in text if c.isprintable() or _is_seen(c))
+    return "".join(
+        c for c in text if c.isprintable() or c in _KEPT or unicodedata.category(c) not in _UNSEEN
+    )
 
 
 def one_line(text: str, limit: int = 0) -> str:
@@ -84,7 +85,3 @@ def human_bytes(num_bytes: int) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
-
-
-def _is_seen(character: str) -> bool:
-    return character in _KEPT + _JOINERS or unicodedata.category(character) not in _UNSEEN

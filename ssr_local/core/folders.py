@@ -7,9 +7,14 @@ The platform's usual folders, each replaceable by an environment variable:
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
+
+from ssr_local.core.display import printable
+from ssr_local.core.errors import UsageError
+from ssr_local.core.toml_file import reason_of
 
 APP = "ssr-local"
 
@@ -40,14 +45,29 @@ def existing(folder: Path) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a small file in one step, so that a reader sees the old or the new one."""
+    """Replace a small file in one step: a reader sees the old or the new one, never less."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(data)
+        with fresh.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if path.exists():
+            shutil.copymode(path, fresh)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, data: bytes, next_step: str = "") -> None:
+    """The same, for a file that a user named. Raises ``UsageError`` when it cannot be."""
+    try:
+        write_atomically(path, data)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+        raise UsageError(
+            f"{printable(str(path))} cannot be written.", f"{reason_of(error)}.", next_step
+        ) from error
 
 
 def _override(variable: str) -> Path | None:

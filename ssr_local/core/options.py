@@ -6,6 +6,7 @@ structs; ``validate`` is the only place that judges the values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -183,7 +184,8 @@ def validate(kind: type[_Options], values: dict[str, Any], *, strict: bool = Tru
         except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: no UTF-8
             raise _refusal(kind, name, value) from error
         checked[name] = getattr(one, name)
-    _reject_nan(checked)
+        if isinstance(checked[name], float) and not math.isfinite(checked[name]):
+            raise UsageError(f"Option {name!r} cannot be {value!r}.", "Accepted: a finite number.")
     return kind(**checked)
 
 
@@ -225,7 +227,7 @@ def choices(kind: type[SolveOptions] | type[EngineOptions], name: str) -> tuple[
     return ()
 
 
-def describe(kind: type[SolveOptions] | type[EngineOptions], name: str) -> str:
+def describe(kind: type[Struct], name: str) -> str:
     """One line on what an option does, and the range of a number."""
     description, limits = name, ""
     for meta in _metas(_hints(kind)[name]):
@@ -256,12 +258,6 @@ def _refusal(kind: type[SolveOptions] | type[EngineOptions], name: str, value: A
     return UsageError(
         f"Option {name!r} cannot be {quoted(value)}.", retired or accepted_values(kind, name)
     )
-
-
-def _reject_nan(values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-            raise UsageError(f"Option {name!r} cannot be {value!r}.", "Accepted: a finite number.")
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _NUMBERS = re.compile(r"(?:[A-Za-z0-9_-]+\s*=)?[\s\d,.eE+\[\]-]*")
 _NUMBER_KEY = re.compile(r"\.[\s\deE+-]*\.")
 
 
-def read_bounded(file: Path, max_bytes: int) -> bytes:
+def read_bounded(file: Path, max_bytes: int, kind: str = "TOML") -> bytes:
     """The bytes of a regular file of at most ``max_bytes``.
 
     Raises ``FileNotFoundError`` when there is none, ``ConfigError`` for everything else.
@@ -38,7 +38,9 @@ def read_bounded(file: Path, max_bytes: int) -> bytes:
     try:
         # Opening a pipe without a writer would wait for ever.
         if file.exists() and not file.is_file():
-            raise ConfigError(f"{shown}: not a regular file.", "", "Give the path of a TOML file.")
+            raise ConfigError(
+                f"{shown}: not a regular file.", "", f"Give the path of a {kind} file."
+            )
         with file.open("rb") as stream:
             data = stream.read(max_bytes + 1)
     except FileNotFoundError:
@@ -47,7 +49,7 @@ def read_bounded(file: Path, max_bytes: int) -> bytes:
         raise ConfigError(f"{shown}: cannot be read.", f"{reason_of(error)}.") from error
     if len(data) > max_bytes:
         raise ConfigError(
-            f"{shown}: too large.", f"Accepted: at most {max_bytes // 1024} kB of TOML."
+            f"{shown}: too large.", f"Accepted: at most {max_bytes // 1024} kB of {kind}."
         )
     return data
 

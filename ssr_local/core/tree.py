@@ -77,7 +77,6 @@ class StepView:
     verdict: Verdict | None = None
     overridden: bool = False
     num_tokens: int = 0
-    draft_tokens: int = 0
     elapsed_s: float = 0.0
 
     @property
@@ -105,7 +104,6 @@ class ModelView:
 
     name: str
     info: ModelInfo | None = None
-    elapsed_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -162,10 +160,7 @@ class Tree:
 
     def apply_all(self, events: Iterable[AnyEvent]) -> frozenset[Node]:
         """Take many events in; all the nodes that have to be drawn again, each once."""
-        changed: frozenset[Node] = frozenset()
-        for event in events:
-            changed |= self.apply(event)
-        return changed
+        return frozenset().union(*map(self.apply, events))
 
     @property
     def live_paths(self) -> list[PathView]:
@@ -229,7 +224,7 @@ class Tree:
                 self.phase = "loading"
                 self.models[event.role] = ModelView(event.name)
             case ModelLoaded():
-                self.models[event.role] = ModelView(event.info.name, event.info, event.elapsed_s)
+                self.models[event.role] = ModelView(event.info.name, event.info)
             case RunMeasured():
                 self.measured = event
             case RunPaused() | RunResumed():
@@ -242,23 +237,20 @@ class Tree:
         self.phase = "selecting"
         self.problem, self.options, self.given = event.problem, event.options, event.given
         self.pool = event.pool
-        loaded: dict[ModelRole, ModelInfo | None] = {
-            "draft": event.models.draft,
-            "target": event.models.target,
-        }
-        for role, info in loaded.items():
-            if info is not None:
-                known = self.models.get(role)
-                self.models[role] = ModelView(info.name, info, known.elapsed_s if known else 0.0)
+        roles: tuple[ModelRole, ModelRole] = ("draft", "target")
+        for role in roles:
+            if info := getattr(event.models, role):
+                self.models[role] = ModelView(info.name, info)
 
     def _ended(self, event: RunEnded) -> Iterable[Node]:
         self.phase = "ended"
-        self.result = event.result
-        self.groups = event.result.votes
+        result = self.result = event.result
+        self.problem, self.options, self.given = result.problem, result.options, result.given
+        self.groups = result.votes
         changed = [Node("run"), Node("votes"), Node("strategies")]
         for path in self.paths.values():
             changed += self._close_steps(path)
-        for whole in event.result.paths:
+        for whole in result.paths:
             if whole.index in self.paths:
                 changed += self._completed(self.paths[whole.index], whole)
         return changed
@@ -335,7 +327,6 @@ class Tree:
             self.counts.rewritten += 1
         else:
             step.state = "waiting" if self._is_verified else "unverified"
-            step.draft_tokens = event.num_tokens
         if author == "draft":
             self.counts.draft_tokens += event.num_tokens
         else:

@@ -9,7 +9,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ssr_local.core.errors import HistoryError
-from ssr_local.core.folders import data_dir
 
 FILE_NAME = "history.sqlite3"
 WAIT_S = 15.0
@@ -58,11 +57,6 @@ _MIGRATIONS = (
     """,
 )
 """One script a version; ``user_version`` says how many have been run. Never change an old one."""
-
-
-def history_file() -> Path:
-    """Where the history is, whether or not it exists."""
-    return data_dir() / FILE_NAME
 
 
 def open_database(file: Path) -> tuple[sqlite3.Connection, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
+from msgspec import Meta, Struct
+
+from ssr_local.core.config import load_table
 from ssr_local.core.errors import HistoryError
 from ssr_local.core.events import AnyEvent
 from ssr_local.history.practice import Due, Practice
-from ssr_local.history.preference import is_kept
 from ssr_local.history.store import History, Kind, Recording
 
 _T = TypeVar("_T")
@@ -81,3 +83,17 @@ def saving(
         except Exception as error:
             saver.save(Recording.fail, error)
             raise
+
+
+class Preference(Struct, frozen=True):
+    """The table ``[history]`` of the settings file."""
+
+    save: Annotated[bool, Meta(description="true, false")] = True
+
+
+def is_kept() -> bool:
+    """Whether runs, checks and hints are to be saved; they are unless the settings say no.
+
+    Raises ``ConfigError`` naming the file and the key.
+    """
+    return load_table("history", Preference).save

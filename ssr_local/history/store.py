@@ -23,7 +23,8 @@ from msgspec import Struct
 
 from ssr_local.core.errors import HistoryError, Interrupted
 from ssr_local.core.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
-from ssr_local.history.database import history_file, open_database
+from ssr_local.core.folders import data_dir
+from ssr_local.history.database import FILE_NAME, open_database
 
 Kind = Literal["run", "check", "hint"]
 _LOCK_PREFIX, _LOCK_SUFFIX = ".history-", ".lock"
@@ -63,14 +64,14 @@ class Statistics(Struct, frozen=True):
     newest: str | None
 
 
-class History:
+class History(contextlib.AbstractContextManager["History"]):
     """The history's file, open. Safe for several threads; use it as a context manager.
 
     ``notice`` says when a damaged file was replaced. Raises ``HistoryError``.
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self.file = history_file() if file is None else file
+        self.file = data_dir() / FILE_NAME if file is None else file
         self._connection, self.notice = open_database(self.file)
         self._turn = threading.Lock()
         self._holder = uuid.uuid4().hex
@@ -164,9 +165,6 @@ class History:
             self._held.release()
             Path(self._held.lock_file).unlink(missing_ok=True)
             self._held = None
-
-    def __enter__(self) -> History:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

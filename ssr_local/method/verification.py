@@ -32,26 +32,13 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What the target returned for one step.
 
     ``probe`` has the log-probabilities of the probe's candidates, ``tokens`` the
-    log-probability of each of the step's tokens, ``numbers`` those of the tokens that hold a
-    digit, all in nats; None where not asked for.
+    log-probability of each of the step's tokens, all in nats, ``digits`` the indices of those
+    tokens that hold a digit; None where not asked for.
     """
 
     probe: tuple[float, ...] | None = None
     tokens: tuple[float, ...] | None = None
-    numbers: tuple[float, ...] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        probe: tuple[float, ...] | None,
-        tokens: tuple[float, ...] | None,
-        digits: Sequence[int] | None,
-    ) -> Reading:
-        """The reading; ``digits`` are the indices of the tokens that hold a digit."""
-        numbers = None
-        if tokens is not None and digits is not None:
-            numbers = tuple(tokens[index] for index in digits)
-        return cls(probe=probe, tokens=tokens, numbers=numbers)
+    digits: tuple[int, ...] | None = None
 
 
 class Readable(Protocol):
@@ -68,7 +55,7 @@ class Readable(Protocol):
 def reading_of(step: Readable, question: tuple[str, str] | None) -> Reading:
     """What a run would have of the step under this question, None for none."""
     probe = None if question is None else step.probes.get("/".join(question))
-    return Reading.of(probe, step.log_probs, step.digits)
+    return Reading(probe=probe, tokens=step.log_probs, digits=step.digits)
 
 
 def places_of_digits(pieces: Sequence[bytes]) -> tuple[int, ...]:
@@ -115,9 +102,10 @@ def number_likelihood(reading: Reading) -> float:
 
     A person's words are none a model would choose; the numbers are the same when right.
     """
-    if reading.numbers is None:
+    if reading.tokens is None or reading.digits is None:
         return math.nan
-    return _lowest(reading.numbers) if reading.numbers else 0.0
+    numbers = tuple(reading.tokens[index] for index in reading.digits)
+    return _lowest(numbers) if numbers else 0.0
 
 
 VERIFIERS: dict[str, Verifier] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -35,8 +35,7 @@ def as_markdown(
         *said,
         standing(tree, status),
         "## Problem",
-        quote(tree.result.problem if tree.result else tree.problem)
-        or "Not known: the log begins later.",
+        quote(tree.problem) or "Not known: the log begins later.",
         *_prefix_steps(tree),
         *_answer(tree),
         *_votes(tree),
@@ -82,11 +81,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _prefix_steps(tree: Tree) -> Iterator[str]:
-    given = tree.result.given if tree.result else tree.given
-    if given:
+    if tree.given:
         yield "## Prefix steps"
         yield "Every path began with them; neither model wrote them."
-    for position, text in enumerate(given, 1):
+    for position, text in enumerate(tree.given, 1):
         yield f"**Prefix step {position}**"
         yield quote(text)
 
@@ -240,10 +238,11 @@ def _model(model: ModelView) -> str:
 
 
 def _options(tree: Tree) -> Iterator[str]:
-    options: Mapping[str, object] = tree.result.options if tree.result else tree.options
-    if options:
+    if tree.options:
         yield "## Options in force"
-        shown = {key: "none" if value is None else str(value) for key, value in options.items()}
+        shown = {
+            key: "none" if value is None else str(value) for key, value in tree.options.items()
+        }
         yield "\n".join(f"- {code(key)}: {code(value)}" for key, value in shown.items())
 
 

@@ -18,7 +18,6 @@ import threading
 import time
 import typing
 from collections.abc import Callable
-from types import TracebackType
 from typing import IO, Any
 
 import msgspec
@@ -73,7 +72,7 @@ _decode_request = msgspec.msgpack.Decoder(_Request).decode
 _reply_decoder = msgspec.msgpack.Decoder(_Reply)
 
 
-class Helper:
+class Helper(contextlib.AbstractContextManager["Helper"]):
     """Runs functions of this package in a child process that can be killed.
 
     The child starts with the first call, and again with the next call after it was killed
@@ -148,15 +147,7 @@ class Helper:
         finally:
             self._turn.release()
 
-    def __enter__(self) -> Helper:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ready_child(self, name: str) -> ChildProcess[_Reply]:
@@ -227,7 +218,9 @@ def _check_name(name: str) -> None:
 def main(memory_limit_bytes: int | None) -> None:
     """The child's life: read a request, do it, answer, until the parent is gone."""
     requests, replies = private_pipes()
-    _limit_resources(memory_limit_bytes)
+    if memory_limit_bytes is not None:
+        _limit("RLIMIT_AS", memory_limit_bytes, memory_limit_bytes)
+    _limit("RLIMIT_CORE", 0, 0)
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     listen(requests, inbox.put)
     while True:
@@ -239,7 +232,9 @@ def _answer(request: _Request) -> _Reply:
         function, kind = _find(request.name)
         if request.argument is None:
             return _Reply()
-        _limit_cpu(request.timeout_s)
+        # A backstop for a child whose parent can no longer kill it: never reached otherwise.
+        cpu_s = time.process_time() + request.timeout_s * (os.cpu_count() or 1)
+        _limit("RLIMIT_CPU", math.ceil(cpu_s) + _CPU_MARGIN_S)
         result = function(msgspec.msgpack.decode(request.argument, type=kind))
         return _Reply(msgspec.msgpack.encode(result))
     except MemoryError:
@@ -262,26 +257,15 @@ def _find(name: str) -> tuple[Callable[[Any], Any], Any]:
     return function, next(iter(hints.values()), Any)
 
 
-def _limit_resources(memory_limit_bytes: int | None) -> None:
-    try:
-        import resource
-    except ImportError:
-        return  # Windows: the parent's time limit is all there is
-    for limit, size in (("RLIMIT_AS", memory_limit_bytes), ("RLIMIT_CORE", 0)):
-        # macOS knows RLIMIT_AS and refuses to set it.
-        if size is None:
-            continue
-        with contextlib.suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, limit), (size, size))
+def _limit(name: str, soft: int, hard: int | None = None) -> None:
+    """Set a limit of this process, the hard one too where given, on systems that have it.
 
-
-def _limit_cpu(timeout_s: float) -> None:
-    """A backstop for a child whose parent can no longer kill it: never reached otherwise."""
-    try:
+    Windows has none: there the parent's time limit is all there is. macOS knows RLIMIT_AS
+    and refuses to set it.
+    """
+    with contextlib.suppress(ImportError, AttributeError, ValueError, OSError):
         import resource
-    except ImportError:
-        return
-    limit = math.ceil(time.process_time() + timeout_s * (os.cpu_count() or 1)) + _CPU_MARGIN_S
-    with contextlib.suppress(ValueError, OSError):
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
+
+        number = getattr(resource, name)
+        kept = resource.getrlimit(number)[1]
+        resource.setrlimit(number, (soft, kept if hard is None else hard))

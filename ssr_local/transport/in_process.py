@@ -10,7 +10,7 @@ from contextlib import closing
 
 import msgspec
 
-from ssr_local.answers import EQUIVALENT
+from ssr_local.answers.compare import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.plan import plan_for
@@ -21,8 +21,7 @@ from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.errors import Interrupted, SSRError
 from ssr_local.core.events import AnyEvent, Replied, StepRead
-from ssr_local.core.options import SolveOptions
-from ssr_local.core.records import ModelRole, OptionValues
+from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.method.pools import load_pool
 from ssr_local.method.verification import Judge
@@ -146,6 +145,7 @@ class InProcess:
     ) -> Run:
         options = request.options
         pool = load_pool(options.strategies)
+        values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return Run(
             problem=request.problem,
             options=options,
@@ -158,10 +158,6 @@ class InProcess:
             judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
             compare=Comparer(self._helper, self._mailbox.should_stop),
             prefix_steps=request.prefix_steps,
-            option_values=self._option_values(options),
-            commands=commands,
+            option_values=values | {role: file.name for role, file in self._setup.models.items()},
+            commands=commands or Mailbox(),
         )
-
-    def _option_values(self, options: SolveOptions) -> OptionValues:
-        values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
-        return values | {role: file.name for role, file in self._setup.models.items()}

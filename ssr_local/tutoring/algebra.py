@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from ssr_local.answers import normalise
 from ssr_local.answers.questions import EquationQuestion, EquationVerdict, Pair
 from ssr_local.mathtext.claims import Claim, Member, claims_in
+from ssr_local.mathtext.forms import normalise
 from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
 from ssr_local.mathtext.values import exact_value
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
@@ -67,27 +67,11 @@ _RATIOS = frozenset(map(Fraction, (7, 12, 24, 60, 100, 365, 1000, 3600)))
 _THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}\.\d{3}(?!\d)")
 
 
-class ClaimFinding(Struct, frozen=True):
-    """What algebra says of one equation; ``detail`` why it does not hold."""
-
-    claim: str
-    says: Says
-    detail: str = ""
-
-
 class StepFinding(Struct, frozen=True):
-    """What algebra says of a step: its equations, and all of them together."""
+    """What algebra says of all equations of a step; ``reason`` is the first that it refutes."""
 
     says: Says
-    claims: tuple[ClaimFinding, ...] = ()
-
-    @property
-    def reason(self) -> str:
-        """The first equation that does not hold, in a sentence; "" when none is refuted."""
-        for one in self.claims:
-            if one.says == "does not hold":
-                return f"{one.claim} does not hold: {one.detail}."
-        return ""
+    reason: str = ""
 
 
 class Algebra:
@@ -128,24 +112,17 @@ class Algebra:
         findings = [self._claim(claim, manner) for claim in claims_in(text)[:MAX_CLAIMS]]
         if manner.in_cases:
             self._premises = before  # each holds in its own case
-        says = {one.says for one in findings}
-        overall: Says = "undecided"
-        if "does not hold" in says:
-            overall = "does not hold"
-        elif says == {"holds"}:
-            overall = "holds"
-        return StepFinding(overall, tuple(findings))
+        refuted = next((one for one in findings if one.says == "does not hold"), None)
+        is_proven = bool(findings) and all(one.says == "holds" for one in findings)
+        return refuted or StepFinding("holds" if is_proven else "undecided")
 
-    def _claim(self, claim: Claim, manner: _Manner) -> ClaimFinding:
+    def _claim(self, claim: Claim, manner: _Manner) -> StepFinding:
         finding = self._judged(claim, manner)
-        says: Says = "undecided"
-        if finding.verdict == "equal":
-            says = "holds"
-        elif finding.verdict == "different" and claim.sure:
-            says = "does not hold"
-        if says != "does not hold" and claim.sure and not self._has_units(_symbols(claim)):
+        if finding.verdict == "different" and claim.sure:
+            return StepFinding("does not hold", f"{claim.shown} does not hold: {finding.detail}.")
+        if claim.sure and not self._has_units(_symbols(claim)):
             self._remember(claim)
-        return ClaimFinding(claim.shown, says, finding.detail if says == "does not hold" else "")
+        return StepFinding("holds" if finding.verdict == "equal" else "undecided")
 
     def _judged(self, claim: Claim, manner: _Manner) -> EquationVerdict:
         by_value = _by_value(claim)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ssr_local.answers import compare, extract_answer
+from ssr_local.answers.compare import compare
 from ssr_local.api import Solver
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import EngineCrashed, Interrupted, ProblemError, UsageError
@@ -25,6 +25,7 @@ from ssr_local.core.events import RunEnded
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import Calibration, Comparison, RunResult, StepReading, Verdict
 from ssr_local.mathtext.claims import Claim, claims_in
+from ssr_local.mathtext.text import extract_answer
 from ssr_local.method.steps import split_steps
 from ssr_local.method.verification import Judge
 from ssr_local.process.helper import Helper

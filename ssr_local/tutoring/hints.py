@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ssr_local.answers import extract_answer, normalise
 from ssr_local.api import Solver
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import ReasoningPath, RunResult
 from ssr_local.mathtext.claims import claims_in
+from ssr_local.mathtext.forms import normalise
+from ssr_local.mathtext.text import extract_answer
 from ssr_local.mathtext.values import exact_value
 from ssr_local.method.pools import load_pool
 from ssr_local.process.helper import Helper
@@ -166,7 +167,7 @@ class _Hints(NamedTuple):
 
     def _next(self, path: ReasoningPath) -> Hint:
         step = path.steps[0].text.strip()
-        answer = _numbers(path.answer or "") - self._known()
+        answer = _numbers(path.answer or "") - _numbers("\n".join((self.problem, *self.good)))
         is_whole = len(path.steps) == 1 or extract_answer(step, at_end=True) is not None
         if is_whole or _numbers(step) & answer or self._gives_result(step, path):
             return self._hint(3, _WITHHELD[3], withheld=True)
@@ -210,9 +211,6 @@ class _Hints(NamedTuple):
         if value is not None:
             return bool(claims) and exact_value(claims[-1].second.text) == value
         return _states(step, path.answer) and not _states(self.problem, path.answer)
-
-    def _known(self) -> set[Fraction]:
-        return _numbers(self.problem) | _numbers(" ".join(self.good))
 
     def _hint(self, level: int, text: str, *, strategy: str = "", withheld: bool = False) -> Hint:
         return Hint(

@@ -9,21 +9,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from ssr_local.api import Solver
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import DecodeError, ProblemError, SSRError, UsageError
 from ssr_local.core.folders import write_atomically
+from ssr_local.core.line_file import LineFile, locked
 from ssr_local.core.options import SolveOptions
+from ssr_local.core.toml_file import decode_text, read_bounded
 from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckResult, check, steps_of
 
@@ -61,13 +62,9 @@ def read_class(file: Path) -> list[Solution]:
     Raises ``UsageError`` naming file and line for what is no such table.
     """
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{file} is too large.", f"At most {MAX_FILE_BYTES >> 20} MB.")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
+        text = decode_text(read_bounded(file, MAX_FILE_BYTES, "CSV"), str(file))
+    except FileNotFoundError as error:
         raise UsageError(f"{file} cannot be read.", error.strerror or "") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 text.", "", "Save it as CSV in UTF-8.") from error
     try:
         # Commas, or the semicolons and tabs that spreadsheets write in some countries.
         sign = max(",;\t", key=text.partition("\n")[0].count)
@@ -120,7 +117,7 @@ def check_class(
     A solution that cannot be checked stands in the report with the reason; an engine that
     fails raises ``SSRError``, and what is done is kept.
     """
-    with _locked(folder), Helper() as helper:
+    with locked(folder), Helper() as helper:
         check_one = partial(
             check,
             solver=solver,
@@ -143,30 +140,18 @@ def _check_all(
     on_checked: Callable[[Checked], None],
 ) -> list[Checked]:
     # What could not be checked is tried again: another --ctx may help.
-    done = {one.key: one for one in _kept(folder / CHECKED) if one.result is not None}
-    with (folder / CHECKED).open("ab") as file:
+    with closing(LineFile(folder / CHECKED, Checked, SSRError)) as file:
+        done = {one.key: one for one in file.lines if one.result is not None}
         for key, solution in solutions:
             if key in done:
                 continue
-            checked = _checked(key, solution, check_one)
-            file.write(msgspec.json.encode(checked) + b"\n")
-            file.flush()
-            done[key] = checked
-            on_checked(checked)
+            done[key] = _checked(key, solution, check_one)
+            file.append(done[key])
+            on_checked(done[key])
     pairs = [(solution, done[key]) for key, solution in solutions]
     write_atomically(folder / REPORT_TABLE, _table(pairs).encode("utf-8-sig"))
     write_atomically(folder / REPORT, _report(pairs).encode())
     return [checked for _, checked in pairs]
-
-
-def _locked(folder: Path) -> AbstractContextManager[object]:
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        return FileLock(folder / ".lock").acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(
-            f"{folder} is in use.", "Another process is checking there.", "Name another folder."
-        ) from error
 
 
 def _checked(
@@ -177,26 +162,6 @@ def _checked(
     except (ProblemError, DecodeError) as error:
         return Checked(key=key, student=solution.student, error=one_line(str(error)))
     return Checked(key=key, student=solution.student, result=result)
-
-
-def _kept(file: Path) -> Iterator[Checked]:
-    """What an earlier call has written; a half-written last line is cut off."""
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        write_atomically(file, whole)
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            yield msgspec.json.decode(line, type=Checked)
-        except msgspec.DecodeError as error:
-            raise SSRError(
-                f"{file}, line {number}: not a checked solution.",
-                f"{error}.",
-                "Move the file away, or give another folder.",
-            ) from error
 
 
 def _table(pairs: list[tuple[Solution, Checked]]) -> str:

@@ -10,7 +10,7 @@ _SURE, _DOUBTFUL = 8.0, 4.0
 
 def in_words(step: CheckedStep) -> str:
     """A step's verdict; how sure it sounds follows from who says so and the score."""
-    score = _score_in_words(step.score)
+    score = "no score" if step.score is None else f"{step.score:.1f} of 9"
     if not step.is_judged:
         return "not judged: no number or equation in it was checked."
     if step.algebra == "does not hold":
@@ -27,7 +27,3 @@ def in_words(step: CheckedStep) -> str:
         words = "doubtful" if step.score >= _DOUBTFUL else "probably wrong"
     reason = f" The model says: {one_line(step.reason)}" if step.reason else ""
     return f"{words} ({score}); algebra cannot tell.{reason}"
-
-
-def _score_in_words(score: float | None) -> str:
-    return "no score" if score is None else f"{score:.1f} of 9"

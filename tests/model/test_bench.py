@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ssr_local.bench.records import Row, Walk
-from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.bench.store import ROWS, WALKS
+from ssr_local.core.line_file import read_lines
 from ssr_local.method.prompts import QUESTIONS
 
 pytestmark = [pytest.mark.model, pytest.mark.usefixtures("default_pair")]

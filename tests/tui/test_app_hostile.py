@@ -45,7 +45,8 @@ def hostile_log(text: str) -> list[AnyEvent]:
         structs.replace(start, pool=pool),
         SelectionScored(mode="full", scores=scores, chosen=(text,)),
         PathOpened(path=1, strategy=pool[0], selection_score=0.5),
-        *others,
+        # Its own selection knows one strategy, which is followed: none would be left aside.
+        *(event for event in others if not isinstance(event, SelectionScored)),
     ]
 
 

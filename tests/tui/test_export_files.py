@@ -20,7 +20,7 @@ from ssr_local_tui.export import save, suggested_name
 from ssr_local_tui.picture import as_svg
 from tests.unit.coordinator.scripted import Paths
 from tests.unit.core.test_tree import OTHER, TURNS, grown, log
-from tests.unit.test_run_report import HOSTILE, LOGS, REASONS, opened, poisoned, started
+from tests.unit.test_run_report import HOSTILE, LOGS, opened, poisoned, started
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_text_in_the_picture_reads_as_it_should() -> None:
 
 
 def test_how_a_path_or_a_run_ended_is_said() -> None:
-    for reason in REASONS:
+    for reason, words in END_WORDS.items():
         end = PathEnded(path=0, reason=reason, answer=None, mean_score=None)
         events: list[AnyEvent] = [started(), opened(), end]
-        assert f"end: {END_WORDS[reason]}" in check_svg(as_svg(grown(events)))
+        assert f"end: {words}" in check_svg(as_svg(grown(events)))
     commands: dict[int, AnyCommand] = {20: Cancel()}
     assert "stopped before its end" in check_svg(as_svg(grown(log(commands))))
 

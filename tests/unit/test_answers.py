@@ -11,16 +11,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssr_local.answers import (
-    EQUIVALENT,
-    Comparison,
-    compare,
-    comparer,
-    extract_answer,
-    normalise,
-)
+from ssr_local.answers import comparer
+from ssr_local.answers.compare import EQUIVALENT, compare
 from ssr_local.answers.comparer import Comparer
 from ssr_local.core.errors import HelperError
+from ssr_local.core.records import Comparison
+from ssr_local.mathtext.forms import normalise
+from ssr_local.mathtext.text import extract_answer
 from ssr_local.mathtext.values import exact_value
 from ssr_local.process.helper import Helper
 

@@ -16,7 +16,7 @@ from ssr_local.core.errors import ConfigError, HistoryError, Interrupted
 from ssr_local.core.events import AnyEvent, Notice, StepDelta
 from ssr_local.history.database import open_database
 from ssr_local.history.practice import Practice
-from ssr_local.history.preference import is_kept
+from ssr_local.history.saving import is_kept
 from ssr_local.history.store import History, Recording
 from ssr_local.tutoring.hints import Hint
 
@@ -338,14 +338,16 @@ def test_a_full_disk_and_a_folder_that_cannot_be_made_are_named(tmp_path: Path) 
         ("history = 3\n", "key 'history' cannot be 3"),
     ],
 )
-def test_the_switch_in_the_settings_file(text: str, expected: bool | str, tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text(text)
+def test_the_switch_in_the_settings_file(
+    text: str, expected: bool | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSR_LOCAL_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "config.toml").write_text(text)
     if isinstance(expected, bool):
-        assert is_kept(file) is expected
+        assert is_kept() is expected
     else:
         with pytest.raises(ConfigError, match=expected):
-            is_kept(file)
+            is_kept()
 
 
 # Practice: problems come back later the better they go ------------------------------

@@ -36,7 +36,7 @@ def loaded_by(statement: str) -> set[str]:
         "import ssr_local.cli.solve, ssr_local.cli.replay, ssr_local.method.pools",
         "import ssr_local.cli.doctor, ssr_local.cli.models, ssr_local.cli.config",
         "from ssr_local import Solver; Solver(pair='demo')",
-        "from ssr_local.answers import compare; compare('x', '5', helper=None)",
+        "from ssr_local.answers.compare import compare; compare('x', '5', helper=None)",
     ],
 )
 def test_nothing_heavy_is_imported(statement: str) -> None:

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from ssr_local.bench.records import Row, Walk
-from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.bench.store import ROWS, WALKS
 from ssr_local.core.config import load_settings
 from ssr_local.core.errors import ConfigError
 from ssr_local.core.events import read_events
+from ssr_local.core.line_file import read_lines
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.tree import Tree
 from ssr_local.models.registry import load_registry

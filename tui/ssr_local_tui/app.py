@@ -17,9 +17,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ssr_local import SSRError
-from ssr_local.core.config import Setting, Settings, load_settings
+from ssr_local.core.config import Settings, load_settings
 from ssr_local.core.display import one_line
-from ssr_local.core.options import with_changes
 from ssr_local.models.download import Progress
 from ssr_local.models.registry import load_registry
 from ssr_local_tui.controller import RunController
@@ -141,9 +140,7 @@ class SSRApp(App[int]):
         else:
             self.notify("Press Ctrl+Q to quit.")
 
-    def action_help_quit(self) -> None:
-        """Textual's own answer to Ctrl+C."""
-        self.action_stop_or_copy()
+    action_help_quit = action_stop_or_copy  # Textual's own answer to Ctrl+C
 
     def action_help(self) -> None:
         """The keys that do something now."""
@@ -164,7 +161,7 @@ class SSRApp(App[int]):
             return
         overrides = self._overrides | values
         try:
-            self.settings = _with_nothing(load_settings(overrides), overrides)
+            self.settings = load_settings(overrides, none_clears=True)
             self._overrides = overrides
             self.runs.use_engine(self.settings.engine)
         except SSRError as error:
@@ -233,20 +230,3 @@ def _bindings() -> tuple[Binding, ...]:
         *(TutorScreen, WelcomeScreen),
     )
     return tuple(Binding.make_bindings(one for home in homes for one in home.BINDINGS))
-
-
-def _with_nothing(settings: Settings, overrides: dict[str, Any]) -> Settings:
-    """Settings in which an override of None clears what the file or environment sets."""
-    cleared = [name for name, value in overrides.items() if value is None]
-    solve = {name: None for name in cleared if hasattr(settings.solve, name)}
-    engine = {name: None for name in cleared if hasattr(settings.engine, name)}
-    origins = tuple(
-        Setting(one.name, None, "option") if one.name in cleared else one
-        for one in settings.origins
-    )
-    return msgspec.structs.replace(
-        settings,
-        solve=with_changes(settings.solve, **solve),
-        engine=with_changes(settings.engine, **engine),
-        origins=origins,
-    )

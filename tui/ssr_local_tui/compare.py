@@ -29,7 +29,7 @@ from fractions import Fraction
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ssr_local.answers import compare
+from ssr_local.answers.compare import compare
 from ssr_local.core.display import one_line
 from ssr_local.core.tree import PathView
 from ssr_local.mathtext.numbers import Number, numbers_in
@@ -46,14 +46,12 @@ class Disagreement:
     """Where two paths part.
 
     ``first_step`` and ``second_step`` count from 0 and are None for a path that states no
-    number of its own there. ``agreed`` are the steps of the last result both have before
-    it, None when there is none. ``explanation`` is one sentence, fit for a terminal.
+    number of its own there. ``explanation`` is one sentence, fit for a terminal.
     """
 
     first_step: int | None
     second_step: int | None
     explanation: str
-    agreed: tuple[int, int] | None = None
 
 
 def disagreement(first: PathView, second: PathView) -> Disagreement | None:
@@ -230,11 +228,9 @@ def _parting(sides: tuple[_Side, _Side], pair: _Pair) -> Disagreement:
     if agreed is None:
         explanation = _sentence(tail)
     else:
-        common = _shown(sides[0].results[agreed[0].position].number.shown)
+        common = _shown(agreed.number.shown)
         explanation = _sentence(f"both come to {common}; then {tail}")
-    return Disagreement(
-        steps[0], steps[1], explanation, (agreed[0].step, agreed[1].step) if agreed else None
-    )
+    return Disagreement(steps[0], steps[1], explanation)
 
 
 def _says(side: _Side, result: _Result | None) -> str:
@@ -244,15 +240,15 @@ def _says(side: _Side, result: _Result | None) -> str:
     return f"{_name(side)} has {_shown(number.in_full)} in step {result.step + 1}"
 
 
-def _last_agreed(sides: tuple[_Side, _Side], pair: _Pair) -> tuple[_Result, _Result] | None:
+def _last_agreed(sides: tuple[_Side, _Side], pair: _Pair) -> _Result | None:
     """The last result of the first path that both have before they part."""
     before, others = (
         side.results[: result.position if result else None]
         for side, result in zip(sides, pair, strict=True)
     )
     for one in reversed(before):
-        if sides[1].found.has(one.number) and (other := _first_like(one.number, others)):
-            return one, other
+        if sides[1].found.has(one.number) and _first_like(one.number, others):
+            return one
     return None
 
 

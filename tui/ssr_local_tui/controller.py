@@ -21,7 +21,7 @@ from ssr_local.core.commands import AnyCommand
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.tree import Node, PathView, StepView, Tree
 from ssr_local.models.download import ToFetch
-from ssr_local_tui.feed import Feed
+from ssr_local_tui.feed import Feed, Pace
 from ssr_local_tui.host import Host
 
 LOOKING = "looking for the models"
@@ -306,16 +306,10 @@ class RunController:
         """Keep the step judged last, whatever the target said, or have it rewritten."""
         self._tell(OverrideVerdict(path.index, accept))
 
-    def replay_step(self) -> None:
-        """One event further in a replay."""
+    def change_pace(self, change: Callable[[Pace], object]) -> None:
+        """Play a replay in another way: faster, or an event further."""
         if (pace := self._host.runs.pace) is not None:
-            pace.step()
-            self._post(self.Changed())
-
-    def change_speed(self, steps: int) -> None:
-        """Play a replay faster, or slower."""
-        if (pace := self._host.runs.pace) is not None:
-            pace.faster(steps)
+            change(pace)
             self._post(self.Changed())
 
     def _tell(self, command: AnyCommand) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import msgspec
 
 from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
-from ssr_local.core.folders import write_atomically
+from ssr_local.core.folders import write_whole
 from ssr_local.core.toml_file import reason_of
 from ssr_local.core.tree import Tree
 from ssr_local.pages.html_page import page_of_run
@@ -44,11 +45,10 @@ _NAME_WORDS, _NAME_CHARS, _LOOKED_AT_CHARS = 6, 48, 400
 
 def suggested_name(tree: Tree, fmt: str) -> str:
     """A file name any system accepts, from the problem's first words and the seed."""
-    problem = tree.result.problem if tree.result else tree.problem
-    options = tree.result.options if tree.result else tree.options
-    words = _NAME_WORD.findall(unicodedata.normalize("NFKC", clean(problem[:_LOOKED_AT_CHARS])))
+    shown = clean(tree.problem[:_LOOKED_AT_CHARS])
+    words = _NAME_WORD.findall(unicodedata.normalize("NFKC", shown))
     slug = "-".join(words[:_NAME_WORDS]).lower()[:_NAME_CHARS].strip("-_") or "run"
-    seed = options.get("seed")
+    seed = tree.options.get("seed")
     which = f"-seed{seed}" if isinstance(seed, int) else ""
     return f"ssr-{slug}{which}.{fmt}"  # the prefix: "con" and "-rf" are no names for a file
 
@@ -61,11 +61,12 @@ def save(
     Raises ``ExistsError``, and ``UsageError`` when the run has not got what the format needs
     or a file cannot be read or written.
     """
-    if not overwrite and _is_there(path):
+    if not overwrite and os.path.lexists(path):
         raise ExistsError(
             f"{printable(str(path))} exists already.", "", "Give another name, or overwrite it."
         )
-    _write(path, _contents(tree, fmt, log))
+    next_step = "Name a file in a folder that exists and has room."
+    write_whole(path, _contents(tree, fmt, log), next_step)
 
 
 def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
@@ -90,22 +91,4 @@ def _contents(tree: Tree, fmt: str, log: Path | None) -> bytes:
             f"{printable(str(log))} cannot be read.",
             f"{reason_of(error)}.",
             "Save the run as md, html, json or svg.",
-        ) from error
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_symlink() or path.exists()
-    except (OSError, ValueError):
-        return False  # writing will say why
-
-
-def _write(path: Path, contents: bytes) -> None:
-    try:
-        write_atomically(path, contents)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
-        raise UsageError(
-            f"{printable(str(path))} cannot be written.",
-            f"{reason_of(error)}.",
-            "Name a file in a folder that exists and has room.",
         ) from error

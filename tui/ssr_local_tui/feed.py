@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -45,7 +46,6 @@ class Feed:
         self.recorded = recorded
         self.stopping = False
         self._events: deque[AnyEvent] = deque()
-        self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self.log = log
@@ -58,10 +58,7 @@ class Feed:
 
     def drain(self) -> list[AnyEvent]:
         """All events that have come since the last call."""
-        with self._lock:
-            events = list(self._events)
-            self._events.clear()
-        return events
+        return [self._events.popleft() for _ in range(len(self._events))]
 
     @property
     def is_over(self) -> bool:
@@ -83,8 +80,7 @@ class Feed:
             for event in self._source():
                 if file is not None and self.log is not None:
                     self._on_log(partial(_write, file, event))
-                with self._lock:
-                    self._events.append(event)
+                self._events.append(event)
         except SSRError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a thread's error would be lost
@@ -126,16 +122,25 @@ def unexpected(error: Exception) -> SSRError:
     )
 
 
+def recent_logs() -> list[Path]:
+    """The logs of runs, the newest first."""
+    logs = (cache_dir() / "runs").glob("run-*.jsonl")
+    try:
+        return sorted(logs, key=lambda path: -path.stat().st_mtime)
+    except OSError:
+        return []  # another program tidies up there too
+
+
 def new_log() -> Path:
     """Where the events of a new run go; the oldest logs beyond a few are removed."""
-    folder = cache_dir() / "runs"
-    try:
-        old = sorted(folder.glob("run-*.jsonl"), key=lambda path: path.stat().st_mtime)
-        for path in old[: -KEPT_LOGS + 1]:
+    with suppress(OSError):
+        for path in recent_logs()[KEPT_LOGS - 1 :]:
             path.unlink(missing_ok=True)
-    except OSError:
-        pass  # another program tidies up there too
-    return folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06}.jsonl"
+    return (
+        cache_dir()
+        / "runs"
+        / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06}.jsonl"
+    )
 
 
 class Pace:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from ssr_local.core.config import Setting, Settings
+from ssr_local.core.config import Setting, Settings, checked
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import (
     SYNONYMS,
@@ -15,7 +15,6 @@ from ssr_local.core.options import (
     SolveOptions,
     choices,
     describe,
-    validate,
 )
 from ssr_local.core.toml_file import printable
 from ssr_local.models.registry import DEMO_PAIR
@@ -82,13 +81,7 @@ class Field(Struct, frozen=True):
             return self.setting.value
         if not text and self.default is None:
             return None
-        one = (
-            validate(SolveOptions, {self.name: text}, strict=False)
-            if self.kind is SolveOptions
-            else validate(EngineOptions, {self.name: text}, strict=False)
-        )
-        value: Value = getattr(one, self.name)
-        return value
+        return checked(self.name, text, f"Option {self.name!r}", UsageError, strict=False)
 
     def error(self, text: str) -> str:
         """What is wrong with what was typed, empty when nothing is."""

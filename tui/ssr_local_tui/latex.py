@@ -171,11 +171,10 @@ def _node(node: Any) -> str:
 
 
 def _special(chars: str) -> str:
-    if chars == "&":
-        return ""  # the alignment of a formula that stands alone
     if chars in ("’", "``", "--", "---", "!", "?"):
         return chars
-    return {"~": " ", "'": "′", "''": "″"}[chars]  # what else there is, is not understood
+    # "&" is the alignment of a formula that stands alone; what else there is, is not understood.
+    return {"&": "", "~": " ", "'": "′", "''": "″"}[chars]
 
 
 def _macro(node: LatexMacroNode) -> str:
@@ -209,23 +208,15 @@ def _argument(node: Any) -> str | None:
     return _node(node)
 
 
-def _only(arguments: Sequence[str | None]) -> str:
+def _all(arguments: Sequence[str | None], num: int = 1) -> list[str]:
     given = [one for one in arguments if one is not None]
-    if len(given) != 1:
+    if len(given) != num:
         raise _Unreadable("arguments")
-    return given[0]
+    return given
 
 
-def _both(arguments: Sequence[str | None]) -> tuple[str, str]:
-    first, second = arguments
-    if first is None or second is None:
-        raise _Unreadable("arguments")
-    return first, second
-
-
-def _fraction(arguments: Sequence[str | None]) -> str:
-    above, below = _both(arguments)
-    return f"{_bracketed(above)}/{_bracketed(below)}"
+def _only(arguments: Sequence[str | None]) -> str:
+    return _all(arguments)[0]
 
 
 def _root(arguments: Sequence[str | None]) -> str:
@@ -249,8 +240,10 @@ def _accented(sign: str) -> Callable[[Sequence[str | None]], str]:
 
 
 _LAYOUTS: dict[str, Callable[[Sequence[str | None]], str]] = {
-    **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), _fraction),
-    **dict.fromkeys(("binom", "dbinom"), lambda both: "C({}, {})".format(*_both(both))),
+    **dict.fromkeys(
+        ("frac", "dfrac", "tfrac", "cfrac"), lambda both: "/".join(map(_bracketed, _all(both, 2)))
+    ),
+    **dict.fromkeys(("binom", "dbinom"), lambda both: "C({}, {})".format(*_all(both, 2))),
     "sqrt": _root,
     **dict.fromkeys(("boxed", "fbox"), lambda arguments: f"⟦{_only(arguments).strip()}⟧"),
     "pmod": lambda arguments: f" (mod {_only(arguments)})",
@@ -304,7 +297,7 @@ def _script(shown: str, kind: str) -> str:
     """A power or an index; raised or lowered signs where there are such."""
     inside = shown.strip()
     signs, table = (RAISED, SUPERSCRIPTS) if kind == "^" else (LOWERED, SUBSCRIPTS)
-    if inside and inside in ("°", "′"):
+    if inside in ("°", "′"):
         return inside
     if inside and set(inside) <= signs:
         return inside.translate(table)

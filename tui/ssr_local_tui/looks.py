@@ -13,7 +13,7 @@ from ssr_local_tui.latex import readable
 BAR_CELLS = 5
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 # Longer labels are cut before they are looked at: no terminal is wider.
-_LONGEST_LABEL = 2000
+LONGEST_LABEL = 2000
 
 SIGNS: dict[StepState, str] = {
     "writing": "✎",
@@ -58,12 +58,7 @@ def score_text(score: float | None) -> str:
 
 def shown_text(text: str) -> str:
     """A step's text on one line, its formulas in plain signs."""
-    return one_line(readable(text[:_LONGEST_LABEL]))
-
-
-def shown_end(text: str) -> str:
-    """The same of a text that grows, when only its end is to be seen."""
-    return one_line(readable(text[-_LONGEST_LABEL:]))
+    return one_line(readable(text[:LONGEST_LABEL]))
 
 
 def head(text: str, width: int) -> str:

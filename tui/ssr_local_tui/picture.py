@@ -59,9 +59,8 @@ def _text(text: str, style: str = "default") -> Text:
 
 
 def _root(tree: Tree) -> Branch:
-    problem = tree.result.problem if tree.result else tree.problem
-    root = Branch(_text(_shown(problem) or "(problem not known)", "bold"), guide_style="dim")
-    for number, step in enumerate(tree.result.given if tree.result else tree.given, 1):
+    root = Branch(_text(_shown(tree.problem) or "(problem not known)", "bold"), guide_style="dim")
+    for number, step in enumerate(tree.given, 1):
         root.add(_text(f"prefix step {number}  {_shown(step)}"))
     if tree.scores:
         root.add(_text("strategies: " + ", ".join(map(_strategy, tree.scores)), "dim"))

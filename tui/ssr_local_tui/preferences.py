@@ -13,33 +13,42 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 from textual.theme import BUILTIN_THEMES
 
-from ssr_local.core.config import config_file, existing_text, suggestion, write_atomically
+from ssr_local.core.config import (
+    check_name,
+    config_file,
+    edited,
+    existing_text,
+    load_table,
+    unsafe,
+    write_atomically,
+)
 from ssr_local.core.errors import ConfigError
-from ssr_local.core.toml_file import parse_toml, printable, quoted, reason_of
+from ssr_local.core.toml_file import parse_toml, printable, quoted
 from ssr_local_tui.key_names import is_key, nearest_key
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
 TABLE = "tui"
-KEYS = "keys"
 
 
 class Preferences(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the app remembers of its user, with every default exactly once."""
 
-    theme: Annotated[str, Meta(description=", ".join(BUILTIN_THEMES))] = "textual-dark"
+    theme: Annotated[
+        str, Meta(pattern=f"^({'|'.join(BUILTIN_THEMES)})$", description=", ".join(BUILTIN_THEMES))
+    ] = "textual-dark"
     plain: Annotated[bool, Meta(description="true (a conversation in lines), false")] = False
     mouse: Annotated[bool, Meta(description="true, false (the terminal keeps the mouse)")] = True
     welcomed: Annotated[bool, Meta(description="true, false (show the welcome once more)")] = False
     keys: Annotated[
-        Mapping[str, str], Meta(description="a table of binding ids and their keys")
+        Mapping[str, Any], Meta(description="a table of binding ids and their keys")
     ] = {}
 
 
@@ -49,18 +58,10 @@ def load_preferences(*, binding_ids: Collection[str] | None = None) -> Preferenc
     With ``binding_ids``, all there are, keys for other ids are refused too. Raises
     ``ConfigError`` naming the file, the key and what is accepted.
     """
-    file = config_file()
-    shown = printable(str(file))
-    table = parse_toml(existing_text(file), shown).get(TABLE, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{shown}: key 'tui' cannot be {quoted(table)}.", "Accepted: a table.")
-    values = dict(table)
-    if isinstance(values.get(KEYS), dict):
-        for binding_id, keys in values[KEYS].items():
-            _check_keys(binding_id, keys, binding_ids, shown)
-    for name, value in values.items():
-        _check(name, value, shown)
-    return msgspec.convert(values, Preferences)
+    preferences = load_table(TABLE, Preferences)
+    for binding_id, keys in preferences.keys.items():
+        _check_keys(binding_id, keys, binding_ids)
+    return preferences
 
 
 def save_preference(name: str, value: str | bool) -> None:
@@ -70,45 +71,22 @@ def save_preference(name: str, value: str | bool) -> None:
     be read or written.
     """
     file = config_file()
-    write_atomically(file, _edited(existing_text(file), name, value, printable(str(file))))
+    text, shown = existing_text(file), printable(str(file))
+    expected = parse_toml(text, shown)
+    table = expected.setdefault(TABLE, {})
+    if not isinstance(table, dict):
+        raise unsafe(shown, "Key 'tui' is no table")
+    table[name] = value
+    changed = edited(text, partial(_set, name=name, value=value), shown)
+    if parse_toml(changed, shown) != expected:  # tomlkit errs on some unusual layouts
+        raise unsafe(shown, "Its layout is unusual")
+    write_atomically(file, changed)
 
 
-def _check(name: str, value: object, shown_file: str) -> None:
-    subject = f"{shown_file}: key '{TABLE}."
-    _check_name(subject, name, Preferences.__struct_fields__)
-    refused = name == "theme" and isinstance(value, str) and value not in BUILTIN_THEMES
-    try:
-        msgspec.convert({name: value}, Preferences)
-    except msgspec.ValidationError:
-        refused = True
-    if refused:
-        raise ConfigError(
-            f"{subject}{name}' cannot be {quoted(value)}.",
-            f"Accepted: {_description(name)}.",
-            suggestion(str(value), tuple(BUILTIN_THEMES)) if name == "theme" else "",
-        )
-
-
-def _check_name(subject: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise ConfigError(
-            f"{subject}{printable(name[:60])}' is unknown.",
-            f"Accepted: {', '.join(known)}.",
-            suggestion(name, known),
-        )
-
-
-def _description(name: str) -> str:
-    hint = get_type_hints(Preferences, include_extras=True)[name]
-    return next(meta.description or "" for meta in hint.__metadata__ if isinstance(meta, Meta))
-
-
-def _check_keys(
-    binding_id: str, keys: object, binding_ids: Collection[str] | None, shown_file: str
-) -> None:
-    subject = f"{shown_file}: key '{TABLE}.{KEYS}."
+def _check_keys(binding_id: str, keys: object, binding_ids: Collection[str] | None) -> None:
+    subject = f"{printable(str(config_file()))}: key '{TABLE}.keys."
     if binding_ids is not None:
-        _check_name(subject, binding_id, tuple(sorted(binding_ids)))
+        check_name(subject, binding_id, tuple(sorted(binding_ids)))
     parts = keys.split(",") if isinstance(keys, str) else [""]
     wrong = next((key for key in parts if not is_key(key.strip())), None)
     if wrong is not None:
@@ -119,30 +97,6 @@ def _check_keys(
             " separated by commas.",
             f"Did you mean {near}?" if near else "",
         )
-
-
-def _edited(text: str, name: str, value: str | bool, shown: str) -> str:
-    """``text`` with the preference set, and nothing else changed."""
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    text = text if not text or text.endswith("\n") else f"{text}\n"
-    expected = parse_toml(text, shown)
-    table = expected.setdefault(TABLE, {})
-    if not isinstance(table, dict):
-        raise _unsafe(shown, "Key 'tui' is no table")
-    table[name] = value
-    try:
-        document = tomlkit.parse(text)
-        _set(document, name, value)
-        edited = document.as_string()
-    except (TOMLKitError, RecursionError) as error:
-        raise _unsafe(shown, reason_of(error)) from error
-    if "\r\n" in text:
-        edited = edited.replace("\r\n", "\n").replace("\n", "\r\n")
-    if parse_toml(edited, shown) != expected:  # tomlkit errs on some unusual layouts
-        raise _unsafe(shown, "Its layout is unusual")
-    return edited
 
 
 def _set(document: TOMLDocument, name: str, value: str | bool) -> None:
@@ -162,7 +116,3 @@ def _set(document: TOMLDocument, name: str, value: str | bool) -> None:
     body = table.value.body
     own = [i for i, (key, it) in enumerate(body) if key is not None and not isinstance(it, Table)]
     body.insert(max(own, default=-1) + 1, (tomlkit.key(name), item))
-
-
-def _unsafe(shown: str, reason: str) -> ConfigError:
-    return ConfigError(f"{shown}: cannot be edited safely.", f"{reason}.", "Edit the file by hand.")

@@ -25,8 +25,7 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.tree import Tree
-from ssr_local.history.preference import is_kept
-from ssr_local.history.saving import Saver, saving
+from ssr_local.history.saving import Saver, is_kept, saving
 from ssr_local.history.store import Kind
 from ssr_local.models.download import Progress
 from ssr_local_tui.feed import Feed, Pace, new_log
@@ -89,7 +88,8 @@ class Runs:
                         solver.cancel()
                     yield event
 
-        feed = self.feed = Feed(events, self._new_log())
+        log = new_log() if self.keep and is_kept() else self._passing_file()
+        feed = self.feed = Feed(events, log)
         feed.start()
         return feed
 
@@ -105,12 +105,6 @@ class Runs:
             say=self._on_notice,
             keep=self.keep,
         )
-
-    def _new_log(self) -> Path | None:
-        """Where a run is written while the app is open: for good only if it is to be kept."""
-        if self.keep and is_kept():
-            return new_log()
-        return self._passing_file()
 
     def _passing_file(self) -> Path:
         """A name for an event log that goes away with the app."""

@@ -22,8 +22,8 @@ from ssr_local.bench.provenance import machine, now, prompt_hash
 from ssr_local.bench.records import LabelledStep, Outcome, Problem, Rate, Walk
 from ssr_local.bench.runner import MAX_FAILURES
 from ssr_local.bench.scoring import Scorer
-from ssr_local.bench.store import LineFile
 from ssr_local.core.errors import EngineError, ProblemError, SSRError
+from ssr_local.core.line_file import LineFile
 from ssr_local.core.options import SolveOptions, with_changes
 from ssr_local.core.records import ModelRole, Models, ReasoningPath, RunResult
 from ssr_local.version import VERSION

@@ -162,10 +162,7 @@ def by_problem(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def first_of_each(units: Iterable[Unit]) -> tuple[Unit, ...]:
     """Each problem with its lowest repeat: what tests that need independent trials look at."""
-    first: dict[str, int] = {}
-    for problem, repeat in units:
-        first[problem] = min(repeat, first.get(problem, repeat))
-    return tuple(sorted(first.items()))
+    return tuple(sorted(dict(sorted(units, reverse=True)).items()))  # the lowest comes last
 
 
 def is_right(row: Row) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ssr_local.bench.records import Outcome
 from ssr_local.bench.report.arrangement import Runs, exits_early
 from ssr_local.bench.statistics import Ratio, clustered
-from ssr_local.core.records import ReasoningPath, Step
+from ssr_local.core.records import ReasoningPath
 
 NUM_BINS = 5
 STOPPED = frozenset(("early_exit", "dropped", "cancelled"))
@@ -62,7 +62,7 @@ def depth(runs: Runs) -> Depth:
         if path.steps and path.end_reason not in STOPPED
     ]
     return Depth(
-        verified=_bins([item for item in paths if any(map(is_drafted, item.path.steps))]),
+        verified=_bins([item for item in paths if is_judged(item.path)]),
         target_alone=_bins(_alone(paths, "target")),
         draft_alone=_bins(_alone(paths, "draft")),
     )
@@ -77,14 +77,9 @@ def _alone(paths: Sequence[_Path], author: str) -> list[_Path]:
     ]
 
 
-def is_drafted(step: Step) -> bool:
-    """Whether the draft wrote this step first and the target judged it."""
-    return step.accepted is not None
-
-
-def is_accepted(step: Step) -> bool:
-    """Whether the draft's version stands."""
-    return step.accepted is True
+def is_judged(path: ReasoningPath) -> bool:
+    """Whether the target judged some drafted step of it."""
+    return any(step.accepted is not None for step in path.steps)
 
 
 def bounds(counts: Sequence[int], num_bins: int = NUM_BINS) -> tuple[tuple[int, int], ...]:
@@ -117,8 +112,8 @@ def _bins(paths: Sequence[_Path]) -> tuple[DepthBin, ...]:
                 acceptance=clustered(
                     (
                         item.problem,
-                        sum(map(is_accepted, item.path.steps)),
-                        sum(map(is_drafted, item.path.steps)),
+                        sum(step.accepted is True for step in item.path.steps),
+                        sum(step.accepted is not None for step in item.path.steps),
                     )
                     for item in inside
                 ),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import Runs
-from ssr_local.bench.report.depth import is_accepted, is_drafted
+from ssr_local.bench.report.depth import is_judged
 from ssr_local.bench.report.selection import CHOSEN, any_right, chosen_by
 from ssr_local.core.records import UNKNOWN_LETTER, ReasoningPath, RunResult
 
@@ -105,22 +106,28 @@ def _kinds(right_on: Mapping[str, set[str]]) -> tuple[_Kind, ...]:
             "bad step accepted",
             "a winning path is of accepted drafts alone, so one was bad (a lower bound)",
             "wrong runs with drafted steps",
-            lambda run: run.row.outcome == "wrong" and run.num_paths(_is_verified) > 0,
-            lambda run: any(map(_is_unchanged, run.won_wrongly)),
+            lambda run: run.row.outcome == "wrong" and run.num_paths(is_judged) > 0,
+            lambda run: any(
+                path.steps and all(step.accepted for step in path.steps) for path in run.won_wrongly
+            ),
         ),
         _Kind(
             "accepted step in a wrong winner",
             "at least one draft was accepted, good or bad (an upper bound)",
             "winning paths with drafted steps of wrong runs",
-            lambda run: sum(map(_is_verified, run.won_wrongly)),
-            lambda run: sum(any(map(is_accepted, path.steps)) for path in run.won_wrongly),
+            lambda run: sum(map(is_judged, run.won_wrongly)),
+            lambda run: sum(any(step.accepted for step in path.steps) for path in run.won_wrongly),
         ),
         _Kind(
             "target rewrote more than half of a path",
             "more than half of its steps are rewrites",
             "paths with drafted steps",
-            lambda run: run.num_paths(_is_verified),
-            lambda run: run.num_paths(_mostly_rewritten),
+            lambda run: run.num_paths(is_judged),
+            lambda run: run.num_paths(
+                lambda path: (
+                    2 * sum(step.accepted is False for step in path.steps) > len(path.steps)
+                )
+            ),
         ),
         _Kind(
             "right path outvoted",
@@ -134,7 +141,9 @@ def _kinds(right_on: Mapping[str, set[str]]) -> tuple[_Kind, ...]:
             "every path reached the end of a budget",
             "runs without an answer",
             lambda run: run.row.outcome == "missing",
-            lambda run: run.num_paths(_is_cut_off) == len(run.result.paths) > 0,
+            lambda run: (
+                run.num_paths(lambda path: path.end_reason in _BUDGETS) == len(run.result.paths) > 0
+            ),
         ),
         _Kind(
             "step repeated itself",
@@ -170,12 +179,8 @@ def _count(kind: _Kind, runs: Sequence[_Run], methods: Sequence[str]) -> Signatu
 
 def _spread(rows: Sequence[Row]) -> list[Row]:
     """The rows with each problem's first before any second, so that examples differ."""
-    seen: Counter[str] = Counter()
-    ranked = []
-    for row in rows:
-        seen[row.problem] += 1
-        ranked.append((seen[row.problem], row))
-    return [row for _, row in sorted(ranked, key=lambda item: item[0])]
+    seen: dict[str, Iterator[int]] = defaultdict(count)
+    return sorted(rows, key=lambda row: next(seen[row.problem]))
 
 
 def _right_strategies(runs: Sequence[_Run]) -> Mapping[str, set[str]]:
@@ -186,19 +191,3 @@ def _right_strategies(runs: Sequence[_Run]) -> Mapping[str, set[str]]:
             if outcome == "right" and path.strategy != UNKNOWN_LETTER:
                 found[run.row.problem].add(path.strategy)
     return found
-
-
-def _is_verified(path: ReasoningPath) -> bool:
-    return any(map(is_drafted, path.steps))
-
-
-def _mostly_rewritten(path: ReasoningPath) -> bool:
-    return 2 * sum(step.accepted is False for step in path.steps) > len(path.steps)
-
-
-def _is_unchanged(path: ReasoningPath) -> bool:
-    return bool(path.steps) and all(map(is_accepted, path.steps))
-
-
-def _is_cut_off(path: ReasoningPath) -> bool:
-    return path.end_reason in _BUDGETS

@@ -155,19 +155,20 @@ def results(rows: Iterable[Row]) -> list[RunResult]:
 def _summary(runs: Runs, method: str) -> MethodSummary:
     rows = runs.of(method)
     found = results(rows)
-    repeats = {problem: len(group) for problem, group in by_problem(rows).items()}
+    groups = by_problem(rows).values()
+    num_repeats = max(map(len, groups))
     seconds = [row.elapsed_s for row in rows if row.result is not None]
-    full = _fully_repeated(rows, max(repeats.values()))
+    full = [group for group in groups if len(group) == num_repeats > 1]
     return MethodSummary(
         method=method,
-        num_problems=len(repeats),
+        num_problems=len(groups),
         num_runs=len(rows),
-        num_repeats=max(repeats.values()),
+        num_repeats=num_repeats,
         num_right=sum(map(is_right, rows)),
         num_wrong=sum(row.outcome == "wrong" for row in rows),
         unanswered=_unanswered(rows),
         accuracy=accuracy(rows),
-        pass_at=_pass_at(full, max(repeats.values())),
+        pass_at=_pass_at(full, num_repeats),
         num_pass_at=len(full),
         acceptance=_share_of(
             sum(result.num_accepted for result in found),
@@ -202,12 +203,6 @@ def _unanswered(rows: Sequence[Row]) -> tuple[Unanswered, ...]:
         for kind, group in found
         if group
     )
-
-
-def _fully_repeated(rows: Sequence[Row], num_repeats: int) -> tuple[list[Row], ...]:
-    """The runs of each problem with all repeats; none where nothing was repeated."""
-    groups = by_problem(rows).values() if num_repeats > 1 else ()
-    return tuple(group for group in groups if len(group) == num_repeats)
 
 
 def _pass_at(groups: Sequence[Sequence[Row]], num_repeats: int) -> tuple[PassAt, ...]:

@@ -70,7 +70,11 @@ def trade(runs: Runs) -> Tradeoff:
         for name, found in rows.items()
         if (point := _point(name, found, [found[index] for index in timed], runs.timed_alone))
     ]
-    best = min(points, key=_by_accuracy).method if points else None
+    best = (
+        min(points, key=lambda one: (-one.accuracy.value, one.cost("seconds") or math.inf)).method
+        if points
+        else None
+    )
     return Tradeoff(
         num_problems=len({problem for problem, _ in units}),
         num_timed=len({units[index][0] for index in timed}),
@@ -103,10 +107,6 @@ def front(points: Sequence[Point], cost: Cost) -> tuple[Point, ...]:
         )
     ]
     return tuple(point for point, _ in sorted(kept, key=lambda item: item[1]))
-
-
-def _by_accuracy(point: Point) -> tuple[float, float]:
-    return (-point.accuracy.value, point.cost("seconds") or math.inf)
 
 
 def _point(

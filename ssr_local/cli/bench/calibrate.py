@@ -18,14 +18,13 @@ from ssr_local.cli.bench.parameters import (
     model_options,
     settings_for,
 )
-from ssr_local.cli.bench.results import read_walks, say, write_result
+from ssr_local.cli.bench.results import read_walks, say
 from ssr_local.cli.bench.steps import collect_into, rollout_options
 from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_whole
 from ssr_local.core.options import EngineOptions
 from ssr_local.models.models_file import parse_models_toml
 from ssr_local.models.registry import load_registry, save_calibrations
-
-_AS_IN_THE_PAPER = "digit"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,15 +67,19 @@ def command(
     models.toml. The paper's verifier 'digit' keeps its own scale. Exit codes as for
     'bench steps'.
     """
-    pair = _pair(settings_for(task, {k: v for k, v in more.items() if k in _OPTIONS}).engine)
+    pair = _pair(
+        settings_for(
+            task, {k: v for k, v in more.items() if k in EngineOptions.__struct_fields__}
+        ).engine
+    )
     folder = folder_for(task, out)
     labelled = collect_into(folder, task, num, **more)
     walks = read_walks((folder, *others))
     fit = fit_pair(walks, margin=bad_margin, date=now()[:10])
-    fit.calibrations.pop(_AS_IN_THE_PAPER, None)
+    fit.calibrations.pop("digit", None)
     toml = calibration_toml(pair, fit)
     if write is not None:
-        write_result(write, toml.encode())
+        write_whole(write, toml.encode())
         remark(f"Written: {write}")
     else:
         _put_in_force(pair, toml)
@@ -97,9 +100,6 @@ def _put_in_force(pair: str, toml: str) -> None:
         remark(f"In force: {file}")
     else:
         remark(f"Saved in {file}, but your own models.toml gives this pair others, which count.")
-
-
-_OPTIONS = frozenset(EngineOptions.__struct_fields__)
 
 
 def _pair(engine: EngineOptions) -> str:

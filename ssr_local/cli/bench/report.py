@@ -12,8 +12,9 @@ from ssr_local.bench.report.plots import write_plots
 from ssr_local.bench.report.tables import report_head, report_markdown
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.bench.parameters import threshold_option
-from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, say, write_result
+from ssr_local.cli.bench.results import calibrations_of, read_rows, read_walks, say
 from ssr_local.core.errors import UsageError
+from ssr_local.core.folders import write_whole
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,8 +33,8 @@ def command(directories: tuple[Path, ...], compare: bool, threshold: float, no_p
     folder = directories[0]
     if not no_plots:
         write_plots(report, folder)
-    write_result(folder / "report.json", report_json(report))
-    write_result(folder / "report.md", report_markdown(report, plots=not no_plots).encode())
+    write_whole(folder / "report.json", report_json(report))
+    write_whole(folder / "report.md", report_markdown(report, plots=not no_plots).encode())
     say(report_head(report))
     remark(f"Written: {folder / 'report.md'}, report.json" + ("" if no_plots else " and plots"))
 
@@ -48,7 +49,7 @@ def _compare(directories: tuple[Path, ...], threshold: float) -> None:
     first, second = directories
     before, after = (_report((folder,), threshold) for folder in (first, second))
     text = compare_markdown(before, after, (first.name, second.name))
-    write_result(first / "compare.md", text.encode())
+    write_whole(first / "compare.md", text.encode())
     say(text)
     remark(f"Written: {first / 'compare.md'}")
 

@@ -9,11 +9,11 @@ import click
 
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.runner import latest
-from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.bench.store import ROWS, WALKS
 from ssr_local.cli.at_work import remark
 from ssr_local.core.display import clean, printable
 from ssr_local.core.errors import UsageError
-from ssr_local.core.folders import write_atomically
+from ssr_local.core.line_file import read_lines
 from ssr_local.core.records import Calibration
 from ssr_local.models.registry import load_registry
 
@@ -57,14 +57,6 @@ def calibrations_of(walks: Sequence[Walk]) -> Mapping[str, Calibration] | None:
         if targets[:1] == [pair.target] and drafts[:1] in ([], [pair.draft]):
             return pair.calibrations
     return None
-
-
-def write_result(path: Path, data: bytes) -> None:
-    """Write a file, in place of what is there. Raises ``UsageError`` when that cannot be."""
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written.", f"{error.strerror or error}.") from error
 
 
 def say(text: str) -> None:

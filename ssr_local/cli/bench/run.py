@@ -27,8 +27,6 @@ from ssr_local.cli.bench.parameters import (
 from ssr_local.engine.base import MOST_SEQUENCES
 from ssr_local.transport.requests import check_room_for
 
-_EXIT_ROWS_MISSING = 1
-
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
@@ -98,7 +96,7 @@ def command(
         counts = Counter(row.outcome for row in latest(file.lines) if row.key in wanted)
     click.echo(", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
     click.echo(f"Next: ssr-local bench report {folder}")
-    return _EXIT_ROWS_MISSING if counts["failed"] else 0
+    return 1 if counts["failed"] else 0
 
 
 def _line(row: Row) -> str:

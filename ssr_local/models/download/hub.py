@@ -17,8 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email.message import Message
-from typing import IO, cast
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -215,17 +214,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """The user's token is for the hub, not for the storage it redirects to."""
 
     def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
+        self, req: urllib.request.Request, *args: Any, **kwargs: Any
     ) -> urllib.request.Request | None:
-        new = super().redirect_request(req, fp, code, msg, headers, _checked_url(newurl))  # type: ignore[arg-type]
-        if new is not None and (new.type, new.host) != (req.type, req.host):
-            new.remove_header("Authorization")
+        new = super().redirect_request(req, *args, **kwargs)
+        if new is not None:
+            _checked_url(new.full_url)
+            if (new.type, new.host) != (req.type, req.host):
+                new.remove_header("Authorization")
         return new
 
 

@@ -87,11 +87,6 @@ def verified_path(
     Hashes the file only when it changed since the last time, or ``again``. Raises
     ``ModelNotFoundError`` or ``ModelDamagedError``, both saying what to do.
     """
-    return checked_path(spec, Meter(spec.name, on_progress), again=again)
-
-
-def checked_path(spec: ModelSpec, meter: Meter, *, again: bool = False) -> Path:
-    """As ``verified_path``, for a caller that has a meter already."""
     path = local_path(spec)
     if not path.is_file():
         raise _missing(spec, path)
@@ -100,13 +95,14 @@ def checked_path(spec: ModelSpec, meter: Meter, *, again: bool = False) -> Path:
         raise _damaged(spec, path, f"It has {size} bytes, expected {spec.bytes}.")
     expected, stamp = known_sha256(spec), stamps.stamp_of(path)
     if expected is None and not again:
-        _check_magic(spec, path)
+        if not next(_chunks(path), b"").startswith(MAGIC):
+            raise _damaged(spec, path, "It is not a GGUF file.")
         if spec.in_place is None:
             return path
     if stamp is not None and stamp.fits(path) and not again:
         digest = stamp.sha256
     else:
-        digest = _hash_file(path, meter)
+        digest = _hash_file(path, Meter(spec.name, on_progress))
         # A fetched file that no one publishes a hash for is held to what it is now.
         trusted = expected or (digest if spec.in_place is None else None)
         stamps.remember(path, digest, trusted=trusted)
@@ -123,11 +119,6 @@ def _hash_file(path: Path, meter: Meter) -> str:
         done += len(data)
         meter.at(done)
     return digest.hexdigest()
-
-
-def _check_magic(spec: ModelSpec, path: Path) -> None:
-    if next(_chunks(path), b"")[: len(MAGIC)] != MAGIC:
-        raise _damaged(spec, path, "It is not a GGUF file.")
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -38,15 +38,10 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     def same_as(self, other: Origin) -> bool:
         """Whether bytes of the one continue bytes of the other."""
-        return (self.source, self.total, self.sha256, self.etag) == (
-            other.source,
-            other.total,
-            other.sha256,
-            other.etag,
-        )
+        return msgspec.structs.replace(self, marks=other.marks) == other
 
 
-class PartFile:
+class PartFile(contextlib.AbstractContextManager["PartFile"]):
     """Bytes on their way to ``final``; use as a context manager, it closes the file.
 
     Disk errors raise ``DownloadError``; what was written stays for the next run.
@@ -57,12 +52,9 @@ class PartFile:
         self.path = final.with_name(final.name + ".part")
         self.note = final.with_name(final.name + ".part.json")
         self.offset = 0
-        self._origin: Origin | None = None
+        self._origin: Origin  # which begin() sets
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
-
-    def __enter__(self) -> PartFile:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -133,7 +125,7 @@ class PartFile:
 
     def mark(self) -> None:
         """A member ended here: the next run can continue from this point."""
-        origin = self._known_origin
+        origin = self._origin
         self._origin = msgspec.structs.replace(origin, marks=(*origin.marks, self.offset))
         with self._disk_errors():
             self._write_note()
@@ -143,7 +135,7 @@ class PartFile:
 
         Returns the SHA-256. A wrong file is removed: ``ModelDamagedError``.
         """
-        origin, digest = self._known_origin, self._hash.hexdigest()
+        origin, digest = self._origin, self._hash.hexdigest()
         with self._disk_errors():
             os.fsync(self._open_file.fileno())
         self.close()
@@ -176,11 +168,6 @@ class PartFile:
         assert self._file is not None, "begin() comes first"
         return self._file
 
-    @property
-    def _known_origin(self) -> Origin:
-        assert self._origin is not None, "begin() comes first"
-        return self._origin
-
     def _hash_kept(self, keep: int, on_bytes: Callable[[int], None]) -> None:
         with self._disk_errors():
             self._open_file.truncate(keep)
@@ -194,7 +181,7 @@ class PartFile:
             on_bytes(self.offset)
 
     def _write_note(self) -> None:
-        write_atomically(self.note, msgspec.json.encode(self._known_origin))
+        write_atomically(self.note, msgspec.json.encode(self._origin))
 
     @contextlib.contextmanager
     def _disk_errors(self) -> Iterator[None]:

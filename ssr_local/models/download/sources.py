@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
+from ssr_local.core.errors import DownloadError
 from ssr_local.models.download.partfile import CHUNK_BYTES, Origin, PartFile
 from ssr_local.models.models_file import FileSource, ModelSpec
 
@@ -99,17 +100,31 @@ class Meter:
         )
 
 
-class Job(Struct, frozen=True):
-    """One model being fetched: what it must be, its part file, and who is told.
+def no_room(where: str, needed: str, free: int) -> DownloadError:
+    """The error to raise when the disk has fewer bytes than are needed."""
+    return DownloadError(
+        f"There is not enough room {where}.",
+        f"{needed}, {free / 1e6:.0f} MB are free.",
+        "Free some space, or set SSR_LOCAL_DATA_DIR to a folder with more of it.",
+    )
 
-    ``check_space(num_bytes)`` raises ``DownloadError`` unless that much more fits the disk.
-    """
+
+class Job(Struct, frozen=True):
+    """One model being fetched: what it must be, its part file, and who is told."""
 
     spec: ModelSpec
     part: PartFile
     meter: Meter
     notice: Callable[[str], None]
-    check_space: Callable[[int], None]
+
+    def check_space(self, total: int) -> None:
+        """Refuse before the first byte what would fill the disk; the part file counts as used."""
+        part, path = self.part.path, self.part.final
+        needed = total - (part.stat().st_size if part.is_file() else 0)
+        free = shutil.disk_usage(path.parent).free
+        if needed > free:
+            words = f"It needs {needed / 1e6:.0f} MB more"
+            raise no_room(f"for {path.name} in {path.parent}", words, free)
 
     def begin(self, origin: Origin, *, by_members: bool = False) -> None:
         """Open the part file for this origin, and say so when earlier bytes are of no use."""
@@ -130,26 +145,19 @@ def copy_file(source: FileSource, job: Job) -> str:
             raise SourceError("it is not a file")
         if job.spec.bytes is not None and stat.st_size != job.spec.bytes:
             raise SourceError(f"it has {stat.st_size} bytes, expected {job.spec.bytes}")
-    except OSError as error:
-        raise SourceError(error.strerror or str(error)) from error
-    origin = Origin(
-        source=source.label,
-        total=stat.st_size,
-        sha256=job.spec.sha256,
-        etag=str(stat.st_mtime_ns),
-    )
-    job.check_space(origin.total)
-    job.begin(origin)
-    _copy(path, job, origin.total)
-    return job.part.finish()
-
-
-def _copy(path: Path, job: Job, total: int) -> None:
-    try:
+        origin = Origin(
+            source=source.label,
+            total=stat.st_size,
+            sha256=job.spec.sha256,
+            etag=str(stat.st_mtime_ns),
+        )
+        job.check_space(origin.total)
+        job.begin(origin)
         with path.open("rb") as file:
             file.seek(job.part.offset)
-            while data := file.read(min(CHUNK_BYTES, total - job.part.offset)):
+            while data := file.read(min(CHUNK_BYTES, origin.total - job.part.offset)):
                 job.part.write(data)
                 job.meter.at(job.part.offset)
     except OSError as error:
         raise SourceError(error.strerror or str(error)) from error
+    return job.part.finish()

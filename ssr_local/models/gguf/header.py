@@ -40,21 +40,16 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
     ``metadata`` holds the scalars exactly as they stand in the file (control characters
     too; invalid UTF-8 as U+FFFD), ``array_lengths`` the length of every array, ``arrays``
     the numeric ones of at most 1024 elements. ``long_strings`` has the bytes of the strings
-    too long to keep (over 1 MiB). ``tensor_bytes`` counts from ``data_offset`` to the end of
-    the last tensor. The properties raise ``ModelDamagedError`` when the value they need is
-    missing or has the wrong type.
+    too long to keep (over 1 MiB). The properties raise ``ModelDamagedError`` when the value they
+    need is missing or has the wrong type.
     """
 
     path: Path
-    version: int
-    num_tensors: int
     num_parameters: int
     metadata: dict[str, str | int | float | bool]
     array_lengths: dict[str, int]
     arrays: dict[str, tuple[int | float | bool, ...]]
     long_strings: dict[str, int]
-    data_offset: int
-    tensor_bytes: int
     file_bytes: int
 
     @property
@@ -63,14 +58,12 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
         return str(self.metadata["general.architecture"])
 
     @property
-    def name(self) -> str | None:
-        """The name as it stands in the file: not fit for a terminal, see ``title``."""
-        return self._text("general.name")
-
-    @property
     def title(self) -> str:
         """The model's name, else the file's, without control characters, at most 80 long."""
-        return one_line(self.name or "", 80) or one_line(self.path.name, 80) or "unnamed model"
+        name = self.metadata.get("general.name", "")
+        if not isinstance(name, str):
+            raise self._wrong("general.name")
+        return one_line(name, 80) or one_line(self.path.name, 80) or "unnamed model"
 
     @property
     def num_layers(self) -> int:
@@ -93,16 +86,6 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
         return max(self._per_layer("attention.head_count"), default=0)
 
     @property
-    def head_dim_k(self) -> int:
-        """Elements of one key head; 0 for a model without attention."""
-        return self._head_dim("attention.key_length")
-
-    @property
-    def head_dim_v(self) -> int:
-        """Elements of one value head; 0 for a model without attention."""
-        return self._head_dim("attention.value_length")
-
-    @property
     def vocabulary_size(self) -> int:
         """Tokens in the vocabulary."""
         length = self.array_lengths.get("tokenizer.ggml.tokens")
@@ -120,13 +103,8 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
             "attention.head_count"
         )
         of_all_layers = heads[0] * self.num_layers if len(heads) == 1 else sum(heads)
-        return of_all_layers * (self.head_dim_k + self.head_dim_v)
-
-    def _text(self, key: str) -> str | None:
-        value = self.metadata.get(key)
-        if value is None or isinstance(value, str):
-            return value
-        raise self._wrong(key)
+        dims = self._head_dim("attention.key_length") + self._head_dim("attention.value_length")
+        return of_all_layers * dims
 
     def _whole(self, key: str) -> int | None:
         value = self.metadata.get(key)
@@ -156,6 +134,7 @@ class GGUFHeader(Struct, frozen=True, kw_only=True):
         return numbers[: self.num_layers]
 
     def _head_dim(self, suffix: str) -> int:
+        """Elements of one key or value head; 0 for a model without attention."""
         said = self._whole(f"{self.architecture}.{suffix}")
         if said is not None:
             return said
@@ -200,7 +179,7 @@ def estimate_kv_bytes(header: GGUFHeader, num_cells: int) -> int:
 
 
 def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
-    version, num_tensors, num_values = read_counts(reader)
+    num_tensors, num_values = read_counts(reader)
     values = KeyValues()
     for _ in range(num_values):
         values.read_one(reader)
@@ -211,17 +190,14 @@ def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
     if len({tensor.name for tensor in tensors}) != num_tensors:
         raise BadHeaderError("Two of its tensors have one name.")
     data_offset = -(-reader.position // alignment) * alignment
+    check_extents(tensors, alignment, reader.file_bytes - data_offset)
     return GGUFHeader(
         path=path,
-        version=version,
-        num_tensors=num_tensors,
         num_parameters=sum(tensor.num_elements for tensor in tensors),
         metadata=values.metadata,
         array_lengths=values.array_lengths,
         arrays=values.arrays,
         long_strings=values.long_strings,
-        data_offset=data_offset,
-        tensor_bytes=check_extents(tensors, alignment, reader.file_bytes - data_offset),
         file_bytes=reader.file_bytes,
     )
 

@@ -26,19 +26,8 @@ _MAX_KEPT_BYTES = 8 * 1024 * 1024  # strings and small arrays together
 _CHUNK_BYTES = 4 * 1024 * 1024
 
 _STRING, _ARRAY = 8, 9
-_SCALARS = {
-    0: struct.Struct("<B"),
-    1: struct.Struct("<b"),
-    2: struct.Struct("<H"),
-    3: struct.Struct("<h"),
-    4: struct.Struct("<I"),
-    5: struct.Struct("<i"),
-    6: struct.Struct("<f"),
-    7: struct.Struct("<?"),
-    10: struct.Struct("<Q"),
-    11: struct.Struct("<q"),
-    12: struct.Struct("<d"),
-}
+_CODES = {**dict(enumerate("BbHhIif?")), 10: "Q", 11: "q", 12: "d"}
+_SCALARS = {kind: struct.Struct(f"<{code}") for kind, code in _CODES.items()}
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
 
 # ggml type -> (elements, bytes) of a block. A type that is not here is newer than this table:
@@ -195,8 +184,8 @@ class TensorInfo(Struct, frozen=True):
     offset: int
 
 
-def read_counts(reader: HeaderReader) -> tuple[int, int, int]:
-    """Version, number of tensors, number of key-value pairs."""
+def read_counts(reader: HeaderReader) -> tuple[int, int]:
+    """Number of tensors, number of key-value pairs."""
     if reader.file_bytes < 24 or reader.take(4) != b"GGUF":
         raise BadHeaderError("It is not a GGUF file.")
     version = reader.whole(_U32)
@@ -210,7 +199,7 @@ def read_counts(reader: HeaderReader) -> tuple[int, int, int]:
             f"It claims {num_tensors:,} tensors and {num_values:,} values,"
             f" more than {_MAX_TENSORS:,}."
         )
-    return version, num_tensors, num_values
+    return num_tensors, num_values
 
 
 def read_tensor(reader: HeaderReader) -> TensorInfo:
@@ -231,15 +220,14 @@ def read_tensor(reader: HeaderReader) -> TensorInfo:
     return TensorInfo(name, num_elements, num_elements // per_block * block_bytes, offset)
 
 
-def check_extents(tensors: list[TensorInfo], alignment: int, available: int) -> int:
-    """Bytes up to the end of the last tensor, which must be there."""
+def check_extents(tensors: list[TensorInfo], alignment: int, available: int) -> None:
+    """Refuse tensors that do not lie inside the ``available`` bytes."""
     for tensor in tensors:
         if tensor.offset % alignment:
             raise BadHeaderError(f"The tensor {_shown(tensor.name)!r} is not aligned.")
     needed = max((tensor.offset + tensor.num_bytes for tensor in tensors), default=0)
     if needed > max(available, 0):
         raise BadHeaderError(f"It is cut short: {needed - available:,} bytes are missing.")
-    return needed
 
 
 def _shown(raw: bytes) -> str:

@@ -17,7 +17,7 @@ from ssr_local.bench.methods import parse_method, parse_methods
 from ssr_local.bench.records import Problem, Row
 from ssr_local.bench.runner import Bench, latest, run_bench, schedule, seed_of
 from ssr_local.bench.scoring import Scorer
-from ssr_local.bench.store import ROWS, open_for_writing, read_lines
+from ssr_local.bench.store import ROWS, open_for_writing
 from ssr_local.core.errors import (
     DecodeError,
     EngineCrashed,
@@ -26,6 +26,7 @@ from ssr_local.core.errors import (
     SSRError,
     UsageError,
 )
+from ssr_local.core.line_file import read_lines
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import RunResult, Status
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_local.bench.records import Row
-from ssr_local.bench.store import ROWS, open_for_writing, read_lines
+from ssr_local.bench.store import ROWS, open_for_writing
 from ssr_local.core.errors import SSRError, UsageError
+from ssr_local.core.line_file import read_lines
 from tests.unit.bench.report import made_rows
 
 COMMON = {"seed": 0, "max_tokens": 100}

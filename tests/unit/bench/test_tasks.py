@@ -130,7 +130,7 @@ def test_an_id_stands_once(data: Path) -> None:
 def test_a_file_that_holds_no_problems(
     content: bytes, message: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(problem_files, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(problem_files, "MAX_LINE_CHARS", 1000)
     monkeypatch.setattr(problem_files, "MAX_FILE_BYTES", 3000)
     data.write_bytes(content)
     with pytest.raises(UsageError) as caught:
@@ -139,10 +139,10 @@ def test_a_file_that_holds_no_problems(
     assert str(data) in str(caught.value)
 
 
-def test_a_huge_line_is_not_read_to_its_end(data: Path) -> None:
+def test_a_huge_file_is_not_read_to_its_end(data: Path) -> None:
     with data.open("wb") as stream:
         stream.truncate(10 << 30)
-    with pytest.raises(UsageError, match="line 1: too long"):
+    with pytest.raises(UsageError, match="too large"):
         load_problems("gsm8k", data=data)
 
 

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from ssr_local.bench.records import Row
-from ssr_local.bench.store import ROWS, WALKS, read_lines
+from ssr_local.bench.store import ROWS, WALKS
 from ssr_local.cli.bench.parameters import kept_in
+from ssr_local.core.line_file import read_lines
 from tests.unit.bench.labels.made_walks import planted
 
 from .program import Program

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from ssr_local.coordinator.commands import CommandSource
+from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.plan import plan_for
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.run import Run
@@ -113,10 +113,11 @@ class Ticks:
         return self.now
 
 
-class Desk:
+class Desk(Mailbox):
     """Commands put down by the test while it reads the events."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.waiting: list[AnyCommand] = []
         self.after_pause: list[AnyCommand] = []
 
@@ -150,7 +151,7 @@ def make_run(
     engines: Mapping[ModelRole, Engine] | None = None,
     pool: Pool = POOL,
     prefix_steps: Sequence[str] = (),
-    commands: CommandSource | None = None,
+    commands: Mailbox | None = None,
     **options: Any,
 ) -> Run:
     """A run on engines that follow one script; ``target`` holds what is different there.
@@ -172,8 +173,8 @@ def make_run(
         prompters={role: Prompter(one, pool, InThisProcess()) for role, one in own.items()},
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
         compare=lambda a, b: "equal" if a == b else "different",
-        prefix_steps=prefix_steps,
-        commands=commands,
+        prefix_steps=tuple(prefix_steps),
+        commands=commands or Mailbox(),
         clock=clock or Ticks(),
     )
 

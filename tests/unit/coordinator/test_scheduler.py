@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.run import Run
 from ssr_local.coordinator.scheduler import solve_together
 from ssr_local.core.commands import AnyCommand, Cancel, Pause, Resume
@@ -278,7 +279,7 @@ def test_tokens_evaluated_again_are_counted() -> None:
     assert alone_count < runs[0].usage.target.prefill_tokens
 
 
-class CancelAt:
+class CancelAt(Mailbox):
     """Cancels at the fifth look."""
 
     looks = 0

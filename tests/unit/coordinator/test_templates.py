@@ -17,15 +17,12 @@ from ssr_local.coordinator.templates import (
 from ssr_local.core.errors import SSRError
 from ssr_local.process.helper import Helper
 
-ASK = Dialogue((Message("system", "Be careful."), Message("user", " What? ")))
-TALK = Dialogue(
-    (
-        Message("system", "S"),
-        Message("user", "U"),
-        Message("assistant", "A"),
-        Message("user", "V"),
-    ),
-    generate=False,
+ASK = (Message("system", "Be careful."), Message("user", " What? "))
+TALK = (
+    Message("system", "S"),
+    Message("user", "U"),
+    Message("assistant", "A"),
+    Message("user", "V"),
 )
 
 
@@ -51,7 +48,8 @@ def rendered(template: str, helper: Helper, *dialogues: Dialogue) -> list[str]:
             "<|im_start|>system\nBe careful.<|im_end|>\n<|im_start|>user\n What? <|im_end|>\n"
             "<|im_start|>assistant\n",
             "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
-            "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n",
+            "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
+            "<|im_start|>assistant\n",
         ),
         (
             "Llama 3",
@@ -62,26 +60,27 @@ def rendered(template: str, helper: Helper, *dialogues: Dialogue) -> list[str]:
             "<s><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
             "<|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
             "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
-            "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>",
+            "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
         ),
         (
             "Gemma",
             "<start_of_turn>",
             "<s><start_of_turn>user\nBe careful.\n\n What?<end_of_turn>\n<start_of_turn>model\n",
             "<s><start_of_turn>user\nS\n\nU<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"
-            "<start_of_turn>user\nV<end_of_turn>\n",
+            "<start_of_turn>user\nV<end_of_turn>\n<start_of_turn>model\n",
         ),
         (
             "DeepSeek-R1",
             "<｜User｜>",
             "<s>Be careful.<｜User｜> What? <｜Assistant｜><think>\n",
-            "<s>S<｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V",
+            "<s>S<｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V<｜Assistant｜><think>\n",
         ),
         (
             "plain",
             "<other>",
             "<s>System: Be careful.\n\nUser:  What? \n\nAssistant:",
-            "<s>System: S\n\nUser: U\n\nAssistant: A\n\nUser: V\n\n",
+            "<s>System: S\n\nUser: U\n\nAssistant: A\n\nUser: V\n\nAssistant:",
         ),
     ],
 )
@@ -103,7 +102,7 @@ def test_a_template_is_given_what_templates_expect(helper: Helper) -> None:
     )
     assert rendered(template, helper, ASK, TALK) == [
         "<s>[user|What?]GO</s>",
-        "<s>[user|U][assistant|A][user|V]</s>",
+        "<s>[user|U][assistant|A][user|V]GO</s>",
     ]
 
 

@@ -27,8 +27,8 @@ def digits(**shares: float) -> tuple[float, ...]:
     [
         ("likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.2),
         ("min-likelihood", Reading(tokens=(-0.1, -0.3, -0.2)), -0.3),
-        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=(-0.1, -0.2)), -0.2),
-        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), numbers=()), 0.0),
+        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), digits=(0, 2)), -0.2),
+        ("number-likelihood", Reading(tokens=(-0.1, -0.3, -0.2), digits=()), 0.0),
         ("digit", Reading(probe=digits(d2=0.1, d7=0.3, d9=0.2)), 7.0),
         ("digit", Reading(probe=digits(d3=0.4, d8=0.4)), 3.0),
     ],
@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(verifier: str, case: str)
     if reading.probe and VERIFIERS[verifier].question:
         reading = Reading(probe=reading.probe * 5, tokens=reading.tokens)
     if reading.tokens and VERIFIERS[verifier].needs_digits:
-        reading = Reading(tokens=reading.tokens, numbers=reading.tokens)
+        reading = Reading(tokens=reading.tokens, digits=tuple(range(len(reading.tokens or ()))))
     verdict = Judge(verifier, 0.0, CALIBRATIONS).verdict(reading)
     assert (verdict.score, verdict.raw, verdict.accepted) == (None, None, False)
     assert verdict.reason
@@ -87,11 +87,11 @@ def test_how_likely_numbers_are_needs_no_calibration() -> None:
     judge = Judge("number-likelihood", 7.0, {})
     assert judge.notice == ""
     scores = [
-        judge.verdict(Reading.of(None, (-9.0, -0.7, lowest, -3.0), (1, 2))).score
+        judge.verdict(Reading(tokens=(-9.0, -0.7, lowest, -3.0), digits=(1, 2))).score
         for lowest in (-8.0, -1.4, -0.7)
     ]
     assert scores == [0.0, pytest.approx(7.0), pytest.approx(8.0)]
-    assert judge.verdict(Reading.of(None, (-9.0,), ())).score == 9.0
+    assert judge.verdict(Reading(tokens=(-9.0,), digits=())).score == 9.0
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,8 @@ def test_threshold_zero_keeps_all_that_can_be_read(
 ) -> None:
     judge = Judge(verifier, 0.0, CALIBRATIONS if calibrated else {})
     count = len(judge.question.words) if judge.question else 0
-    reading = Reading.of(tuple(probe[:count]), tuple(tokens), range(0, len(tokens), 2))
+    every_second = tuple(range(0, len(tokens), 2))
+    reading = Reading(probe=tuple(probe[:count]), tokens=tuple(tokens), digits=every_second)
     verdict = judge.verdict(reading)
     assert verdict.accepted
     assert verdict.score is not None

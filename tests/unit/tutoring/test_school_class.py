@@ -75,7 +75,7 @@ def test_two_at_once_are_refused_and_a_foreign_file_named(tmp_path: Path, solver
     with FileLock(tmp_path / ".lock"), pytest.raises(UsageError, match="in use"):
         checked_in(tmp_path, solver, SOLUTIONS)
     (tmp_path / CHECKED).write_text("not json\n")
-    with pytest.raises(SSRError, match="line 1: not a checked solution"):
+    with pytest.raises(SSRError, match="line 1: nothing that ssr-local wrote"):
         checked_in(tmp_path, solver, SOLUTIONS)
 
 

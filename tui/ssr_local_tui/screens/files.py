@@ -14,9 +14,9 @@ from textual.widgets.option_list import Option
 from ssr_local import SSRError, UsageError
 from ssr_local.core.display import clean, one_line, printable
 from ssr_local.core.events import RunStarted, read_events
-from ssr_local.core.folders import cache_dir
 from ssr_local.core.tree import Tree
 from ssr_local_tui.export import FORMATS, ExistsError, save, suggested_name
+from ssr_local_tui.feed import recent_logs
 from ssr_local_tui.screens.dialog import Dialog
 
 _SHOWN_LOGS = 8
@@ -100,7 +100,7 @@ class OpenScreen(Dialog[tuple[Path, float]]):
     def content(self) -> ComposeResult:
         yield Input(placeholder="path of an event log (.jsonl)", id="file", compact=True)
         yield Static("", classes="error", id="error", markup=False)
-        recent = _recent()
+        recent = [one for one in recent_logs()[:_SHOWN_LOGS] if one.exists() and one.stat().st_size]
         if recent:
             yield Static("Recent runs", classes="help")
             yield OptionList(*(Option(_title(path), id=str(path)) for path in recent), markup=False)
@@ -149,15 +149,6 @@ def path_of(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise UsageError(f"{printable(text)} is nobody's folder.", "", "Give the path.") from error
-
-
-def _recent() -> list[Path]:
-    folder = cache_dir() / "runs"
-    try:
-        logs = sorted(folder.glob("run-*.jsonl"), key=lambda path: -path.stat().st_mtime)
-        return [path for path in logs[:_SHOWN_LOGS] if path.stat().st_size]
-    except OSError:  # another program tidies up there too
-        return []
 
 
 def _title(path: Path) -> str:

@@ -71,13 +71,13 @@ class HistoryDialog(Dialog[_R]):
         self._request += 1
         self.is_waiting = True
         self.say("Looking ...")
-        request = self._request
+        request, app = self._request, self.app  # a screen that is left knows no app any more
 
         def run() -> Callable[[], object]:
             with History() as history:
                 if history.notice:  # whoever has gone on meanwhile must hear of it, too
                     notice = clean(history.notice)
-                    self.app.notify(notice, severity="warning", timeout=30, markup=False)
+                    app.notify(notice, severity="warning", timeout=30, markup=False)
                 return partial(then, work(history))
 
         def fail(error: SSRError) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Tree as TreeWidget
 from ssr_local.core.display import clean, one_line
 from ssr_local.core.tree import Node, PathView, Tree
 from ssr_local_tui.controller import RunController
+from ssr_local_tui.feed import Pace
 from ssr_local_tui.host import Host, host_of
 from ssr_local_tui.redraw import Redraw
 from ssr_local_tui.screens.comparison import ComparisonScreen
@@ -325,13 +326,13 @@ class MainScreen(Screen[None]):
         self._visit(StrategyScreen(self.tree_state), self.control.add)
 
     def action_replay_step(self) -> None:
-        self.control.replay_step()
+        self.control.change_pace(Pace.step)
 
     def action_faster(self) -> None:
-        self.control.change_speed(1)
+        self.control.change_pace(Pace.faster)
 
     def action_slower(self) -> None:
-        self.control.change_speed(-1)
+        self.control.change_pace(lambda pace: pace.faster(-1))
 
     # Keys of what is looked at -------------------------------------------------------
 

@@ -9,11 +9,9 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from ssr_local.core.display import one_line
-from ssr_local.core.records import Strategy
+from ssr_local.core.records import UNKNOWN_LETTER, Strategy
 from ssr_local.core.tree import Tree
 from ssr_local_tui.screens.dialog import Dialog
-
-_NO_ADVICE = "M"
 
 
 class StrategyScreen(Dialog[str]):
@@ -25,12 +23,12 @@ class StrategyScreen(Dialog[str]):
     def __init__(self, tree: Tree) -> None:
         super().__init__()
         scores = {row.letter: row.score for row in tree.scores}
-        self._followed = {path.strategy.letter for path in tree.paths.values()} - {_NO_ADVICE}
+        self._followed = {path.strategy.letter for path in tree.paths.values()} - {UNKNOWN_LETTER}
         ranked = sorted(tree.pool, key=lambda one: -(scores.get(one.letter) or 0.0))
         self._rows = {one.letter: self._row(one, scores.get(one.letter)) for one in ranked}
-        self._rows.pop(_NO_ADVICE, None)  # comes last
-        nothing = Strategy(_NO_ADVICE, "no strategy", "The problem without advice.")
-        self._rows[_NO_ADVICE] = self._row(nothing, None)
+        self._rows.pop(UNKNOWN_LETTER, None)  # comes last
+        nothing = Strategy(UNKNOWN_LETTER, "no strategy", "The problem without advice.")
+        self._rows[UNKNOWN_LETTER] = self._row(nothing, None)
 
     def content(self) -> ComposeResult:
         rows = (Option(row, id=f"letter-{letter}") for letter, row in self._rows.items())

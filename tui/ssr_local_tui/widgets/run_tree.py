@@ -34,6 +34,10 @@ _MOVES = frozenset(
 )
 
 
+def _order(item: Item) -> tuple[int, int]:
+    return ("path", "notices", "pruned", "votes").index(item.kind), item.index
+
+
 class RunTree(TreeWidget[Item]):
     """Shows a ``Tree``; ``sync`` follows its changes."""
 
@@ -41,13 +45,7 @@ class RunTree(TreeWidget[Item]):
         """The user moves about in the tree."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "run-tree--good",
-        "run-tree--bad",
-        "run-tree--busy",
-        "run-tree--dim",
-        "run-tree--strong",
-        "run-tree--draft",
-        "run-tree--target",
+        f"run-tree--{name}" for name in ("good", "bad", "busy", "dim", "strong", "draft", "target")
     }
     DEFAULT_CSS = """
     RunTree {
@@ -168,11 +166,7 @@ class RunTree(TreeWidget[Item]):
         item = Item("path", index)
         line = self._lines.get(item)
         if line is None:
-            before = sum(
-                isinstance(one.data, Item) and one.data.kind == "path" and one.data.index < index
-                for one in self.root.children
-            )
-            line = self._lines[item] = self.root.add("", data=item, expand=True, before=before)
+            line = self._add_below_root(item, is_open=True)
         while len(line.children) > len(path.steps):
             self._remove(line.children[-1])
         for number in range(len(line.children), len(path.steps)):
@@ -204,9 +198,7 @@ class RunTree(TreeWidget[Item]):
                 self._remove(line)
             return
         if line is None:
-            line = self._lines[group] = self.root.add(
-                "", data=group, expand=is_open, before=self._group_index(group)
-            )
+            line = self._add_below_root(group, is_open=is_open)
         if [child.data for child in line.children] != items:
             for child in list(line.children):
                 self._remove(child)
@@ -216,14 +208,12 @@ class RunTree(TreeWidget[Item]):
             child.refresh()
         line.refresh()
 
-    def _group_index(self, group: Item) -> int:
-        """Groups stand after the paths, in this order."""
-        order = (NOTICES, PRUNED, VOTES)
-        before = order[: order.index(group)]
-        return sum(
-            one.data is not None and (one.data.kind == "path" or one.data in before)
-            for one in self.root.children
-        )
+    def _add_below_root(self, item: Item, *, is_open: bool) -> _Line:
+        """A new line among paths, in their order, and groups, which stand after them."""
+        children = [one.data for one in self.root.children if one.data is not None]
+        before = sum(_order(one) < _order(item) for one in children)
+        line = self._lines[item] = self.root.add("", data=item, expand=is_open, before=before)
+        return line
 
     def _remove(self, line: _Line) -> None:
         for child in list(line.children):
@@ -310,7 +300,7 @@ class RunTree(TreeWidget[Item]):
         )
         room = width - lead.cell_len
         if step.is_open:
-            lead.append(looks.tail(looks.shown_end(step.text), room))
+            lead.append(looks.tail(looks.shown_text(step.text[-looks.LONGEST_LABEL :]), room))
         else:
             lead.append(looks.head(looks.shown_text(step.text), room))
         return lead
