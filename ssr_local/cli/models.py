@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.parameters import complete_names
 from ssr_local.cli.progress import progress_shown
-from ssr_local.core.display import human_bytes
+from ssr_local.core.display import human_bytes, printable
 from ssr_local.core.errors import (
     Interrupted,
     ModelDamagedError,
@@ -35,8 +35,12 @@ from ssr_local.models.download import (
     to_fetch,
     verified_path,
 )
+from ssr_local.models.elsewhere import FoundFile, found_files
 from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec
 from ssr_local.models.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @click.group(name="models")
@@ -172,7 +176,7 @@ def _model_or_close(registry: Registry, name: str) -> ModelSpec:
 
 
 def _as_json(registry: Registry) -> str:
-    """All models and pairs; sizes in bytes."""
+    """All models and pairs, and what other programs keep; sizes in bytes."""
     models = [_model_fields(spec) for spec in registry.models.values()]
     pairs = [
         {
@@ -185,7 +189,12 @@ def _as_json(registry: Registry) -> str:
         }
         for pair in registry.pairs.values()
     ]
-    return msgspec.json.format(msgspec.json.encode({"models": models, "pairs": pairs})).decode()
+    others = [
+        {"origin": one.origin, "name": one.name, "path": str(one.path), "bytes": one.bytes}
+        for one in found_files()
+    ]
+    report = {"models": models, "pairs": pairs, "others": others}
+    return msgspec.json.format(msgspec.json.encode(report)).decode()
 
 
 def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
@@ -201,6 +210,7 @@ def _model_fields(spec: ModelSpec) -> dict[str, Any]:
         "name": spec.name,
         "state": here.state,
         "checked": here.checked,
+        "origin": here.origin,
         "file": spec.file,
         "path": str(here.path),
         "present_bytes": here.present_bytes,
@@ -228,6 +238,8 @@ def _print_tables(registry: Registry) -> None:
         state: str = here.state
         if state == "partial":
             state = f"partial ({human_bytes(here.present_bytes)} of {size})"
+        elif state == "present" and here.origin:
+            state = f"present ({here.origin})"
         elif state == "present" and not here.checked:
             state = "present (unchecked)"
         parameters = "?" if spec.parameters is None else f"{spec.parameters / 1e9:.2f} B"
@@ -239,3 +251,19 @@ def _print_tables(registry: Registry) -> None:
     console.print(models)
     console.print()
     console.print(pairs)
+    if others := found_files():
+        console.print()
+        console.print(_others(others))
+
+
+def _others(found: Iterable[FoundFile]) -> Table:
+    """What other programs keep; the last column is what ``--draft`` and ``--target`` take."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("kept by", "model", "size", "to use it", box=None)
+    for one in found:
+        use = f"ollama:{one.name}" if one.origin == "Ollama" else str(one.path)
+        row = (one.origin, one.name, human_bytes(one.bytes), use)
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table

