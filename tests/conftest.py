@@ -44,7 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="ssr-local-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     # For what is loaded while tests are collected, and for fixtures of more than one test.
-    os.environ |= _folders_below(Path(folder.name)) | {"HF_HOME": f"{folder.name}/hub"}
+    os.environ |= _folders_below(Path(folder.name)) | {
+        name: f"{folder.name}/{name}" for name in ("HF_HOME", "LLAMA_CACHE", "OLLAMA_MODELS")
+    }
 
 
 @pytest.fixture(autouse=True)

@@ -193,13 +193,10 @@ def _spec_from_ollama(name: str) -> ModelSpec:
     wanted = name.removeprefix(_OLLAMA)
     found = there.get(wanted) or there.get(f"{wanted}:latest")
     if found is None:
-        has = (
-            f"It has: {', '.join(there)}." if there else "No models of Ollama are on this machine."
-        )
         raise ModelNotFoundError(
             f"Ollama has no model {wanted!r}.{_closest(wanted, there)}",
-            has,
-            f"ollama pull {wanted}",
+            f"It has: {', '.join(there) or 'none on this machine'}.",
+            f"Run: ollama pull {wanted}",
         )
     source = FileSource(path=str(found.path), in_place=True)
     return ModelSpec(name=name, file=found.path.name, sources=(source,))
