@@ -28,7 +28,6 @@ from ssr_local.models.download import Progress, ToFetch
 from ssr_local.models.models_file import ModelSpec
 from ssr_local.models.registry import DEMO_PAIR, load_registry, resolve_pair
 from ssr_local.transport.base import Outcome, Transport
-from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import (
     AnyRequest,
     ReadStepsRequest,
@@ -38,6 +37,7 @@ from ssr_local.transport.requests import (
     roles_for,
     validated,
 )
+from ssr_local.transport.session import Session
 from ssr_local.transport.setup import ModelFile, Setup
 from ssr_local.transport.worker import Worker
 
@@ -74,7 +74,7 @@ class Solver:
         self._on_progress = on_progress
         self._on_notice = on_notice
         self._max_sequences = MOST_SEQUENCES if at_once > 1 else SEQUENCES
-        self._transport_to: Callable[[Setup], Transport] = InProcess if in_process else Worker
+        self._transport_to: Callable[[Setup], Transport] = Session if in_process else Worker
         self._transport: Transport | None = None
         self._running = False
         self._cancelled = threading.Event()

@@ -11,7 +11,7 @@ import msgspec
 
 from ssr_local.core.display import human_bytes, one_line
 from ssr_local.core.records import Calibration
-from ssr_local.engine.hardware import memory, physical_cores, processor_name
+from ssr_local.engine.hardware import cpu_name, memory, physical_cores
 from ssr_local.method import prompts
 from ssr_local.method.pools import load_pool
 
@@ -19,7 +19,7 @@ from ssr_local.method.pools import load_pool
 def machine() -> str:
     """CPU, cores, memory and system in one line; no host or user name."""
     return one_line(
-        f"{processor_name()}, {physical_cores()} cores,"
+        f"{cpu_name()}, {physical_cores()} cores,"
         f" {human_bytes(memory().total_bytes)} memory, {platform.system()} {platform.machine()}"
     )
 

@@ -224,7 +224,7 @@ class _Conversation:
         LineView(self._speaker.say, spoken=True).result(self._last())
 
     def _do_export(self, file: str) -> None:
-        path = Path(os.path.expanduser(file))  # noqa: PTH111  Path's raises for ~nobody
+        path = _expanded(file)
         if path.suffix not in (".jsonl", ".json"):
             raise UsageError(f"{file} is neither a .jsonl nor a .json file.")
         if path.suffix == ".json":
@@ -237,7 +237,7 @@ class _Conversation:
         click.echo(f"Written: {one_line(file)}")
 
     def _do_replay(self, file: str) -> None:
-        self.replay(Path(os.path.expanduser(file)), 0.0)  # noqa: PTH111  as above
+        self.replay(_expanded(file), 0.0)
 
     def _do_quit(self) -> None:
         raise EOFError
@@ -333,3 +333,7 @@ def _path_lines(path: PathView) -> Iterator[str]:
     answer = "" if path.answer is None else f": {one_line(path.answer)}"
     if path.end_reason is not None:
         yield f"Path {number} ends, {END_WORDS[path.end_reason]}{answer}"
+
+
+def _expanded(file: str) -> Path:
+    return Path(os.path.expanduser(file))  # noqa: PTH111  Path's raises for ~nobody

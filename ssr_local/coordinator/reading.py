@@ -11,7 +11,7 @@ from ssr_local.core.records import StepReading
 from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.method.steps import is_thinking
-from ssr_local.method.verification import places_of_digits
+from ssr_local.method.verification import indices_of_digits
 
 _NO_PROBABILITY = -1000.0  # JSON has no infinities
 _TOKENS_FOR_PROBES = 128
@@ -93,7 +93,7 @@ def _read(
     return StepReading(
         text=step,
         log_probs=_numbers(engine, extended, extended.log_probs),
-        digits=places_of_digits(engine.pieces(tokens)),
+        digits=indices_of_digits(engine.pieces(tokens)),
         probes=probes,
     )
 

@@ -19,7 +19,7 @@ from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritte
 from ssr_local.core.records import REWRITE_SCORE, ModelRole
 from ssr_local.engine.base import Delta, Extended, ExtendJob
 from ssr_local.method.steps import is_thinking
-from ssr_local.method.verification import Reading, places_of_digits
+from ssr_local.method.verification import Reading, indices_of_digits
 
 _WRITER_PHASE: dict[ModelRole, PhaseName] = {"draft": "draft", "target": "write"}
 
@@ -121,7 +121,7 @@ def _read(run: Run, path: PathState, job: ExtendJob, result: Extended) -> Iterat
         return
     digits = None
     if run.judge.verifier.needs_digits:
-        digits = places_of_digits(run.engines["target"].pieces(job.tokens))
+        digits = indices_of_digits(run.engines["target"].pieces(job.tokens))
     verdict = run.judge.verdict(Reading(probe=result.probe, tokens=result.log_probs, digits=digits))
     step, draft = current_step(path), run.engines["draft"]
     tokens: dict[ModelRole, list[int]] = {

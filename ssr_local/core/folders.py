@@ -6,7 +6,9 @@ The platform's usual folders, each replaceable by an environment variable:
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -46,13 +48,13 @@ def existing(folder: Path) -> Path:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a small file in one step: a reader sees the old or the new one, never less."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f".{secrets.token_hex(8)}")
     try:
-        with fresh.open("wb") as stream:
+        with fresh.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if path.exists():
+        with contextlib.suppress(OSError):  # a new file, or a disk without modes
             shutil.copymode(path, fresh)
         fresh.replace(path)
     except BaseException:

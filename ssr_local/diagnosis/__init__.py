@@ -186,7 +186,7 @@ def _look_at_folders(book: Book) -> None:
 def _look_at_machine(settings: Settings, book: Book, with_speed: bool) -> None:
     cores = hardware.physical_cores()
     threads = settings.engine.threads or cores
-    name = hardware.processor_name()
+    name = hardware.cpu_name()
     book.add(
         "machine",
         Finding("ssr-local", "ok", VERSION),
@@ -211,7 +211,7 @@ def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:
         book.add(
             "engine",
             checks.back_ends(engine.system_info),
-            checks.instruction_sets(hardware.processor_features(), engine.system_info),
+            checks.instruction_sets(hardware.cpu_features(), engine.system_info),
         )
     gpu_layers = settings.engine.gpu_layers
     book.add("engine", checks.graphics(hardware.graphics(), engine, gpu_layers))

@@ -21,7 +21,7 @@ from ssr_local.core import folders
 from ssr_local.core.errors import EngineUnavailable, HelperError
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine.base import EngineConfig
-from ssr_local.engine.hardware import memory, processor_features, processor_name
+from ssr_local.engine.hardware import cpu_features, cpu_name, memory
 from ssr_local.engine.loading import devices
 from ssr_local.engine.packages import (
     FLASH_ATTENTION,
@@ -201,7 +201,7 @@ def ik_obstacle() -> str:
     if found not in KNOWN_IK_VERSIONS:
         known = ", ".join(KNOWN_IK_VERSIONS)
         return f"{PACKAGES['ik']} {found} is not a version this program knows ({known})"
-    features = processor_features()
+    features = cpu_features()
     if features and not {"avx2", "neon"} & {feature.lower() for feature in features}:
         return f"{PACKAGES['ik']} needs AVX2, which this CPU does not have"
     return ""
@@ -347,7 +347,7 @@ def _repacks(options: EngineOptions, header: GGUFHeader) -> bool:
 def _key(engine: EngineName, file: str, repack: bool) -> str:
     """All that a check depends on: the reference's version and the check's own too."""
     parts = [file, engine, version(engine), "repacked" if repack else "as it is"]
-    parts += [processor_name(), f"llama {version('llama')}", f"check {CHECK_VERSION}"]
+    parts += [cpu_name(), f"llama {version('llama')}", f"check {CHECK_VERSION}"]
     return "|".join([*parts, *([FLASH_ATTENTION] if os.environ.get(FLASH_ATTENTION) else [])])
 
 

@@ -70,7 +70,7 @@ def memory() -> Memory:
     return Memory(0, 0)
 
 
-def processor_name() -> str:
+def cpu_name() -> str:
     """The CPU's name as its maker writes it."""
     name = ""
     if sys.platform == "linux":
@@ -83,7 +83,7 @@ def processor_name() -> str:
     return " ".join((name or platform.processor() or platform.machine()).split())
 
 
-def processor_features() -> tuple[str, ...]:
+def cpu_features() -> tuple[str, ...]:
     """Instruction sets that matter for inference, such as ``avx2`` or ``neon``."""
     if sys.platform == "linux":
         fields = _cpuinfo(_ROOT)
@@ -101,7 +101,7 @@ def graphics() -> tuple[Graphics, ...]:
     if sys.platform == "linux":
         found = _linux_graphics(_ROOT)
     elif sys.platform == "darwin" and platform.machine() == "arm64":
-        found = [Graphics(f"{processor_name()} GPU", "apple")]
+        found = [Graphics(f"{cpu_name()} GPU", "apple")]
     elif sys.platform == "win32":
         found = _windows_graphics()
     if not any(one.maker == "nvidia" for one in found) and shutil.which("nvidia-smi"):

@@ -210,11 +210,12 @@ class NativeEngine:
         if not self._evaluate(rows):
             return [*deltas, self._end_step(fitting[-1], "", "kv_cache_full")]
         try:
-            return deltas + [self._advance(seq_id, row) for row, seq_id in enumerate(fitting)]
-        except DecodeError:  # nothing could be drawn: what was evaluated is pending again
+            drawn = [self._draw(seq_id, row) for row, seq_id in enumerate(fitting)]
+        except DecodeError:  # from one of them: what was evaluated is pending again on all
             for row in rows:
                 self._drop_cells(row.seq_id, row.position)
             raise
+        return deltas + [self._advance(*one) for one in zip(fitting, drawn, strict=True)]
 
     def truncate(self, seq_id: int, num_tokens: int) -> None:
         sequence = self._sequences[seq_id]
@@ -335,11 +336,14 @@ class NativeEngine:
 
     # Decoding --------------------------------------------------------------
 
-    def _advance(self, seq_id: int, row: int) -> Delta:
+    def _draw(self, seq_id: int, row: int) -> int:
+        sampler = self._sequences[seq_id].sampler
+        assert sampler is not None, "start_steps made it"
+        return sampler.draw(self._binding.logits(row))
+
+    def _advance(self, seq_id: int, token: int) -> Delta:
         step = self._running[seq_id]
         sequence = self._sequences[seq_id]
-        assert sequence.sampler is not None, "start_steps made it"
-        token = sequence.sampler.draw(self._binding.logits(row))
         self._decoded += 1
         step.num_tokens += 1
         if self._binding.is_end(token):

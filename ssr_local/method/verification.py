@@ -58,7 +58,7 @@ def reading_of(step: Readable, question: tuple[str, str] | None) -> Reading:
     return Reading(probe=probe, tokens=step.log_probs, digits=step.digits)
 
 
-def places_of_digits(pieces: Sequence[bytes]) -> tuple[int, ...]:
+def indices_of_digits(pieces: Sequence[bytes]) -> tuple[int, ...]:
     """The indices of the tokens that hold a digit."""
     return tuple(index for index, piece in enumerate(pieces) if not _DIGITS.isdisjoint(piece))
 

@@ -8,7 +8,8 @@ from ssr_local.core.errors import EngineCrashed
 
 _ILLEGAL_INSTRUCTION = (-4, 0xC000001D)  # SIGILL, and what Windows calls it
 _KILLED = -9
-# CUDA and HIP, Vulkan, Metal.
+_ABORTED = (-6, 3)  # SIGABRT, and how Windows' abort() exits
+# CUDA and HIP, Vulkan, Metal. A model that is refused for it says so too, and goes on without.
 _GPU_MEMORY = ("cuda error: out of memory", "outofdevicememory", "insufficient memory")
 _LINES_SHOWN = 3
 _WHY_CHARS = 1500
@@ -35,9 +36,9 @@ class Crash(Struct, frozen=True):
 
     @property
     def is_gpu_memory(self) -> bool:
-        """Whether a GPU had no memory left, which ends the process inside ggml."""
+        """Whether ggml gave up because a GPU had no memory left."""
         text = " ".join(self.log_tail).lower()
-        return any(words in text for words in _GPU_MEMORY)
+        return self.code in _ABORTED and any(words in text for words in _GPU_MEMORY)
 
     @property
     def reason(self) -> str:

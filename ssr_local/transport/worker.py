@@ -27,8 +27,8 @@ from ssr_local.process.child import ChildProcess
 from ssr_local.process.failed import Failed
 from ssr_local.process.log_tail import new_log
 from ssr_local.transport.base import Outcome, RequestEvents
-from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import AnyRequest
+from ssr_local.transport.session import Session
 from ssr_local.transport.setup import Setup
 
 CANCEL_GRACE_S = 10.0
@@ -78,7 +78,7 @@ class Worker:
                     "An option is not valid text.", error.reason, "Use UTF-8."
                 ) from error
             self._busy = True
-        return self._happenings(child)
+        return self._events(child)
 
     def tell(self, command: AnyCommand) -> None:
         with self._writing:
@@ -117,7 +117,7 @@ class Worker:
         self._child = child
         return child
 
-    def _happenings(self, child: ChildProcess[_Reply]) -> RequestEvents:
+    def _events(self, child: ChildProcess[_Reply]) -> RequestEvents:
         try:
             while not isinstance(reply := self._reply(child), Finished):
                 yield reply
@@ -178,7 +178,7 @@ def main() -> None:
     if frame is None:
         return
     setup = _decode_setup(frame)
-    session = InProcess(setup)
+    session = Session(setup)
     inbox: queue.SimpleQueue[RequestEvents] = queue.SimpleQueue()
 
     def handle(frame: bytes) -> None:
@@ -199,10 +199,10 @@ def main() -> None:
             os._exit(0)
 
 
-def _replies(happenings: RequestEvents) -> Iterator[_Reply]:
+def _replies(events: RequestEvents) -> Iterator[_Reply]:
     failed = None
     try:
-        yield from happenings
+        yield from events
     except SSRError as error:
         failed = Failed.of(error)
     yield Finished(failed=failed)

@@ -24,7 +24,7 @@ from ssr_local.core.errors import DecodeError, ProblemError, SSRError, UsageErro
 from ssr_local.core.folders import write_atomically
 from ssr_local.core.line_file import LineFile, locked
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.toml_file import decode_text, read_bounded
+from ssr_local.core.toml_file import decode_text
 from ssr_local.process.helper import Helper
 from ssr_local.tutoring.checking import STUDENT_VERIFIER, CheckResult, check, steps_of
 
@@ -62,9 +62,13 @@ def read_class(file: Path) -> list[Solution]:
     Raises ``UsageError`` naming file and line for what is no such table.
     """
     try:
-        text = decode_text(read_bounded(file, MAX_FILE_BYTES, "CSV"), str(file))
-    except FileNotFoundError as error:
+        with file.open("rb") as stream:  # perhaps a pipe
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
         raise UsageError(f"{file} cannot be read.", error.strerror or "") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UsageError(f"{file} is too large.", f"At most {MAX_FILE_BYTES >> 20} MB.")
+    text = decode_text(data, str(file))
     try:
         # Commas, or the semicolons and tabs that spreadsheets write in some countries.
         sign = max(",;\t", key=text.partition("\n")[0].count)

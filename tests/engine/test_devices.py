@@ -282,8 +282,8 @@ def test_this_machine_answers() -> None:
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
     found = memory()
     assert 0 < found.available_bytes <= found.total_bytes
-    assert hardware.processor_name().strip()
-    assert isinstance(hardware.processor_features(), tuple)
+    assert hardware.cpu_name().strip()
+    assert isinstance(hardware.cpu_features(), tuple)
     assert isinstance(hardware.graphics(), tuple)
 
 

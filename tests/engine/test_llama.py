@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ssr_local.core.options import EngineOptions
 from ssr_local.engine import binding as binding_module
+from ssr_local.engine import choice, llama
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.log_probs import log_probabilities
@@ -318,3 +320,25 @@ def test_the_cache_grows_as_far_as_it_may(
     engine.open(ids("x" * (after - 1)))
     check_cache(engine)
     engine.close()
+
+
+@pytest.mark.parametrize(("layers", "asks"), [(0, False), (-1, True)])
+def test_a_model_for_the_cpu_keeps_off_the_gpu(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, layers: int, asks: bool
+) -> None:
+    """llama.cpp would send large batches there, and asking for its memory takes some of it."""
+    given, asked = [], []
+    real, devices = LlamaBinding._load_model, llama.devices
+
+    def load(self: LlamaBinding, parameters: Any) -> bool:
+        given.append(parameters.devices)
+        return real(self, parameters)
+
+    monkeypatch.setattr(LlamaBinding, "_load_model", load)
+    monkeypatch.setattr(llama, "devices", lambda: asked.append(1) or devices())
+    load_plain(tiny(), gpu_layers=layers).close()
+    assert all(given), "an empty list, not none: no GPU is here"
+    assert bool(asked) == asks
+    monkeypatch.setattr(choice, "devices", lambda: asked.append(2) or ())
+    choice.choose_engine(tiny(), None, EngineOptions(gpu_layers=layers, engine="llama"))
+    assert (2 in asked) == asks

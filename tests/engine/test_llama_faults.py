@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ssr_local.core.errors import DecodeError, ModelDamagedError, ModelError, ModelUnusableError
-from ssr_local.engine.base import Cancelled, ExtendJob, StepJob, decode_steps
+from ssr_local.engine.base import Cancelled, ExtendJob, StepJob
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
@@ -208,8 +208,13 @@ def test_nan_logits_are_reported_as_nan_and_nothing_is_drawn_from_them(
     assert result.log_probs is not None
     assert result.probe is not None
     assert np.isnan([*result.log_probs, *result.probe]).all()
+    sound = engine.fork(seq_id)
+    before = {one: engine.tokens(one) for one in (sound, seq_id)}
+    binding.spoil = lambda row: row if len(binding.read) % 2 == 0 else with_nan(row)
+    engine.start_steps([StepJob(one, 10, GREEDY) for one in before])
     with pytest.raises(DecodeError, match="not a number"):
-        list(decode_steps(engine, [StepJob(seq_id, 10, GREEDY)]))
+        engine.decode_round()
+    assert {one: engine.tokens(one) for one in before} == before
     check_cache(engine)
 
 

@@ -18,8 +18,8 @@ from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import ModelRole, RunResult
 from ssr_local.engine.native import NativeEngine
 from ssr_local.method.pools import LETTERS
-from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import SolveRequest
+from ssr_local.transport.session import Session
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.engine.conftest import Tiny
 from tests.engine.harness import LIBRARIES, Watch, check_cache, exact_attention, watched
@@ -55,7 +55,7 @@ class Pair:
             "target": ModelFile(f"{target.stem}-target", str(target)),
         }
         setup = Setup(models=files, engine=EngineOptions(ctx=ctx, threads=1))
-        self.session = InProcess(setup, loader=self.load)
+        self.session = Session(setup, loader=self.load)
 
     def load(
         self, role: ModelRole, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]

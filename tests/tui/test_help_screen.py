@@ -9,7 +9,16 @@ from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from ssr_local_tui.screens.help import EVERYWHERE, HERE, sections_of
+from ssr_local_tui.app import SSRApp
+from ssr_local_tui.screens.comparison import ComparisonScreen
+from ssr_local_tui.screens.dialog import Dialog
+from ssr_local_tui.screens.help import EVERYWHERE, HERE, HelpScreen, sections_of
+from ssr_local_tui.screens.history import HistoryScreen
+from ssr_local_tui.screens.main import MainScreen
+from ssr_local_tui.screens.practice import PracticeScreen
+from ssr_local_tui.screens.tutor import TutorScreen
+from ssr_local_tui.widgets.problem import ProblemInput
+from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui.pilot import piloted
 
 MOVE = Binding.Group("Moving")
@@ -73,3 +82,13 @@ def test_the_users_keys_are_shown_and_a_widget_without_a_title_is_where_the_curs
     assert "Move cursor left" in dict(found[HERE]).values()
     assert dict(found[EVERYWHERE])["^g"] == "Run: Solve the problem"
     assert "^r f5" not in dict(found[EVERYWHERE])
+
+
+def test_every_binding_has_an_id_of_its_own_and_words() -> None:
+    owners: tuple[type, ...] = (SSRApp, MainScreen, ProblemInput, RunTree)
+    owners += (ComparisonScreen, Dialog, HelpScreen, HistoryScreen, PracticeScreen, TutorScreen)
+    own = [vars(owner)["BINDINGS"] for owner in owners]
+    bindings = [one for some in own for one in some]
+    assert len({one.id for one in bindings}) == len(bindings) > 25
+    assert all(one.id and one.description for one in bindings)
+    assert all(one.tooltip for one in MainScreen.BINDINGS)  # type: ignore[union-attr]

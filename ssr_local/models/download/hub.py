@@ -90,11 +90,11 @@ def find_remote(source: HubSource, repo_type: str = "model") -> Remote:
             endpoint=endpoint,
         )
         found = get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint)
-    if found.size is None:
+    if found.size is None and repo_type == "model":
         raise SourceError("the hub does not say how large the file is")
     etag = found.etag or ""
     lfs = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
-    return Remote(url=url, size=found.size, etag=etag, sha256=lfs)
+    return Remote(url=url, size=found.size or 0, etag=etag, sha256=lfs)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.records import Calibration
 from ssr_local.method.prompts import DIGIT, QUESTIONS
-from ssr_local.method.verification import VERIFIERS, Judge, Reading, interpolate, places_of_digits
+from ssr_local.method.verification import VERIFIERS, Judge, Reading, indices_of_digits, interpolate
 
 LOG = math.log
 CALIBRATIONS = {
@@ -103,7 +103,7 @@ def test_how_likely_numbers_are_needs_no_calibration() -> None:
     ],
 )
 def test_the_tokens_that_hold_a_digit(pieces: list[bytes], places: tuple[int, ...]) -> None:
-    assert places_of_digits(pieces) == places
+    assert indices_of_digits(pieces) == places
 
 
 @given(

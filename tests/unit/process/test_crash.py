@@ -32,6 +32,9 @@ def test_a_gpu_without_memory_is_named_with_what_helps(line: str) -> None:
     assert "smaller --gpu-layers" in error.next_step
     assert "Try again." in error.next_step
     assert "gpu" not in Crash(-6, ("ggml: failed",)).error("", "Try again.").next_step
+    assert "perhaps because the memory ran out" in Crash(-9, (line,)).reason
+    assert "this CPU does not have" in Crash(-4, (line,)).reason
+    assert "gpu" not in Crash(-11, (line,)).error("", "Try again.").next_step
 
 
 def test_an_error_shows_the_last_of_the_lines_it_keeps() -> None:

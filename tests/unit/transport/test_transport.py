@@ -25,13 +25,13 @@ from ssr_local.core.events import (
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.engine.demo import demo_pair
 from ssr_local.transport.base import Outcome, Transport
-from ssr_local.transport.in_process import InProcess
 from ssr_local.transport.requests import (
     ReadStepsRequest,
     ReplyRequest,
     SolveRequest,
     SolveTogetherRequest,
 )
+from ssr_local.transport.session import Session
 from ssr_local.transport.setup import ModelFile, Setup
 from ssr_local.transport.worker import Worker
 
@@ -45,7 +45,7 @@ SETUP = Setup(
 FARM = SolveRequest("farm", SolveOptions(seed=1))
 
 
-@pytest.fixture(params=[Worker, InProcess])
+@pytest.fixture(params=[Worker, Session])
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     one: Transport = request.param(SETUP)
     yield one
@@ -161,7 +161,7 @@ def test_a_kill_ends_what_is_worked_on(transport: Transport, slow: None) -> None
     stream = transport.handle(FARM)
     until(stream, StepDelta)
     transport.kill()
-    if isinstance(transport, InProcess):
+    if isinstance(transport, Session):
         assert ended(list(stream)).status == "cancelled"
     else:
         with pytest.raises(Exception, match="signal 9"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -100,7 +101,7 @@ class OpenScreen(Dialog[tuple[Path, float]]):
     def content(self) -> ComposeResult:
         yield Input(placeholder="path of an event log (.jsonl)", id="file", compact=True)
         yield Static("", classes="error", id="error", markup=False)
-        recent = [one for one in recent_logs()[:_SHOWN_LOGS] if one.exists() and one.stat().st_size]
+        recent = [one for one in recent_logs()[:_SHOWN_LOGS] if _has_events(one)]
         if recent:
             yield Static("Recent runs", classes="help")
             yield OptionList(*(Option(_title(path), id=str(path)) for path in recent), markup=False)
@@ -149,6 +150,12 @@ def path_of(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise UsageError(f"{printable(text)} is nobody's folder.", "", "Give the path.") from error
+
+
+def _has_events(log: Path) -> bool:
+    with suppress(OSError):  # another program tidies up there too
+        return log.stat().st_size > 0
+    return False
 
 
 def _title(path: Path) -> str:

@@ -19,7 +19,7 @@ from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.prompts import QUESTIONS
-from ssr_local.transport.in_process import InProcess
+from ssr_local.transport.session import Session
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.unit.bench.labels import made_walks
 
@@ -63,7 +63,7 @@ class Scripted(Solver):
         def load(role: ModelRole, *_: object) -> Engine:
             return FakeEngine(story, role=role)
 
-        self._transport = InProcess(setup, loader=load)
+        self._transport = Session(setup, loader=load)
         self._roles = {"draft", "target"}
 
 

@@ -1,4 +1,4 @@
-"""A session in this process (for tests and notebooks) or in the worker: loaded models.
+"""A session: loaded models, in the worker or in this process (for tests and notebooks).
 
 It turns one request after another into events; a model is loaded when first needed, and kept.
 """
@@ -40,8 +40,9 @@ from ssr_local.transport.requests import (
 from ssr_local.transport.setup import Loader, Setup, load_model
 
 
-class InProcess:
-    """The transport without a process: a crash inside the engine ends this one.
+class Session:
+    """What a worker holds. By itself it is the transport without a process: a crash inside the
+    engine then ends this one.
 
     ``loader`` loads the models instead of the setup's back end.
     """
@@ -57,7 +58,7 @@ class InProcess:
 
     def handle(self, request: AnyRequest) -> RequestEvents:
         self._mailbox.clear()  # a cancel that came too late belongs to the last request
-        return self._happenings(request)
+        return self._events(request)
 
     def tell(self, command: AnyCommand) -> None:
         self._mailbox.put(command)
@@ -72,7 +73,7 @@ class InProcess:
         self._engines.clear()
         self._helper.close()
 
-    def _happenings(self, request: AnyRequest) -> RequestEvents:
+    def _events(self, request: AnyRequest) -> RequestEvents:
         """The last event of a problem that is solved is ``RunEnded``, unless an error is raised."""
         try:
             engines = yield from self._loaded(roles_for(request))
