@@ -11,7 +11,7 @@ import pytest
 
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine import binding as binding_module
-from ssr_local.engine import choice, llama
+from ssr_local.engine import choice
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.log_probs import log_probabilities
@@ -327,14 +327,15 @@ def test_a_model_for_the_cpu_keeps_off_the_gpu(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, layers: int, asks: bool
 ) -> None:
     """llama.cpp would send large batches there, and asking for its memory takes some of it."""
+    llama = pytest.importorskip("ssr_local.engine.llama", reason="needs the extra llama")
     given, asked = [], []
-    real, devices = LlamaBinding._load_model, llama.devices
+    real, devices = llama.LlamaBinding._load_model, llama.devices
 
-    def load(self: LlamaBinding, parameters: Any) -> bool:
+    def load(self: Any, parameters: Any) -> bool:
         given.append(parameters.devices)
         return real(self, parameters)
 
-    monkeypatch.setattr(LlamaBinding, "_load_model", load)
+    monkeypatch.setattr(llama.LlamaBinding, "_load_model", load)
     monkeypatch.setattr(llama, "devices", lambda: asked.append(1) or devices())
     load_plain(tiny(), gpu_layers=layers).close()
     assert all(given), "an empty list, not none: no GPU is here"
