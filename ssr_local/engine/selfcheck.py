@@ -35,11 +35,12 @@ MAX_PERPLEXITY_SHARE = 0.01
 
 MAX_TEXT_TOKENS = 700
 
-QUICK_TOKENS = 64
-QUICK_LENGTHS = (20, 28)
-QUICK_DECODED = (4, 3)
-"""What the quick check takes instead: a few seconds with a model of 1.5 B parameters on two
-cores. Kernels that are wrong are wrong by far more than the few tokens are uncertain."""
+QUICK_TOKENS = 40
+QUICK_LENGTHS = (40, 72)
+QUICK_DECODED = (3, 2)
+"""What the quick check takes instead: about five seconds with a model of 1.5 B parameters on two
+cores. It compares the shorter prompt alone; the others fill more than 128 cells, because ik
+0.1.5's flash attention decodes forked sequences wrongly only from there on."""
 
 MAX_QUICK_SHARE = 0.1
 
@@ -129,7 +130,7 @@ def quick_check(engine: Engine, reference: float | None) -> str:
     """
     measured = perplexity(engine, QUICK_TOKENS)
     found = perplexity_difference(measured, reference, MAX_QUICK_SHARE)
-    found = found or fork_difference(engine, QUICK_LENGTHS, QUICK_DECODED)
+    found = found or fork_difference(engine, QUICK_LENGTHS, QUICK_DECODED, 1)
     engine.clear()
     return found
 
@@ -170,11 +171,12 @@ def fork_difference(
     engine: Engine,
     lengths: Sequence[int] = OWN_LENGTHS,
     decoded: tuple[int, int] = DECODED_TOKENS,
+    num_compared: int = len(OWN_LENGTHS),
 ) -> str:
     """Where forked, batched sequences write something else than fresh ones, "" nowhere."""
     prompts = _prompts(engine, lengths)
     together = _written_together(engine, prompts, decoded)
-    for prompt, written in zip(prompts, together, strict=True):
+    for prompt, written in list(zip(prompts, together, strict=True))[:num_compared]:
         alone = _written_alone(engine, prompt, decoded)
         index = next(
             (at for at, pair in enumerate(zip_longest(written, alone)) if len({*pair}) > 1), None
