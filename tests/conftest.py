@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ssr_local.models import elsewhere
+
 # Threads that wait in busy loops would take the core of the process beside this one. Read
 # when the engine's library is loaded, and inherited by every child process.
 PASSIVE_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
@@ -59,6 +61,8 @@ def folders_of_its_own(
         return
     with pytest.MonkeyPatch.context() as patch:
         own = tmp_path_factory.getbasetemp() / f"folders-{next(_numbers)}"
+        patch.setattr(elsewhere, "OLLAMA_SERVICE", own / "ollama")
+        patch.setattr(elsewhere, "LM_STUDIO", (own / "lm-studio",))
         for name, value in _folders_below(own).items():
             patch.setenv(name, value)
         yield

@@ -27,6 +27,7 @@ from ssr_local.core.errors import (
 )
 from ssr_local.models.download import (
     check_room,
+    copy_to_own,
     ensure_model,
     known_sha256,
     local_path,
@@ -67,7 +68,10 @@ def list_models(as_json: bool) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Copy the files from this folder; nothing is downloaded.",
 )
-def pull(names: tuple[str, ...], folder: Path | None) -> None:
+@click.option(
+    "--own", is_flag=True, help="Copy also what another program has into ssr-local's own folder."
+)
+def pull(names: tuple[str, ...], folder: Path | None, own: bool) -> None:
     """Fetch models, or all models of pairs; the default pair when no NAME is given.
 
     An interrupted download goes on where it stopped. A damaged file is fetched again.
@@ -75,6 +79,8 @@ def pull(names: tuple[str, ...], folder: Path | None) -> None:
     specs = _specs(load_registry(), names or ("default",))
     if folder is not None:
         specs = [replace(spec, sources=(_copy_of(spec, folder),)) for spec in specs]
+    for spec in specs if own or folder is not None else ():
+        copy_to_own(spec, remark)
     if missing := to_fetch(specs, ask_hub=True):
         remark(f"To fetch: {missing}.")
         check_room(specs)
@@ -125,6 +131,8 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
         here = local_state(spec)
         if here.state == "missing":
             remark(f"{spec.name} is not on this machine.")
+        elif here.origin:
+            remove_model(spec)  # refuses, and says whose it is
         elif yes or click.confirm(
             f"Remove {local_path(spec)} ({human_bytes(here.present_bytes)})?", err=True
         ):

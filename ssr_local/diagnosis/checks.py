@@ -24,8 +24,7 @@ _LIBRARY_FEATURES = {
 # Every system tells whether the CPU has these; without them such a library dies.
 _DEADLY = ("avx", "avx2", "avx512f")
 _INSTALL = (
-    "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
-    " llama-cpp-python"
+    "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 )
 # The library's back end and the folder of ready wheels, the fastest cards first.
 _GPU_BUILDS: dict[GraphicsMaker, tuple[str, str]] = {

@@ -62,9 +62,13 @@ def _choice(model: PairModel, picked: EngineChoice, missing: str) -> Finding:
     why = "to be checked in the first run" if picked.unchecked else picked.why
     value = f"{TITLES[picked.engine]}: {one_line(why)}"
     advice = ""
-    if picked.note:
+    if picked.note and picked.engine == "llama":
         advice = "Try another version of the engine's package, then --self-check."
-    elif missing and picked.why == missing and platform.machine().lower() in ("x86_64", "amd64"):
+    elif (
+        missing
+        and picked.why == missing
+        and platform.machine().lower() in (*("x86_64", "amd64", "aarch64", "arm64"),)
+    ):
         advice = f"On a CPU ik_llama.cpp is usually faster: {INSTALL['ik']}"
     return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
 
@@ -95,6 +99,8 @@ def _check(
         found = Finding(label, "warning", value, "Try again.")
     else:
         advice = "Runs use llama.cpp meanwhile."
+        if not is_installed("llama"):
+            advice = f"Run: {INSTALL['llama']}."
         if name == "llama":
             advice = "Do not trust its answers. Build llama-cpp-python again, or try --engine ik."
         found = Finding(label, "problem", f"{title} failed: {result.difference}", advice)

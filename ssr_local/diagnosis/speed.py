@@ -176,7 +176,7 @@ def facts(_: None) -> EngineFacts:
         raise EngineError(
             "llama-cpp-python cannot be loaded.",
             one_line(f"{type(error).__name__}: {error}", 300),
-            "Install it again: pip install --force-reinstall --no-deps llama-cpp-python",
+            "Install it again: pip install --force-reinstall llama-cpp-python",
         ) from error
 
 

@@ -8,12 +8,14 @@ llama.cpp. The proof is remembered.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import filelock
 import msgspec
 from msgspec import Struct
 
@@ -74,14 +76,14 @@ class EngineChoice(Struct, frozen=True, kw_only=True):
 class RememberedCheck(Struct, frozen=True, kw_only=True):
     """What a self-check found, "" nothing wrong. ``at`` is seconds since 1970.
 
-    ``quick`` says that it was the quick check, and ``running_in`` is the process that is at
-    it, or ended over it.
+    ``quick`` says that it was the quick check, and ``pending`` that a process is at it, or
+    ended over it.
     """
 
     difference: str
     at: float
     quick: bool = False
-    running_in: int | None = None
+    pending: bool = False
 
 
 def choose_engine(path: Path, sha256: str | None, options: EngineOptions) -> EngineChoice:
@@ -122,14 +124,15 @@ def choose(
     note = ""
     if options.gpu_layers > 0 and not is_installed("llama"):
         note = f"Layers go to a GPU only with {PACKAGES['llama']}: {INSTALL['llama']}."
-    known = known_check("ik", identity(header.path, sha256), repack)
-    if known is None or known.running_in is not None:
+    file = identity(header.path, sha256)
+    known = known_check("ik", file, repack)
+    if known is None or known.pending:
         return EngineChoice(
             engine="ik",
             why="not checked yet",
             repack=repack,
             unchecked=True,
-            is_suspect=known is not None and not _is_running(known.running_in),
+            is_suspect=known is not None and not _is_running(_key("ik", file, repack)),
             note=note,
         )
     if known.difference:
@@ -270,21 +273,18 @@ def quick_check_remembered(
 
     def settle(difference: str) -> None:
         nonlocal found
-        found = difference
+        found = RememberedCheck(difference=difference, at=time.time(), quick=True)
 
-    _remember(
-        chosen.engine,
-        file,
-        chosen.repack,
-        RememberedCheck(difference="", at=time.time(), quick=True, running_in=os.getpid()),
-    )
+    lock = _lock(_key(chosen.engine, file, chosen.repack))  # the system drops it with the process
+    with contextlib.suppress(filelock.Timeout, OSError):
+        lock.acquire(timeout=0)
+    begun = RememberedCheck(difference="", at=time.time(), pending=True)
+    _remember(chosen.engine, file, chosen.repack, begun)
     try:
         yield settle
     finally:
-        known = None
-        if found is not None:
-            known = RememberedCheck(difference=found, at=time.time(), quick=True)
-        _remember(chosen.engine, file, chosen.repack, known)
+        _remember(chosen.engine, file, chosen.repack, found)
+        lock.release()
 
 
 def identity(path: Path, sha256: str | None) -> str:
@@ -310,24 +310,27 @@ def remember_check(engine: EngineName, file: str, repack: bool, difference: str)
 def _remember(engine: EngineName, file: str, repack: bool, found: RememberedCheck | None) -> None:
     """Keep it, or forget what was kept; a cache folder that cannot be written to keeps nothing."""
     path, key = folders.cache_dir() / FILE_NAME, _key(engine, file, repack)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, filelock.Timeout), _lock(FILE_NAME).acquire(timeout=5):
         known = {name: one for name, one in _load().items() if name != key}
         if found is not None:
             known[key] = found
         folders.write_atomically(path, msgspec.json.format(msgspec.json.encode(known), indent=1))
 
 
-def _is_running(pid: int | None) -> bool:
-    if pid is None or os.name == "nt":  # Windows has no such question
-        return False
+def _is_running(key: str) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with _lock(key).acquire(timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:
         return False
-    except PermissionError:
-        pass
-    return True
+
+
+def _lock(key: str) -> filelock.BaseFileLock:
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
+    folders.cache_dir().mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(folders.cache_dir() / f".engine-check-{name}.lock")
 
 
 def _unsuitable(header: GGUFHeader, options: EngineOptions, has_gpu: bool) -> str:

@@ -6,15 +6,17 @@ second, and may fail or crash where the library was built for another CPU.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from ssr_local.core.errors import EngineUnavailable
 from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.devices import Device
 from ssr_local.engine.library_log import write_log_to
-from ssr_local.engine.packages import is_installed
+from ssr_local.engine.packages import PACKAGES, is_installed
 
 if TYPE_CHECKING:
     from ssr_local.engine.binding import GGUFBinding
@@ -47,9 +49,8 @@ def start_backend(log: IO[str]) -> None:
     """Start llama.cpp, where it is installed; what the libraries log goes to ``log``."""
     write_log_to(log)
     if is_installed("llama"):
-        from ssr_local.engine import llama
-
-        llama.start_backend()
+        with contextlib.suppress(EngineUnavailable):  # said when an engine is chosen
+            _llama().start_backend()
 
 
 def library_facts() -> LibraryFacts:
@@ -64,12 +65,26 @@ def library_facts() -> LibraryFacts:
 
 
 def devices() -> tuple[Device, ...]:
-    """The compute devices that llama.cpp sees, the CPU included; none where it is missing."""
+    """The compute devices that llama.cpp sees, the CPU included; none where it is missing.
+
+    Raises ``EngineUnavailable`` for an installation that cannot be loaded.
+    """
     if not is_installed("llama"):
         return ()
-    from ssr_local.engine import llama
+    found: tuple[Device, ...] = _llama().devices()
+    return found
 
-    return llama.devices()
+
+def _llama() -> Any:
+    try:
+        from ssr_local.engine import llama
+    except Exception as error:  # a damaged installation fails in any way there is
+        raise EngineUnavailable(
+            f"{PACKAGES['llama']} cannot be loaded.",
+            f"{type(error).__name__}: {error}.",
+            f"Install it again: pip install --force-reinstall {PACKAGES['llama']}",
+        ) from error
+    return llama
 
 
 def _binding(config: EngineConfig, should_stop: Callable[[], bool]) -> GGUFBinding:

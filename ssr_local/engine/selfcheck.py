@@ -103,7 +103,7 @@ def check(request: CheckRequest) -> SelfCheckResult:
     """Check one engine; to be run in a process of its own, because a library may crash."""
     started = time.monotonic()
     config, reference = request.config, request.reference
-    if reference is None and config.engine != "llama" and is_installed("llama"):
+    if config.engine != "llama" and is_installed("llama"):
         plain = load_engine(msgspec.structs.replace(config, engine="llama"))
         try:
             reference = perplexity(plain)

@@ -18,6 +18,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+OLLAMA_SERVICE = Path("/usr/share/ollama/.ollama/models")
+"""Where Ollama keeps models when it runs as a service of Linux."""
+
+LM_STUDIO = (Path("~/.lmstudio/models"), Path("~/.cache/lm-studio/models"))
+"""Where it keeps them since version 0.3.6, and before."""
+
 Origin = Literal["Hugging Face", "llama.cpp", "Ollama", "LM Studio"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -75,18 +81,19 @@ def _llama_cpp() -> Iterator[FoundFile]:
 
 
 def _lm_studio() -> Iterator[FoundFile]:
-    for usual in (Path.home() / ".lmstudio" / "models", _cache_home() / "lm-studio" / "models"):
-        for path in _files(usual, "*/*/*.gguf"):
+    for folder in LM_STUDIO:
+        for path in _files(folder.expanduser(), "*/*/*.gguf"):
             yield from _one(path, "LM Studio", "/".join(path.parts[-3:]))
 
 
 def _ollama() -> Iterator[FoundFile]:
     own = Path.home() / ".ollama" / "models"
-    service = Path("/usr/share/ollama/.ollama/models")
-    for folder in dict.fromkeys((_folder("OLLAMA_MODELS", own), service)):
+    for folder in dict.fromkeys((_folder("OLLAMA_MODELS", own), OLLAMA_SERVICE)):
         for path in _files(folder / "manifests", "*/*/*/*"):
-            namespace, model, tag = path.parts[-3:]
+            host, namespace, model, tag = path.parts[-4:]
             name = f"{model}:{tag}" if namespace == "library" else f"{namespace}/{model}:{tag}"
+            if host != "registry.ollama.ai":  # as "ollama list" has it
+                name = f"{host}/{name}"
             for layer in _layers(path):
                 digest = layer.digest.removeprefix("sha256:")
                 blob = folder / "blobs" / f"sha256-{digest}"

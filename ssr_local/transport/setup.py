@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ssr_local.core.errors import SSRError
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Calibration, ModelRole
@@ -21,7 +22,7 @@ from ssr_local.engine.choice import (
 )
 from ssr_local.engine.demo import demo_engine
 from ssr_local.engine.loading import load_engine
-from ssr_local.engine.packages import TITLES
+from ssr_local.engine.packages import TITLES, is_installed
 from ssr_local.engine.selfcheck import SelfCheckResult, quick_check
 
 
@@ -124,11 +125,31 @@ def _load_proven(
     if not chosen.unchecked:
         return load_chosen(chosen, file, setup, should_stop)
     with quick_check_remembered(chosen, path, file.sha256) as settle:
+        engine, result = _try(chosen, file, setup, should_stop)
+        if not result.obstacle:
+            settle(result.difference)
+    if engine is not None:
+        return engine
+    return load_chosen(after_check(chosen, result), file, setup, should_stop)
+
+
+def _try(
+    chosen: EngineChoice, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+) -> tuple[Engine | None, SelfCheckResult]:
+    """The engine with the file loaded, if it passes the quick check, and what that found."""
+    engine = None
+    try:
         engine = load_chosen(chosen, file, setup, should_stop)
         difference = quick_check(engine, file.perplexity[1] if file.perplexity else None)
-        settle(difference)
-    if not difference:
-        return engine
-    engine.close()
-    chosen = after_check(chosen, SelfCheckResult(difference=difference))
-    return load_chosen(chosen, file, setup, should_stop)
+        result = SelfCheckResult(difference=difference)
+        if result.passed:
+            passed, engine = engine, None
+            return passed, result
+        return None, result
+    except SSRError as error:
+        if not is_installed("llama"):  # which would be tried next
+            raise
+        return None, SelfCheckResult(obstacle=f"{error.what} {error.why}".strip())
+    finally:
+        if engine is not None:
+            engine.close()

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from ssr_local.core import folders
-from ssr_local.core.errors import EngineUnavailable
+from ssr_local.core.errors import DecodeError, EngineUnavailable
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine import choice
-from ssr_local.engine.base import Engine
+from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.hardware import Memory
+from ssr_local.engine.native import NativeEngine
 from ssr_local.engine.packages import FLASH_ATTENTION, TITLES, EngineName
 from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
@@ -151,7 +152,7 @@ def test_a_quick_check_that_was_stopped_leaves_nothing_behind(header: GGUFHeader
 
 
 @needs_ik
-@pytest.mark.skipif(os.name == "nt", reason="nobody can be asked for there")
+@pytest.mark.skipif(os.name == "nt", reason="needs fork")
 def test_a_process_that_died_over_it_makes_the_engine_suspect(header: GGUFHeader) -> None:
     child = os.fork()
     if not child:
@@ -319,14 +320,51 @@ def test_one_that_fails_gives_way_to_llama(
 
 
 @needs_ik
+@needs_llama
+@pytest.mark.parametrize("name", ["load_chosen", "quick_check"])
+def test_one_that_cannot_even_be_tried_gives_way_too(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real, closed = getattr(transport_setup, name), []
+
+    def fail(*arguments: Any) -> Any:
+        if name == "load_chosen" and arguments[0].engine == "llama":
+            return real(*arguments)
+        raise DecodeError("It cannot.", "The fork lacks something.")
+
+    monkeypatch.setattr(transport_setup, name, fail)
+    monkeypatch.setattr(NativeEngine, "close", lambda self: closed.append(self.info.engine))
+    _, engine = loaded(tiny())
+    assert engine.info.engine.split()[0] == "llama.cpp"
+    assert "could not be checked: It cannot. The fork lacks something" in engine.notes[0]
+    assert chosen(header).unchecked, "nothing is remembered of it"
+    assert [one.split()[0] for one in closed] == ["ik_llama.cpp"] * (name == "quick_check")
+
+
+@needs_ik
+def test_a_cancelled_check_leaves_no_model_in_memory(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def cancel(*_: object) -> str:
+        raise Cancelled
+
+    monkeypatch.setattr(transport_setup, "quick_check", cancel)
+    monkeypatch.setattr(NativeEngine, "close", lambda self: closed.append(self))
+    with pytest.raises(Cancelled):
+        loaded(tiny())
+    assert len(closed) == 1
+    assert (chosen(header).unchecked, chosen(header).is_suspect) == (True, False)
+
+
+@needs_ik
 def test_a_suspect_is_checked_in_a_process_of_its_own_first(
     tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "_is_running", lambda _: False)
     found = chosen(header)
-    choice._remember(
-        "ik", SHA, found.repack, choice.RememberedCheck(difference="", at=0, running_in=1)
-    )
+    left = choice.RememberedCheck(difference="", at=0, pending=True)
+    choice._remember("ik", SHA, found.repack, left)
     events, engine = loaded(tiny())
     assert [type(event) for event in events] == [ModelLoading, Notice, ModelLoaded]
     engine.close()

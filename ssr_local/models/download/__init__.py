@@ -5,6 +5,7 @@ from __future__ import annotations
 from ssr_local.models.download.fetching import (
     ToFetch,
     check_room,
+    copy_to_own,
     ensure_model,
     remove_model,
     to_fetch,
@@ -24,6 +25,7 @@ __all__ = [
     "Progress",
     "ToFetch",
     "check_room",
+    "copy_to_own",
     "ensure_model",
     "file_sha256",
     "known_sha256",

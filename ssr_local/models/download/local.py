@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,9 @@ from ssr_local.models.models_file import ModelSpec
 MAGIC = b"GGUF"
 
 OnProgress = Callable[[Progress], None]
+
+_other_models: set[tuple[Path, str]] = set()
+"""Files of other programs that were hashed in this process, and the hash that they do not have."""
 
 
 class LocalModel(Struct, frozen=True, kw_only=True):
@@ -54,14 +58,12 @@ def _elsewhere(spec: ModelSpec) -> FoundFile | None:
     if spec.sha256 is None or spec.in_place is not None:
         return None
     for found in found_files():
-        if found.sha256 is None:
-            fits = found.bytes == spec.bytes and _is_named(found, spec.file)
-        else:
-            fits = found.sha256 == spec.sha256
-        stamp = stamps.stamp_of(found.path) if fits and found.path.is_file() else None
-        if not fits or not found.path.is_file():
+        same = found.sha256 == spec.sha256 if found.sha256 else _is_named(found, spec.file)
+        if not same or found.bytes != spec.bytes or not os.access(found.path, os.R_OK):
             continue
-        if stamp is None or not stamp.fits(found.path) or stamp.sha256 == spec.sha256:
+        stamp = stamps.stamp_of(found.path)
+        known = stamp is not None and stamp.fits(found.path) and stamp.sha256 != spec.sha256
+        if not known and (found.path, spec.sha256) not in _other_models:
             return found
     return None
 
@@ -147,6 +149,7 @@ def verified_path(
         stamps.remember(path, digest, trusted=trusted)
     if expected is not None and digest != expected:
         if path != (spec.in_place or own_path(spec)):  # another program's, of the same name only
+            _other_models.add((path, expected))
             return verified_path(spec, on_progress=on_progress)
         raise _damaged(spec, path, f"Its SHA-256 is {digest[:12]}..., not {expected[:12]}...")
     return path

@@ -12,6 +12,7 @@ import pytest
 from ssr_local.core.errors import ModelNotFoundError, UsageError
 from ssr_local.models import elsewhere
 from ssr_local.models.download import (
+    copy_to_own,
     ensure_model,
     local_path,
     local_state,
@@ -34,6 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / ".cache"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(elsewhere, "LM_STUDIO", (tmp_path / ".lmstudio" / "models",))
     monkeypatch.setattr(elsewhere, "_MOMENT_S", 1e-9)  # look again every time
     return tmp_path
 
@@ -77,10 +79,14 @@ def test_each_programs_files_are_found_where_they_lie(home: Path) -> None:
     other = {"mediaType": "application/vnd.ollama.image.license", "digest": f"sha256:{'e' * 64}"}
     ollama(store, "library/qwen2.5/0.5b", [other, model])
     ollama(store, "somebody/mine/latest", [model])
+    put(store / "manifests" / "hf.co" / "a" / "b" / "Q4").write_text(
+        json.dumps({"layers": [model]})
+    )
     found = found_files()
     assert shown(found) == [
         ("Hugging Face", "Qwen/Tiny-GGUF/tiny-q4_k_m.gguf", "tiny-q4_k_m.gguf", SHA),
         ("LM Studio", "qwen/Tiny-GGUF/tiny-q8_0.gguf", "tiny-q8_0.gguf", None),
+        ("Ollama", "hf.co/a/b:Q4", "", SHA),
         ("Ollama", "qwen2.5:0.5b", "", SHA),
         ("Ollama", "somebody/mine:latest", "", SHA),
         ("llama.cpp", "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf", "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf", None),
@@ -155,6 +161,10 @@ def test_a_file_of_the_same_hash_is_used_where_it_lies(home: Path) -> None:
     with pytest.raises(UsageError, match="a file of Hugging Face"):
         remove_model(spec)
     assert linked.read_bytes() == PAYLOAD
+    copy_to_own(spec, print)
+    assert local_path(spec).read_bytes() == PAYLOAD
+    assert local_state(spec).origin == ""
+    remove_model(spec)
     linked.resolve().unlink()
     assert local_state(spec).state == "missing"
     assert ensure_model(spec).read_bytes() == PAYLOAD
