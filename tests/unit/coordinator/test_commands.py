@@ -106,6 +106,12 @@ def test_add_path(letter: str) -> None:
     assert (run.paths[3].text == "My own.\n\n\\boxed{7}") is (letter == "D")
 
 
+def test_a_path_takes_the_last_sequence() -> None:
+    run = make_run(Paths(LONG), paths=11)
+    list(steered(run, once(lambda event: isinstance(event, StepDrafted), AddPath("M"))))
+    assert len(run.paths) == 12
+
+
 @pytest.mark.parametrize(
     ("letter", "method", "paths", "reason"),
     [
