@@ -15,9 +15,11 @@ from ssr_local.diagnosis.pair_facts import PairModel
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, measure_model
 from ssr_local.engine import choice
 from ssr_local.engine.choice import EngineChoice
-from ssr_local.engine.packages import INSTALL, TITLES, EngineName, is_installed
+from ssr_local.engine.packages import INSTALL, PACKAGES, TITLES, EngineName, is_installed
 from ssr_local.models.download import file_sha256, verified_path
 from ssr_local.transport.setup import Setup
+
+_WITH_WHEELS = ("x86_64", "amd64", "aarch64", "arm64")
 
 
 def look_at_choice(
@@ -39,8 +41,7 @@ def look_at_choice(
             continue
         try:
             if with_check:
-                names: tuple[EngineName, ...] = ("llama", "ik")
-                for name in names:
+                for name in PACKAGES:
                     if is_installed(name) and not (name == "ik" and missing):
                         _check(model, name, settings, book, on_progress)
             picked = choice.choose(
@@ -64,11 +65,7 @@ def _choice(model: PairModel, picked: EngineChoice, missing: str) -> Finding:
     advice = ""
     if picked.note and picked.engine == "llama":
         advice = "Try another version of the engine's package, then --self-check."
-    elif (
-        missing
-        and picked.why == missing
-        and platform.machine().lower() in (*("x86_64", "amd64", "aarch64", "arm64"),)
-    ):
+    elif missing and picked.why == missing and platform.machine().lower() in _WITH_WHEELS:
         advice = f"On a CPU ik_llama.cpp is usually faster: {INSTALL['ik']}"
     return Finding(f"{model.role} engine", "warning" if picked.note else "ok", value, advice)
 

@@ -275,16 +275,16 @@ def quick_check_remembered(
         nonlocal found
         found = RememberedCheck(difference=difference, at=time.time(), quick=True)
 
-    lock = _lock(_key(chosen.engine, file, chosen.repack))  # the system drops it with the process
-    with contextlib.suppress(filelock.Timeout, OSError):
-        lock.acquire(timeout=0)
+    key = _key(chosen.engine, file, chosen.repack)
     begun = RememberedCheck(difference="", at=time.time(), pending=True)
-    _remember(chosen.engine, file, chosen.repack, begun)
-    try:
-        yield settle
-    finally:
-        _remember(chosen.engine, file, chosen.repack, found)
-        lock.release()
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(filelock.Timeout, OSError):
+            held.enter_context(_lock(key).acquire(timeout=0))  # dropped with the process
+        _remember(chosen.engine, file, chosen.repack, begun)
+        try:
+            yield settle
+        finally:
+            _remember(chosen.engine, file, chosen.repack, found)
 
 
 def identity(path: Path, sha256: str | None) -> str:

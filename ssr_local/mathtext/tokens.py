@@ -162,7 +162,7 @@ def fragments_of(text: str) -> list[Fragment]:
             now.tokens.append(token)
             continue
         if token.kind == "word" or token.text == ",":
-            # "x = 3 or 4": what is said of x goes on behind the word.
+            # "x = 3 or 4": what is said of x continues after the word.
             now.tokens.extend(_second_value(tokens, place))
         elif token.text == ":":
             now.tokens.append(token)

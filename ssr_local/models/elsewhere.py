@@ -82,12 +82,12 @@ def _llama_cpp() -> Iterator[FoundFile]:
 
 def _lm_studio() -> Iterator[FoundFile]:
     for folder in LM_STUDIO:
-        for path in _files(folder.expanduser(), "*/*/*.gguf"):
+        for path in _files(_expanded(folder), "*/*/*.gguf"):
             yield from _one(path, "LM Studio", "/".join(path.parts[-3:]))
 
 
 def _ollama() -> Iterator[FoundFile]:
-    own = Path.home() / ".ollama" / "models"
+    own = _expanded("~/.ollama/models")
     for folder in dict.fromkeys((_folder("OLLAMA_MODELS", own), OLLAMA_SERVICE)):
         for path in _files(folder / "manifests", "*/*/*/*"):
             host, namespace, model, tag = path.parts[-4:]
@@ -147,17 +147,19 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _folder(variable: str, usual: Path) -> Path:
-    return Path(os.environ.get(variable) or usual).expanduser()
+    return _expanded(os.environ.get(variable) or usual)
 
 
 def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
 
 
 def _llama_cache() -> Path:
     if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "llama.cpp"
-        )
-    caches = Path.home() / "Library" / "Caches" if sys.platform == "darwin" else _cache_home()
+        return _expanded(os.environ.get("LOCALAPPDATA") or "~/AppData/Local") / "llama.cpp"
+    caches = _expanded("~/Library/Caches") if sys.platform == "darwin" else _cache_home()
     return caches / "llama.cpp"
+
+
+def _expanded(path: str | Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's raises without a home

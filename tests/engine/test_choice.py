@@ -142,6 +142,17 @@ def test_a_quick_check_is_remembered_as_one(header: GGUFHeader, difference: str)
 
 
 @needs_ik
+def test_a_cache_folder_that_cannot_be_written_to_stops_no_check(
+    header: GGUFHeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    with choice.quick_check_remembered(chosen(header), header.path, SHA) as settle:
+        settle("")
+    assert (chosen(header).unchecked, chosen(header).is_suspect) == (True, False)
+
+
+@needs_ik
 def test_a_quick_check_that_was_stopped_leaves_nothing_behind(header: GGUFHeader) -> None:
     with (
         pytest.raises(KeyboardInterrupt),

@@ -80,7 +80,7 @@ def path_name(path: PathView) -> str:
 
 
 def path_end(path: PathView) -> str:
-    """The answer a path came to or why it has none; empty while it goes on."""
+    """A path's answer or why it has none; empty while it is live."""
     if path.end_reason is None:
         return ""
     return f"→ {END_WORDS[path.end_reason] if path.answer is None else shown_text(path.answer)}"

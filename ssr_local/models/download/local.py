@@ -43,9 +43,8 @@ class LocalModel(Struct, frozen=True, kw_only=True):
 
 def local_path(spec: ModelSpec) -> Path:
     """Where the model's file is or would be: another program's, if only that has it."""
-    own = spec.in_place or own_path(spec)
-    found = None if own.is_file() else _elsewhere(spec)
-    return found.path if found else own
+    found = _elsewhere(spec)
+    return found.path if found else spec.in_place or own_path(spec)
 
 
 def own_path(spec: ModelSpec) -> Path:
@@ -54,8 +53,10 @@ def own_path(spec: ModelSpec) -> Path:
 
 
 def _elsewhere(spec: ModelSpec) -> FoundFile | None:
-    """Another program's file that is this model by its hash, or by name and size until hashed."""
-    if spec.sha256 is None or spec.in_place is not None:
+    """Another program's file, if only that has the model: by its hash, or until it is hashed
+    by name and size.
+    """
+    if spec.sha256 is None or spec.in_place is not None or own_path(spec).is_file():
         return None
     for found in found_files():
         same = found.sha256 == spec.sha256 if found.sha256 else _is_named(found, spec.file)
@@ -117,7 +118,7 @@ def local_state(spec: ModelSpec) -> LocalModel:
 def origin_of(spec: ModelSpec) -> str:
     """Which other program keeps the model's file, "" where it is ours or the user's own."""
     found = _elsewhere(spec)
-    return found.origin if found and found.path == local_path(spec) else ""
+    return found.origin if found else ""
 
 
 def verified_path(

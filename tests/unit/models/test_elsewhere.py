@@ -33,7 +33,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / ".cache"))
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(elsewhere, "LM_STUDIO", (tmp_path / ".lmstudio" / "models",))
     monkeypatch.setattr(elsewhere, "_MOMENT_S", 1e-9)  # look again every time
@@ -92,6 +93,13 @@ def test_each_programs_files_are_found_where_they_lie(home: Path) -> None:
         ("llama.cpp", "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf", "Qwen_Tiny-GGUF_tiny-q4_k_m.gguf", None),
     ]
     assert (found[0].path, found[2].path, found[2].bytes) == (linked, blob, 42)
+
+
+def test_nobody_needs_a_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where none is known
+    monkeypatch.delenv("HOME")
+    monkeypatch.chdir(home)
+    assert found_files() == ()
 
 
 @pytest.mark.parametrize(
