@@ -110,6 +110,7 @@ def choose(
     """
     repack = _repacks(options, header)
     if options.engine == "llama":
+        need_llama("--engine llama asks for it")
         return _llama("asked for", header, sha256, repack)
     missing = ik_obstacle() if obstacle is None else obstacle
     if options.engine == "ik" and missing:
