@@ -250,7 +250,14 @@ class Run:
             return
         self.measured_s = now
         seconds = Timing(**self.seconds, total=now - self.started)
-        yield self.at(RunMeasured(usage=self.usage, timing_s=seconds, kv_cells=self.kv_cells()))
+        yield self.at(
+            RunMeasured(
+                usage=self.usage,
+                timing_s=seconds,
+                kv_cells=self.kv_cells(),
+                num_threads=max(engine.num_threads for engine in self.engines.values()),
+            )
+        )
 
     def seed(self, purpose: str) -> int:
         """A seed of its own for every path and model, the same for the same run seed."""

@@ -144,12 +144,14 @@ class VotesCounted(Event, frozen=True, kw_only=True, tag=True):
 class RunMeasured(Event, frozen=True, kw_only=True, tag=True):
     """What the run has cost so far, about once a second; ``RunEnded`` has the whole.
 
-    ``kv_cells`` is how many cells of each model's KV cache are taken, shared ones counted once.
+    ``kv_cells`` is how many cells of each model's KV cache are taken, shared ones counted once;
+    ``num_threads`` how many CPU threads the last call took, 0 where that is not known.
     """
 
     usage: Usage
     timing_s: Timing
     kv_cells: dict[ModelRole, int]
+    num_threads: int = 0
 
 
 class StepRead(Event, frozen=True, kw_only=True, tag=True):

@@ -102,7 +102,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         str | None, Meta(description="target model instead of the pair's: a name or a .gguf file")
     ] = None
     threads: Annotated[
-        int, Meta(ge=0, le=1024, description="CPU threads; 0: one a physical core")
+        int, Meta(ge=0, le=1024, description="CPU threads; 0: one a physical core that is free")
     ] = 0
     engine: Annotated[
         Literal["auto", "llama", "ik"],

@@ -185,13 +185,12 @@ def _look_at_folders(book: Book) -> None:
 
 def _look_at_machine(settings: Settings, book: Book, with_speed: bool) -> None:
     cores = hardware.physical_cores()
-    threads = settings.engine.threads or cores
     name = hardware.cpu_name()
     book.add(
         "machine",
         Finding("ssr-local", "ok", VERSION),
         Finding("python", "ok", f"{platform.python_version()} on {one_line(platform.platform())}"),
-        checks.cpu(name, cores, os.cpu_count() or cores, threads),
+        checks.cpu(name, cores, os.cpu_count() or cores, settings.engine.threads),
         checks.main_memory(hardware.memory()),
     )
     if with_speed and hasattr(os, "getloadavg"):

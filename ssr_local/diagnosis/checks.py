@@ -44,8 +44,9 @@ _BUSY_LOAD = 0.6
 
 
 def cpu(name: str, cores: int, logical: int, threads: int) -> Finding:
-    """The CPU, and whether as many threads as asked for make sense on it."""
-    value = f"{one_line(name, 80)}, {_count(cores, 'core')}, {_count(threads, 'thread')} used"
+    """The CPU, and whether as many threads as asked for make sense; 0: the engine chooses."""
+    used = _count(threads, "thread") if threads else f"up to {_count(cores, 'thread')}"
+    value = f"{one_line(name, 80)}, {_count(cores, 'core')}, {used} used"
     advice = f"More threads than cores make it slower: leave --threads out, or give {cores}."
     return advised("processor", value, advice if threads > logical else "")
 
@@ -249,7 +250,7 @@ def speed(role: str, measured: ModelSpeed) -> Finding:
     value = (
         f"loaded in {measured.load_s:.1f} s; prefill {measured.prefill:.0f}, decode"
         f" {measured.decode_one:.1f} (1 path), {measured.decode_three:.1f} (3 paths) tokens/s"
-        f" on {one_line(measured.device, 80)}"
+        f" on {one_line(measured.device, 80)}, {_count(measured.num_threads, 'thread')}"
     )
     advice = ""
     if is_disturbed(measured):

@@ -70,8 +70,8 @@ class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
     ``decode_three`` counts the tokens of three sequences decoded together. Two numbers tell
     whether other programs were in the way: ``spread``, how much faster the fastest run of a
     kind was than the slowest, and ``processor_share``, how much of its threads' time the
-    process got, None on a GPU. ``vocabulary`` is equal for two models whose token ids can be
-    exchanged.
+    process got, None on a GPU. ``num_threads`` is how many the last call took. ``vocabulary`` is
+    equal for two models whose token ids can be exchanged.
     """
 
     load_s: float
@@ -82,6 +82,7 @@ class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
     processor_share: float | None
     device: str
     vocabulary: str
+    num_threads: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -220,6 +221,7 @@ def _timed(engine: Engine, load_s: float, threads: int) -> ModelSpeed:
         processor_share=min(1.0, share) if engine.info.device == "cpu" else None,
         device=engine.info.device,
         vocabulary=engine.vocabulary.fingerprint,
+        num_threads=engine.num_threads,
         notes=engine.notes,
     )
 

@@ -159,6 +159,10 @@ class Engine(Protocol):
     def max_tokens(self) -> int:
         """The longest sequence there is room for, in tokens."""
 
+    @property
+    def num_threads(self) -> int:
+        """CPU threads that the last call took; 0 where that is not known."""
+
     def reserve(self, num_tokens: int) -> None:
         """Give the KV cache that many cells, as far as memory and the user's limit allow.
 

@@ -20,10 +20,11 @@ import numpy.typing as npt
 from ssr_local.core.errors import DecodeError, ModelUnusableError
 from ssr_local.core.records import ModelInfo
 from ssr_local.engine.base import Cancelled, EngineConfig, Vocabulary
-from ssr_local.engine.hardware import memory, physical_cores
+from ssr_local.engine.hardware import memory
 from ssr_local.engine.library_log import last_complaint
 from ssr_local.engine.log_probs import Floats
 from ssr_local.engine.packages import TITLES, EngineName, version
+from ssr_local.engine.threads import governor
 from ssr_local.models.gguf.header import estimate_kv_bytes, read_header
 
 # Rows of logits read from one call. Each costs 4 bytes x vocabulary twice (the graph's and
@@ -92,7 +93,7 @@ class GGUFBinding(ABC):
         self.notes = config.notes
         self.max_sequences = config.max_sequences
         self.num_chunk = CPU_CHUNK
-        self.num_threads = config.threads or physical_cores()
+        self.num_threads = config.threads or governor().num_threads
         self._should_stop = should_stop
         self._abort_callback = ABORT_CALLBACK(lambda _data: should_stop())
         self._model: Any = None
@@ -345,6 +346,7 @@ class GGUFBinding(ABC):
         """Evaluate a batch; a large one gives up with "aborted" soon after a cancel."""
         self.fill(rows)
         self.set_interruptible(len(rows) >= _INTERRUPTIBLE_ROWS)
+        self.set_threads(self.config.threads or governor().next_call())
         return _RESULTS.get(self._lib.llama_decode(self._context, self._batch), "failed")
 
     def fill(self, rows: Sequence[BatchRow]) -> None:
@@ -363,6 +365,12 @@ class GGUFBinding(ABC):
             callback = self._abort_callback if wanted else _NO_ABORT_CALLBACK
             self._lib.llama_set_abort_callback(self._context, callback, None)
             self._interruptible = wanted
+
+    def set_threads(self, num_threads: int) -> None:
+        """Compute with that many from the next call on."""
+        if num_threads != self.num_threads:
+            self._lib.llama_set_n_threads(self._context, num_threads, num_threads)
+            self.num_threads = num_threads
 
     def logits(self, row: int) -> Floats:
         """The logits of a row of the last batch, shape (vocabulary,); overwritten by the next."""

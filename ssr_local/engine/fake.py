@@ -79,6 +79,7 @@ class FakeEngine:
     ) -> None:
         self.history: list[tuple[str, Any]] = []
         self.max_sequences = max_sequences
+        self.num_threads = 0
         self.context_length = self.max_tokens = num_cells
         self.chat_template: str | None = CHATML
         self.notes = notes

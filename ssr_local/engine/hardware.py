@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from msgspec import Struct
 
 _ROOT = Path("/")
@@ -60,14 +61,9 @@ def physical_cores() -> int:
 
 
 def memory() -> Memory:
-    """Main memory, total and available; (0, 0) where the system does not tell."""
-    if sys.platform == "linux":
-        return _linux_memory(_ROOT)
-    if sys.platform == "darwin":
-        return _mac_memory(_sysctl("hw.memsize"), _output_of(["vm_stat"]))
-    if sys.platform == "win32":
-        return _windows_memory()
-    return Memory(0, 0)
+    """Main memory, total and available."""
+    found = psutil.virtual_memory()
+    return _inside_limits(Memory(found.total, found.available), _ROOT)
 
 
 def cpu_name() -> str:
@@ -150,18 +146,12 @@ def _cgroup_cpus(root: Path) -> float | None:
     return min(quotas, default=None)
 
 
-def _linux_memory(root: Path) -> Memory:
-    fields = {}
-    for line in _read(root / "proc/meminfo").splitlines():
-        name, _, value = line.partition(":")
-        if value.split()[:1] and value.split()[0].isdigit():
-            fields[name] = int(value.split()[0]) * 1024
-    installed = total = fields.get("MemTotal", 0)
-    available = fields.get("MemAvailable", fields.get("MemFree", 0))
+def _inside_limits(machine: Memory, root: Path) -> Memory:
+    total, available = machine.total_bytes, machine.available_bytes
     for folder in _cgroup_folders(root, "memory"):
         limit = _number(folder, "memory.max", "memory.limit_in_bytes")
         used = _number(folder, "memory.current", "memory.usage_in_bytes")
-        if limit is None or limit >= installed:
+        if limit is None or limit >= machine.total_bytes:
             continue
         total = min(total, limit)
         if used is not None:
@@ -254,20 +244,6 @@ def _sysctl(name: str) -> str:
     return _output_of(["/usr/sbin/sysctl", "-n", name])
 
 
-def _mac_memory(memsize: str, vm_stat: str) -> Memory:
-    """``vm_stat`` begins with the page size and then counts pages by kind."""
-    total = int(memsize) if memsize.isdigit() else 0
-    first, *lines = vm_stat.splitlines() or [""]
-    page = next((int(word) for word in first.split() if word.isdigit()), 4096)
-    pages = 0
-    for line in lines:
-        name, _, value = line.partition(":")
-        number = value.strip().rstrip(".")
-        if name in ("Pages free", "Pages inactive", "Pages speculative") and number.isdigit():
-            pages += int(number)
-    return Memory(total, min(total, pages * page))
-
-
 def _mac_features() -> tuple[str, ...]:
     if platform.machine() == "arm64":
         optional = {"dotprod": "FEAT_DotProd", "i8mm": "FEAT_I8MM"}
@@ -291,17 +267,6 @@ if sys.platform == "win32":
             ("details", ctypes.c_ulonglong * 2),
         )
 
-    class _MemoryStatus(ctypes.Structure):
-        """MEMORYSTATUSEX."""
-
-        _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            ("total", ctypes.c_ulonglong),
-            ("available", ctypes.c_ulonglong),
-            ("others", ctypes.c_ulonglong * 5),
-        )
-
     def _windows_cores() -> int:
         size = ctypes.c_ulong(0)
         ask = ctypes.windll.kernel32.GetLogicalProcessorInformation
@@ -310,13 +275,6 @@ if sys.platform == "win32":
         if not ask(cores, ctypes.byref(size)):
             return 0
         return sum(1 for core in cores if core.relationship == 0)
-
-    def _windows_memory() -> Memory:
-        status = _MemoryStatus()
-        status.length = ctypes.sizeof(status)
-        if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
-            return Memory(0, 0)
-        return Memory(status.total, status.available)
 
     def _windows_processor_name() -> str:
         path = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"

@@ -59,6 +59,7 @@ FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "llama_batch_init": ([_int, _int, _int], api.llama_batch),
     "llama_batch_free": ([api.llama_batch], None),
     "llama_decode": ([_context, api.llama_batch], _int),
+    "llama_set_n_threads": ([_context, ctypes.c_uint32, ctypes.c_uint32], None),
     "llama_synchronize": ([_context], None),
     "llama_get_logits_ith": ([_context, _int], _floats),
     "llama_set_abort_callback": ([_context, ABORT_CALLBACK, ctypes.c_void_p], None),

@@ -110,6 +110,11 @@ class NativeEngine:
         return min(self._binding.context_length, self._binding.num_cells)
 
     @property
+    def num_threads(self) -> int:
+        """CPU threads that the last call took."""
+        return self._binding.num_threads
+
+    @property
     def used_cells(self) -> int:
         """KV cells in use, for reports."""
         return self._cache.used_cells

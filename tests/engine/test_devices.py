@@ -176,18 +176,18 @@ def test_cores_on_linux(
     assert hardware._linux_cores(write_tree(tmp_path, files), allowed) == cores
 
 
-MEMINFO = {"proc/meminfo": "MemTotal: 8192 kB\nMemFree: 100 kB\nMemAvailable: 6144 kB\n"}
+MACHINE = Memory(8192 * 1024, 6144 * 1024)
 
 
 def box_v2(limit: str, **files: str) -> dict[str, str]:
     named = {f"sys/fs/cgroup/box/memory.{name}": text for name, text in files.items()}
-    return MEMINFO | V2 | {"sys/fs/cgroup/box/memory.max": limit} | named
+    return V2 | {"sys/fs/cgroup/box/memory.max": limit} | named
 
 
 def box_v1(limit: int, usage: int) -> dict[str, str]:
     folder = "sys/fs/cgroup/memory/box"
     files = {"memory.limit_in_bytes": limit, "memory.usage_in_bytes": usage}
-    return MEMINFO | V1 | {f"{folder}/{name}": str(value) for name, value in files.items()}
+    return V1 | {f"{folder}/{name}": str(value) for name, value in files.items()}
 
 
 STAT = f"anon 5\ninactive_file {512 * 1024}\nactive_file 1024\n"
@@ -196,39 +196,18 @@ STAT = f"anon 5\ninactive_file {512 * 1024}\nactive_file 1024\n"
 @pytest.mark.parametrize(
     ("files", "total_kib", "available_kib"),
     [
-        ({}, 0, 0),
-        (MEMINFO, 8192, 6144),
+        ({}, 8192, 6144),
         (box_v2("max"), 8192, 6144),
         (box_v2(str(4 * MIB), current=str(3 * MIB), stat=STAT), 4096, 1024 + 512 + 1),
         (box_v1(4 * MIB, 4 * MIB), 4096, 0),
         (box_v1(2**63 - 4096, 0), 8192, 6144),
     ],
 )
-def test_memory_on_linux(
+def test_memory_inside_the_limits_of_a_container(
     tmp_path: Path, files: dict[str, str], total_kib: int, available_kib: int
 ) -> None:
-    found = hardware._linux_memory(write_tree(tmp_path, files))
+    found = hardware._inside_limits(MACHINE, write_tree(tmp_path, files))
     assert found == Memory(total_kib * 1024, available_kib * 1024)
-
-
-VM_STAT = """Mach Virtual Memory Statistics: (page size of 16384 bytes)
-Pages free:                               100.
-Pages active:                             900.
-Pages inactive:                            50.
-Pages speculative:                         10.
-Pages wired down:                         500."""
-
-
-@pytest.mark.parametrize(
-    ("memsize", "vm_stat", "expected"),
-    [
-        (str(16 * GIB), VM_STAT, Memory(16 * GIB, 160 * 16384)),
-        (str(16 * GIB), "", Memory(16 * GIB, 0)),
-        ("", VM_STAT, Memory(0, 0)),
-    ],
-)
-def test_memory_on_mac(memsize: str, vm_stat: str, expected: Memory) -> None:
-    assert hardware._mac_memory(memsize, vm_stat) == expected
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ssr_local.engine import binding
 from ssr_local.engine.base import Extended, ExtendJob, Sampling
 from ssr_local.engine.native import NativeEngine
 from tests.engine.conftest import Load, Tiny
@@ -102,6 +105,23 @@ def test_batched_equals_sequential(tiny: Tiny, load: Load, options: dict[str, An
         assert write_together(alone, [single], 40)[single] == texts[seq_id]
         assert alone.tokens(single) == together.tokens(seq_id)
         assert_same_numbers((alone, single), (together, seq_id))
+
+
+@every_model
+def test_the_text_does_not_depend_on_the_threads(
+    tiny: Tiny, load: Load, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    path = tiny(**options)
+    fixed, expected = load(path)
+    texts = write_together(fixed, paths_of(fixed), 40)
+    changing = itertools.cycle((2, 1, 3))
+    governor = SimpleNamespace(num_threads=2, next_call=lambda: next(changing))
+    monkeypatch.setattr(binding, "governor", lambda: governor)
+    engine, watch = load(path, threads=0)
+    assert write_together(engine, paths_of(engine), 40) == texts
+    assert len(watch.read) == len(expected.read)
+    assert all(map(np.array_equal, watch.read, expected.read))
+    assert engine.num_threads in (1, 2, 3)
 
 
 @every_model

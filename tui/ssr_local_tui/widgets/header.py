@@ -77,7 +77,12 @@ def preset_of(options: SolveOptions) -> str:
 def _models(tree: Tree, state: str, *, narrow: bool) -> Text:
     roles: tuple[ModelRole, ModelRole] = ("draft", "target")
     known = [Text(_model(tree, role, state, narrow)) for role in roles if role in tree.models]
-    return Text("  │  ").join(known) if known else Text("models are loaded with the first problem")
+    if not known:
+        return Text("models are loaded with the first problem")
+    num_threads = tree.measured.num_threads if tree.measured else 0
+    if num_threads:
+        known.append(Text(f"{num_threads} thread{'s' if num_threads > 1 else ''}"))
+    return Text("  │  ").join(known)
 
 
 def _model(tree: Tree, role: ModelRole, state: str, narrow: bool) -> str:
