@@ -38,7 +38,7 @@ from ssr_local.transport.requests import (
     validated,
 )
 from ssr_local.transport.session import Session
-from ssr_local.transport.setup import ModelFile, Setup
+from ssr_local.transport.setup import ModelFile, Setup, prove_engine, unproven_engine
 from ssr_local.transport.worker import Worker
 
 
@@ -76,6 +76,8 @@ class Solver:
         self._max_sequences = MOST_SEQUENCES if at_once > 1 else SEQUENCES
         self._transport_to: Callable[[Setup], Transport] = Session if in_process else Worker
         self._transport: Transport | None = None
+        self._unproven: Setup | None = None
+        self._is_refused = False
         self._running = False
         self._cancelled = threading.Event()
         self._roles: set[ModelRole] = set()
@@ -229,6 +231,41 @@ class Solver:
         with self._claimed():
             self._model_files(plan_for(options or SolveOptions()).roles)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a problem, a question or a download is worked on."""
+        return self._running
+
+    @property
+    def unproven_engine(self) -> str:
+        """The engine that has passed no more than the quick self-check with a loaded model.
+
+        "" for none, and where the whole one has no room beside the models, or was tried before.
+        """
+        if self._transport is None or self._unproven is None:
+            return ""
+        return unproven_engine(self._unproven)
+
+    def prove_engine(self) -> str:
+        """Do the whole self-check behind everything else: at the lowest priority, on one thread.
+
+        It ends when this solver begins anything, or is closed. Returns what follows from a check
+        that failed, "" when none did; the next problem is solved with models loaded anew.
+        """
+        transport, setup = self._transport, self._unproven
+        if transport is None or setup is None:
+            return ""
+
+        def should_stop() -> bool:
+            return self._running or self._transport is not transport
+
+        said = prove_engine(setup, should_stop)
+        if said:
+            self._is_refused = True
+        elif not should_stop():
+            self._unproven = None  # what could not be found out now is not tried for ever
+        return said
+
     def close(self) -> None:
         """Unload the models and end the worker."""
         if self._transport is not None:
@@ -288,7 +325,7 @@ class Solver:
     def _transport_with(self, roles: Iterable[ModelRole]) -> Transport:
         """A transport to a session that has the models these roles need."""
         needed = self._roles | set(roles)
-        if self._transport is None or needed != self._roles:
+        if self._transport is None or self._is_refused or needed != self._roles:
             setup = Setup(
                 models=self._model_files(needed),
                 engine=self.engine,
@@ -298,6 +335,8 @@ class Solver:
             )
             self.close()
             self._roles = needed
+            self._is_refused = False
+            self._unproven = setup
             self._transport = self._transport_to(setup)
         return self._transport
 
@@ -325,6 +364,7 @@ class Solver:
             sha256=download.file_sha256(spec) or download.known_sha256(spec),
             num_parameters=spec.parameters,
             perplexity=spec.perplexity,
+            checked=spec.checked if spec.sha256 else {},
         )
 
     def _progress(self, progress: Progress) -> None:

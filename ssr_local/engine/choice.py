@@ -7,43 +7,44 @@ llama.cpp. The proof is remembered.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import filelock
 import msgspec
 from msgspec import Struct
 
-from ssr_local.core import folders
 from ssr_local.core.errors import EngineUnavailable, HelperError
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine.base import EngineConfig
-from ssr_local.engine.hardware import cpu_features, cpu_name, memory
+from ssr_local.engine.hardware import cpu_features, memory
 from ssr_local.engine.loading import devices
 from ssr_local.engine.packages import (
-    FLASH_ATTENTION,
     INSTALL,
     KNOWN_IK_VERSIONS,
     PACKAGES,
     TITLES,
     EngineName,
+    build,
     is_installed,
     version,
+)
+from ssr_local.engine.power import on_battery
+from ssr_local.engine.remembered import (
+    RememberedCheck,
+    claimed,
+    identity,
+    is_abandoned,
+    known_check,
+    remember_check,
 )
 from ssr_local.engine.selfcheck import CheckRequest, SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
 from ssr_local.process.helper import Helper, HelperDied
 
-FILE_NAME = "engine-checks.json"
 CHECK_LIMIT_S = 1800.0
 """How long a self-check may take: about half a minute for a model of 1.5 B parameters."""
 
-CHECK_VERSION = 2
 _CRASHES = (4, 6, 7, 8, 11)  # illegal instruction, abort, bus error, arithmetic, segmentation
 _NO_LLAMA = f"{PACKAGES['llama']} is not installed"
 
@@ -55,6 +56,8 @@ KNOWN_ARCHITECTURES = frozenset(
 )
 # Repacked weights lie in memory as a whole; this share of their size more must be free.
 _REPACK_MARGIN = 1.15
+# A whole check holds the file once more, llama.cpp's and the fork's one after the other.
+_CHECK_MARGIN = 1.5
 
 
 class EngineChoice(Struct, frozen=True, kw_only=True):
@@ -71,19 +74,6 @@ class EngineChoice(Struct, frozen=True, kw_only=True):
     unchecked: bool = False
     is_suspect: bool = False
     note: str = ""
-
-
-class RememberedCheck(Struct, frozen=True, kw_only=True):
-    """What a self-check found, "" nothing wrong. ``at`` is seconds since 1970.
-
-    ``quick`` says that it was the quick check, and ``pending`` that a process is at it, or
-    ended over it.
-    """
-
-    difference: str
-    at: float
-    quick: bool = False
-    pending: bool = False
 
 
 def choose_engine(path: Path, sha256: str | None, options: EngineOptions) -> EngineChoice:
@@ -133,14 +123,13 @@ def choose(
             why="not checked yet",
             repack=repack,
             unchecked=True,
-            is_suspect=known is not None and not _is_running(_key("ik", file, repack)),
+            is_suspect=known is not None and is_abandoned("ik", file, repack),
             note=note,
         )
     if known.difference:
         why = _failure("ik", known.difference)
         return _llama(why, header, sha256, repack, explain=True)
-    why = f"it passed {'a quick' if known.quick else 'its'} self-check with this file"
-    return EngineChoice(engine="ik", why=why, repack=repack, note=note)
+    return EngineChoice(engine="ik", why=_passed(known), repack=repack, note=note)
 
 
 def after_check(chosen: EngineChoice, result: SelfCheckResult) -> EngineChoice:
@@ -157,6 +146,15 @@ def after_check(chosen: EngineChoice, result: SelfCheckResult) -> EngineChoice:
         why = f"{TITLES[chosen.engine]} could not be checked: {result.obstacle}"
     need_llama(why)
     return EngineChoice(engine="llama", why=why, repack=chosen.repack, note=_instead(why))
+
+
+def _passed(known: RememberedCheck) -> str:
+    if known.shipped:
+        return (
+            "it passed a quick self-check with this file here, and the whole one on a CPU with the"
+            " same instruction sets"
+        )
+    return f"it passed {'a quick' if known.quick else 'its'} self-check with this file"
 
 
 def _failure(engine: EngineName, difference: str) -> str:
@@ -220,10 +218,12 @@ def run_check(
     repack: bool,
     reference: float | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    gives_way: bool = False,
 ) -> SelfCheckResult:
     """Check an engine with a file, in a process of its own, and remember the outcome.
 
-    ``reference`` is llama.cpp's perplexity of the text with this file, if known. Only what
+    ``reference`` is llama.cpp's perplexity of the text with this file, if known; ``gives_way``
+    says that everything else on this machine comes first. Only what
     says something about the engine is remembered: a crash inside the library does; a check
     that was stopped, took too long or was killed from outside does not.
     """
@@ -238,7 +238,7 @@ def run_check(
     )
     with (
         tempfile.TemporaryFile() as log,
-        Helper(memory_limit_bytes=None, log=log) as helper,
+        Helper(memory_limit_bytes=None, log=log, gives_way=gives_way) as helper,
     ):
         try:
             result: SelfCheckResult = helper.call(
@@ -261,77 +261,70 @@ def run_check(
     return result
 
 
-@contextlib.contextmanager
-def quick_check_remembered(
-    chosen: EngineChoice, path: Path, sha256: str | None
-) -> Iterator[Callable[[str], None]]:
-    """Remember that this process tries an engine with a file, and then what it found.
+def has_verdict(engine: EngineName, checked: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a verdict that came with the program is of this build and this CPU's kernels.
 
-    Yields what is to be told the difference. A process that a crash ends in between leaves
-    the trial behind, and the next one is warned (``EngineChoice.is_suspect``).
+    ``checked`` is as in ``models.models_file.ModelSpec``.
     """
-    file, found = identity(path, sha256), None
-
-    def settle(difference: str) -> None:
-        nonlocal found
-        found = RememberedCheck(difference=difference, at=time.time(), quick=True)
-
-    key = _key(chosen.engine, file, chosen.repack)
-    begun = RememberedCheck(difference="", at=time.time(), pending=True)
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(filelock.Timeout, OSError):
-            held.enter_context(_lock(key).acquire(timeout=0))  # dropped with the process
-        _remember(chosen.engine, file, chosen.repack, begun)
-        try:
-            yield settle
-        finally:
-            _remember(chosen.engine, file, chosen.repack, found)
+    needed = checked.get(build(engine))
+    return needed is not None and {*needed} <= {*cpu_features()}
 
 
-def identity(path: Path, sha256: str | None) -> str:
-    """What a file is known by: its hash, or where it lies with its size and time."""
-    if sha256 is not None:
-        return sha256
-    with contextlib.suppress(OSError):
-        stat = path.stat()
-        return f"{path.resolve()}, {stat.st_size} bytes of {stat.st_mtime_ns}"
-    return str(path)
+def unproven(path: Path, sha256: str | None) -> tuple[bool, ...]:
+    """With which ``repack`` ik_llama.cpp has passed the quick check alone with a file.
+
+    Empty too where the whole one cannot be done beside what goes on: the file would not fit into
+    memory once more, or the machine runs on its battery.
+    """
+    file = identity(path, sha256)
+    known = {repack: known_check("ik", file, repack) for repack in (True, False)}
+    found = tuple(repack for repack, one in known.items() if one and one.lacks_whole)
+    if found and (not _has_room(path) or on_battery()):
+        return ()
+    return found
 
 
-def known_check(engine: EngineName, file: str, repack: bool) -> RememberedCheck | None:
-    """What is remembered of an engine with this file on this machine; ``file`` as ``identity``."""
-    return _load().get(_key(engine, file, repack))
+def prove(
+    path: Path,
+    sha256: str | None,
+    options: EngineOptions,
+    reference: float | None,
+    should_stop: Callable[[], bool],
+) -> str:
+    """Do the whole checks that are ``unproven``, behind all that goes on, with one thread.
+
+    Returns what follows from one that failed, in words; "" when none did or it was stopped.
+    """
+    options = msgspec.structs.replace(options, threads=1)
+    for repack in unproven(path, sha256):
+        with claimed("ik", identity(path, sha256), repack) as is_ours:
+            if not is_ours or should_stop():
+                continue
+            result = run_check(
+                "ik",
+                path,
+                sha256,
+                options,
+                repack=repack,
+                reference=reference,
+                should_stop=should_stop,
+                gives_way=True,
+            )
+        if result.difference:
+            why = _failure("ik", result.difference)
+            try:
+                need_llama(why)
+            except EngineUnavailable as error:
+                return str(error)
+            return f"{why}. From the next run on {TITLES['llama']} is used."
+    return ""
 
 
-def remember_check(engine: EngineName, file: str, repack: bool, difference: str) -> None:
-    """Remember what a whole check found."""
-    _remember(engine, file, repack, RememberedCheck(difference=difference, at=time.time()))
-
-
-def _remember(engine: EngineName, file: str, repack: bool, found: RememberedCheck | None) -> None:
-    """Keep it, or forget what was kept; a cache folder that cannot be written to keeps nothing."""
-    path, key = folders.cache_dir() / FILE_NAME, _key(engine, file, repack)
-    with contextlib.suppress(OSError, filelock.Timeout), _lock(FILE_NAME).acquire(timeout=5):
-        known = {name: one for name, one in _load().items() if name != key}
-        if found is not None:
-            known[key] = found
-        folders.write_atomically(path, msgspec.json.format(msgspec.json.encode(known), indent=1))
-
-
-def _is_running(key: str) -> bool:
+def _has_room(path: Path) -> bool:
     try:
-        with _lock(key).acquire(timeout=0):
-            return False
-    except filelock.Timeout:
-        return True
+        return memory().available_bytes > path.stat().st_size * _CHECK_MARGIN
     except OSError:
         return False
-
-
-def _lock(key: str) -> filelock.BaseFileLock:
-    name = hashlib.sha256(key.encode()).hexdigest()[:16]
-    folders.cache_dir().mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(folders.cache_dir() / f".engine-check-{name}.lock")
 
 
 def _unsuitable(header: GGUFHeader, options: EngineOptions, has_gpu: bool) -> str:
@@ -346,18 +339,3 @@ def _repacks(options: EngineOptions, header: GGUFHeader) -> bool:
     if options.repack == "auto":
         return memory().available_bytes > header.file_bytes * _REPACK_MARGIN
     return options.repack == "on"
-
-
-def _key(engine: EngineName, file: str, repack: bool) -> str:
-    """All that a check depends on: the reference's version and the check's own too."""
-    parts = [file, engine, version(engine), "repacked" if repack else "as it is"]
-    parts += [cpu_name(), f"llama {version('llama')}", f"check {CHECK_VERSION}"]
-    return "|".join([*parts, *([FLASH_ATTENTION] if os.environ.get(FLASH_ATTENTION) else [])])
-
-
-def _load() -> dict[str, RememberedCheck]:
-    try:
-        raw = (folders.cache_dir() / FILE_NAME).read_bytes()
-        return msgspec.json.decode(raw, type=dict[str, RememberedCheck])
-    except (OSError, ValueError):  # not there, or damaged
-        return {}

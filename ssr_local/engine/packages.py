@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from typing import Literal
 
 EngineName = Literal["llama", "ik"]
@@ -40,3 +41,16 @@ def version(engine: EngineName) -> str:
         return importlib.metadata.version(PACKAGES[engine])
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def build(engine: EngineName) -> str:
+    """Engine, version and the platform its wheel was made for, "" when it is not installed.
+
+    Whoever compiles it has another platform in the wheel than those that are downloaded.
+    """
+    try:
+        wheel = importlib.metadata.distribution(PACKAGES[engine]).read_text("WHEEL")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    tags = re.findall(r"^Tag: \S+-(\S+)$", wheel or "", re.MULTILINE)
+    return " ".join([engine, version(engine), *tags[-1:]])

@@ -110,7 +110,9 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``bytes`` and ``sha256`` are what the file must be, None where only the hub knows.
     ``parameters`` is for counting FLOPs, ``context`` is in tokens. ``perplexity`` is llama.cpp's
-    of the self-check's text: of all of it, and of what the quick check reads.
+    of the self-check's text: of all of it, and of what the quick check reads. ``checked`` says
+    which builds of an engine (``engine.packages.build``) passed the whole self-check with this
+    very file, and the instruction sets that their kernels are compiled for.
     """
 
     name: str
@@ -122,6 +124,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: _Positive | None = None
     context: _Positive | None = None
     perplexity: tuple[float, float] | None = None
+    checked: dict[str, tuple[str, ...]] = {}
     note: str = ""
 
     @property

@@ -27,6 +27,7 @@ from ssr_local.process.channel import listen, private_pipes, write_frame
 from ssr_local.process.child import ChildProcess
 from ssr_local.process.crash import Crash
 from ssr_local.process.failed import Failed
+from ssr_local.process.priority import give_way
 
 MEMORY_LIMIT_BYTES = 1 << 30
 START_LIMIT_S = 60.0
@@ -77,14 +78,18 @@ class Helper(contextlib.AbstractContextManager["Helper"]):
 
     The child starts with the first call, and again with the next call after it was killed
     or died. Calls from several threads take turns. ``log`` takes what the child writes to
-    standard error. Use it as a context manager, or call ``close()``; a helper that is
-    forgotten takes its child with it.
+    standard error; ``gives_way`` says that every other process comes first. Use it as a context
+    manager, or call ``close()``; a helper that is forgotten takes its child with it.
     """
 
     def __init__(
-        self, memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES, log: IO[bytes] | None = None
+        self,
+        memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES,
+        log: IO[bytes] | None = None,
+        *,
+        gives_way: bool = False,
     ) -> None:
-        self._memory_limit_bytes = memory_limit_bytes
+        self._arguments = f"{memory_limit_bytes}, {gives_way}"
         self._log = log
         self._turn = threading.Lock()
         self._child: ChildProcess[_Reply] | None = None
@@ -113,7 +118,7 @@ class Helper(contextlib.AbstractContextManager["Helper"]):
         """
         payload = msgspec.msgpack.encode(argument)
         with self._turn:
-            child = self._ready_child(name)
+            child = self._ready_child(name, should_stop)
             reply = self._exchange(child, _Request(name, payload, timeout_s), should_stop)
         return msgspec.msgpack.decode(reply.value, type=type)
 
@@ -150,7 +155,9 @@ class Helper(contextlib.AbstractContextManager["Helper"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ready_child(self, name: str) -> ChildProcess[_Reply]:
+    def _ready_child(
+        self, name: str, should_stop: Callable[[], bool] = lambda: False
+    ) -> ChildProcess[_Reply]:
         _check_name(name)
         if self._closed:
             raise HelperError("The helper process is closed.")
@@ -160,14 +167,14 @@ class Helper(contextlib.AbstractContextManager["Helper"]):
             self._child = child = self._started()
         module = name.partition(":")[0]
         if module not in self._modules:
-            self._exchange(child, _Request(name, None, START_LIMIT_S))
+            self._exchange(child, _Request(name, None, START_LIMIT_S), should_stop)
             self._modules.add(module)
         return child
 
     def _started(self) -> ChildProcess[_Reply]:
         self._modules.clear()
         try:
-            return ChildProcess(__name__, f"{self._memory_limit_bytes}", _reply_decoder, self._log)
+            return ChildProcess(__name__, self._arguments, _reply_decoder, self._log)
         except OSError as error:
             raise HelperError(
                 "The helper process cannot be started.",
@@ -215,8 +222,10 @@ def _check_name(name: str) -> None:
 # In the child ------------------------------------------------------------------
 
 
-def main(memory_limit_bytes: int | None) -> None:
+def main(memory_limit_bytes: int | None, gives_way: bool) -> None:
     """The child's life: read a request, do it, answer, until the parent is gone."""
+    if gives_way:
+        give_way()
     requests, replies = private_pipes()
     if memory_limit_bytes is not None:
         _limit("RLIMIT_AS", memory_limit_bytes, memory_limit_bytes)

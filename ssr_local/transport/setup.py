@@ -17,19 +17,22 @@ from ssr_local.engine.choice import (
     EngineChoice,
     after_check,
     choose_engine,
-    quick_check_remembered,
+    has_verdict,
+    prove,
     run_check,
+    unproven,
 )
 from ssr_local.engine.demo import demo_engine
 from ssr_local.engine.loading import load_engine
 from ssr_local.engine.packages import TITLES, is_installed
+from ssr_local.engine.remembered import identity, quick_check_remembered
 from ssr_local.engine.selfcheck import SelfCheckResult, quick_check
 
 
 class ModelFile(msgspec.Struct, frozen=True):
     """A model on this machine: its name, the file, and what models.toml knows of it.
 
-    ``perplexity`` is as in ``models.models_file.ModelSpec``.
+    ``perplexity`` and ``checked`` are as in ``models.models_file.ModelSpec``.
     """
 
     name: str
@@ -37,6 +40,12 @@ class ModelFile(msgspec.Struct, frozen=True):
     sha256: str | None = None
     num_parameters: int | None = None
     perplexity: tuple[float, float] | None = None
+    checked: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def reference(self) -> float | None:
+        """llama.cpp's perplexity of all of the self-check's text, if known."""
+        return self.perplexity[0] if self.perplexity else None
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +108,22 @@ def load_chosen(
     return load_engine(config, should_stop)
 
 
+def unproven_engine(setup: Setup) -> str:
+    """The engine that has still to pass the whole self-check with a file of these, "" none."""
+    files = setup.models.values() if setup.backend == "native" else ()
+    is_unproven = any(unproven(Path(file.path), file.sha256) for file in files)
+    return TITLES["ik"] if is_unproven else ""
+
+
+def prove_engine(setup: Setup, should_stop: Callable[[], bool]) -> str:
+    """Do those checks; what follows from one that failed, "" when none did."""
+    for file in setup.models.values():
+        path = Path(file.path)
+        if said := prove(path, file.sha256, setup.engine, file.reference, should_stop):
+            return f"{file.name}: {said}"
+    return ""
+
+
 def _load_proven(
     file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
 ) -> Generator[AnyEvent, None, Engine]:
@@ -116,7 +141,7 @@ def _load_proven(
             file.sha256,
             setup.engine,
             repack=chosen.repack,
-            reference=file.perplexity[0] if file.perplexity else None,
+            reference=file.reference,
             should_stop=should_stop,
         )
         if should_stop():
@@ -124,7 +149,12 @@ def _load_proven(
         return load_chosen(after_check(chosen, result), file, setup, should_stop)
     if not chosen.unchecked:
         return load_chosen(chosen, file, setup, should_stop)
-    with quick_check_remembered(chosen, path, file.sha256) as settle:
+    with quick_check_remembered(
+        chosen.engine,
+        identity(path, file.sha256),
+        chosen.repack,
+        shipped=has_verdict(chosen.engine, file.checked),
+    ) as settle:
         engine, result = _try(chosen, file, setup, should_stop)
         if not result.obstacle:
             settle(result.difference)

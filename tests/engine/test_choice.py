@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,15 @@ from ssr_local.core import folders
 from ssr_local.core.errors import DecodeError, EngineUnavailable
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
-from ssr_local.engine import choice
+from ssr_local.engine import choice, remembered
 from ssr_local.engine.base import Cancelled, Engine
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.hardware import Memory
 from ssr_local.engine.native import NativeEngine
-from ssr_local.engine.packages import FLASH_ATTENTION, TITLES, EngineName
+from ssr_local.engine.packages import FLASH_ATTENTION, TITLES, EngineName, build
 from ssr_local.engine.selfcheck import SelfCheckResult
 from ssr_local.models.gguf.header import GGUFHeader, read_header
-from ssr_local.process.helper import HelperDied, HelperRaised, HelperTimeout
+from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 from ssr_local.transport import setup as transport_setup
 from ssr_local.transport.setup import ModelFile, Setup, load_model
 from tests.engine.conftest import Tiny
@@ -83,7 +85,7 @@ def test_which_engine_is_chosen(
     unchecked: bool,
 ) -> None:
     if difference is not None:
-        choice.remember_check("ik", SHA, True, difference)
+        remembered.remember_check("ik", SHA, True, difference)
     found = chosen(header, **options)
     assert (found.engine, found.unchecked) == (engine, unchecked)
     assert ("it lies" in found.note) == (difference == "it lies")
@@ -132,7 +134,7 @@ def test_what_ik_cannot_run_asks_for_llama_where_it_is_missing(
 def test_a_quick_check_is_remembered_as_one(header: GGUFHeader, difference: str) -> None:
     before = chosen(header)
     assert (before.unchecked, before.is_suspect) == (True, False)
-    with choice.quick_check_remembered(before, header.path, SHA) as settle:
+    with remembered.quick_check_remembered("ik", SHA, before.repack) as settle:
         assert chosen(header).unchecked, "another process may try too"
         assert not chosen(header).is_suspect
         settle(difference)
@@ -147,7 +149,7 @@ def test_a_cache_folder_that_cannot_be_written_to_stops_no_check(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    with choice.quick_check_remembered(chosen(header), header.path, SHA) as settle:
+    with remembered.quick_check_remembered("ik", SHA, True) as settle:
         settle("")
     assert (chosen(header).unchecked, chosen(header).is_suspect) == (True, False)
 
@@ -156,10 +158,10 @@ def test_a_cache_folder_that_cannot_be_written_to_stops_no_check(
 def test_a_quick_check_that_was_stopped_leaves_nothing_behind(header: GGUFHeader) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
-        choice.quick_check_remembered(chosen(header), header.path, SHA),
+        remembered.quick_check_remembered("ik", SHA, True),
     ):
         raise KeyboardInterrupt
-    assert choice.known_check("ik", SHA, True) is None
+    assert remembered.known_check("ik", SHA, True) is None
 
 
 @needs_ik
@@ -167,7 +169,7 @@ def test_a_quick_check_that_was_stopped_leaves_nothing_behind(header: GGUFHeader
 def test_a_process_that_died_over_it_makes_the_engine_suspect(header: GGUFHeader) -> None:
     child = os.fork()
     if not child:
-        with choice.quick_check_remembered(chosen(header), header.path, SHA):
+        with remembered.quick_check_remembered("ik", SHA, True):
             os._exit(1)
     os.waitpid(child, 0)
     found = chosen(header)
@@ -177,11 +179,13 @@ def test_a_process_that_died_over_it_makes_the_engine_suspect(header: GGUFHeader
 def test_a_file_without_a_hash_is_known_by_its_size_and_time(tmp_path: Path) -> None:
     file = tmp_path / "a.gguf"
     file.write_bytes(b"one")
-    first = choice.identity(file, None)
-    assert choice.identity(file, None) == first != choice.identity(tmp_path / "b.gguf", None)
+    first = remembered.identity(file, None)
+    assert (
+        remembered.identity(file, None) == first != remembered.identity(tmp_path / "b.gguf", None)
+    )
     os.utime(file, (1, 1))
-    assert choice.identity(file, None) != first
-    assert choice.identity(file, SHA) == SHA
+    assert remembered.identity(file, None) != first
+    assert remembered.identity(file, SHA) == SHA
 
 
 def test_an_unknown_architecture_stays_with_llama(tiny: Tiny) -> None:
@@ -201,18 +205,18 @@ def test_repacking_follows_the_free_memory(
 
 
 def test_a_damaged_memory_of_checks_is_forgotten() -> None:
-    choice.remember_check("ik", SHA, True, "it lies")
-    assert choice.known_check("ik", SHA, True)
-    (folders.cache_dir() / choice.FILE_NAME).write_text("{half")
-    assert choice.known_check("ik", SHA, True) is None
+    remembered.remember_check("ik", SHA, True, "it lies")
+    assert remembered.known_check("ik", SHA, True)
+    (folders.cache_dir() / remembered.FILE_NAME).write_text("{half")
+    assert remembered.known_check("ik", SHA, True) is None
 
 
 def test_a_memory_of_checks_from_0_1_0_is_read() -> None:
-    choice.remember_check("ik", SHA, True, "")
-    file = folders.cache_dir() / choice.FILE_NAME
-    (key,) = choice._load()
+    remembered.remember_check("ik", SHA, True, "")
+    file = folders.cache_dir() / remembered.FILE_NAME
+    (key,) = remembered._load()
     file.write_text(f'{{"{key}": {{"difference": "it lies", "at": 1764240000.0}}}}')
-    known = choice.known_check("ik", SHA, True)
+    known = remembered.known_check("ik", SHA, True)
     assert known is not None
     assert known.difference == "it lies"
 
@@ -221,14 +225,14 @@ def test_a_memory_of_checks_from_0_1_0_is_read() -> None:
 def test_the_hook_has_checks_of_its_own(
     header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choice.remember_check("ik", SHA, True, "")
+    remembered.remember_check("ik", SHA, True, "")
     assert not chosen(header).unchecked
     monkeypatch.setenv(FLASH_ATTENTION, "1")
     assert chosen(header).unchecked
 
 
 def test_a_llama_that_failed_is_not_used_in_silence(header: GGUFHeader) -> None:
-    choice.remember_check("llama", SHA, True, "it lies")
+    remembered.remember_check("llama", SHA, True, "it lies")
     assert "Do not trust its answers" in chosen(header, engine="llama").note
 
 
@@ -269,7 +273,7 @@ def test_what_says_nothing_about_the_engine_is_not_remembered(
     monkeypatch.setattr(choice.Helper, "call", fail)
     result = checked(tiny())
     assert words in result.obstacle
-    assert choice.known_check("ik", SHA, True) is None
+    assert remembered.known_check("ik", SHA, True) is None
     found = choice.after_check(chosen(header), result)
     assert found.engine == "llama"
     assert "could not be checked" in found.note
@@ -278,7 +282,7 @@ def test_what_says_nothing_about_the_engine_is_not_remembered(
 @needs_ik
 def test_a_stopped_check_proves_nothing(tiny: Tiny) -> None:
     assert not checked(tiny(), should_stop=lambda: True).passed
-    assert choice.known_check("ik", SHA, True) is None
+    assert remembered.known_check("ik", SHA, True) is None
 
 
 @pytest.mark.parametrize("engine", LIBRARIES)
@@ -289,12 +293,123 @@ def test_a_file_is_loaded_with_the_engine_that_was_chosen(tiny: Tiny, engine: En
     loaded.close()
 
 
+# While nothing else goes on ---------------------------------------------------
+
+
+def passed_quickly(*, shipped: bool = False) -> None:
+    with remembered.quick_check_remembered("ik", SHA, True, shipped=shipped) as settle:
+        settle("")
+
+
+def proved(path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+    return choice.prove(path, SHA, EngineOptions(threads=2), None, should_stop)
+
+
+@needs_ik
+def test_the_whole_check_is_done_behind_everything_else(
+    tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Watched(Helper):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            asked.append(options["gives_way"])
+
+        def call(self, name: str, argument: Any, **options: Any) -> Any:
+            asked.append(argument.config.threads)
+            return super().call(name, argument, **options)
+
+    monkeypatch.setattr(choice, "Helper", Watched)
+    passed_quickly()
+    assert choice.unproven(tiny(), SHA) == (True,)
+    assert proved(tiny()) == ""
+    assert asked == [True, 1]
+    assert choice.unproven(tiny(), SHA) == ()
+    assert "passed its self-check" in chosen(header).why
+
+
+@needs_ik
+@pytest.mark.parametrize("llama", ["llama.cpp is used", "pip install llama-cpp-python"])
+def test_an_engine_that_fails_the_whole_check_is_used_no_more(
+    tiny: Tiny, installed: set[str], llama: str
+) -> None:
+    path = tiny(arch="mamba")  # which makes it crash
+    passed_quickly()
+    if "install" in llama:
+        installed.remove("llama")
+    said = proved(path)
+    assert "failed its self-check" in said
+    assert llama in said
+    known = remembered.known_check("ik", SHA, True)
+    assert known is not None
+    assert known.difference
+
+
+@needs_ik
+@pytest.mark.parametrize(
+    "reason", ["shipped", "no room", "battery", "another process", "stopped", "never met"]
+)
+def test_no_whole_check_is_done_where(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    if reason != "never met":
+        passed_quickly(shipped=reason == "shipped")
+    if reason == "no room":
+        monkeypatch.setattr(choice, "memory", lambda: Memory(1 << 40, tiny().stat().st_size))
+    monkeypatch.setattr(choice, "on_battery", lambda: reason == "battery")
+    before = remembered.known_check("ik", SHA, True)
+    with contextlib.ExitStack() as held:
+        if reason == "another process":
+            assert held.enter_context(remembered.claimed("ik", SHA, True))
+        assert proved(tiny(), lambda: reason == "stopped") == ""
+    assert remembered.known_check("ik", SHA, True) == before
+
+
+# Verdicts that come with the program -------------------------------------------
+
+
+@needs_ik
+@pytest.mark.parametrize(
+    ("checked", "features", "counts"),
+    [
+        ({"this": ("avx2", "fma")}, ("avx", "avx2", "fma", "f16c"), True),
+        ({"this": ("avx2", "fma")}, ("avx", "avx2"), False),
+        ({"ik 0.1.4 other": ("avx2",)}, ("avx2",), False),
+        ({}, ("avx2",), False),
+    ],
+)
+def test_a_verdict_counts_on_the_same_build_and_instruction_sets(
+    monkeypatch: pytest.MonkeyPatch,
+    checked: dict[str, tuple[str, ...]],
+    features: tuple[str, ...],
+    counts: bool,
+) -> None:
+    monkeypatch.setattr(choice, "cpu_features", lambda: features)
+    own = {name.replace("this", build("ik")): needed for name, needed in checked.items()}
+    assert choice.has_verdict("ik", own) == counts
+
+
+@needs_ik
+def test_a_quick_check_beside_a_verdict_is_as_good_as_a_whole_one(
+    tiny: Tiny, header: GGUFHeader
+) -> None:
+    _, engine = loaded(tiny(), checked={build("ik"): ()})
+    engine.close()
+    known = remembered.known_check("ik", SHA, chosen(header).repack)
+    assert known is not None
+    assert (known.quick, known.lacks_whole) == (True, False)
+    assert "a CPU with the same instruction sets" in chosen(header).why
+
+
 # While a model is loaded ------------------------------------------------------
 
 
-def loaded(path: Path, **options: Any) -> tuple[list[AnyEvent], Engine]:
+def loaded(
+    path: Path, checked: dict[str, tuple[str, ...]] | None = None, **options: Any
+) -> tuple[list[AnyEvent], Engine]:
     setup = Setup(
-        models={"target": ModelFile("tiny", str(path), SHA)},
+        models={"target": ModelFile("tiny", str(path), SHA, checked=checked or {})},
         engine=EngineOptions(threads=1, **options),
     )
     loading, events = load_model("target", setup, lambda: False, None), []
@@ -374,8 +489,8 @@ def test_a_suspect_is_checked_in_a_process_of_its_own_first(
     tiny: Tiny, header: GGUFHeader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = chosen(header)
-    left = choice.RememberedCheck(difference="", at=0, pending=True)
-    choice._remember("ik", SHA, found.repack, left)
+    left = remembered.RememberedCheck(difference="", at=0, pending=True)
+    remembered._remember("ik", SHA, found.repack, left)
     events, engine = loaded(tiny())
     assert [type(event) for event in events] == [ModelLoading, Notice, ModelLoaded]
     engine.close()

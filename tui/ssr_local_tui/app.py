@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ssr_local import SSRError
 from ssr_local.core.config import Settings, load_settings
-from ssr_local.core.display import one_line
+from ssr_local.core.display import clean, one_line
 from ssr_local.models.download import Progress
 from ssr_local.models.registry import load_registry
+from ssr_local_tui import idle_check
 from ssr_local_tui.controller import RunController
 from ssr_local_tui.feed import unexpected
+from ssr_local_tui.idle_check import IdleCheck
 from ssr_local_tui.preferences import Preferences, save_preference
 from ssr_local_tui.runs import Runs
 from ssr_local_tui.screens.comparison import ComparisonScreen
@@ -38,6 +41,8 @@ from ssr_local_tui.widgets.problem import ProblemInput
 from ssr_local_tui.widgets.run_tree import RunTree
 
 _T = TypeVar("_T")
+_LOOKS = 10  # within the time that makes the app idle
+_SHOWN_S = 600.0  # whoever left the app alone comes back to this
 
 
 class SSRApp(App[int]):
@@ -74,6 +79,7 @@ class SSRApp(App[int]):
         self._overrides = overrides or {}
         self.control = RunController(self, lambda message: self.main.post_message(message))
         self.main = MainScreen(self.control)
+        self._idle_check = IdleCheck(self, lambda: self.main.draw_figures(), self._refused)
         self.set_keymap(dict(preferences.keys))
         self.theme = preferences.theme
 
@@ -83,6 +89,11 @@ class SSRApp(App[int]):
         keys = self.preferences.keys.get(binding_id, default)
         first = keys.split(",")[0].strip()
         return self.get_key_display(Binding(first, "", "")) if first else ""
+
+    @property
+    def checking(self) -> str:
+        """What is checked while nobody does anything."""
+        return self._idle_check.state
 
     @property
     def pair_name(self) -> str:
@@ -105,9 +116,21 @@ class SSRApp(App[int]):
         if not self.preferences.welcomed:
             self.push_screen(WelcomeScreen(), lambda _: self._keep("welcomed", True))
         self._leave_when_told()
+        self.set_interval(idle_check.IDLE_S / _LOOKS, self._look_for_checks)
 
     def on_unmount(self) -> None:
         self.runs.close()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, (events.InputEvent, events.Paste)):
+            self._idle_check.used()
+        await super().on_event(event)
+
+    def _look_for_checks(self) -> None:
+        self._idle_check.look(is_going=self.control.is_going)
+
+    def _refused(self, text: str) -> None:
+        self.notify(clean(text), severity="warning", markup=False, timeout=_SHOWN_S)
 
     def _leave_when_told(self) -> None:
         """SIGTERM and a closed terminal end the app as the key does, with the usual exit codes."""

@@ -23,6 +23,10 @@ class Host(Protocol):
     progress: Progress | None
 
     @property
+    def checking(self) -> str:
+        """What is checked while nobody does anything, in words; "" nothing."""
+
+    @property
     def pair_name(self) -> str:
         """The models in use, in a word."""
 

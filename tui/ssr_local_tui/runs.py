@@ -126,6 +126,21 @@ class Runs:
         """Whether a worker lives that has, or is about to have, the models."""
         return self._solver is not None and self._solver.worker_pid is not None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the models work on something, or are being downloaded."""
+        return self._solver is not None and self._solver.is_busy
+
+    def unproven_engine(self) -> str:
+        """What ``Solver.unproven_engine`` says of the models in use."""
+        solver = self._solver
+        return solver.unproven_engine if solver is not None else ""
+
+    def prove_engine(self) -> str:
+        """``Solver.prove_engine``, which a run that begins ends."""
+        solver = self._solver
+        return solver.prove_engine() if solver is not None else ""
+
     def replay(self, file: Path, speed: float) -> Feed:
         """Begin to play a log. Raises ``EventLogError`` when it cannot be read."""
         try:

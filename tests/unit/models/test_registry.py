@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.records import Calibration
+from ssr_local.engine import hardware
+from ssr_local.engine.packages import KNOWN_IK_VERSIONS
 from ssr_local.method.verification import interpolate
 from ssr_local.models import models_file, registry
 from ssr_local.models.models_file import FileSource, WheelSource
@@ -37,6 +39,22 @@ def test_our_file_has_what_it_promises() -> None:
         assert spec.parameters
         assert spec.context
         assert spec.file.endswith(".gguf")
+
+
+def test_verdicts_are_of_exact_files_known_builds_and_instruction_sets() -> None:
+    known = load_registry()
+    with_verdicts = {spec.name for spec in known.models.values() if spec.checked}
+    default = known.pair("default")
+    assert {default.draft, default.target} <= with_verdicts
+    for name in with_verdicts:
+        spec = known.model(name)
+        assert spec.sha256
+        for build, features in spec.checked.items():
+            engine, version, _ = build.split()
+            assert engine == "ik"
+            assert version in KNOWN_IK_VERSIONS
+            assert features
+            assert {*features} <= {*hardware._FEATURES}
 
 
 def test_wheel_parts_are_counted_from_first_to_last() -> None:

@@ -114,6 +114,18 @@ def test_prints_do_not_reach_the_protocol(helper: Helper, probe: str) -> None:
         assert helper.call(probe + "echo", text, timeout_s=10, type=str) == text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_one_that_gives_way_runs_when_nobody_else_wants_to(probe: str) -> None:
+    with Helper(gives_way=True) as helper:
+        helper.call(probe + "pid", None, timeout_s=30)
+        assert helper.pid is not None
+        threads = [int(task.name) for task in Path(f"/proc/{helper.pid}/task").iterdir()]
+        assert len(threads) > 1
+        for one in threads:
+            assert os.sched_getscheduler(one) == os.SCHED_IDLE
+            assert os.getpriority(os.PRIO_PROCESS, one) == 19
+
+
 def test_standard_input_is_empty(helper: Helper, probe: str) -> None:
     assert helper.call(probe + "read_stdin", None, timeout_s=5) == ""
 

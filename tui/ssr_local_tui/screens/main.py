@@ -204,7 +204,7 @@ class MainScreen(Screen[None]):
             options=host.settings.solve,
             tree=tree,
             elapsed_s=control.elapsed_s,
-            extra=control.playing,
+            extra=control.playing or host.checking,
             busy=control.busy,
             models=control.models_state,
         )

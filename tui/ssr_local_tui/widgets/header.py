@@ -42,8 +42,8 @@ class StatusHeader(Static):
     ) -> None:
         """Show the run's state.
 
-        ``extra`` is the replay's, ``busy`` what goes on before a run; ``models`` is what
-        became of models that were loaded.
+        ``extra`` is the replay's or a check's, ``busy`` what goes on before a run; ``models`` is
+        what became of models that were loaded.
         """
         phase = busy or looks.PHASES[tree.phase]
         at = f" {looks.clock_text(elapsed_s)}" if elapsed_s else ""
