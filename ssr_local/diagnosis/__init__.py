@@ -125,7 +125,7 @@ def diagnose(
         solve = settings.solve
         judge = Judge(solve.verifier, solve.threshold, pair.calibrations)
         book.add("models", checks.vocabularies(speeds.get("draft"), speeds.get("target")))
-        book.add("models", checks.calibration(judge, solve.verifier))
+        book.add("models", checks.calibration(judge, solve.verifier, pair.to_calibrate))
     return Report(
         version=VERSION,
         pair=short(pair.name if pair else settings.engine.pair),

@@ -221,12 +221,12 @@ def disk_space(path: str, free: int, missing: int) -> Finding:
     return Finding("disk space", "problem", value, advice)
 
 
-def calibration(judge: Judge, verifier: str) -> Finding:
+def calibration(judge: Judge, verifier: str, to_calibrate: str) -> Finding:
     """Whether the scores of the verifier in force mean something for this pair."""
     if not judge.notice:
         return Finding("calibration", "ok", f"there is one for the verifier {verifier}")
     free = [name for name in VERIFIERS if not Judge(name, 0.0, {}).notice]
-    advice = f"Take the default pair, or a verifier that needs none: {', '.join(free)}."
+    advice = f"To get one: {to_calibrate}. These verifiers need none: {', '.join(free)}."
     return advised("calibration", judge.notice, advice)
 
 
