@@ -15,6 +15,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from ssr_local.cli import recommend
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.parameters import complete_names
 from ssr_local.cli.progress import progress_shown
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 @click.group(name="models")
 def command() -> None:
     """List, fetch, check and remove model files."""
+
+
+command.add_command(recommend.command, "recommend")
 
 
 @command.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Sequence
 
@@ -130,6 +131,13 @@ def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
     return tuple(device for device in engine.devices if device.kind in ("gpu", "igpu"))
 
 
+def gpu_bytes(engine: EngineFacts | None, gpu_layers: int) -> int:
+    """Free memory of graphics cards that have their own; Apple's and integrated ones share ours."""
+    if engine is None or gpu_layers == 0 or platform.system() == "Darwin":
+        return 0
+    return sum(card.free_bytes for card in usable_gpus(engine) if card.kind == "gpu")
+
+
 def _gpu_build(gpu: Graphics) -> str:
     back_end, folder = _GPU_BUILDS[gpu.maker]
     return (
@@ -199,7 +207,7 @@ def memory_needed(needed: int, memory: Memory, gpu_bytes: int) -> Finding:
     value = f"{human_bytes(needed)} for both models and their KV caches"
     if not memory.total_bytes:
         return Finding(name, "ok", value)
-    smaller = "Take a smaller pair (ssr-local models list), or give a smaller --ctx"
+    smaller = "Take a smaller pair (ssr-local models recommend), or give a smaller --ctx"
     if needed > memory.total_bytes + gpu_bytes:
         total = human_bytes(memory.total_bytes + gpu_bytes)
         return Finding(name, "problem", f"{value}; this machine has {total}", f"{smaller}.")

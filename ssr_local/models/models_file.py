@@ -109,10 +109,11 @@ Source = Union[HubSource, WheelSource, FileSource]  # noqa: UP007  msgspec reads
 
 
 class Accuracy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Right answers in percent, and who says so."""
+    """Right answers in percent, and who says so; ``is_rounded`` where the figure is a rough one."""
 
     percent: Annotated[float, Meta(ge=0, le=100)]
     source: Annotated[str, Meta(min_length=1)]
+    is_rounded: bool = False
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
