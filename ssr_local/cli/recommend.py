@@ -111,7 +111,7 @@ def _of_speeds(found: Sequence[Recommendation], now: str) -> list[str]:
     used = {one.measured_with for one in found if one.is_predicted}
     lines = []
     if used:
-        names = ", ".join(sorted(used))
+        names = printable(", ".join(sorted(used)))
         lines.append(f"~ tokens/s: predicted by size from the measured speed of {names}.")
     if any(one.is_disturbed for one in found):
         lines.append(

@@ -133,7 +133,7 @@ def _rank(candidate: Candidate) -> tuple[int, float]:
 def _judged(machine: Machine, candidate: Candidate, num_cells: int) -> Recommendation:
     pair, models = candidate.pair, candidate.models
     needed = _sum(_memory(one, num_cells) for one in models)
-    missing = _sum(one.missing_bytes for one in models)
+    missing = _sum({one.path: one.missing_bytes for one in models}.values())
     fits, reason = _fits(machine, needed, missing)
     if candidate.obstacle:
         fits, reason = "no", candidate.obstacle

@@ -157,6 +157,12 @@ def test_what_is_not_known_is_not_guessed() -> None:
     assert silent[0].fits == "unknown"
 
 
+def test_one_file_in_both_roles_is_fetched_once() -> None:
+    twice = replace(facts("/m", GB), missing_bytes=GB)
+    (one,) = recommend(machine(16, 11), [candidate("own", twice, twice)], CELLS)
+    assert (one.missing_bytes, one.memory_bytes) == (GB, 2 * GB)
+
+
 def test_files_that_are_here_speak_for_themselves(tmp_path: Path) -> None:
     paths = [tmp_path / "draft.gguf", tmp_path / "target.gguf"]
     for path in paths:
