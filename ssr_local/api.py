@@ -205,6 +205,11 @@ class Solver:
         return dict(self._pair.calibrations)
 
     @property
+    def to_calibrate(self) -> str:
+        """What measures the calibrations that this pair lacks, in words."""
+        return self._pair.to_calibrate
+
+    @property
     def model_names(self) -> tuple[str, str]:
         """The draft's name and the target's."""
         return self._pair.draft, self._pair.target
@@ -330,6 +335,7 @@ class Solver:
                 models=self._model_files(needed),
                 engine=self.engine,
                 calibrations=dict(self._pair.calibrations),
+                to_calibrate=self._pair.to_calibrate,
                 backend="fake" if self._is_demo else "native",
                 max_sequences=self._max_sequences,
             )

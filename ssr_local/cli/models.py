@@ -15,6 +15,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from ssr_local.cli import recommend
 from ssr_local.cli.at_work import remark
 from ssr_local.cli.parameters import complete_names
 from ssr_local.cli.progress import progress_shown
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 @click.group(name="models")
 def command() -> None:
     """List, fetch, check and remove model files."""
+
+
+command.add_command(recommend.command, "recommend")
 
 
 @command.command("list")
@@ -192,6 +196,8 @@ def _as_json(registry: Registry) -> str:
             "draft": pair.draft,
             "target": pair.target,
             "for_whom": pair.for_whom,
+            "good_at": pair.good_at,
+            "tested": pair.tested,
             "missing_bytes": _missing_bytes(registry, pair),
             "calibrations": list(pair.calibrations),
         }
@@ -243,6 +249,8 @@ def _print_tables(registry: Registry) -> None:
     for spec in registry.models.values():
         here = local_state(spec)
         size = "?" if here.total_bytes is None else human_bytes(here.total_bytes)
+        if here.state == "missing" and here.total_bytes is None and spec.approximate_bytes:
+            size = f"about {human_bytes(spec.approximate_bytes)}"
         state: str = here.state
         if state == "partial":
             state = f"partial ({human_bytes(here.present_bytes)} of {size})"
@@ -253,15 +261,30 @@ def _print_tables(registry: Registry) -> None:
         parameters = "?" if spec.parameters is None else f"{spec.parameters / 1e9:.2f} B"
         row = (spec.name, state, size, spec.licence, parameters, spec.note)
         models.add_row(*(Text(cell) for cell in row))
-    pairs = Table("pair", "draft", "target", "for whom", box=None)
-    for pair in registry.pairs.values():
-        pairs.add_row(*(Text(cell) for cell in (pair.name, pair.draft, pair.target, pair.for_whom)))
     console.print(models)
     console.print()
-    console.print(pairs)
+    console.print(_pairs(registry.pairs.values()))
+    if not all(pair.calibrations for pair in registry.pairs.values()):
+        remark(
+            "A pair that is not calibrated works; its steps are scored relative to the run's own."
+            " To calibrate one: ssr-local bench calibrate --pair NAME (takes hours)."
+        )
     if others := found_files():
         console.print()
         console.print(_others(others))
+
+
+def _pairs(pairs: Iterable[PairSpec]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("pair", "draft", "target", "for whom", "good at", "state", box=None)
+    for pair in pairs:
+        lacks = ("" if pair.tested else "untested", "" if pair.calibrations else "not calibrated")
+        state = ", ".join(filter(None, lacks))
+        row = (pair.name, pair.draft, pair.target, pair.for_whom, pair.good_at, state)
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def _others(found: Iterable[FoundFile]) -> Table:

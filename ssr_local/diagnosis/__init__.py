@@ -1,7 +1,8 @@
 """What ``ssr-local doctor`` does: gather the facts of this machine, have them judged, report.
 
 Whatever can end a process, llama.cpp above all, is asked in a child (``speed``). Nothing is
-fetched; nothing is hashed or written but the outcome of a self-check that was asked for.
+fetched; nothing is hashed or written but the outcome of a self-check that was asked for, and
+speeds for predictions.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ssr_local.diagnosis.pair_facts import (
     look_at_pair,
     needed_bytes,
 )
+from ssr_local.diagnosis.remembered import remember_speed
 from ssr_local.diagnosis.speculation import Speculation
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.engine import hardware
@@ -38,6 +40,9 @@ from ssr_local.method.verification import Judge
 from ssr_local.models.download import file_sha256
 from ssr_local.transport.setup import ModelFile, Setup
 from ssr_local.version import VERSION
+
+_OF_SPEED = ("threads", "gpu_layers", "engine", "repack")
+"""Options given by hand under which a speed is not what a run without them has."""
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
@@ -111,7 +116,8 @@ def diagnose(
     engine = _look_at_engine(settings, book)
     cells = cells_of(settings)
     pair, models = look_at_pair(settings, cells, book)
-    needed, gpu_bytes = needed_bytes(models), _gpu_bytes(engine, settings)
+    needed = needed_bytes(models)
+    gpu_bytes = checks.gpu_bytes(engine, settings.engine.gpu_layers)
     if needed is not None:
         book.add("models", checks.memory_needed(needed, hardware.memory(), gpu_bytes))
     picks = look_at_choice(models, engine, settings, book, on_progress, with_check=self_check)
@@ -120,12 +126,14 @@ def diagnose(
     if with_speed and engine is not None:
         has_other = bool(engine.version) and not engine.ik_obstacle
         speeds, others = _measure(models, picks, settings, gpu_bytes, has_other, book, on_progress)
+    if all(overrides.get(name) is None for name in _OF_SPEED):
+        _remember(models, speeds)
     estimates = _look_at_speeds(speeds, settings, book)
     if pair is not None:
         solve = settings.solve
         judge = Judge(solve.verifier, solve.threshold, pair.calibrations)
         book.add("models", checks.vocabularies(speeds.get("draft"), speeds.get("target")))
-        book.add("models", checks.calibration(judge, solve.verifier))
+        book.add("models", checks.calibration(judge, solve.verifier, pair.to_calibrate))
     return Report(
         version=VERSION,
         pair=short(pair.name if pair else settings.engine.pair),
@@ -217,14 +225,6 @@ def _look_at_engine(settings: Settings, book: Book) -> EngineFacts | None:
     return engine
 
 
-def _gpu_bytes(engine: EngineFacts | None, settings: Settings) -> int:
-    """Free memory of graphics cards that have their own; Apple's and integrated ones share ours."""
-    if engine is None or settings.engine.gpu_layers == 0 or platform.system() == "Darwin":
-        return 0
-    cards = [device for device in checks.usable_gpus(engine) if device.kind == "gpu"]
-    return sum(card.free_bytes for card in cards)
-
-
 # Speed -------------------------------------------------------------------------
 
 
@@ -264,6 +264,19 @@ def _measure(
         except SSRError as error:
             book.add_error(f"{model.role} run", error)
     return speeds, others
+
+
+def _remember(models: Sequence[PairModel], speeds: Mapping[ModelRole, ModelSpeed]) -> None:
+    for model in models:
+        if (speed := speeds.get(model.role)) is not None:
+            remember_speed(
+                model.spec.name,
+                model.here.path,
+                file_bytes=model.here.present_bytes,
+                tokens_per_s=speed.decode_one,
+                on_gpu=speed.device != "cpu",
+                disturbed=checks.is_disturbed(speed),
+            )
 
 
 def _look_at_speeds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Sequence
 
@@ -131,6 +132,13 @@ def usable_gpus(engine: EngineFacts) -> tuple[Device, ...]:
     return tuple(device for device in engine.devices if device.kind in ("gpu", "igpu"))
 
 
+def gpu_bytes(engine: EngineFacts | None, gpu_layers: int) -> int:
+    """Free memory of graphics cards that have their own; Apple's and integrated ones share ours."""
+    if engine is None or gpu_layers == 0 or platform.system() == "Darwin":
+        return 0
+    return sum(card.free_bytes for card in usable_gpus(engine) if card.kind == "gpu")
+
+
 def _gpu_build(gpu: Graphics) -> str:
     back_end, folder = _GPU_BUILDS[gpu.maker]
     return (
@@ -200,7 +208,7 @@ def memory_needed(needed: int, memory: Memory, gpu_bytes: int) -> Finding:
     value = f"{human_bytes(needed)} for both models and their KV caches"
     if not memory.total_bytes:
         return Finding(name, "ok", value)
-    smaller = "Take a smaller pair (ssr-local models list), or give a smaller --ctx"
+    smaller = "Take a smaller pair (ssr-local models recommend), or give a smaller --ctx"
     if needed > memory.total_bytes + gpu_bytes:
         total = human_bytes(memory.total_bytes + gpu_bytes)
         return Finding(name, "problem", f"{value}; this machine has {total}", f"{smaller}.")
@@ -222,12 +230,12 @@ def disk_space(path: str, free: int, missing: int) -> Finding:
     return Finding("disk space", "problem", value, advice)
 
 
-def calibration(judge: Judge, verifier: str) -> Finding:
+def calibration(judge: Judge, verifier: str, to_calibrate: str) -> Finding:
     """Whether the scores of the verifier in force mean something for this pair."""
     if not judge.notice:
         return Finding("calibration", "ok", f"there is one for the verifier {verifier}")
     free = [name for name in VERIFIERS if not Judge(name, 0.0, {}).notice]
-    advice = f"Take the default pair, or a verifier that needs none: {', '.join(free)}."
+    advice = f"To get one: {to_calibrate}. These verifiers need none: {', '.join(free)}."
     return advised("calibration", judge.notice, advice)
 
 

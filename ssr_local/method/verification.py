@@ -132,11 +132,16 @@ class Judge:
     """Turns readings into verdicts for one run.
 
     With no calibration for the verifier it falls back to the likelihood relative to the
-    run's own steps, and ``notice`` says so; so it has a memory, of three numbers.
+    run's own steps, and ``notice`` says so, and ``to_calibrate``, how to get one; so it has a
+    memory, of three numbers.
     """
 
     def __init__(
-        self, verifier: str, threshold: float, calibrations: Mapping[str, Calibration]
+        self,
+        verifier: str,
+        threshold: float,
+        calibrations: Mapping[str, Calibration],
+        to_calibrate: str = "",
     ) -> None:
         calibration = (_SELF_CALIBRATED | dict(calibrations)).get(verifier)
         self._knots = calibration.knots if calibration else None
@@ -144,6 +149,7 @@ class Judge:
         self.notice = (
             f"There is no calibration of the verifier {verifier!r} for this pair: steps are scored"
             " by their likelihood relative to this run's own steps."
+            + (f" To get one: {to_calibrate}." if to_calibrate else "")
             if calibration is None
             else ""
         )

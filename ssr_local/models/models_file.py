@@ -27,6 +27,9 @@ from ssr_local.method.verification import VERIFIERS
 
 MAX_PARTS = 10_000
 
+CUSTOM_PAIR = "custom"
+"""The name of what ``--draft`` and ``--target`` put together, where no pair has these two."""
+
 _RETIRED_FIELDS = ("mean", "deviation", "wording")
 
 _PACKAGE = r"^[A-Za-z0-9]([A-Za-z0-9._-]|\{n\})*$"
@@ -105,14 +108,24 @@ class FileSource(
 Source = Union[HubSource, WheelSource, FileSource]  # noqa: UP007  msgspec reads it on 3.10 too
 
 
+class Accuracy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Right answers in percent, and who says so; ``is_rounded`` where the figure is a rough one."""
+
+    percent: Annotated[float, Meta(ge=0, le=100)]
+    source: Annotated[str, Meta(min_length=1)]
+    is_rounded: bool = False
+
+
 class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model as models.toml describes it; ``name`` is its key there.
 
-    ``bytes`` and ``sha256`` are what the file must be, None where only the hub knows.
+    ``bytes`` and ``sha256`` are what the file must be, None where only the hub knows;
+    ``approximate_bytes`` is for estimates then.
     ``parameters`` is for counting FLOPs, ``context`` is in tokens. ``perplexity`` is llama.cpp's
     of the self-check's text: of all of it, and of what the quick check reads. ``checked`` says
     which builds of an engine (``engine.packages.build``) passed the whole self-check with this
-    very file, and the instruction sets that their kernels are compiled for.
+    very file, and the instruction sets that their kernels are compiled for. ``gsm8k`` was
+    published, not measured here.
     """
 
     name: str
@@ -120,11 +133,14 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: tuple[Source, ...]
     bytes: _Positive | None = None
     sha256: _Sha256 | None = None
+    approximate_bytes: _Positive | None = None
     licence: str = ""
     parameters: _Positive | None = None
     context: _Positive | None = None
+    kv_bytes_per_token: _Positive | None = None
     perplexity: tuple[float, float] | None = None
     checked: dict[str, tuple[str, ...]] = {}
+    gsm8k: Accuracy | None = None
     note: str = ""
 
     @property
@@ -137,13 +153,28 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PairSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A draft and a target model by name or path; ``calibrations`` by verifier name."""
+    """A draft and a target model by name or path; ``calibrations`` by verifier name.
+
+    ``tested`` says that it was measured where ssr-local is developed.
+    """
 
     name: str
     draft: Annotated[str, Meta(min_length=1)]
     target: Annotated[str, Meta(min_length=1)]
     for_whom: str = ""
+    good_at: str = ""
+    tested: bool = False
     calibrations: dict[str, Calibration] = {}
+
+    @property
+    def to_calibrate(self) -> str:
+        """What measures the calibrations it lacks, in words."""
+        if self.name == CUSTOM_PAIR:
+            return (
+                "make the two models a pair in your models.toml (ssr-local config path), then"
+                " ssr-local bench calibrate --pair NAME (takes hours)"
+            )
+        return f"ssr-local bench calibrate --pair {self.name} (takes hours)"
 
 
 def parse_models_toml(

@@ -20,7 +20,13 @@ from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.toml_file import printable, read_bounded
 from ssr_local.models.elsewhere import found_files
-from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec, parse_models_toml
+from ssr_local.models.models_file import (
+    CUSTOM_PAIR,
+    FileSource,
+    ModelSpec,
+    PairSpec,
+    parse_models_toml,
+)
 
 DEMO_PAIR = "demo"
 """The name of the pair that needs no models: a scripted demonstration."""
@@ -117,16 +123,15 @@ def resolve_pair(
 ) -> PairSpec:
     """The pair a run uses, with models given by hand in place of the pair's.
 
-    Calibrations are kept only when both models are those of the pair; otherwise the
-    result is named ``custom``. Raises ``ModelNotFoundError`` for an unknown name.
+    Calibrations belong to both models: the result is the pair that has these two, else one
+    named ``custom``. Raises ``ModelNotFoundError`` for an unknown name.
     """
     base = registry.pair(pair)
     chosen = (draft or base.draft, target or base.target)
     for name in chosen:
         registry.model(name)
-    if chosen == (base.draft, base.target):
-        return base
-    return PairSpec(name="custom", draft=chosen[0], target=chosen[1])
+    named = (one for one in (base, *registry.pairs.values()) if (one.draft, one.target) == chosen)
+    return next(named, PairSpec(name=CUSTOM_PAIR, draft=chosen[0], target=chosen[1]))
 
 
 def _shipped() -> bytes:

@@ -156,7 +156,12 @@ class Session:
             prompters={
                 role: Prompter(engine, pool, self._helper) for role, engine in engines.items()
             },
-            judge=Judge(options.verifier, options.threshold, self._setup.calibrations),
+            judge=Judge(
+                options.verifier,
+                options.threshold,
+                self._setup.calibrations,
+                self._setup.to_calibrate,
+            ),
             compare=Comparer(self._helper, self._mailbox.should_stop),
             prefix_steps=request.prefix_steps,
             option_values=values | {role: file.name for role, file in self._setup.models.items()},

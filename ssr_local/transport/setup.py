@@ -51,6 +51,7 @@ class ModelFile(msgspec.Struct, frozen=True):
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session needs to know before its first problem.
 
+    ``to_calibrate`` says how the pair gets the calibrations it lacks;
     ``backend`` "fake" plays the shipped demonstration instead of running models;
     ``max_sequences`` is how many sequences a model can hold at once.
     """
@@ -58,6 +59,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[ModelRole, ModelFile]
     engine: EngineOptions
     calibrations: dict[str, Calibration] = {}
+    to_calibrate: str = ""
     backend: str = "native"
     max_sequences: int = SEQUENCES
 

@@ -161,7 +161,7 @@ def check(
         helper = helper or own.enter_context(Helper())
         if with_vote:
             solver.expect(options)
-        judge = StudentJudge(verifier, options.threshold, solver.calibrations)
+        judge = StudentJudge(verifier, options.threshold, solver.calibrations, solver.to_calibrate)
         helper.warm(HOLDS)
         work = _Check(problem, tuple(steps), solver, options, helper, should_stop)
         unjudged = work.unjudged(judge)
@@ -184,10 +184,15 @@ class StudentJudge:
     """
 
     def __init__(
-        self, verifier: str, threshold: float, calibrations: Mapping[str, Calibration]
+        self,
+        verifier: str,
+        threshold: float,
+        calibrations: Mapping[str, Calibration],
+        to_calibrate: str = "",
     ) -> None:
         by_number = verifier == STUDENT_VERIFIER
-        self._judge = Judge(verifier, threshold, {} if by_number else calibrations)
+        known = {} if by_number else calibrations
+        self._judge = Judge(verifier, threshold, known, to_calibrate)
         self.name, self.notice = self._judge.verifier.name, self._judge.notice
         asked = self._judge.verifier.question
         self.questions = () if asked is None else (asked,)

@@ -111,7 +111,11 @@ def test_list_for_people(stick: Path) -> None:
     assert "present" in lines["one"]
     assert "[bold]MIT" in lines["one"]
     assert "missing" in lines["two"]
-    assert lines["both"].split() == ["both", "one", "two", "tests"]
+    assert lines["both"].split()[:4] == ["both", "one", "two", "tests"]
+    assert "untested, not calibrated" in lines["both"]
+    assert "untested" not in lines["default"]
+    assert "about 4.7 GB" in lines["qwen2.5-math-7b"]
+    assert "bench calibrate" in result.stderr
     assert "491 MB" in lines["qwen2.5-coder-0.5b"]
 
 

@@ -50,7 +50,7 @@ CALIBRATED = {"likelihood": Calibration(knots=((0.0, 0.0), (1.0, 9.0)))}
 
 
 def calibration(verifier: str, calibrations: dict[str, Calibration]) -> Finding:
-    return checks.calibration(Judge(verifier, 7.0, calibrations), verifier)
+    return checks.calibration(Judge(verifier, 7.0, calibrations), verifier, "bench calibrate")
 
 
 def needed(num_gb: int, memory: Memory, gpu_gb: int = 0) -> Finding:
@@ -131,6 +131,7 @@ FOUND: list[tuple[Finding, str, str, str]] = [
     (checks.disk_space("/d", 2 * GB, 2 * GB), "ok", "2.0 GB to fetch", ""),
     (checks.disk_space("/d", 2 * GB, 2 * GB + 1), "problem", "to fetch", "SSR_LOCAL_DATA_DIR"),
     (calibration("likelihood", CALIBRATED), "ok", "verifier likelihood", ""),
+    (calibration("likelihood", {}), "warning", "no calibration", "To get one: bench calibrate."),
     (calibration("likelihood", {}), "warning", "no calibration", "digit"),
     (calibration("digit", {}), "ok", "verifier digit", ""),
     (checks.vocabularies(SPEED, SPEED), "ok", "equal", ""),

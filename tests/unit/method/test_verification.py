@@ -143,6 +143,11 @@ def test_without_a_calibration_steps_are_compared_with_each_other(verifier: str)
     assert not worse.accepted
 
 
+def test_the_notice_says_how_to_get_a_calibration() -> None:
+    assert "ask the bench" in Judge("likelihood", 7.0, {}, "ask the bench").notice
+    assert not Judge("likelihood", 7.0, CALIBRATIONS, "ask the bench").notice
+
+
 def test_the_first_step_without_calibration_is_not_rejected_for_being_first() -> None:
     score = Judge("min-likelihood", 7.0, {}).verdict(Reading(tokens=(-0.2,))).score
     assert score is not None

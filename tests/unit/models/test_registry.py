@@ -27,6 +27,14 @@ def config() -> Path:
 def test_our_file_has_what_it_promises() -> None:
     known = load_registry()
     assert {"default", "paper", "laptop", "qwen3", "maths"} <= set(known.pairs)
+    assert {"maths-small", "general", "qwen3-small"} <= set(known.pairs)
+    assert [name for name, pair in known.pairs.items() if pair.tested] == ["default"]
+    for pair in known.pairs.values():
+        assert pair.for_whom
+        assert pair.good_at
+        for spec in (known.model(pair.draft), known.model(pair.target)):
+            assert spec.bytes or spec.approximate_bytes
+            assert spec.kv_bytes_per_token
     default = known.pair("default")
     draft, target = known.model(default.draft), known.model(default.target)
     assert [source.kind for source in draft.sources] == ["hf", "pypi"]
@@ -170,6 +178,18 @@ def test_calibrations_belong_to_both_models(
     assert pair.name == ("default" if kept else "custom")
 
 
+def test_two_models_of_a_pair_are_that_pair() -> None:
+    found = resolve_pair(load_registry(), pair="default", draft="qwen3-0.6b", target="qwen3-8b")
+    assert found == load_registry().pair("qwen3")
+
+
+def test_what_calibrates_a_pair_is_said_with_its_name() -> None:
+    known = load_registry()
+    assert "calibrate --pair qwen3 " in known.pair("qwen3").to_calibrate
+    custom = resolve_pair(known, pair="default", draft="smollm2-135m", target=None)
+    assert "models.toml" in custom.to_calibrate
+
+
 def test_override_must_exist() -> None:
     with pytest.raises(ModelNotFoundError, match="nothing"):
         resolve_pair(load_registry(), pair="default", draft="nothing", target=None)
@@ -250,6 +270,8 @@ SHA_X = 'sha256 = "xyz"\n'
         ('[pairs.p]\ndraft = "qwen3-8b"', "pairs.p", "target"),
         ('[pairs.p]\ndraft = "qwen3-8"\ntarget = "qwen3-8b"', "pairs.p.draft", "qwen3-8b"),
         (pair("speed = 3"), "pairs.p.speed", "for_whom"),
+        (pair('tested = "yes"'), "pairs.p", "bool"),
+        (model("gsm8k = { percent = 101, source = 'x' }\n" + HUB), "models.m.gsm8k", "100"),
         (pair("calibrations.magic.knots = []"), "calibrations.magic", "min-likelihood, number"),
         (pair("calibrations.digit.not = 1"), "calibrations.digit.not", "knots, auc"),
         (pair("calibrations.digit.knots = []"), "digit.knots", "ascending"),

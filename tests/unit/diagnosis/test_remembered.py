@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssr_local.core import folders
+from ssr_local.diagnosis import remembered
+from ssr_local.diagnosis.remembered import FILE_NAME, remember_speed, remembered_speeds
+
+
+def remember(tokens_per_s: float, *, disturbed: bool = False, path: str = "/m.gguf") -> None:
+    remember_speed(
+        "m",
+        Path(path),
+        file_bytes=5,
+        tokens_per_s=tokens_per_s,
+        on_gpu=False,
+        disturbed=disturbed,
+    )
+
+
+def speeds() -> list[float]:
+    return [one.tokens_per_s for one in remembered_speeds()]
+
+
+def test_a_file_has_its_last_speed_and_a_disturbed_one_only_where_no_other_is() -> None:
+    assert speeds() == []
+    remember(1, disturbed=True)
+    remember(2, disturbed=True)
+    assert speeds() == [2]
+    remember(3)
+    remember(4)
+    assert speeds() == [4]
+    remember(1, disturbed=True)
+    assert speeds() == [4]
+    remember(9, path="/other.gguf")
+    assert speeds() == [4, 9]
+
+
+def test_another_machine_with_this_home_has_its_own_speeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remember(3)
+    monkeypatch.setattr(remembered, "cpu_name", lambda: "another CPU")
+    assert speeds() == []
+    remember(5)
+    assert speeds() == [5]
+    monkeypatch.undo()
+    assert speeds() == [3]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'[{"name": 1}]', b"\xff"])
+def test_a_damaged_file_counts_as_empty(data: bytes) -> None:
+    folders.cache_dir().mkdir(parents=True)
+    (folders.cache_dir() / FILE_NAME).write_bytes(data)
+    assert speeds() == []
+    remember(3)
+    assert speeds() == [3]
+
+
+def test_a_cache_folder_that_cannot_be_made_costs_only_the_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    remember(3)
+    assert speeds() == []
