@@ -24,6 +24,7 @@ from ssr_local.core.records import Calibration
 from ssr_local.core.toml_file import parse_toml
 from ssr_local.method.prompts import DIGIT
 from ssr_local.method.verification import VERIFIERS
+from ssr_local.models.split import part_names
 
 MAX_PARTS = 10_000
 
@@ -105,10 +106,20 @@ class FileSource(
 Source = Union[HubSource, WheelSource, FileSource]  # noqa: UP007  msgspec reads it on 3.10 too
 
 
-class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model as models.toml describes it; ``name`` is its key there.
+class PartSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file of a split model must be, None where only the hub knows."""
 
-    ``bytes`` and ``sha256`` are what the file must be, None where only the hub knows.
+    bytes: _Positive | None = None
+    sha256: _Sha256 | None = None
+
+
+class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model as models.toml describes it; ``name`` is its key there, or a hub reference.
+
+    ``file`` lies in the models folder, in a folder of its repository if the name is a reference.
+    ``bytes`` and ``sha256`` are what the file must be, None where only the hub knows. A split
+    model has ``parts`` instead, in order; its ``file`` and those of its sources are the first.
+    Without ``sources`` it is a reference that nobody has asked the hub about yet.
     ``parameters`` is for counting FLOPs, ``context`` is in tokens. ``perplexity`` is llama.cpp's
     of the self-check's text: of all of it, and of what the quick check reads.
     """
@@ -118,6 +129,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: tuple[Source, ...]
     bytes: _Positive | None = None
     sha256: _Sha256 | None = None
+    parts: tuple[PartSpec, ...] = ()
     licence: str = ""
     parameters: _Positive | None = None
     context: _Positive | None = None
@@ -131,6 +143,38 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if isinstance(source, FileSource) and source.in_place:
                 return source.expanded
         return None
+
+    @property
+    def files(self) -> tuple[ModelSpec, ...]:
+        """One entry for each file of the model, each as if it were a model of one file."""
+        if not self.parts:
+            return (self,)
+        names = part_names(self.file)
+        return tuple(
+            msgspec.structs.replace(
+                self,
+                file=name,
+                bytes=part.bytes,
+                sha256=part.sha256,
+                sources=tuple(_source_of_part(one, index) for one in self.sources),
+                parts=(),
+            )
+            for index, (name, part) in enumerate(zip(names, self.parts, strict=True))
+        )
+
+    @property
+    def num_bytes(self) -> int | None:
+        """Bytes of all files, None when that is not known here."""
+        sizes = [file.bytes for file in self.files]
+        return sum(size for size in sizes if size) if all(sizes) else None
+
+
+def _source_of_part(source: Source, index: int) -> Source:
+    if isinstance(source, HubSource):
+        return msgspec.structs.replace(source, file=part_names(source.file)[index])
+    if isinstance(source, FileSource):
+        return msgspec.structs.replace(source, path=part_names(source.path)[index])
+    return source
 
 
 class PairSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -181,11 +225,30 @@ def _read_model(name: str, table: dict[str, Any], where: str) -> ModelSpec:
     spec = _convert(table | {"name": name}, ModelSpec, where, key)
     if not is_plain_name(spec.file):
         raise _refused(where, f"{key}.file", spec.file, "a plain file name")
+    spec = _with_parts(spec, where, key)
     if not spec.sources:
         raise ConfigError(f"{where}: {key}.sources is empty.", "Accepted: one source or more.")
     for index, one in enumerate(spec.sources):
         _check_source(spec, one, where, f"{key}.sources[{index}]")
     return spec
+
+
+def _with_parts(spec: ModelSpec, where: str, key: str) -> ModelSpec:
+    """The model with its parts, if the name of its file says that it has some."""
+    names = part_names(spec.file)
+    if names[0] != spec.file:
+        raise _refused(where, f"{key}.file", spec.file, f"the first part, {names[0]}")
+    if len(names) == 1 and not spec.parts:
+        return spec
+    if len(spec.parts) not in (0, len(names)) or len(names) == 1:
+        accepted = f"one for each file that {spec.file!r} stands for, so {len(names)}"
+        raise _refused(where, f"{key}.parts", len(spec.parts), accepted)
+    if spec.bytes is not None or spec.sha256 is not None:
+        raise ConfigError(
+            f"{where}: {key} is split, so bytes and sha256 are those of its parts.",
+            "Accepted: parts = [{ bytes = ..., sha256 = ... }, ...]",
+        )
+    return msgspec.structs.replace(spec, parts=spec.parts or (PartSpec(),) * len(names))
 
 
 def _check_source_keys(source: dict[str, Any], where: str, key: str) -> None:
@@ -206,6 +269,10 @@ def _check_source(spec: ModelSpec, source: Source, where: str, key: str) -> None
         raise _refused(where, f"{key}.path", source.path, accepted)
     if isinstance(source, WheelSource):
         _check_wheel_source(spec, source, where, key)
+    elif spec.parts:
+        name = source.file if isinstance(source, HubSource) else source.path
+        if part_names(name)[0] != name or len(part_names(name)) != len(spec.parts):
+            raise _refused(where, key, name, f"the first of {len(spec.parts)} parts")
 
 
 def _check_wheel_source(spec: ModelSpec, source: WheelSource, where: str, key: str) -> None:

@@ -19,9 +19,10 @@ from ssr_local.models.download import (
     remove_model,
     verified_path,
 )
-from ssr_local.models.elsewhere import FoundFile, found_files, split_parts
+from ssr_local.models.elsewhere import FoundFile, found_files
 from ssr_local.models.models_file import FileSource, ModelSpec
 from ssr_local.models.registry import load_registry
+from ssr_local.models.split import split_parts
 
 SHA = "0123456789abcdef" * 4
 PAYLOAD = b"GGUF and some weights"
