@@ -24,7 +24,7 @@ FILE_NAME = "hub-models.json"
 
 _PREFIX = re.compile(r"^(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
 _NAME = r"[A-Za-z0-9][\w.-]*"
-_REFERENCE = re.compile(rf"^({_NAME}/{_NAME})(?::([^:\\\s]+))?$", re.ASCII)
+_REFERENCE = re.compile(rf"({_NAME}/{_NAME})(?::([^:\\\s]+))?", re.ASCII)
 
 
 class Reference(Struct, frozen=True):
@@ -62,7 +62,7 @@ def parse_reference(text: str) -> Reference | None:
     ``a/b.gguf`` is a path. Nothing is asked of anybody.
     """
     short = _PREFIX.sub("", text).rstrip("/")
-    match = _REFERENCE.match(short)
+    match = _REFERENCE.fullmatch(short)
     if match is None or (short == text and not match[2] and text.lower().endswith(".gguf")):
         return None
     repo, tag = match[1], match[2] or ""
