@@ -39,7 +39,7 @@ from ssr_local.models.download import (
 )
 from ssr_local.models.elsewhere import FoundFile, found_files
 from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec
-from ssr_local.models.references import forget, parse_reference
+from ssr_local.models.references import adopt, forget, parse_reference
 from ssr_local.models.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def pull(names: tuple[str, ...], folder: Path | None, own: bool) -> None:
 
     An interrupted download goes on where it stopped. A damaged file is fetched again.
     """
+    if folder is not None:
+        adopt(folder.absolute().parent)
     specs = [resolved(spec) for spec in _specs(load_registry(), names or ("default",))]
     if folder is not None:
         specs = [replace(spec, sources=(_copy_of(spec, folder),)) for spec in specs]

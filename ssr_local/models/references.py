@@ -77,9 +77,9 @@ def unresolved(reference: Reference) -> ModelSpec:
     return ModelSpec(name=reference.name, file=file, sources=())
 
 
-def remembered() -> Remembered:
-    """What is remembered. Raises ``ConfigError`` when its file is damaged."""
-    path = _path()
+def remembered(folder: Path | None = None) -> Remembered:
+    """What this data folder, or another, remembers. Raises ``ConfigError`` when that is damaged."""
+    path = (folder or folders.data_dir()) / FILE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=Remembered)
     except FileNotFoundError:
@@ -97,6 +97,14 @@ def remember(asked: Reference, spec: ModelSpec) -> None:
     with _to_change() as old:
         names = old.names if asked.name == spec.name else old.names | {asked.name: spec.name}
         _write(Remembered(old.models | {spec.name: spec}, names))
+
+
+def adopt(folder: Path) -> None:
+    """Remember what another data folder does, on a memory stick say. Raises like the others."""
+    other = remembered(folder)
+    if other.models:
+        with _to_change() as old:
+            _write(Remembered(other.models | old.models, other.names | old.names))
 
 
 def forget(name: str) -> bool:

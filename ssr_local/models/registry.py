@@ -25,8 +25,8 @@ from ssr_local.models.models_file import (
     ModelSpec,
     PairSpec,
     PartSpec,
-    parse_models_toml,
 )
+from ssr_local.models.models_toml import parse_models_toml
 from ssr_local.models.references import parse_reference, remembered, unresolved
 from ssr_local.models.split import part_names
 

@@ -277,13 +277,19 @@ def test_a_reference_is_pulled_listed_verified_and_removed(stick: Path, server: 
     assert "not on this machine" in run("rm", name).stderr
 
 
-def test_a_reference_from_a_folder(stick: Path, server: RepoHub) -> None:
-    folder = stick / "usb"
-    folder.mkdir()
-    for name, data in HUB_FILES.items():
-        (folder / name).write_bytes(data)
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_reference_from_a_folder(
+    stick: Path, server: RepoHub, flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stick / "usb" / "models"
+    with monkeypatch.context() as filling:
+        filling.setenv("SSR_LOCAL_DATA_DIR", str(folder.parent))
+        run("pull", "some/Big", "--own")
+    server.close()
+    if flat:  # as a browser puts them
+        for file in (folder / "some--Big").glob("*.gguf"):
+            file.rename(folder / file.name)
     assert run("pull", "some/Big", "--from", str(folder)).exit_code == 0
-    assert server.ranges == []
     row = row_of("some/Big:Q4_K_M")
     assert row is not None
     assert (row["state"], row["checked"]) == ("present", True)

@@ -11,7 +11,7 @@ from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
 from ssr_local.core.records import Calibration
 from ssr_local.method.verification import interpolate
-from ssr_local.models import models_file, registry
+from ssr_local.models import models_toml, registry
 from ssr_local.models.download import local_state, verified_path
 from ssr_local.models.models_file import FileSource, WheelSource
 from ssr_local.models.registry import load_registry, resolve_pair
@@ -282,7 +282,7 @@ def test_unreadable_and_oversized_files_are_refused(
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(ConfigError):
-        models, pairs = models_file.parse_models_toml(text, "x.toml")
+        models, pairs = models_toml.parse_models_toml(text, "x.toml")
         assert not models
         assert not pairs
 
