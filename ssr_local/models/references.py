@@ -24,7 +24,7 @@ FILE_NAME = "hub-models.json"
 
 _PREFIX = re.compile(r"^(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
 _NAME = r"[A-Za-z0-9][\w.-]*"
-_REFERENCE = re.compile(rf"({_NAME}/{_NAME})(?::([^:\\\s]+))?", re.ASCII)
+_REFERENCE = re.compile(rf"(?![^:]*(?:--|\.\.))({_NAME}/{_NAME})(?::([^:\\\s]+))?", re.ASCII)
 
 
 class Reference(Struct, frozen=True):

@@ -94,7 +94,7 @@ def load_registry() -> Registry:
         if name not in written:
             pairs[name] = _as_measured_here(pair)
     asked = remembered()
-    return Registry(dict(asked.models) | models, pairs, asked.names)
+    return Registry(models | asked.models, pairs, asked.names)
 
 
 def calibration_file(pair: str) -> Path:

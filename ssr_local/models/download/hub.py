@@ -33,7 +33,7 @@ RETRY_WAIT_S = 1.0
 CHUNK_BYTES = 256 * 1024
 
 _STATUS_HINTS = {
-    401: "no such repository, or it needs a login: see {page}, and set HF_TOKEN",
+    401: "no such repository, or it needs a login (HF_TOKEN)",
     403: "it is gated; accept its licence at {page} and set HF_TOKEN",
     404: "no such repository, revision or file",
 }
@@ -126,6 +126,8 @@ def hub_errors(repo: str = "") -> Iterator[None]:
         raise SourceError(_answered(status, repo, hint)) from error
     except OfflineModeIsEnabled as error:
         raise SourceError("HF_HUB_OFFLINE is set") from error
+    except UnicodeEncodeError as error:  # of a header, whose text names neither it nor why
+        raise SourceError("the token (HF_TOKEN) has a character that no token has") from error
     except unreachable as error:
         raise SourceError(f"the hub cannot be reached ({_reason(error)})") from error
 

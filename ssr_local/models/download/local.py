@@ -242,7 +242,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def _missing(spec: ModelSpec, path: Path) -> ModelNotFoundError:
     here = local_state(spec)
-    why = f"{path} is not there."
+    why = f"{path} is not there." if spec.sources else "The hub has not been asked for it yet."
     if here.state == "partial" and spec.in_place is None:
         why = f"{here.present_bytes} of {here.total_bytes} bytes were fetched."
     fetch = f"Fetch it: ssr-local models pull {spec.name}"

@@ -88,9 +88,7 @@ def in_words(spec: ModelSpec) -> str:
 
 def _ask_hub(reference: Reference) -> ModelSpec:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import OfflineModeIsEnabled
 
-    page = hub_page(reference.repo)
     try:
         with hub_errors(reference.repo):
             info = HfApi(endpoint=hub_endpoint()).model_info(
@@ -102,12 +100,29 @@ def _ask_hub(reference: Reference) -> ModelSpec:
             assert isinstance(source, HubSource)
             find_remote(source)
     except SourceError as error:
-        step = f"Look at {page}, or try again when the hub can be reached."
-        if isinstance(error.__cause__, OfflineModeIsEnabled):
-            step = f"Unset it and run: ssr-local models pull {reference.name}"
-        what = f"{reference.name} is not on this machine, and cannot be had from the hub."
-        raise DownloadError(what, f"{str(error)[:1].upper()}{str(error)[1:]}.", step) from error
+        raise DownloadError(
+            f"{reference.name} is not on this machine, and cannot be had from the hub.",
+            f"{str(error)[:1].upper()}{str(error)[1:]}.",
+            _next_step(reference, error.__cause__),
+        ) from error
     return spec
+
+
+def _next_step(reference: Reference, cause: BaseException | None) -> str:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    pull = f"run: ssr-local models pull {reference.name}"
+    if isinstance(cause, GatedRepoError):
+        return f"Then {pull}"
+    if isinstance(cause, RepositoryNotFoundError):
+        return f"Check its name: {hub_page(reference.repo)}"
+    if isinstance(cause, OfflineModeIsEnabled):
+        return f"Unset it and {pull}"
+    return f"When it can be reached, {pull}"
 
 
 def _spec_of(reference: Reference, info: Any) -> ModelSpec:

@@ -275,6 +275,7 @@ def test_a_reference_is_pulled_listed_verified_and_removed(stick: Path, server: 
     assert not list(first.parent.glob("*.gguf"))
     assert row_of(name) is None
     assert "not on this machine" in run("rm", name).stderr
+    assert "not been asked" in str(error_of(run("path", name)))
 
 
 @pytest.mark.parametrize("flat", [True, False])

@@ -20,7 +20,10 @@ from ssr_local.models.references import parse_reference
         *((text, None) for text in ("user", "a/b/c", "folder/file.gguf", "/a/b", "./a", "~/a/b")),
         *((text, None) for text in ("a/b:", "a/b:c:d", "a/b:..\\c", "-a/b", "a/b:c d", "ä/b", "")),
         *((text, None) for text in ("C:/a.gguf", "C:\\a\\b.gguf", "ollama:user/model:tag")),
-        *((text, None) for text in ("https://example.org/user/repo", "a/b\n", "a/../b")),
+        *(
+            (text, None)
+            for text in ("https://example.org/user/repo", "a/b\n", "a/../b", "a/b--c", "a/b..c")
+        ),
     ],
 )
 def test_what_is_a_reference(text: str, name: str | None) -> None:

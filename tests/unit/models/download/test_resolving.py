@@ -159,6 +159,7 @@ def test_a_token_with_odd_characters_is_not_shown_either(
     monkeypatch.setenv("HF_TOKEN", "hf_sécret")
     with pytest.raises(DownloadError) as caught:
         ensure_model(model("some/One"))
+    assert "HF_TOKEN" in str(caught.value)
     assert "cret" not in str(caught.value)
 
 
