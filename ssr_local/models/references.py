@@ -18,7 +18,8 @@ from msgspec import Struct
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, DownloadError
 from ssr_local.core.toml_file import printable, reason_of
-from ssr_local.models.models_file import ModelSpec
+from ssr_local.models.models_file import HubSource, ModelSpec, has_control, is_safe_member
+from ssr_local.models.split import part_names
 
 FILE_NAME = "hub-models.json"
 
@@ -81,15 +82,34 @@ def remembered(folder: Path | None = None) -> Remembered:
     """What this data folder, or another, remembers. Raises ``ConfigError`` when that is damaged."""
     path = (folder or folders.data_dir()) / FILE_NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Remembered)
+        found = msgspec.json.decode(path.read_bytes(), type=Remembered)
+        for name, spec in found.models.items():
+            _check(name, spec)
+        return found
     except FileNotFoundError:
         return Remembered()
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{printable(str(path))} cannot be read.",
             f"{reason_of(error)}.",
             "Remove it: the hub is then asked again for the models in it.",
         ) from error
+
+
+def _check(name: str, spec: ModelSpec) -> None:
+    """Refuse what the hub cannot have said: a memory stick's memory may be anybody's."""
+    hub = [source for source in spec.sources if isinstance(source, HubSource)]
+    files = [spec.file, *(source.file for source in hub)]
+    sound = (
+        name == spec.name
+        and parse_reference(name)
+        and not has_control(spec.licence + spec.note)
+        and 0 < len(hub) == len(spec.sources)
+        and all(map(is_safe_member, files))
+        and all(len(part_names(file)) == (len(spec.parts) or 1) for file in files)
+    )
+    if not sound:
+        raise ValueError(f"{name!r} is no model of the hub")
 
 
 def remember(asked: Reference, spec: ModelSpec) -> None:

@@ -159,11 +159,12 @@ def remove_model(spec: ModelSpec) -> int:
             "Only files in the models folder are removed.",
             "Delete it yourself if you no longer need it.",
         )
+    freed = 0
+    if path.parent.is_dir():
+        with _locked(path, Meter(spec.name, None), lambda _: None, wait=False):
+            freed = sum(_remove(own_path(file)) for file in spec.files)
     forget(spec.name)
-    if not path.parent.is_dir():
-        return 0
-    with _locked(path, Meter(spec.name, None), lambda _: None, wait=False):
-        return sum(_remove(own_path(file)) for file in spec.files)
+    return freed
 
 
 def _remove(path: Path) -> int:
@@ -204,7 +205,7 @@ def _fetch_files(
     for file in spec.files:
         of = (before, spec.num_bytes) if spec.parts else None
         meter, path = Meter(spec.name, on_progress, of), own_path(file)
-        if not (spec.parts and path.is_file() and _is_good(file, None, notice, True)):
+        if not (spec.parts and path.is_file() and _is_good(file, None, lambda _: None, True)):
             _fetch(file, path, meter, notice)
         before += path.stat().st_size
 

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from ssr_local.models.references import parse_reference
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from ssr_local.core.errors import ConfigError
+from ssr_local.models.models_file import FileSource, HubSource, ModelSpec, PartSpec
+from ssr_local.models.references import Remembered, adopt, parse_reference, remembered
 
 
 @pytest.mark.parametrize(
@@ -29,3 +36,38 @@ from ssr_local.models.references import parse_reference
 def test_what_is_a_reference(text: str, name: str | None) -> None:
     reference = parse_reference(text)
     assert (reference and reference.name) == name
+
+
+SPEC = ModelSpec(
+    name="a/b:Q8_0",
+    file="a--b/x-Q8_0.gguf",
+    sources=(HubSource(repo="a/b", file="x-Q8_0.gguf"),),
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "../x-Q8_0.gguf"},
+        {"file": "/etc/passwd"},
+        {"file": "a--b/x-Q8_0-00001-of-00002.gguf"},
+        {"sources": ()},
+        {"sources": (FileSource(path="/etc/passwd", in_place=True),)},
+        {"parts": (PartSpec(), PartSpec())},
+        {"name": "qwen2.5-coder-0.5b"},
+        {"licence": "\x1b[2J"},
+    ],
+)
+def test_what_the_hub_cannot_have_said_is_not_taken_from_a_stick(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    for spec in (SPEC, replace(SPEC, **change)):
+        memory = Remembered(models={spec.name: spec})
+        (stick / "hub-models.json").write_bytes(msgspec.json.encode(memory))
+        if spec == SPEC:
+            adopt(stick)
+    with pytest.raises(ConfigError, match=r"hub-models\.json"):
+        adopt(stick)
+    assert remembered().models == {SPEC.name: SPEC}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssr_local.core import folders
-from ssr_local.core.errors import DownloadError, ModelError, ModelNotFoundError
+from ssr_local.core.errors import ConfigError, DownloadError, ModelError, ModelNotFoundError
 from ssr_local.models.download import (
     Progress,
     ensure_model,
@@ -233,7 +233,7 @@ def test_a_damaged_memory_says_what_to_do(server: RepoHub) -> None:
     resolved(model("some/One"))
     file = folders.data_dir() / "hub-models.json"
     file.write_text("{")
-    with pytest.raises(Exception, match=str(file)):
+    with pytest.raises(ConfigError, match=str(file)):
         load_registry()
 
 
