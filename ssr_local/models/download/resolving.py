@@ -29,7 +29,7 @@ _QUANT = re.compile(
     r"(?<![A-Z0-9])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4|BF16|FP?16|FP?32))(?![A-Z0-9])"
 )
 _UNKNOWN_BITS, _USUAL_BITS = 99, 4.4  # a little more than 4: of 3 and 5 bits 5 is nearer
-_NO_MODEL = re.compile(r"^(mmproj|imatrix)", re.IGNORECASE)
+_NO_MODEL = re.compile(r"mmproj|^imatrix|[-._]imatrix\.gguf$", re.IGNORECASE)
 _SHOWN_NAMES = 30
 
 
@@ -160,7 +160,7 @@ def _models_of(info: Any) -> list[HubModel]:
         for one in info.siblings or ()
         if one.rfilename.lower().endswith(".gguf")
         and all(is_plain_name(name) for name in one.rfilename.split("/"))
-        and not _NO_MODEL.match(one.rfilename.rpartition("/")[2])
+        and not _NO_MODEL.search(one.rfilename.rpartition("/")[2])
     }
     models = []
     for file in sorted(parts):

@@ -54,6 +54,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepoHub]:
             {"license": "other", "license_name": "big-licence"},
         ),
         some__Two=Repo({"a-Q4_K_M.gguf": gguf("a"), "b-Q4_K_M.gguf": gguf("b")}),
+        some__Names=Repo(
+            {
+                f"{name}.gguf": gguf(name)
+                for name in (
+                    "llama-2-7b.Q4_K_M",
+                    "llama-2-7b-IQ4_XS",
+                    "llama-2-7b-bf16",
+                    "Q2_K/llama-2-7b",
+                    "llama-2-7b-Q3_K_L-imatrix-00001-of-00001",
+                    "llama-2-7b.imatrix",
+                )
+            }
+        ),
         some__One=Repo({"only.gguf": gguf("one")}, card={}),
         some__Odd=Repo({"odd-q5_0.gguf": gguf("five"), "odd-q2_k.gguf": gguf("two")}),
         some__Weights=Repo({"model.safetensors": b"x"}),
@@ -82,6 +95,15 @@ def model(name: str) -> ModelSpec:
         ("some/Tiny_GGUF:Q3_K_XL", "some/Tiny_GGUF:UD-Q3_K_XL", "Tiny-UD-Q3_K_XL.gguf"),
         ("some/Two:b-Q4_K_M.gguf", "some/Two:b-Q4_K_M.gguf", "b-Q4_K_M.gguf"),
         ("some/One", "some/One:only.gguf", "only.gguf"),
+        ("some/Names", "some/Names:Q4_K_M", "llama-2-7b.Q4_K_M.gguf"),
+        ("some/Names:iq4_xs", "some/Names:IQ4_XS", "llama-2-7b-IQ4_XS.gguf"),
+        ("some/Names:BF16", "some/Names:BF16", "llama-2-7b-bf16.gguf"),
+        ("some/Names:Q2_K", "some/Names:Q2_K", "Q2_K/llama-2-7b.gguf"),
+        (
+            "some/Names:Q3_K_L",
+            "some/Names:Q3_K_L",
+            "llama-2-7b-Q3_K_L-imatrix-00001-of-00001.gguf",
+        ),
         ("some/Odd", "some/Odd:Q5_0", "odd-q5_0.gguf"),
         ("some/Big", "some/Big:Q8_0", "Q8_0/big-q8_0-00001-of-00003.gguf"),
         (
@@ -122,6 +144,7 @@ def test_file_size_and_licence_are_said_before_anything_is_fetched(server: RepoH
         ("some/Tiny_GGUF:x.gguf", ["has no x.gguf", "Tiny-Q8_0.gguf"]),
         ("some/Two", ["stands for 2 models", "a-Q4_K_M.gguf, b-Q4_K_M.gguf", ":a-Q4_K_M.gguf"]),
         ("some/Weights", ["some/Weights has no GGUF file"]),
+        ("some/Names:Q8_0", [": Q2_K, Q3_K_L, IQ4_XS, Q4_K_M, BF16."]),
         ("some/Nothing", ["some/Nothing", "no such repository", "/some/Nothing"]),
         ("some/Gated", ["gated", "/some/Gated", "HF_TOKEN"]),
     ],
