@@ -358,7 +358,7 @@ class Solver:
         roles = sorted(roles)
         if self._is_demo:
             return {role: ModelFile(getattr(self._pair, role), "") for role in roles}
-        specs = self._specs(roles)
+        specs = [download.resolved(spec, self._on_notice) for spec in self._specs(roles)]
         download.check_room(specs)
         return {role: self._model_file(spec) for role, spec in zip(roles, specs, strict=True)}
 

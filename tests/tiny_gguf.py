@@ -120,8 +120,10 @@ def write_tiny_model(
     logit_bias: Mapping[int, float] | None = None,
     chains: Sequence[Sequence[int]] = (),
     name: str | None = None,
+    split_tensors: int = 0,
 ) -> Path:
-    """Write a model to ``path`` and return it.
+    """Write a model to ``path`` and return it; with ``split_tensors``, so many to a file, the
+    first of its files.
 
     ``scale`` is about the standard deviation of the random logits; more of it makes sampled
     text closer to greedy. Unless ``logit_bias`` (token id -> logits added) says otherwise,
@@ -133,7 +135,7 @@ def write_tiny_model(
     growth = _LAYER_GROWTH * (1 if recurrent else num_layers)
     bias = _usual_bias(token_texts(vocab), scale) | dict(logit_bias or {})
     ends = _Ends(seed, growth, scale, bias, chains)
-    writer = gguf.GGUFWriter(path, arch)
+    writer = gguf.GGUFWriter(path, arch, split_max_tensors=split_tensors)
     writer.add_name(name or f"Tiny {arch} {seed}")
     writer.add_block_count(num_layers)
     writer.add_context_length(context)
@@ -369,4 +371,4 @@ def _write(writer: Any, path: Path, tensors: Mapping[str, Weights]) -> Path:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return path if path.exists() else min(path.parent.glob(f"{path.stem}-00001-of-*.gguf"))

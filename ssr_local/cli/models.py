@@ -34,11 +34,13 @@ from ssr_local.models.download import (
     local_path,
     local_state,
     remove_model,
+    resolved,
     to_fetch,
     verified_path,
 )
 from ssr_local.models.elsewhere import FoundFile, found_files
 from ssr_local.models.models_file import FileSource, ModelSpec, PairSpec
+from ssr_local.models.references import adopt, forget, parse_reference
 from ssr_local.models.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -78,9 +80,14 @@ def list_models(as_json: bool) -> None:
 def pull(names: tuple[str, ...], folder: Path | None, own: bool) -> None:
     """Fetch models, or all models of pairs; the default pair when no NAME is given.
 
+    NAME may be a repository of the Hugging Face hub: USER/REPO:Q4_K_M, USER/REPO:FILE.gguf, or
+    USER/REPO for the usual quantisation.
+
     An interrupted download goes on where it stopped. A damaged file is fetched again.
     """
-    specs = _specs(load_registry(), names or ("default",))
+    if folder is not None:
+        adopt(folder.absolute().parent)
+    specs = [resolved(spec) for spec in _specs(load_registry(), names or ("default",))]
     if folder is not None:
         specs = [replace(spec, sources=(_copy_of(spec, folder),)) for spec in specs]
     for spec in specs if own or folder is not None else ():
@@ -133,7 +140,10 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
     """Remove the files of models, finished or not."""
     for spec in _specs(load_registry(), names):
         here = local_state(spec)
-        if here.state == "missing":
+        if (here.state == "missing" or here.origin) and forget(spec.name):
+            kept = f"; its file belongs to {here.origin}" if here.origin else ""
+            click.echo(f"{spec.name}: forgotten{kept}")
+        elif here.state == "missing":
             remark(f"{spec.name} is not on this machine.")
         elif here.origin:
             remove_model(spec)  # refuses, and says whose it is
@@ -152,7 +162,9 @@ def path(name: str) -> None:
 
 
 def _copy_of(spec: ModelSpec, folder: Path) -> FileSource:
-    return FileSource(path=str(folder.absolute() / spec.file))
+    """The file there; a reference's may also stand without the folder of its repository."""
+    path = folder.absolute() / spec.file
+    return FileSource(path=str(path if path.is_file() else folder.absolute() / path.name))
 
 
 def _raise_first(errors: list[ModelError]) -> None:
@@ -213,8 +225,12 @@ def _as_json(registry: Registry) -> str:
 
 def _missing_bytes(registry: Registry, pair: PairSpec) -> int | None:
     """How much of a pair is still to be fetched; None when that is not known here."""
-    names = [name for name in (pair.draft, pair.target) if name in registry.models]
-    missing = to_fetch(registry.models[name] for name in names)
+    known = [
+        registry.model(name)
+        for name in (pair.draft, pair.target)
+        if name in registry.models or parse_reference(name)
+    ]
+    missing = to_fetch(known)
     return None if missing.unknown else missing.num_bytes
 
 

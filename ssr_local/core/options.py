@@ -96,10 +96,16 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         str, Meta(min_length=1, description="draft and target pair from models.toml")
     ] = "default"
     draft: Annotated[
-        str | None, Meta(description="draft model instead of the pair's: a name or a .gguf file")
+        str | None,
+        Meta(
+            description="draft model instead of the pair's: a name, .gguf file or USER/REPO:Q4_K_M"
+        ),
     ] = None
     target: Annotated[
-        str | None, Meta(description="target model instead of the pair's: a name or a .gguf file")
+        str | None,
+        Meta(
+            description="target model instead of the pair's: a name, .gguf file or USER/REPO:Q4_K_M"
+        ),
     ] = None
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="CPU threads; 0: one a physical core that is free")

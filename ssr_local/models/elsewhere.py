@@ -18,6 +18,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ssr_local.models.split import split_parts
+
 OLLAMA_SERVICE = Path("/usr/share/ollama/.ollama/models")
 """Where Ollama keeps models when it runs as a service of Linux."""
 
@@ -27,7 +29,6 @@ LM_STUDIO = (Path("~/.lmstudio/models"), Path("~/.cache/lm-studio/models"))
 Origin = Literal["Hugging Face", "llama.cpp", "Ollama", "LM Studio"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 # A command asks many times, and a large cache takes a tenth of a second to look through.
 _MOMENT_S = 2.0
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
@@ -70,7 +71,7 @@ def _hugging_face() -> Iterator[FoundFile]:
         repo = next(part for part in path.parts if part.startswith("models--"))
         name = repo.removeprefix("models--").replace("--", "/")
         blob = path.resolve().name
-        known = blob if _SHA256.fullmatch(blob) and not _SPLIT.search(path.name) else None
+        known = blob if _SHA256.fullmatch(blob) and split_parts(path) == [path] else None
         yield from _one(path, "Hugging Face", f"{name}/{path.name}", known)
 
 
@@ -128,15 +129,6 @@ def _one(path: Path, origin: Origin, name: str, sha256: str | None = None) -> It
         return
     file = "" if origin == "Ollama" else path.name
     yield FoundFile(path=path, origin=origin, name=name, bytes=size, file=file, sha256=sha256)
-
-
-def split_parts(path: Path) -> list[Path]:
-    """The files of a model whose name says that it was split; of another, itself."""
-    match = _SPLIT.search(path.name)
-    if match is None:
-        return [path]
-    stem, count = path.name[: match.start()], int(match[2])
-    return [path.with_name(f"{stem}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

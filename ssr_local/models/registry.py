@@ -1,8 +1,8 @@
 """Which models and pairs there are: our ``models.toml`` and the user's own.
 
 An entry of the user's file, in the configuration folder, replaces ours of the same name;
-the path of a ``.gguf`` file works wherever a model's name does. A pair that was calibrated on
-this machine has its calibrations in the data folder.
+the path of a ``.gguf`` file, and a reference to the hub, work wherever a model's name does. A
+pair that was calibrated on this machine has its calibrations in the data folder.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from ssr_local.models.models_file import (
     FileSource,
     ModelSpec,
     PairSpec,
-    parse_models_toml,
+    PartSpec,
 )
+from ssr_local.models.models_toml import parse_models_toml
+from ssr_local.models.references import parse_reference, remembered, unresolved
+from ssr_local.models.split import part_names
 
 DEMO_PAIR = "demo"
 """The name of the pair that needs no models: a scripted demonstration."""
@@ -38,21 +41,29 @@ MAX_TOML_BYTES = 4 * 1024 * 1024
 
 
 class Registry(Struct, frozen=True):
-    """All models and pairs known on this machine."""
+    """All models and pairs known on this machine.
+
+    ``models`` has what the hub was asked about, too; ``references`` other names for those.
+    """
 
     models: Mapping[str, ModelSpec]
     pairs: Mapping[str, PairSpec]
+    references: Mapping[str, str] = {}
 
     def model(self, name_or_path: str) -> ModelSpec:
         """The model of that name, or one for the ``.gguf`` file at that path, or what Ollama
-        has as NAME:TAG for ``ollama:NAME:TAG``.
+        has as NAME:TAG for ``ollama:NAME:TAG``, or one for a reference such as USER/REPO:Q4_K_M.
 
+        The hub is not asked: a reference that is new has no sources (``download.resolved``).
         Raises ``ModelNotFoundError`` with the closest names.
         """
         if name_or_path in self.models:
             return self.models[name_or_path]
         if name_or_path.startswith(_OLLAMA):
             return _spec_from_ollama(name_or_path)
+        if reference := parse_reference(name_or_path):
+            name = self.references.get(reference.name, reference.name)
+            return self.models.get(name) or unresolved(reference)
         if _is_gguf_path(name_or_path):
             return _spec_of_path(name_or_path)
         raise _not_found("model", name_or_path, self.models)
@@ -83,7 +94,8 @@ def load_registry() -> Registry:
     for name, pair in pairs.items():
         if name not in written:
             pairs[name] = _as_measured_here(pair)
-    return Registry(models, pairs)
+    asked = remembered()
+    return Registry(models | asked.models, pairs, asked.names)
 
 
 def calibration_file(pair: str) -> Path:
@@ -145,11 +157,11 @@ def _shipped() -> bytes:
 def _check_pairs(models: Mapping[str, ModelSpec], pairs: Iterable[PairSpec], where: str) -> None:
     for pair in pairs:
         for role, name in (("draft", pair.draft), ("target", pair.target)):
-            if name not in models and not _is_gguf_path(name) and not name.startswith(_OLLAMA):
+            if name not in models and not _stands_for_itself(name):
                 raise ConfigError(
                     f"{where}: pairs.{pair.name}.{role} cannot be {name!r}.",
                     f"There is no model of that name.{_closest(name, models)}",
-                    "Accepted: a model's name, or the path of a .gguf file.",
+                    "Accepted: a model's name, the path of a .gguf file, or USER/REPO:Q4_K_M.",
                 )
 
 
@@ -174,6 +186,10 @@ def _users(path: Path) -> bytes:
         return b""
 
 
+def _stands_for_itself(name: str) -> bool:
+    return _is_gguf_path(name) or name.startswith(_OLLAMA) or parse_reference(name) is not None
+
+
 def _is_gguf_path(text: str) -> bool:
     return text.lower().endswith(".gguf") and "\0" not in text
 
@@ -188,8 +204,17 @@ def _spec_of_path(text: str) -> ModelSpec:
         raise ModelNotFoundError(
             f"There is no model file {text!r}.", "", "Give the path of an existing .gguf file."
         )
+    names = part_names(path.name)
+    if names[0] != path.name:
+        first = path.with_name(names[0])
+        raise ModelNotFoundError(
+            f"{text!r} is a later part of a split model.", "", f"Give the first: {first}"
+        )
     return ModelSpec(
-        name=path.stem, file=path.name, sources=(FileSource(path=str(path), in_place=True),)
+        name=path.stem,
+        file=path.name,
+        sources=(FileSource(path=str(path), in_place=True),),
+        parts=(PartSpec(),) * len(names) if len(names) > 1 else (),
     )
 
 

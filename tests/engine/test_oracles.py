@@ -192,3 +192,13 @@ def test_an_attention_model_prefills_nothing_twice(tiny: Tiny, load: Load) -> No
     write(engine, seq_id, 10)
     assert engine.usage().prefill_tokens - before == 1 + step + question
     assert engine.usage().decode_tokens == 10
+
+
+def test_a_split_model_equals_the_whole_one(tiny: Tiny, load: Load) -> None:
+    whole, _ = load(tiny())
+    parts, binding = load(tiny(split_tensors=10))
+    assert binding.path.name.endswith("-00001-of-00003.gguf")
+    one, other = (engine.open(engine.tokenize(PROMPT)) for engine in (whole, parts))
+    assert_same_numbers((whole, one), (parts, other))
+    assert write(whole, one, 40) == write(parts, other, 40)
+    assert parts.info.num_parameters == whole.info.num_parameters

@@ -18,6 +18,7 @@ from ssr_local.core.options import SolveOptions
 from ssr_local.models.download import Progress
 from tests.tui.pilot import TIMEOUT_S, wait_for
 from tests.tui.sitting import Sitting, demo_log, sit, write_log
+from tests.unit.models.download.local_hub import Repo, RepoHub
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -164,6 +165,37 @@ def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with
         await at.until_shows("Press r to start again.")
 
     sit(script, pair="copied")
+
+
+def test_a_model_of_the_hub_is_described_and_fetched(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = b"GGUF" + bytes(100_000)
+    server = RepoHub(some__Tiny=Repo({"tiny-Q8_0.gguf": file}, {"license": "cc0-1.0"}))
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    (folders / "config").mkdir()
+    (folders / "config" / "models.toml").write_text(
+        '[pairs.hub]\ndraft = "hf.co/some/Tiny"\ntarget = "some/Tiny:Q8_0"\n'
+        '[pairs.none]\ndraft = "some/Tiny:Q2_K"\ntarget = "some/Tiny:Q2_K"\n'
+    )
+
+    async def script(at: Sitting) -> None:
+        await at.ask()
+        await at.until_on("DownloadScreen")
+        await at.until_shows("cc0-1.0")
+        await at.press("enter")
+        path = folders / "data" / "models" / "some--Tiny" / "tiny-Q8_0.gguf"
+        await at.until(path.is_file)
+        await at.until(lambda: at.app.control.error is not None)  # it is no model
+        assert path.read_bytes() == file
+
+    async def refused(at: Sitting) -> None:
+        await at.ask()
+        await at.until_shows("has no Q2_K")
+
+    sit(script, pair="hub")
+    sit(refused, pair="none")
+    server.close()
 
 
 def test_a_download_that_ends_below_the_palette_starts_the_run(

@@ -23,7 +23,7 @@ from ssr_local.cli.bench.steps import collect_into, rollout_options
 from ssr_local.core.errors import UsageError
 from ssr_local.core.folders import write_whole
 from ssr_local.core.options import EngineOptions
-from ssr_local.models.models_file import parse_models_toml
+from ssr_local.models.models_toml import parse_models_toml
 from ssr_local.models.registry import load_registry, save_calibrations
 
 

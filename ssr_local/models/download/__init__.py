@@ -18,6 +18,7 @@ from ssr_local.models.download.local import (
     local_state,
     verified_path,
 )
+from ssr_local.models.download.resolving import resolved
 from ssr_local.models.download.sources import Progress
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "local_path",
     "local_state",
     "remove_model",
+    "resolved",
     "to_fetch",
     "verified_path",
 ]

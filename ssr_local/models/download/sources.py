@@ -44,12 +44,19 @@ class SourceError(Exception):
 class Meter:
     """Turns byte counts into ``Progress``, about ten times a second.
 
-    What the callback raises goes through: that is how a download is cancelled.
+    What the callback raises goes through: that is how a download is cancelled. Of a split model
+    it counts one file, and ``of`` says how many bytes the files before have, and all of them.
     """
 
-    def __init__(self, name: str, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_progress: Callable[[Progress], None] | None,
+        of: tuple[int, int | None] | None = None,
+    ) -> None:
         self._name = name
         self._on_progress = on_progress
+        self._of = of
         self._phase: Phase = "fetching"
         self._source = ""
         self._total: int | None = None
@@ -88,13 +95,16 @@ class Meter:
     def _progress(self, now: float, done: int) -> Progress:
         since, before = self._seen[0]
         speed = (done - before) / (now - since) if now > since and done > before else None
-        left = None if self._total is None else max(0, self._total - done)
+        total = self._total
+        if self._of is not None:
+            done, total = self._of[0] + done, self._of[1]
+        left = None if total is None else max(0, total - done)
         return Progress(
             name=self._name,
             phase=self._phase,
             source=self._source,
             done_bytes=done,
-            total_bytes=self._total,
+            total_bytes=total,
             speed=speed,
             eta_s=left / speed if speed and left is not None else None,
         )
@@ -110,7 +120,7 @@ def no_room(where: str, needed: str, free: int) -> DownloadError:
 
 
 class Job(Struct, frozen=True):
-    """One model being fetched: what it must be, its part file, and who is told."""
+    """One file being fetched: what it must be, its part file, and who is told."""
 
     spec: ModelSpec
     part: PartFile

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, ModelUnusableError
@@ -21,6 +22,7 @@ from ssr_local.models.gguf.reader import (
     read_counts,
     read_tensor,
 )
+from ssr_local.models.split import split_parts
 
 _FILE_TYPES = {
     **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1"},
@@ -151,7 +153,8 @@ def read_header(path: Path) -> GGUFHeader:
     """The header of a GGUF file, checked.
 
     Raises ``ModelNotFoundError`` (no such file), ``ModelUnusableError`` (it may not be read)
-    or ``ModelDamagedError`` (not a GGUF file, cut short, contradicts itself).
+    or ``ModelDamagedError`` (not a GGUF file, cut short, contradicts itself). ``path`` is the
+    first file of a split model; parameters and bytes are those of all.
     """
     shown = one_line(str(path), _MAX_SHOWN_CHARS)
     try:
@@ -159,8 +162,7 @@ def read_header(path: Path) -> GGUFHeader:
             raise ModelNotFoundError(
                 f"{shown}: there is no such model file.", "", "Check the path, or fetch the model."
             )
-        with path.open("rb", buffering=0) as file:
-            return _parse(path, HeaderReader(file, os.fstat(file.fileno()).st_size))
+        return _with_other_parts(_read(path))
     except BadHeaderError as error:
         raise _damaged(path, str(error)) from None
     except OSError as error:
@@ -178,12 +180,46 @@ def estimate_kv_bytes(header: GGUFHeader, num_cells: int) -> int:
     return num_cells * 2 * header.kv_elements_per_cell()
 
 
-def _parse(path: Path, reader: HeaderReader) -> GGUFHeader:
+def _read(path: Path, *, is_first: bool = True) -> GGUFHeader:
+    with path.open("rb", buffering=0) as file:
+        reader = HeaderReader(file, os.fstat(file.fileno()).st_size)
+        return _parse(path, reader, is_first)
+
+
+def _with_other_parts(first: GGUFHeader) -> GGUFHeader:
+    """The header of a whole model. Only the first of its files has more than tensors."""
+    count = first.metadata.get("split.count", 0)
+    if not isinstance(count, int) or count <= 1:
+        return first
+    paths = split_parts(first.path)
+    if first.metadata.get("split.no") != 0:
+        raise BadHeaderError("It is a later part of a split model; give the first.")
+    if paths[0] != first.path or len(paths) != count:
+        ending = f"-00001-of-{count:05}.gguf"
+        raise BadHeaderError(f"It is the first of {count} files: its name has to end in {ending}.")
+    parts = [first, *(_read_part(path) for path in paths[1:])]
+    return replace(
+        first,
+        num_parameters=sum(part.num_parameters for part in parts),
+        file_bytes=sum(part.file_bytes for part in parts),
+    )
+
+
+def _read_part(path: Path) -> GGUFHeader:
+    try:
+        return _read(path, is_first=False)
+    except FileNotFoundError:
+        raise BadHeaderError(f"A part of it, {path.name}, is not there.") from None
+    except BadHeaderError as error:
+        raise BadHeaderError(f"{path.name}: {error}") from None
+
+
+def _parse(path: Path, reader: HeaderReader, is_first: bool) -> GGUFHeader:
     num_tensors, num_values = read_counts(reader)
     values = KeyValues()
     for _ in range(num_values):
         values.read_one(reader)
-    if not isinstance(values.metadata.get("general.architecture"), str):
+    if is_first and not isinstance(values.metadata.get("general.architecture"), str):
         raise BadHeaderError("It does not say which architecture the model has.")
     alignment = values.alignment()
     tensors = [read_tensor(reader) for _ in range(num_tensors)]

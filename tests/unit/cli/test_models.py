@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, SSRError
+from ssr_local.models.download import resolved
+from ssr_local.models.registry import load_registry
 from tests.unit.cli.program import AS_FROM_THE_SHELL
+from tests.unit.models.download.local_hub import Repo, RepoHub
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 40
 SHA = hashlib.sha256(PAYLOAD).hexdigest()
@@ -237,3 +241,67 @@ def test_progress_is_never_on_standard_output(stick: Path) -> None:
     os.close(master)
     assert result.stdout.decode() == f"one: {model_file(stick, 'one')}\n"
     assert "\x1b[" in drawn
+
+
+# Models of the hub --------------------------------------------------------------------
+
+HUB_FILES = {f"big-Q4_K_M-0000{n}-of-00002.gguf": PAYLOAD + b"%d" % n for n in (1, 2)}
+HUB_BYTES = sum(map(len, HUB_FILES.values()))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepoHub]:
+    server = RepoHub(some__Big=Repo(HUB_FILES, {"license": "cc0-1.0"}))
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    yield server
+    server.close()
+
+
+def row_of(name: str) -> dict[str, object] | None:
+    rows = json.loads(run("list", "--json").stdout)["models"]
+    return next((row for row in rows if row["name"] == name), None)
+
+
+def test_a_reference_is_pulled_listed_verified_and_removed(stick: Path, server: RepoHub) -> None:
+    name = "some/Big:Q4_K_M"
+    result = run("pull", "hf.co/some/Big")
+    first = stick / "data" / "models" / "some--Big" / "big-Q4_K_M-00001-of-00002.gguf"
+    assert result.stdout == f"{name}: {first}\n"
+    for said in ("big-Q4_K_M-00001-of-00002.gguf and 1 more", "20 kB", "cc0-1.0"):
+        assert said in result.stderr
+    server.close()
+    row = row_of(name)
+    assert row is not None
+    assert (row["state"], row["total_bytes"], row["licence"]) == ("present", HUB_BYTES, "cc0-1.0")
+    assert run("path", "some/Big").stdout == f"{first}\n"
+    assert run("verify").stdout.startswith(f"{name}: ok")
+    assert "20 kB freed" in run("rm", "--yes", "some/Big").stdout
+    assert not list(first.parent.glob("*.gguf"))
+    assert row_of(name) is None
+    assert "not on this machine" in run("rm", name).stderr
+    assert "not been asked" in str(error_of(run("path", name)))
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_reference_from_a_folder(
+    stick: Path, server: RepoHub, flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stick / "usb" / "models"
+    with monkeypatch.context() as filling:
+        filling.setenv("SSR_LOCAL_DATA_DIR", str(folder.parent))
+        run("pull", "some/Big", "--own")
+    server.close()
+    if flat:  # as a browser puts them
+        for file in (folder / "some--Big").glob("*.gguf"):
+            file.rename(folder / file.name)
+    assert run("pull", "some/Big", "--from", str(folder)).exit_code == 0
+    row = row_of("some/Big:Q4_K_M")
+    assert row is not None
+    assert (row["state"], row["checked"]) == ("present", True)
+
+
+def test_a_reference_that_was_never_fetched_is_forgotten(server: RepoHub) -> None:
+    resolved(load_registry().model("some/Big"))
+    assert row_of("some/Big:Q4_K_M")
+    assert "forgotten" in run("rm", "some/Big").stdout
+    assert not row_of("some/Big:Q4_K_M")

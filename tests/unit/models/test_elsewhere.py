@@ -19,9 +19,10 @@ from ssr_local.models.download import (
     remove_model,
     verified_path,
 )
-from ssr_local.models.elsewhere import FoundFile, found_files, split_parts
-from ssr_local.models.models_file import FileSource, ModelSpec
+from ssr_local.models.elsewhere import FoundFile, found_files
+from ssr_local.models.models_file import FileSource, ModelSpec, PartSpec
 from ssr_local.models.registry import load_registry
+from ssr_local.models.split import split_parts
 
 SHA = "0123456789abcdef" * 4
 PAYLOAD = b"GGUF and some weights"
@@ -191,6 +192,32 @@ def test_a_file_of_the_same_name_and_size_is_hashed_before_it_is_used(
     assert (path == cached) == used
     assert path.read_bytes() == PAYLOAD
     assert cached.read_bytes() == content
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_split_model_is_used_where_it_lies(home: Path, right: bool) -> None:
+    data = [b"GGUF one", b"GGUF two"]
+    names = [f"big-0000{n}-of-00002.gguf" for n in (1, 2)]
+    for name, content in zip(names, data, strict=True):
+        (home / name).write_bytes(content)
+    spec = ModelSpec(
+        name="some/Big:Q8_0",
+        file=f"some--Big/{names[0]}",
+        parts=tuple(PartSpec(bytes=8, sha256=hashlib.sha256(part).hexdigest()) for part in data),
+        sources=(FileSource(path=str(home / names[0])),),
+    )
+    there = home / ".lmstudio" / "models" / "some" / "Big"
+    for name, content in zip(names, data if right else [data[0], data[1][::-1]], strict=True):
+        put(there / name).write_bytes(content)
+    path = ensure_model(spec)
+    assert (path == there / names[0]) == right
+    assert split_parts(path)[1].read_bytes() == data[1]
+    if right:
+        with pytest.raises(UsageError, match="a file of LM Studio"):
+            remove_model(spec)
+        copy_to_own(spec, print)
+        assert [part.read_bytes() for part in split_parts(local_path(spec))] == data
+        assert local_state(spec).origin == ""
 
 
 def test_a_model_of_ollama_has_a_name(home: Path) -> None:

@@ -13,7 +13,8 @@ from ssr_local.core.records import Calibration
 from ssr_local.engine import hardware
 from ssr_local.engine.packages import KNOWN_IK_VERSIONS
 from ssr_local.method.verification import interpolate
-from ssr_local.models import models_file, registry
+from ssr_local.models import models_toml, registry
+from ssr_local.models.download import local_state, verified_path
 from ssr_local.models.models_file import FileSource, WheelSource
 from ssr_local.models.registry import load_registry, resolve_pair
 
@@ -321,6 +322,67 @@ def test_unreadable_and_oversized_files_are_refused(
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(ConfigError):
-        models, pairs = models_file.parse_models_toml(text, "x.toml")
+        models, pairs = models_toml.parse_models_toml(text, "x.toml")
         assert not models
         assert not pairs
+
+
+# Split models, and models of the hub ------------------------------------------------
+
+SPLIT = """[models.big]
+file = "big-00001-of-00002.gguf"
+sources = [{ kind = "hf", repo = "some/Big", file = "Q8/x-00001-of-00002.gguf" }]
+"""
+
+
+def test_a_split_model_is_an_entry_for_each_file(config: Path) -> None:
+    parts = 'parts = [{ bytes = 5 }, { bytes = 6, sha256 = "' + "ab" * 32 + '" }]\n'
+    for extra, sizes in (("", [None, None]), (parts, [5, 6])):
+        config.write_text(SPLIT + extra)
+        spec = load_registry().model("big")
+        assert [file.file for file in spec.files] == [f"big-0000{n}-of-00002.gguf" for n in (1, 2)]
+        assert [file.sources[0].label for file in spec.files] == [
+            f"hf:some/Big@main/Q8/x-0000{n}-of-00002.gguf" for n in (1, 2)
+        ]
+        assert [file.bytes for file in spec.files] == sizes
+        assert spec.num_bytes == (sum(filter(None, sizes)) or None)
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        (SPLIT.replace("big-00001", "big-00002"), "the first part"),
+        (SPLIT.replace("x-00001-of-00002", "x-00001-of-00003"), "the first of 2 parts"),
+        (SPLIT.replace("x-00001-of-00002", "x"), "the first of 2 parts"),
+        (SPLIT + "parts = [{ bytes = 5 }]", "so 2"),
+        (SPLIT + "bytes = 5", "those of its parts"),
+        (SPLIT.replace("big-00001-of-00002", "big") + "parts = [{ bytes = 5 }]", "so 1"),
+    ],
+)
+def test_a_split_model_that_cannot_be(config: Path, toml: str, message: str) -> None:
+    config.write_text(toml)
+    with pytest.raises(ConfigError, match=message):
+        load_registry()
+
+
+def test_a_file_of_the_users_own_that_is_split(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"x-0000{n}-of-00002.gguf" for n in (1, 2))
+    first.write_bytes(b"GGUF one")
+    with pytest.raises(ModelNotFoundError, match=r"00002-of-00002\.gguf is not there"):
+        verified_path(load_registry().model(str(first)))
+    second.write_bytes(b"GGUF two")
+    spec = load_registry().model(str(first))
+    assert verified_path(spec) == first
+    assert local_state(spec).present_bytes == 16
+    with pytest.raises(ModelNotFoundError, match=str(first)):
+        load_registry().model(str(second))
+
+
+def test_a_pair_of_references(config: Path) -> None:
+    config.write_text('[pairs.hub]\ndraft = "a/b:Q8_0"\ntarget = "hf.co/c/d"\n')
+    known = load_registry()
+    pair = resolve_pair(known, pair="hub", draft=None, target=None)
+    assert [known.model(name).name for name in (pair.draft, pair.target)] == ["a/b:Q8_0", "c/d"]
+    config.write_text('[pairs.hub]\ndraft = "a/b:"\ntarget = "c/d"\n')
+    with pytest.raises(ConfigError, match="USER/REPO:Q4_K_M"):
+        load_registry()

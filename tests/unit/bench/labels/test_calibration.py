@@ -19,7 +19,7 @@ from ssr_local.bench.statistics import wilson
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Models
 from ssr_local.method.verification import VERIFIERS
-from ssr_local.models.models_file import parse_models_toml
+from ssr_local.models.models_toml import parse_models_toml
 from tests.unit.bench.labels.made_walks import planted, step, walk
 from tests.unit.bench.report.made_rows import model
 

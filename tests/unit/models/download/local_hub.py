@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
+import urllib.parse
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -85,6 +88,11 @@ class LocalHub:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
+        self._serve(request, self.served)
+
+    def _serve(self, request: BaseHTTPRequestHandler, served: bytes) -> None:
+        """A file's bytes, from where they are asked for."""
+        span = request.headers.get("Range")
         offset = 0
         if span is not None and self.refuse_range:
             request.send_error(416)
@@ -92,15 +100,15 @@ class LocalHub:
         if span is not None and not self.ignore_range:
             offset = int(span.removeprefix("bytes=").rstrip("-"))
             request.send_response(206)
-            start, total = offset + self.shift_range, len(self.served)
+            start, total = offset + self.shift_range, len(served)
             request.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         else:
             request.send_response(200)
-        length = len(self.served) - offset if self.content_length is None else self.content_length
+        length = len(served) - offset if self.content_length is None else self.content_length
         if self.announce_length:
             request.send_header("Content-Length", str(length))
         request.end_headers()
-        self._send(request, self.served[offset:])
+        self._send(request, served[offset:])
 
     def _send(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         limit = self.drop_after.pop(0) if self.drop_after else len(body)
@@ -108,3 +116,107 @@ class LocalHub:
             request.wfile.write(body[start : min(start + self.piece, limit)])
             time.sleep(self.delay_s)
         request.close_connection = True
+
+
+@dataclass
+class Repo:
+    """A repository: its files, and what its card and its owner say."""
+
+    files: dict[str, bytes]
+    card: dict[str, Any] = field(default_factory=lambda: {"license": "apache-2.0"})
+    gated: bool = False
+    lfs: bool = True
+    revision: str = "a" * 40
+
+
+class RepoHub(LocalHub):
+    """Speaks the hub's own API: model_info, links to a CDN on another host, gated repositories.
+
+    ``allowed`` is the token whose owner accepted the licences. The CDN refuses any token, as a
+    signed link does.
+    """
+
+    def __init__(self, **repos: Repo) -> None:
+        super().__init__(b"")
+        self.repos = {name.replace("__", "/"): repo for name, repo in repos.items()}
+        self.renamed: dict[str, str] = {}
+        self.allowed = "hf_allowed"
+        self.asked: list[str] = []
+
+    def _head(self, request: BaseHTTPRequestHandler) -> None:
+        self.requests.append(("HEAD", None))
+        self._resolve(request)
+
+    def _get(self, request: BaseHTTPRequestHandler) -> None:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(request.path).path)
+        if path.startswith("/api/models/"):
+            self._info(request, path.removeprefix("/api/models/"))
+        elif path.startswith("/cdn/"):
+            self.requests.append(("GET", request.headers.get("Range")))
+            self.tokens.append((path, request.headers.get("Authorization")))
+            if request.headers.get("Authorization"):
+                request.send_error(400)
+                return
+            files = [file for repo in self.repos.values() for file in repo.files.values()]
+            self._serve(request, next(file for file in files if path.endswith(_sha256(file))))
+        else:
+            self._resolve(request)
+
+    def _info(self, request: BaseHTTPRequestHandler, name: str) -> None:
+        self.asked.append(name)
+        if name in self.renamed:
+            self._answer(request, 307, Location=f"{self.url}/api/models/{self.renamed[name]}")
+            return
+        repo = self.repos.get(name)
+        if repo is None:
+            logged_in = request.headers.get("Authorization") is not None
+            self._answer(request, 404 if logged_in else 401, X_Error_Code="RepoNotFound")
+            return
+        siblings = [self._sibling(repo, path, data) for path, data in repo.files.items()]
+        body = {
+            "id": name,
+            "sha": repo.revision,
+            "gated": "manual" if repo.gated else False,
+            "cardData": repo.card,
+            "tags": [],
+            "siblings": siblings,
+        }
+        self._answer(request, 200, json.dumps(body).encode(), Content_Type="application/json")
+
+    def _sibling(self, repo: Repo, path: str, data: bytes) -> dict[str, Any]:
+        known = {"rfilename": path, "size": len(data), "blobId": "b" * 40}
+        lfs = {"sha256": _sha256(data), "size": len(data), "pointerSize": 134}
+        return {**known, "lfs": lfs} if repo.lfs else known
+
+    def _resolve(self, request: BaseHTTPRequestHandler) -> None:
+        user, name, _, revision, file = request.path.strip("/").split("/", 4)
+        repo = self.repos[f"{user}/{name}"]
+        data = repo.files.get(urllib.parse.unquote(file))
+        token = request.headers.get("Authorization")
+        if repo.gated and token != f"Bearer {self.allowed}":
+            self._answer(request, 403 if token else 401, X_Error_Code="GatedRepo")
+        elif revision != repo.revision or data is None:
+            self._answer(request, 404, X_Error_Code="EntryNotFound")
+        else:
+            self._answer(
+                request,
+                302,
+                Location=f"http://localhost:{self.port}/cdn/{_sha256(data)}",
+                X_Repo_Commit=repo.revision,
+                X_Linked_Size=str(len(data)),
+                X_Linked_Etag=f'"{_sha256(data) if repo.lfs else "b" * 40}"',
+            )
+
+    def _answer(
+        self, request: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str
+    ) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

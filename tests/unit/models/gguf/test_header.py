@@ -387,3 +387,36 @@ def test_random_bytes_raise_only_model_damaged(tmp_path: Path, raw: bytes) -> No
     read_all(path)
     path.write_bytes(counts(1, 2) + QWEN + raw)
     read_all(path)
+
+
+# Split models -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    return write_tiny_model(tmp_path / "tiny.gguf", num_layers=3, name="Tiny one", split_tensors=15)
+
+
+def test_the_header_of_a_split_model_is_of_all_its_files(tiny: Path, split: Path) -> None:
+    paths = sorted(split.parent.glob("*.gguf"))
+    assert [path.name for path in paths] == [f"tiny-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+    header, whole = read_header(split), read_header(tiny)
+    assert header.num_parameters == whole.num_parameters
+    assert header.file_bytes == sum(path.stat().st_size for path in paths)
+    assert (header.title, header.num_layers) == (whole.title, whole.num_layers)
+
+
+def test_a_split_model_that_is_not_whole_says_which_part(split: Path) -> None:
+    last = split.with_name("tiny-00003-of-00003.gguf")
+    data = last.read_bytes()
+    last.write_bytes(data[:-100])
+    with pytest.raises(ModelDamagedError, match=r"tiny-00003-of-00003\.gguf: It is cut short"):
+        read_header(split)
+    last.unlink()
+    with pytest.raises(ModelDamagedError, match=r"tiny-00003-of-00003\.gguf, is not there"):
+        read_header(split)
+    with pytest.raises(ModelDamagedError, match="architecture"):
+        read_header(split.with_name("tiny-00002-of-00003.gguf"))
+    moved = split.rename(split.with_name("renamed.gguf"))
+    with pytest.raises(ModelDamagedError, match="-00001-of-00003"):
+        read_header(moved)
