@@ -1,31 +1,20 @@
 from __future__ import annotations
 
-from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from ssr_local.engine import power
+from ssr_local.engine.power import on_battery
 
 
-@pytest.mark.parametrize(
-    ("supplies", "on_battery"),
-    [
-        ({}, False),
-        ({"AC": ("Mains", ""), "BAT0": ("Battery", "Charging")}, False),
-        ({"AC": ("Mains", ""), "BAT0": ("Battery", "Not charging")}, False),
-        ({"AC": ("Mains", ""), "BAT0": ("Battery", "Discharging")}, True),
-        ({"mouse": ("Battery", "Discharging", "Device")}, False),
-    ],
-)
-def test_whether_linux_runs_on_its_battery(
-    tmp_path: Path, supplies: dict[str, tuple[str, ...]], on_battery: bool
+@pytest.mark.parametrize(("plugged", "expected"), [(True, False), (False, True), (None, False)])
+def test_whether_it_runs_on_its_battery(
+    monkeypatch: pytest.MonkeyPatch, plugged: bool | None, expected: bool
 ) -> None:
-    for name, values in supplies.items():
-        (tmp_path / name).mkdir()
-        for file, value in zip(("type", "status", "scope"), values, strict=False):
-            (tmp_path / name / file).write_text(f"{value}\n")
-    assert power._linux_battery(tmp_path) == on_battery
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: SimpleNamespace(power_plugged=plugged))
+    assert on_battery() is expected
 
 
 def test_this_machine_can_be_asked() -> None:
-    assert isinstance(power.on_battery(), bool)
+    assert isinstance(on_battery(), bool)
