@@ -79,6 +79,7 @@ class Solver:
         self._unproven: Setup | None = None
         self._is_refused = False
         self._running = False
+        self._num_begun = 0
         self._cancelled = threading.Event()
         self._roles: set[ModelRole] = set()
         names = {name: getattr(self.engine, name) for name in ("pair", "draft", "target")}
@@ -257,12 +258,12 @@ class Solver:
         It ends when this solver begins anything, or is closed. Returns what follows from a check
         that failed, "" when none did; the next problem is solved with models loaded anew.
         """
-        transport, setup = self._transport, self._unproven
-        if transport is None or setup is None:
+        transport, setup, begun = self._transport, self._unproven, self._num_begun
+        if transport is None or setup is None or self._running:
             return ""
 
-        def should_stop() -> bool:
-            return self._running or self._transport is not transport
+        def should_stop() -> bool:  # also after what was over before anybody looked
+            return self._num_begun != begun or self._transport is not transport
 
         said = prove_engine(setup, should_stop)
         if said:
@@ -318,6 +319,7 @@ class Solver:
             raise UsageError("This solver is still busy with another problem.")
         self._cancelled.clear()
         self._running = True
+        self._num_begun += 1
         try:
             yield
         finally:
