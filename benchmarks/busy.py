@@ -72,6 +72,8 @@ def main() -> None:
         print(f"{engine:6} {number:>5} threads  {condition:12} {seconds:6.1f} s  {times}")
     for engine, found_texts in texts.items():
         print(f"{engine}: {len(found_texts)} different text(s)")
+    if any(len(found_texts) > 1 for found_texts in texts.values()):
+        raise SystemExit("The text depends on the threads.")
 
 
 def measured(model: str, engine: str, threads: str, condition: str) -> list[dict[str, Any]]:

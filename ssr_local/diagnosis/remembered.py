@@ -37,7 +37,9 @@ class RememberedSpeed(Struct, frozen=True, kw_only=True):
 def remembered_speeds() -> tuple[RememberedSpeed, ...]:
     """What was measured with this CPU."""
     cpu = cpu_name()
-    return tuple(one for one in _load() if one.cpu == cpu and one.tokens_per_s > 0)
+    return tuple(
+        one for one in _load() if one.cpu == cpu and min(one.tokens_per_s, one.file_bytes) > 0
+    )
 
 
 def remember_speed(

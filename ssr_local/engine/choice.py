@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ssr_local.core.errors import EngineUnavailable, HelperError
+from ssr_local.core.errors import EngineUnavailable, HelperError, ModelError
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine.base import EngineConfig
 from ssr_local.engine.hardware import cpu_features, memory
@@ -322,8 +322,8 @@ def prove(
 
 def _has_room(path: Path) -> bool:
     try:
-        return memory().available_bytes > path.stat().st_size * _CHECK_MARGIN
-    except OSError:
+        return memory().available_bytes > read_header(path).file_bytes * _CHECK_MARGIN
+    except (OSError, ModelError):
         return False
 
 

@@ -23,6 +23,9 @@ from ssr_local.engine.hardware import physical_cores
 _WINDOW_S = 0.2
 """How long is looked at. Linux counts CPU time in hundredths of a second."""
 
+_STALE_S = 2.0
+"""What lies further back says nothing of now: then a moment is looked at by itself."""
+
 _MARGIN = 0.25
 """How much of a core may be in use by others for it to be taken back."""
 
@@ -46,10 +49,15 @@ class ThreadGovernor:
     """Chooses between 1 and ``most`` threads, where this process may use ``num_cpus`` CPUs."""
 
     def __init__(
-        self, most: int, num_cpus: int, read: Callable[[], CPUTimes], draw: Callable[[], float]
+        self,
+        most: int,
+        num_cpus: int,
+        read: Callable[[], CPUTimes],
+        draw: Callable[[], float],
+        wait: Callable[[float], object],
     ) -> None:
         self._most, self._num_cpus = most, num_cpus
-        self._read, self._draw = read, draw
+        self._read, self._draw, self._wait = read, draw, wait
         self._last = read()
         self.num_threads = most
         self._hold_s = _HOLD_S[0]
@@ -59,6 +67,10 @@ class ThreadGovernor:
     def next_call(self) -> int:
         """The number of threads for a call that begins now."""
         times = self._read()
+        if times.at - self._last.at > _STALE_S:
+            self._last = times
+            self._wait(_WINDOW_S)
+            times = self._read()
         elapsed = times.at - self._last.at
         if elapsed < _WINDOW_S:
             return self.num_threads
@@ -86,7 +98,7 @@ class ThreadGovernor:
 @functools.cache
 def governor() -> ThreadGovernor:
     """The one of this process: its engines compute in turn."""
-    return ThreadGovernor(physical_cores(), len(_cpus()), _cpu_times, random.random)
+    return ThreadGovernor(physical_cores(), len(_cpus()), _cpu_times, random.random, time.sleep)
 
 
 def _cpus() -> list[int]:
@@ -96,12 +108,16 @@ def _cpus() -> list[int]:
 
 
 def _cpu_times() -> CPUTimes:
+    own = time.process_time()
     kinds = ["user", "system", "irq", "softirq", "steal"]
     if _is_niced():  # else programs of lower priority give way
         kinds.append("nice")
-    times = psutil.cpu_times(percpu=True)
+    try:
+        times = psutil.cpu_times(percpu=True)
+    except (OSError, psutil.Error, NotImplementedError):  # a sandbox that does not tell
+        return CPUTimes(time.monotonic(), own, own)
     used = (getattr(times[cpu], kind, 0.0) for cpu in _cpus() if cpu < len(times) for kind in kinds)
-    return CPUTimes(time.monotonic(), sum(used), time.process_time())
+    return CPUTimes(time.monotonic(), sum(used), own)
 
 
 def _is_niced() -> bool:

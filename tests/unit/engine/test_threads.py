@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from ssr_local.engine import threads
@@ -22,12 +24,18 @@ class Machine:
         self.own = [0.0] * ours
         draw = random.Random(7).random
         self.governors = [
-            ThreadGovernor(num_cpus, num_cpus, self._reader(number), draw) for number in range(ours)
+            ThreadGovernor(num_cpus, num_cpus, self._reader(number), draw, self.pass_by)
+            for number in range(ours)
         ]
         self.running = [True] * ours
 
     def _reader(self, number: int) -> Callable[[], CPUTimes]:
         return lambda: CPUTimes(self.now, self.busy, self.own[number])
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass in which none of ours computes."""
+        self.busy += seconds * min(self.num_cpus, self.others)
+        self.now += seconds
 
     def run(self, seconds: float) -> list[tuple[int, ...]]:
         """Let time pass; the numbers of threads in every slice."""
@@ -64,6 +72,26 @@ def test_they_are_taken_back_when_they_are_free() -> None:
     numbers = [number for (number,) in machine.run(3)]
     assert numbers[-1] == 4
     assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize(("before", "now", "expected"), [(0, 1, 1), (2, 0, 2)])
+def test_after_a_pause_only_the_present_counts(before: int, now: int, expected: int) -> None:
+    machine = Machine(2)
+    machine.others = before
+    machine.pass_by(600)
+    machine.others = now
+    machine.pass_by(5)
+    assert machine.governors[0].next_call() == expected
+
+
+def test_a_system_that_does_not_tell_gets_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(percpu: bool) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(psutil, "cpu_times", refuse)
+    governor = ThreadGovernor(4, 4, threads._cpu_times, random.random, time.sleep)
+    time.sleep(0.25)
+    assert governor.next_call() == 4
 
 
 def test_a_moments_work_elsewhere_changes_nothing() -> None:
