@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ssr_local.answers import program_pool
 from ssr_local.answers.comparer import Comparer
-from ssr_local.bench.programs import LIBRARY, run_program
+from ssr_local.bench.programs import run_program
 from ssr_local.bench.records import Outcome, Problem
-from ssr_local.bench.statistics import bench_library
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import Comparison, RunResult
 from ssr_local.process.helper import Helper
@@ -67,7 +67,7 @@ class Scorer:
         """Raise ``UsageError`` if one of them cannot be judged here; call before a run."""
         if any(problem.test is not None for problem in problems):
             self._check_allowed()
-            bench_library(LIBRARY)
+            program_pool.library()
 
     def outcome(self, problem: Problem, answer: str | None) -> Outcome:
         """What the answer is worth; "missing" for None.

@@ -225,7 +225,10 @@ def test_code_is_judged_by_its_test(code: str | None, outcome: Outcome) -> None:
 
 def test_code_needs_its_interpreter_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydantic_monty", None)
-    with Scorer(allow_code=True) as scorer, pytest.raises(UsageError, match="needs pydantic_monty"):
+    with (
+        Scorer(allow_code=True) as scorer,
+        pytest.raises(UsageError, match="pydantic-monty is not installed"),
+    ):
         scorer.check([CODE])
 
 
