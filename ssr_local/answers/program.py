@@ -13,11 +13,12 @@ from msgspec import Struct
 
 from ssr_local.answers import program_pool
 from ssr_local.answers.program_source import sources, uncalled
-from ssr_local.answers.program_text import parse
+from ssr_local.answers.program_text import parse, read_program
 from ssr_local.answers.program_value import ProgramResult, result_of, result_of_line
 from ssr_local.core.errors import UsageError
+from ssr_local.core.records import ProgramRun
 
-__all__ = ["Limits", "ProgramResult", "run_program"]
+__all__ = ["Limits", "ProgramResult", "run_program", "run_written_program"]
 
 _MAX_PRINTED = 4000
 _LEAST_S = 0.05
@@ -43,6 +44,15 @@ class _Printed:
     def last_line(self) -> str | None:
         lines = [line for line in self._text.split("\n") if line.strip() not in ("", "None")]
         return lines[-1] if lines else None
+
+
+def run_written_program(text: str) -> ProgramRun:
+    """Run the program that a model's text holds."""
+    code = read_program(text)
+    if code is None:
+        return ProgramRun(failure="it holds no program")
+    result = run_program(code)
+    return ProgramRun(code, result.value, result.shown, result.failure)
 
 
 def run_program(code: str, limits: Limits = Limits()) -> ProgramResult:  # noqa: B008 - frozen

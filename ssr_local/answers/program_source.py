@@ -116,16 +116,35 @@ def _is_called_with_arguments(tree: ast.Module, name: str) -> bool:
 
 def _calling(tree: ast.Module, name: str) -> str:
     """The module without what it does for show, and the call."""
-    kept = [node for node in tree.body if not _is_for_show(node, name)]
+    using = _users(tree, name)
+    kept = [node for node in tree.body if not _is_for_show(node, using)]
     return f"{_unparsed(kept)}\n({name}(), None)"
 
 
-def _is_for_show(node: ast.stmt, entry: str) -> bool:
-    if not isinstance(node, ast.Expr | ast.Assign | ast.Assert | ast.For | ast.If):
-        return False
+def _users(tree: ast.Module, name: str) -> set[str]:
+    """A function, and those that call it, as tests of the model's own do."""
+    using = {name}
+    while more := {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name not in using and _used(node) & using
+    }:
+        using |= more
+    return using
+
+
+def _used(node: ast.AST) -> set[str]:
     names = (part for part in ast.walk(node) if isinstance(part, ast.Name))
-    used = {name.id for name in names if isinstance(name.ctx, ast.Load)}
-    return entry in used or (isinstance(node, ast.Expr) and "print" in used)
+    return {name.id for name in names if isinstance(name.ctx, ast.Load)}
+
+
+def _is_for_show(node: ast.stmt, using: set[str]) -> bool:
+    if isinstance(node, ast.Assert):
+        return True
+    if not isinstance(node, ast.Expr | ast.Assign | ast.For | ast.If | ast.Try):
+        return False
+    used = _used(node)
+    return bool(using & used) or (isinstance(node, ast.Expr) and "print" in used)
 
 
 def _whole(tree: ast.Module) -> str:

@@ -252,3 +252,17 @@ def test_without_the_interpreter_programs_are_not_available(
     monkeypatch.setitem(sys.modules, "pydantic_monty", None)
     assert "not available here: " in run_program("5").failure
     assert "pydantic-monty is not installed" in run_program("5").failure
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "assert solution() == 41",
+        "def check():\n    assert solution() == 41\n\ncheck()",
+        "def test():\n    assert solution() == 41\n\ndef main():\n    test()\n\nmain()",
+        "try:\n    assert solution() == 41\nexcept ValueError:\n    pass",
+        "expected = 41\nassert expected == 42",
+    ],
+)
+def test_a_models_own_wrong_test_does_not_cost_the_answer(after: str) -> None:
+    assert run_program(f"def solution():\n    return 6 * 7\n\n{after}\n").value == "42"
