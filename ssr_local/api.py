@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from typing import Any
 
-from ssr_local.coordinator.plan import plan_for
 from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.errors import Interrupted, SSRError, UsageError
 from ssr_local.core.events import AnyEvent, Replied, RunEnded, StepRead
@@ -22,6 +21,9 @@ from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_c
 from ssr_local.core.records import Calibration, ModelRole, RunResult, StepReading
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES
 from ssr_local.engine.demo import demo_pair
+from ssr_local.method.auto import choose
+from ssr_local.method.plans import plan_for
+from ssr_local.method.pools import load_pool
 from ssr_local.method.prompts import QUESTIONS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
@@ -131,7 +133,10 @@ class Solver:
         ``at_once``. What failed is returned as its error, at its index. Raises like ``solve``
         when nothing could be done at all.
         """
-        runs = tuple(SolveRequest(p, one) for p, one in zip(problems, options, strict=True))
+        runs = tuple(
+            SolveRequest(problem, chosen, note=note)
+            for problem, (chosen, note) in zip(problems, map(self._planned, options), strict=True)
+        )
         if not runs:
             return []
         events = self._handle(validated(SolveTogetherRequest(runs), self._max_sequences))
@@ -225,7 +230,7 @@ class Solver:
 
         The hub is asked for sizes that are not known here.
         """
-        roles = plan_for(options or SolveOptions()).roles
+        roles = self._roles_for(options)
         return download.to_fetch(self._specs(roles), ask_hub=True)
 
     def fetch(self, options: SolveOptions | None = None) -> None:
@@ -235,7 +240,7 @@ class Solver:
         ``ModelError`` when it cannot be had.
         """
         with self._claimed():
-            self._model_files(plan_for(options or SolveOptions()).roles)
+            self._model_files(self._roles_for(options))
 
     @property
     def is_busy(self) -> bool:
@@ -290,7 +295,7 @@ class Solver:
         Without it a worker that has the target alone is left for one that has both.
         """
         if self._transport is None:
-            self._roles |= set(plan_for(options).roles)
+            self._roles |= set(self._roles_for(options))
 
     def _solve_request(
         self,
@@ -299,8 +304,29 @@ class Solver:
         given: Sequence[str],
         changes: Mapping[str, Any],
     ) -> SolveRequest:
-        chosen = with_changes(options or SolveOptions(), **changes)
-        return validated(SolveRequest(problem, chosen, tuple(given)), self._max_sequences)
+        chosen, note = self._planned(with_changes(options or SolveOptions(), **changes))
+        request = SolveRequest(problem, chosen, tuple(given), note)
+        return validated(request, self._max_sequences)
+
+    def _planned(self, options: SolveOptions) -> tuple[SolveOptions, str]:
+        """The options with the plan that they leave to us, and why it was chosen."""
+        if options.method != "auto" or options.plan:
+            return options, ""
+        if self._is_demo:  # what it plays was written for this one
+            return with_changes(options, method="ssr"), ""
+        nearest = load_registry().pair(EngineOptions().pair).profile
+        pool = load_pool(options.strategies)
+        choice = choose(options.effort, pool, self._pair.profile, nearest)
+        note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
+        usual = SolveOptions()
+        if (options.paths, options.mode) != (usual.paths, usual.mode):
+            note += (
+                " It has its own paths and its own end; --method ssr follows --paths and --mode."
+            )
+        return with_changes(options, plan=choice.plan), note
+
+    def _roles_for(self, options: SolveOptions | None) -> tuple[ModelRole, ...]:
+        return plan_for(self._planned(options or SolveOptions())[0]).roles
 
     def _handle(self, request: AnyRequest) -> Generator[Any, None, None]:
         """What happens when a validated request is worked on, with one request at a time."""

@@ -23,10 +23,11 @@ from ssr_local.core.options import (
     why_not_offered,
     with_changes,
 )
+from ssr_local.method.plans import parse_plan
 from ssr_local.method.verification import VERIFIERS
 
 _NAME = re.compile(
-    r"(?:(?P<single>target|draft|specreason)"
+    r"(?:(?P<single>target|draft|specreason|auto-quick|auto-normal|auto-thorough)"
     r"|(?P<many>parallel-spm-|parallel-|ssr-m)(?P<paths>[1-9]\d?))"
     r"(?:-(?P<mode>fast1|fast2))?(?P<modifiers>(?:\+[a-z0-9=.-]+)*)"
 )
@@ -53,7 +54,7 @@ _NEEDS = {
 # What a name does not say is the default, whatever the user's own settings are.
 _USUAL = {
     name: getattr(SolveOptions(), name)
-    for name in ("paths", "mode", "selection", "selection_permutations")
+    for name in ("plan", "effort", "paths", "mode", "selection", "selection_permutations")
 }
 _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,3})?")
 
@@ -79,10 +80,14 @@ class Form(Struct, frozen=True):
 BASES: tuple[Form, ...] = (
     Form("target", "one path by the target alone: what all others are compared with"),
     Form("draft", "one path by the draft alone"),
+    Form("auto-EFFORT", "the plan for this pair: auto-quick, auto-normal, auto-thorough"),
     Form("parallel-N", "N target paths without strategies, put to the vote"),
     Form("parallel-spm-N", "N target paths, each on a selected strategy"),
     Form("specreason", "one path: the draft writes, the target verifies and rewrites"),
     Form("ssr-mN", "N paths on selected strategies: the draft writes, the target verifies"),
+    Form(
+        "PLAN", "a written plan, such as 'program:target + prose:target; agree; 3 x prose:target'"
+    ),
 )
 """N is 1 to 12."""
 
@@ -106,6 +111,9 @@ MODIFIERS: tuple[Form, ...] = (
 
 def parse_method(name: str) -> MethodSpec:
     """What a method's name means. Raises ``UsageError`` naming what is wrong and accepted."""
+    if ":" in name:
+        plan = parse_plan(name)
+        return MethodSpec(plan.text, _USUAL | {"plan": plan.text})
     text = name.strip().lower()
     match = _NAME.fullmatch(text)
     if match is None:
@@ -150,7 +158,8 @@ def _base(match: re.Match[str], name: str) -> dict[str, Any]:
     if match["single"]:
         if match["mode"]:
             raise _refused(name, f"{match['single']} has one path, so nothing can end early")
-        return {"method": match["single"]}
+        method, _, effort = match["single"].partition("-")
+        return {"method": method, "effort": effort} if effort else {"method": method}
     paths = int(match["paths"])
     if paths > MAX_PATHS:
         raise _refused(name, f"at most {MAX_PATHS} paths are possible")

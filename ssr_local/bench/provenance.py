@@ -28,7 +28,7 @@ def prompt_hash(strategies: str) -> str:
     """Twelve hexadecimal digits that change with any text sent to a model over this pool."""
     pool = load_pool(strategies)
     texts = (
-        prompts.SYSTEM,
+        prompts.PROGRAM_INSTRUCTION,
         prompts.path_request("{problem}", "{advice}", pool.instruction),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 1),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 2),

@@ -15,6 +15,7 @@ from ssr_local.core.events import (
     Notice,
     PathEnded,
     PathOpened,
+    ProgramRan,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -90,11 +91,14 @@ class LineView:
 
     def _step(self, event: AnyEvent) -> None:
         if isinstance(event, StepDrafted):
-            if self._tree.options.get("method", "ssr") not in VERIFIED_METHODS:
+            path = self._tree.paths.get(event.path)
+            if path is None or not path.kind.verified:
                 tag = self._tag(event.path, event.step, event.author)
                 self._line(f"{tag} {_body(event.text)}")
         elif isinstance(event, StepVerified):
             self._verdict(event)
+        elif isinstance(event, ProgramRan):
+            self._line(f"{self._name(event.path)} {one_line(event.program.words)}")
         elif isinstance(event, StepRewritten):
             tag = self._tag(event.path, event.step, "target")
             self._line(f"{tag} {click.style('rewritten', fg='cyan')}{self._gap}{_body(event.text)}")
@@ -172,6 +176,8 @@ def in_time(events: Iterable[AnyEvent], speed: float) -> Iterator[AnyEvent]:
 def _options(event: RunStarted) -> str:
     """What matters most of what is in force; an old log may lack an option."""
     options = event.options
+    if options.get("plan"):
+        return one_line(f"plan {options['plan']}, seed {options.get('seed')}")
     shown = [f"{options.get('method')}"]
     if options.get("method") in ("ssr", "parallel", "parallel-spm"):
         shown.append(f"{options.get('paths')} paths")
@@ -202,8 +208,9 @@ def _cost(result: RunResult) -> str:
         if result.acceptance_rate is None
         else f", {result.num_accepted} of {result.num_drafted} drafted steps kept"
     )
+    stopped = f" ({result.stopped})" if result.stopped else ""
     return (
-        f"{timing.total:.1f} s{rate}; tokens decoded: draft {usage.draft.decode_tokens},"
+        f"{timing.total:.1f} s{stopped}{rate}; tokens decoded: draft {usage.draft.decode_tokens},"
         f" target {usage.target.decode_tokens}; prefilled: draft {usage.draft.prefill_tokens},"
         f" target {usage.target.prefill_tokens}"
     )

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
-from ssr_local.core.events import AnyEvent, PathEnded, VotesCounted
+from ssr_local.core.events import AnyEvent, PathEnded, ProgramRan, VotesCounted
 from ssr_local.core.records import EndReason, Step
 from ssr_local.mathtext.text import extract_answer
 from ssr_local.method import voting
+from ssr_local.method.plans import is_over
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 
 _FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
@@ -39,13 +40,15 @@ def commit_step(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEve
 
 
 def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
+    """What a path states as its answer so far; of one that writes a program, the program."""
     text = path.text
     if not at_end:
         if is_thinking(text):
             return None
         # A guess boxed while thinking is no answer as long as one can still follow.
         text = text.rpartition(THINK_CLOSE)[2]
-    return extract_answer(text, kind=run.pool.answer, at_end=at_end)
+    kind = "code" if path.kind.form == "program" else run.pool.answer
+    return extract_answer(text, kind=kind, at_end=at_end)
 
 
 def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
@@ -54,16 +57,23 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     if step is not None and step.text.strip():  # what it was stopped in stays, unverified
         path.steps.append(step.record())
     path.state = "ended"
-    path.end_reason = reason
-    if reason in _FINISHED:
+    if reason in _FINISHED and path.kind.form == "program":
+        path.program = run.run_program(path.text)
+        path.answer = path.program.value
+        if path.answer is None:
+            reason = "program_failed"
+        yield run.at(ProgramRan(path=path.index, program=path.program))
+    elif reason in _FINISHED:
         path.answer = answer_of(run, path, at_end=True)
+    path.end_reason = reason
     for role, seq_id in path.sequences.items():
         run.release(role, seq_id)
     path.sequences.clear()
     yield run.at(
         PathEnded(path=path.index, reason=reason, answer=path.answer, mean_score=path.mean_score)
     )
-    if path.answer is not None and any(other.live for other in run.paths):
+    is_last = not run.live() and run.num_waves == len(run.plan.waves)
+    if path.answer is not None and not is_last:
         yield from count_votes(run)
 
 
@@ -74,7 +84,7 @@ def end_all(run: Run, reason: EndReason) -> Iterator[AnyEvent]:
 
 def stop_early(run: Run) -> Iterator[AnyEvent]:
     """End the other paths when the mode has what it waits for, or time is up."""
-    if voting.early_exit(run.options.mode, run.groups):
+    if run.num_waves and is_over(run.plan.waves[run.num_waves - 1].rule, run.groups):
         yield from end_all(run, "early_exit")
     if run.time_is_up:
         yield from end_all(run, "time_limit")

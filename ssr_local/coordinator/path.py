@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ssr_local.core.records import EndReason, ModelRole, ReasoningPath, Step, Strategy, Verdict
+from ssr_local.core.records import (
+    EndReason,
+    ModelRole,
+    PathKind,
+    ProgramRun,
+    ReasoningPath,
+    Step,
+    Strategy,
+    Verdict,
+)
 from ssr_local.engine.base import StepEnd
 
 State = Literal["ready", "writing", "drafted", "rewriting", "ended"]
@@ -47,6 +56,8 @@ class PathState:
     index: int
     strategy: Strategy
     selection_score: float | None
+    kind: PathKind
+    wave: int
     opening: str = ""
     sequences: dict[ModelRole, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
@@ -56,6 +67,7 @@ class PathState:
     judged: Judged | None = None
     end_reason: EndReason | None = None
     answer: str | None = None
+    program: ProgramRun | None = None
 
     @property
     def live(self) -> bool:
@@ -88,6 +100,9 @@ class PathState:
             end_reason=self.end_reason,
             answer=self.answer,
             mean_score=self.mean_score,
+            kind=self.kind,
+            wave=self.wave,
+            program=self.program,
         )
 
 

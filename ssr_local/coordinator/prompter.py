@@ -13,15 +13,14 @@ from ssr_local.coordinator.templates import (
     RenderRequest,
     family_of,
     render_builtin,
-    without_system_turn,
 )
 from ssr_local.core.errors import SSRError
-from ssr_local.core.records import Strategy
+from ssr_local.core.records import PathForm, Strategy
 from ssr_local.engine.base import Engine
 from ssr_local.method import prompts
 from ssr_local.method.pools import UNKNOWN, Pool
 from ssr_local.method.steps import THINK_CLOSE, THINK_OPEN, is_thinking
-from ssr_local.process.helper import Helper, HelperDied, HelperTimeout
+from ssr_local.process.helper import Helper
 
 # Stand for a user's and an assistant's turn while a template is rendered around them.
 _USER_MARK = "SSRLOCALUSER5C1D"
@@ -51,7 +50,7 @@ class Prompter:
         self.notices: list[str] = []
         if not self._template:
             self._use_builtin("its file has none")
-        asked = (Message("system", prompts.SYSTEM), Message("user", _USER_MARK))
+        asked = (Message("user", _USER_MARK),)
         questions = {name: question.text for name, question in prompts.QUESTIONS.items()}
         opened, *probes = self._render([asked, *map(_probe, questions.values())])
         self.opens_thinking = is_thinking(opened)
@@ -59,29 +58,34 @@ class Prompter:
         self._probes = dict(zip(questions, probes, strict=True))
 
     def paths(
-        self, problem: str, strategies: Sequence[Strategy], prefix_steps: Sequence[str] = ()
+        self,
+        problem: str,
+        asked: Sequence[tuple[Strategy, PathForm]],
+        prefix_steps: Sequence[str] = (),
     ) -> list[list[int]]:
-        """Token ids of each strategy's whole prompt, the assistant's turn opened.
+        """Token ids of whole prompts, one for each strategy and form, the assistant's turn opened.
 
         ``prefix_steps`` are steps the assistant is made to have written already.
         """
         problem = self._safe(problem)
         written = [token for step in prefix_steps for token in self.step(step)]
-        return [
-            prompt + written
-            for prompt in self._encode(
-                [
-                    prompts.path_request(problem, strategy.advice, self._pool.instruction)
-                    for strategy in strategies
-                ]
-            )
+        requests = [
+            prompts.path_request(problem, strategy.advice, self._instruction(form))
+            for strategy, form in asked
         ]
+        return [prompt + written for prompt in self._encode(requests)]
+
+    def _instruction(self, form: PathForm) -> str:
+        return prompts.PROGRAM_INSTRUCTION if form == "program" else self._pool.instruction
+
+    def opening(self, prefix_steps: Sequence[str]) -> str:
+        """What a path's prompt already holds of its text."""
+        return (f"{THINK_OPEN}\n" if self.opens_thinking else "") + "".join(prefix_steps)
 
     def path(self, problem: str, prefix_steps: Sequence[str]) -> Beginning:
         """A path without advice on which the prefix steps stand."""
-        (tokens,) = self.paths(problem, [UNKNOWN], prefix_steps)
-        opened = f"{THINK_OPEN}\n" if self.opens_thinking else ""
-        return Beginning(tokens, opened + "".join(prefix_steps))
+        (tokens,) = self.paths(problem, [(UNKNOWN, "prose")], prefix_steps)
+        return Beginning(tokens, self.opening(prefix_steps))
 
     def step(self, text: str) -> list[int]:
         """Token ids of a step somebody else wrote; nothing in it reads as a control token."""
@@ -138,9 +142,7 @@ class Prompter:
         return ""
 
     def _encode(self, requests: Sequence[str]) -> list[list[int]]:
-        dialogues = [
-            (Message("system", prompts.SYSTEM), Message("user", request)) for request in requests
-        ]
+        dialogues = [(Message("user", request),) for request in requests]
         return [self._tokenize(text) for text in self._render(dialogues)]
 
     def _tokenize(self, text: str) -> list[int]:
@@ -150,18 +152,11 @@ class Prompter:
         return self._engine.tokenize(text, special=True)
 
     def _render(self, dialogues: Sequence[Dialogue]) -> list[str]:
-        reason = ""
-        # Some templates refuse a system turn.
-        for attempt in (dialogues, [without_system_turn(d) for d in dialogues]):
-            if self._template:
-                try:
-                    return self._render_own(attempt)
-                except Exception as error:  # noqa: BLE001 - a hostile template can raise anything
-                    reason = reason or _reason(error)
-                    if isinstance(error, HelperTimeout | HelperDied):
-                        break  # it would only take as long once more
         if self._template:
-            self._use_builtin(reason)
+            try:
+                return self._render_own(dialogues)
+            except Exception as error:  # noqa: BLE001 - a hostile template can raise anything
+                self._use_builtin(_reason(error))
         return render_builtin(self._family, dialogues, self._engine.vocabulary.bos_text)
 
     def _render_own(self, dialogues: Sequence[Dialogue]) -> list[str]:
@@ -174,8 +169,7 @@ class Prompter:
         )
         for text, dialogue in zip(texts, dialogues, strict=True):
             # Some templates trim what they are given, but all must contain it.
-            said = [m.content.strip() for m in dialogue if m.role != "system"]
-            if not all(content in text for content in said):
+            if not all(message.content.strip() in text for message in dialogue):
                 raise ValueError("it leaves out what it is given")
         return texts
 
@@ -193,7 +187,6 @@ class Prompter:
 def _probe(question: str) -> Dialogue:
     """A question after an assistant's turn that a mark stands for."""
     return (
-        Message("system", prompts.SYSTEM),
         Message("user", _USER_MARK),
         Message("assistant", _MARK),
         Message("user", question),

@@ -18,7 +18,6 @@ import msgspec
 
 from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.path import PathState, State, StepInProgress, current_step
-from ssr_local.coordinator.plan import Plan
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.core.events import AnyEvent, Event, Notice, RunMeasured
 from ssr_local.core.options import SolveOptions
@@ -28,6 +27,7 @@ from ssr_local.core.records import (
     Models,
     ModelUsage,
     OptionValues,
+    ProgramRun,
     RunResult,
     Status,
     StrategyScore,
@@ -36,6 +36,7 @@ from ssr_local.core.records import (
     VoteGroup,
 )
 from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob
+from ssr_local.method.plans import Plan, is_over
 from ssr_local.method.pools import Pool
 from ssr_local.method.verification import Judge
 
@@ -62,8 +63,11 @@ class Run:
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
     ``prefix_steps`` are steps that every path has when it is opened. ``compare`` says whether
-    two answers are equivalent, ``option_values`` is what the result says was in force, and nobody
-    fills the ``commands`` unless they are given.
+    two answers are equivalent, ``run_program`` runs the program in a path's text,
+    ``note`` is a remark to begin with, ``option_values`` what the result says was in force, and
+    nobody fills the ``commands`` unless they are given.
+    ``num_waves`` counts the waves that were opened, ``letters`` are what the target has
+    selected, and ``num_followed`` how many of them paths follow already.
     ``prefixes`` are the tokens that all prompts of a model begin with, ``roots`` the sequences
     that hold them. ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
     this run, those that were evaluated again included. Afterwards there is a ``result``, or
@@ -78,12 +82,17 @@ class Run:
     prompters: Mapping[ModelRole, Prompter]
     judge: Judge
     compare: Callable[[str, str], Comparison]
+    run_program: Callable[[str], ProgramRun]
     prefix_steps: tuple[str, ...] = ()
+    note: str = ""
     option_values: OptionValues = field(default_factory=dict)
     commands: Mailbox = field(default_factory=Mailbox)
     clock: Callable[[], float] = time.monotonic
     paused_s: float = 0.0
     paths: list[PathState] = field(default_factory=list)
+    num_waves: int = 0
+    letters: tuple[str, ...] | None = None
+    num_followed: int = 0
     scores: tuple[StrategyScore, ...] = ()
     orders: tuple[tuple[str, ...], ...] = ()
     groups: tuple[VoteGroup, ...] = ()
@@ -112,6 +121,14 @@ class Run:
         if self.cancelled:
             return "cancelled"
         return "answered" if self.groups else "no_answer"
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the plan has another wave, and what the waves so far have is not enough."""
+        if self.failure or self.cancelled or self.time_is_up or not self.num_waves:
+            return False
+        rule = self.plan.waves[self.num_waves - 1].rule
+        return self.num_waves < len(self.plan.waves) and not is_over(rule, self.groups)
 
     @property
     def time_is_up(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from ssr_local.coordinator.ending import count_votes, end_all, stop_early
 from ssr_local.coordinator.result import build_result
 from ssr_local.coordinator.run import Run, RunPart, SharedCall
-from ssr_local.coordinator.spm import check_room, open_paths, prefill_shared, room_for, select
+from ssr_local.coordinator.spm import check_room, open_wave, room_for
 from ssr_local.coordinator.ssd import begin_steps, decode, verify
 from ssr_local.coordinator.steering import apply_commands
 from ssr_local.core.events import AnyEvent, RunEnded, RunStarted
@@ -80,9 +80,7 @@ def _begin(run: Run) -> Iterator[AnyEvent]:
         version=VERSION,
         given=run.prefix_steps,
     )
-    yield from prefill_shared(run)
-    chosen = yield from select(run)
-    yield from open_paths(run, chosen)
+    yield from open_wave(run)
 
 
 def _look_up(run: Run) -> Iterator[AnyEvent]:
@@ -92,8 +90,14 @@ def _look_up(run: Run) -> Iterator[AnyEvent]:
 
 
 def _still_live(runs: Sequence[Run]) -> Generator[RunEvent, None, list[Run]]:
-    """Finish the runs whose paths have all ended; the others."""
-    yield from _each([run for run in runs if not run.live()], _finish)
+    """Let the runs whose paths have all ended go on to their next wave, or finish them; those
+    that still live."""
+    resting = [run for run in runs if not run.live()]
+    while resting:  # a wave can end as soon as it is opened
+        going_on = [run for run in resting if run.has_more]
+        yield from _each([run for run in resting if run not in going_on], _finish)
+        yield from _each(going_on, open_wave)
+        resting = [run for run in going_on if not run.live()]
     return [run for run in runs if run.live()]
 
 

@@ -6,14 +6,16 @@ from collections.abc import Generator, Iterator, Sequence
 
 from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import PathState
-from ssr_local.coordinator.plan import num_cells
 from ssr_local.coordinator.prompter import shared_prefix
+from ssr_local.coordinator.room import num_cells
 from ssr_local.coordinator.run import Run, counted
 from ssr_local.core.errors import ProblemError
-from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored
-from ssr_local.core.records import ModelRole
+from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored, WaveOpened
+from ssr_local.core.records import UNKNOWN_LETTER, ModelRole, PathKind, Strategy
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.method import selection
+from ssr_local.method.plans import SELECTED
+from ssr_local.method.pools import UNKNOWN
 
 _TOKENS_PER_LETTER = 4
 
@@ -32,6 +34,7 @@ def room_for(run: Run) -> dict[ModelRole, int]:
         cells[role] = num_cells(
             run.plan,
             run.options,
+            role,
             shared=shared,
             advice=max(len(prompt) for prompt in paths) - shared,
             selection=max((len(prompt) for prompt in selections), default=shared) - shared,
@@ -58,45 +61,94 @@ def check_room(run: Run) -> None:
         _refuse(engine, run.longest_prompt[role], engine.max_tokens)
 
 
-def prefill_shared(run: Run) -> Iterator[AnyEvent]:
-    """Prefill what all paths and the selection share."""
+def open_wave(run: Run) -> Iterator[AnyEvent]:
+    """Open the plan's next wave: its shared prefixes, its strategies, its paths."""
+    wave = run.plan.waves[run.num_waves]
+    kinds = tuple(path.kind for path in wave.paths)
+    why = _why_another(run)
+    yield run.at(WaveOpened(wave=run.num_waves, paths=kinds, why=why))
+    if why:
+        yield run.notice(f"Another {_counted(len(kinds), 'path')} opened, because {why}.")
+    run.num_waves += 1
+    is_selecting = any(path.strategy == SELECTED for path in wave.paths) and run.letters is None
+    _prefill_shared(run, {role for kind in kinds for role in kind.roles}, is_selecting)
+    if run.num_waves == 1:
+        for note in _notes(run):
+            yield run.notice(note)
+    if is_selecting:
+        run.letters = yield from select(run)
+    selected = iter((run.letters or ())[run.num_followed :])
+    letters = [
+        next(selected) if path.strategy == SELECTED else path.strategy or UNKNOWN_LETTER
+        for path in wave.paths
+    ]
+    run.num_followed += sum(path.strategy == SELECTED for path in wave.paths)
+    yield from open_paths(run, list(zip(kinds, letters, strict=True)))
+
+
+def _why_another(run: Run) -> str:
+    """Why the waves so far were not enough."""
+    if not run.num_waves:
+        return ""
+    answers = [group.answer for group in run.groups]
+    if not answers:
+        return "no path has an answer"
+    if len(answers) == 1:
+        return f"no other path agrees with {answers[0]}"
+    return f"no two paths agree: {', '.join(answers)}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{word} was" if number == 1 else f"{number} {word}s were"
+
+
+def _prefill_shared(run: Run, roles: set[ModelRole], is_selecting: bool) -> None:
+    """Prefill what all paths and the selection share, on models that do not hold it yet."""
     with run.phase("prefill"):
         for role in run.engines:
-            run.roots[role] = run.open(role, run.prefixes[role])
-    for note in _notes(run):
-        yield run.notice(note)
+            needed = role in roles or (role == "target" and is_selecting)
+            if needed and role not in run.roots:
+                run.roots[role] = run.open(role, run.prefixes[role])
 
 
 def _path_prompts(run: Run, role: ModelRole) -> list[list[int]]:
-    unknown = run.pool.by_letter("M")
-    strategies = [*run.pool.strategies, unknown] if run.plan.selects else [unknown]
-    return run.prompters[role].paths(run.problem, strategies, run.prefix_steps)
+    pool = run.pool.strategies if run.plan.num_selected else ()
+    letters = {one.letter for one in pool} | {path.strategy for path in run.plan.paths}
+    strategies = [run.pool.by_letter(letter) for letter in sorted(letters - {"", SELECTED})]
+    forms = sorted({path.kind.form for path in run.plan.paths if role in path.kind.roles})
+    return run.prompters[role].paths(
+        run.problem,
+        [(one, form) for one in (*strategies, UNKNOWN) for form in forms or ["prose"]],
+        run.prefix_steps,
+    )
 
 
 def _selection_prompts(run: Run, role: ModelRole) -> list[list[int]]:
-    asked = run.plan.selects and run.options.selection in ("logprob", "generate")
+    asked = run.plan.num_selected and run.options.selection in ("logprob", "generate")
     if role != "target" or not asked:
         return []
     return run.prompters[role].selections(run.problem, [run.pool.strategies], 1)
 
 
 def _notes(run: Run) -> Iterator[str]:
+    if run.note:
+        yield run.note
     for role in run.engines:
         yield from run.engines[role].notes
         yield from run.prompters[role].notices
-    if run.plan.verified and not run.same_vocabulary:
+    if run.plan.is_verified and not run.same_vocabulary:
         yield (
             "Draft and target have different vocabularies:"
             " steps are passed on as text and tokenized again."
         )
-    if run.plan.verified and run.judge.notice:
+    if run.plan.is_verified and run.judge.notice:
         yield run.judge.notice
 
 
 def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
     """Yield the scores; return the letters the paths follow."""
-    count, pool = run.plan.num_paths, run.pool.strategies
-    mode = run.options.selection if run.plan.selects else "none"
+    count, pool = run.plan.num_selected, run.pool.strategies
+    mode = run.options.selection
     scores: dict[str, float] | None = None
     with run.phase("selection"):
         if mode == "logprob":
@@ -115,8 +167,7 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
             " followed."
         )
     run.scores = selection.score_table(pool, chosen, scores)
-    if run.plan.selects:
-        yield run.at(SelectionScored(mode=mode, scores=run.scores, chosen=chosen))
+    yield run.at(SelectionScored(mode=mode, scores=run.scores, chosen=chosen))
     return chosen
 
 
@@ -145,12 +196,12 @@ def _score_letters(run: Run) -> dict[str, float] | None:
         run.release("target", fork)
     scores = selection.probabilities(pool, orders, rows)
     if scores and len(orders) > 1:
-        run.orders = selection.by_order(orders, rows, run.plan.num_paths)
+        run.orders = selection.by_order(orders, rows, run.plan.num_selected)
     return scores
 
 
 def _generate_letters(run: Run) -> tuple[str, ...] | None:
-    pool, count = run.pool.strategies, run.plan.num_paths
+    pool, count = run.pool.strategies, run.plan.num_selected
     (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
     root = run.roots["target"]
     fork = run.fork("target", root)
@@ -179,33 +230,54 @@ def _continue(run: Run, role: ModelRole, fork: int, prompt: list[int]) -> Extend
     return ExtendJob(seq_id=fork, tokens=prompt[engine.num_tokens(fork) :])
 
 
-def open_paths(run: Run, letters: Sequence[str]) -> Iterator[AnyEvent]:
-    """Fork every path from the shared prefix and prefill its own advice."""
+def open_paths(run: Run, planned: Sequence[tuple[PathKind, str]]) -> Iterator[AnyEvent]:
+    """Fork paths, given by kind and strategy's letter, from the shared prefix and prefill their
+    own advice."""
     table = {row.letter: row.score for row in run.scores}
     new = [
-        PathState(len(run.paths) + offset, run.pool.by_letter(letter), table.get(letter))
-        for offset, letter in enumerate(letters)
+        PathState(
+            len(run.paths) + offset,
+            _strategy(run, kind, letter),
+            table.get(letter),
+            kind,
+            run.num_waves - 1,
+        )
+        for offset, (kind, letter) in enumerate(planned)
     ]
     with run.phase("prefill"):
         for role in run.engines:
-            prompts = run.prompters[role].paths(
-                run.problem, [path.strategy for path in new], run.prefix_steps
-            )
-            jobs = []
-            for path, prompt in zip(new, prompts, strict=True):
-                path.sequences[role] = run.fork(role, run.roots[role])
-                jobs.append(_continue(run, role, path.sequences[role], prompt))
-            for path, result in zip(new, run.extend(role, jobs), strict=True):
-                path.end_reason = path.end_reason or result.no_room
+            _open_on(run, role, [path for path in new if role in path.kind.roles])
     for path in new:
-        if run.prompters[run.plan.writer].opens_thinking:
-            path.opening = "<think>\n"
-        path.opening += "".join(run.prefix_steps)
+        path.opening = run.prompters[path.kind.writer].opening(run.prefix_steps)
         run.paths.append(path)
         yield run.at(
             PathOpened(
-                path=path.index, strategy=path.strategy, selection_score=path.selection_score
+                path=path.index,
+                strategy=path.strategy,
+                selection_score=path.selection_score,
+                kind=path.kind,
+                wave=path.wave,
             )
         )
         if path.end_reason:
             yield from end(run, path, path.end_reason)
+
+
+def _strategy(run: Run, kind: PathKind, letter: str) -> Strategy:
+    if letter == UNKNOWN_LETTER and any(path.kind.form == "program" for path in run.plan.paths):
+        return Strategy(UNKNOWN_LETTER, kind.form, "")
+    return run.pool.by_letter(letter)
+
+
+def _open_on(run: Run, role: ModelRole, paths: Sequence[PathState]) -> None:
+    if not paths:
+        return
+    prompts = run.prompters[role].paths(
+        run.problem, [(path.strategy, path.kind.form) for path in paths], run.prefix_steps
+    )
+    jobs = []
+    for path, prompt in zip(paths, prompts, strict=True):
+        path.sequences[role] = run.fork(role, run.roots[role])
+        jobs.append(_continue(run, role, path.sequences[role], prompt))
+    for path, result in zip(paths, run.extend(role, jobs), strict=True):
+        path.end_reason = path.end_reason or result.no_room

@@ -26,8 +26,11 @@ _WRITER_PHASE: dict[ModelRole, PhaseName] = {"draft": "draft", "target": "write"
 
 def begin_steps(run: Run) -> None:
     """Let the writer begin a step on every path that is ready for one."""
-    with run.phase(_WRITER_PHASE[run.plan.writer]):
-        run.start_steps(run.plan.writer, run.in_state("ready"), "writing")
+    for writer, phase in _WRITER_PHASE.items():
+        ready = [path for path in run.in_state("ready") if path.kind.writer == writer]
+        if ready:
+            with run.phase(phase):
+                run.start_steps(writer, ready, "writing")
 
 
 def decode(runs: Sequence[Run], role: ModelRole) -> SharedCall:
@@ -41,15 +44,21 @@ def decode(runs: Sequence[Run], role: ModelRole) -> SharedCall:
     takers = list(dict.fromkeys(run for run, _ in decoding.values()))
 
     def call() -> list[RunPart]:
-        phases: list[tuple[Run, PhaseName]] = [
-            (run, _WRITER_PHASE[role] if run.plan.writer == role else "rewrite") for run in takers
-        ]
-        with phase_of(phases), counted(role, [(run, 1) for run, _ in decoding.values()]):
+        with (
+            phase_of([(run, _phase(run, role)) for run in takers]),
+            counted(role, [(run, 1) for run, _ in decoding.values()]),
+        ):
             deltas = takers[0].engines[role].decode_round()
         parts = [(*decoding[delta.seq_id], delta) for delta in deltas]
         return [(run, _take(run, path, delta)) for run, path, delta in parts]
 
     return SharedCall(takers, call)
+
+
+def _phase(run: Run, role: ModelRole) -> PhaseName:
+    """What a run's decode round on a model is counted as: of several kinds, as writing."""
+    writes = any(path.state == "writing" and path.kind.writer == role for path in run.live())
+    return _WRITER_PHASE[role] if writes else "rewrite"
 
 
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
@@ -84,7 +93,7 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
             elapsed_s=run.clock() - step.started_s,
         )
     )
-    if run.plan.verified:
+    if path.kind.verified:
         path.state = "drafted"
     else:
         yield from commit_step(run, path, step.record())
@@ -96,9 +105,9 @@ def verify(runs: Sequence[Run]) -> SharedCall:
     Waiting for all would leave the draft's batch running half empty; not waiting at
     all would read the target's weights once for every single step.
     """
-    verified = [run for run in runs if run.plan.verified]
-    waiting = [(run, path) for run in verified for path in run.in_state("drafted")]
-    if len(waiting) < sum(len(run.in_state("writing")) for run in verified):
+    waiting = [(run, path) for run in runs for path in run.in_state("drafted")]
+    writing = [path for run in runs for path in run.in_state("writing") if path.kind.verified]
+    if len(waiting) < len(writing):
         waiting = []
     judged = list(dict.fromkeys(run for run, _ in waiting))
 

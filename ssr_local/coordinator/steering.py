@@ -23,6 +23,7 @@ from ssr_local.core.commands import (
 )
 from ssr_local.core.events import AnyEvent, RunPaused, RunResumed, StepVerified
 from ssr_local.engine.base import Cancelled, ExtendJob
+from ssr_local.method.plans import SELECTED
 
 
 def apply_commands(run: Run, commands: Sequence[AnyCommand]) -> Iterator[AnyEvent]:
@@ -56,16 +57,16 @@ def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
         engine.max_sequences - len(run.roots) - len(run.live()) for engine in run.engines.values()
     )
     reason = ""
-    if not run.plan.selects:
-        reason = f"the method {run.options.method} has no strategies"
-    elif letter not in known:
+    if letter not in known:
         reason = "no strategy has that letter"
     elif room < 1:
         reason = "there is no room"
     if reason:
         yield run.notice(f"No path was added on {letter}: {reason}.")
         return
-    yield from open_paths(run, [letter])
+    selected = [path.kind for path in run.plan.paths if path.strategy == SELECTED]
+    kind = selected[0] if selected else run.plan.waves[0].paths[-1].kind
+    yield from open_paths(run, [(kind, letter)])
 
 
 def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:

@@ -18,7 +18,7 @@ RENDER = f"{__name__}:render_with_jinja"
 
 
 class Message(Struct, frozen=True):
-    """One turn: ``role`` is system, user or assistant."""
+    """One turn: ``role`` is user or assistant. What stands before them is the template's own."""
 
     role: str
     content: str
@@ -99,14 +99,14 @@ def _llama3(dialogue: Dialogue, bos: str) -> str:
 
 def _gemma(dialogue: Dialogue, bos: str) -> str:
     turns = ""
-    for message in without_system_turn(dialogue):
+    for message in dialogue:
         role = "model" if message.role == "assistant" else "user"
         turns += f"<start_of_turn>{role}\n{message.content.strip()}<end_of_turn>\n"
     return bos + turns + "<start_of_turn>model\n"
 
 
 def _deepseek_r1(dialogue: Dialogue, bos: str) -> str:
-    before = {"system": "", "assistant": "<｜Assistant｜>", "user": "<｜User｜>"}
+    before = {"assistant": "<｜Assistant｜>", "user": "<｜User｜>"}
     after = {"assistant": "<｜end▁of▁sentence｜>"}
     turns = "".join(before[m.role] + m.content + after.get(m.role, "") for m in dialogue)
     return bos + turns + "<｜Assistant｜><think>\n"
@@ -115,14 +115,6 @@ def _deepseek_r1(dialogue: Dialogue, bos: str) -> str:
 def _plain(dialogue: Dialogue, bos: str) -> str:
     turns = "".join(f"{m.role.capitalize()}: {m.content}\n\n" for m in dialogue)
     return bos + turns + "Assistant:"
-
-
-def without_system_turn(dialogue: Dialogue) -> Dialogue:
-    """The dialogue for a model without a system role: its text goes before the user's."""
-    system = "".join(f"{m.content}\n\n" for m in dialogue if m.role == "system")
-    turns = [m for m in dialogue if m.role != "system"]
-    turns[0] = Message(turns[0].role, system + turns[0].content)
-    return tuple(turns)
 
 
 _FAMILIES: tuple[tuple[str, str, Callable[[Dialogue, str], str]], ...] = (

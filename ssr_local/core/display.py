@@ -19,6 +19,7 @@ END_WORDS: Mapping[str, str] = {
     "time_limit": "time is up",
     "context_full": "the model's context is full",
     "kv_cache_full": "the KV cache is full",
+    "program_failed": "its program has no answer",
     "early_exit": "enough answers are in",
     "dropped": "dropped",
     "cancelled": "stopped",

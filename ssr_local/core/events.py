@@ -19,6 +19,8 @@ from ssr_local.core.records import (
     ModelRole,
     Models,
     OptionValues,
+    PathKind,
+    ProgramRun,
     RunResult,
     StepReading,
     Strategy,
@@ -79,12 +81,22 @@ class SelectionScored(Event, frozen=True, kw_only=True, tag=True):
     chosen: tuple[str, ...]
 
 
+class WaveOpened(Event, frozen=True, kw_only=True, tag=True):
+    """A plan's paths are opened, counted from 0; ``why`` says why those before were not enough."""
+
+    wave: int
+    paths: tuple[PathKind, ...]
+    why: str = ""
+
+
 class PathOpened(Event, frozen=True, kw_only=True, tag=True):
-    """A path begins to follow a strategy."""
+    """A path begins to follow a strategy; ``kind`` is None in logs of versions before 0.2."""
 
     path: int
     strategy: Strategy
     selection_score: float | None
+    kind: PathKind | None = None
+    wave: int = 0
 
 
 class StepDelta(Event, frozen=True, kw_only=True, tag=True):
@@ -133,6 +145,13 @@ class PathEnded(Event, frozen=True, kw_only=True, tag=True):
     reason: EndReason
     answer: str | None
     mean_score: float | None
+
+
+class ProgramRan(Event, frozen=True, kw_only=True, tag=True):
+    """The program that a path has written was run."""
+
+    path: int
+    program: ProgramRun
 
 
 class VotesCounted(Event, frozen=True, kw_only=True, tag=True):
@@ -187,11 +206,13 @@ AnyEvent = (
     | RunStarted
     | Notice
     | SelectionScored
+    | WaveOpened
     | PathOpened
     | StepDelta
     | StepDrafted
     | StepVerified
     | StepRewritten
+    | ProgramRan
     | PathEnded
     | VotesCounted
     | RunMeasured

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 from ssr_local.core.display import quoted
 from ssr_local.core.errors import UsageError
 
-Method = Literal["ssr", "target", "draft", "parallel", "parallel-spm", "specreason"]
+Method = Literal["auto", "ssr", "target", "draft", "parallel", "parallel-spm", "specreason"]
+Effort = Literal["quick", "normal", "thorough"]
 Mode = Literal["full", "fast1", "fast2"]
 Selection = Literal["logprob", "generate", "none", "random", "first"]
 VerifierName = Literal["min-likelihood", "number-likelihood", "likelihood", "digit"]
@@ -30,11 +31,23 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     method: Annotated[
         Method,
         Meta(
-            description="ssr: strategies, drafts, verification; specreason: one path without"
-            " strategies; target, draft: one path by that model alone; parallel, parallel-spm:"
-            " target paths without and with strategies"
+            description="auto: the plan that suits pair, problem and effort; ssr: strategies,"
+            " drafts, verification; specreason: one path without strategies; target, draft: one"
+            " path by that model alone; parallel, parallel-spm: target paths without and with"
+            " strategies"
         ),
-    ] = "ssr"
+    ] = "auto"
+    effort: Annotated[
+        Effort, Meta(description="how much the method auto may spend on an answer")
+    ] = "normal"
+    plan: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description="a plan of your own instead of a method, such as"
+            " 'program:target + prose:target; agree; 3 x prose:target'",
+        ),
+    ] = ""
     paths: Annotated[int, Meta(ge=1, le=MAX_PATHS, description="number of reasoning paths")] = 3
     mode: Annotated[
         Mode,

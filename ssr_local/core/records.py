@@ -13,6 +13,9 @@ from msgspec import UNSET, Struct, UnsetType
 ModelRole = Literal["draft", "target"]
 """Which of the two models."""
 
+PathForm = Literal["prose", "program"]
+"""What a path's text is: reasoning that states its answer, or code that is run for it."""
+
 EndReason = Literal[
     "answered",
     "end_of_generation",
@@ -23,6 +26,7 @@ EndReason = Literal[
     "time_limit",
     "context_full",
     "kv_cache_full",
+    "program_failed",
     "early_exit",
     "dropped",
     "cancelled",
@@ -50,6 +54,40 @@ class Strategy(Struct, frozen=True):
     letter: str
     name: str
     advice: str
+
+
+class PathKind(Struct, frozen=True):
+    """Who writes a path, whether the target verifies its steps, and what its text is."""
+
+    writer: ModelRole = "target"
+    verified: bool = False
+    form: PathForm = "prose"
+
+    @property
+    def roles(self) -> tuple[ModelRole, ...]:
+        """The models it needs."""
+        return ("draft", "target") if self.verified else (self.writer,)
+
+
+class ProgramRun(Struct, frozen=True):
+    """A path's program and what came of it.
+
+    ``value`` is the answer as mathematics, "3/4", ``shown`` the same with all digits; without a
+    value ``failure`` says why in words. ``code`` is what was run, "" where the path has none.
+    """
+
+    code: str = ""
+    value: str | None = None
+    shown: str = ""
+    failure: str = ""
+
+    @property
+    def words(self) -> str:
+        """What came of it, in words."""
+        if self.value is None:
+            return f"the program has no answer: {self.failure}"
+        exact = f" ({self.shown})" if self.shown not in ("", self.value) else ""
+        return f"the program gives {self.value}{exact}"
 
 
 class StrategyScore(Struct, frozen=True):
@@ -118,7 +156,8 @@ class Step(Struct, frozen=True, kw_only=True):
 class ReasoningPath(Struct, frozen=True, kw_only=True):
     """One strategy being followed: its steps, why it ended, and the answer it stated.
 
-    ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps.
+    ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps. Versions
+    before 0.2 did not say of which ``kind`` a path was.
     """
 
     index: int
@@ -129,6 +168,9 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
     end_reason: EndReason | None = None
     answer: str | None = None
     mean_score: float | None = None
+    kind: PathKind | None = None
+    wave: int = 0
+    program: ProgramRun | None = None
 
     @property
     def text(self) -> str:
@@ -221,6 +263,8 @@ class RunResult(Struct, frozen=True, kw_only=True):
     ``options`` maps option names to the values that were in force, the seed included.
     ``acceptance_rate`` is accepted / drafted steps, None when nothing was verified.
     ``best_path`` is the index of the path to show when no path finished with an answer.
+    ``plan`` is the plan that was followed, as ``method.plans`` writes it, and ``stopped`` says in
+    words why no more of it was needed.
     ``given`` are the steps every path began with, written by neither model. With several
     letter orders ``selection_orders`` has, for each, the letters it alone would have chosen.
     """
@@ -245,7 +289,20 @@ class RunResult(Struct, frozen=True, kw_only=True):
     strategies: tuple[StrategyScore, ...] = ()
     notices: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    plan: str = ""
+    stopped: str = ""
     selection_orders: tuple[tuple[str, ...], ...] = ()
+
+
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
+    reads it, and in words what that rests on.
+    """
+
+    quick: str
+    normal: str
+    thorough: str
+    note: str = ""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ from ssr_local.core.events import (
     Notice,
     PathEnded,
     PathOpened,
+    ProgramRan,
     Replied,
     RunEnded,
     RunMeasured,
@@ -32,12 +33,15 @@ from ssr_local.core.events import (
     StepRewritten,
     StepVerified,
     VotesCounted,
+    WaveOpened,
 )
 from ssr_local.core.options import VERIFIED_METHODS
 from ssr_local.core.records import (
     EndReason,
     ModelInfo,
     ModelRole,
+    PathKind,
+    ProgramRun,
     ReasoningPath,
     RunResult,
     Strategy,
@@ -96,6 +100,14 @@ class PathView:
     end_reason: EndReason | None = None
     answer: str | None = None
     mean_score: float | None = None
+    kind: PathKind = field(default_factory=PathKind)
+    wave: int = 0
+    program: ProgramRun | None = None
+
+    @property
+    def is_program(self) -> bool:
+        """Whether its text is code."""
+        return self.kind.form == "program"
 
 
 @dataclass(slots=True)
@@ -139,6 +151,7 @@ class Tree:
         self.pool: tuple[Strategy, ...] = ()
         self.scores: tuple[StrategyScore, ...] = ()
         self.chosen: tuple[str, ...] = ()
+        self.waves: dict[int, WaveOpened] = {}
         self.paths: dict[int, PathView] = {}
         self.groups: tuple[VoteGroup, ...] = ()
         self.notices: list[str] = []
@@ -184,7 +197,7 @@ class Tree:
 
         def stands(step: StepView) -> bool:
             is_whole = step.state == "unverified" and step.num_tokens > 0
-            return step.state in ("accepted", "rewritten") or (is_whole and not self._is_verified)
+            return step.state in ("accepted", "rewritten") or (is_whole and not path.kind.verified)
 
         return list(takewhile(stands, path.steps))
 
@@ -202,6 +215,11 @@ class Tree:
                 return self._step_event(event)
             case PathOpened() | PathEnded():
                 return self._path_event(event)
+            case ProgramRan():
+                if event.path not in self.paths:
+                    return ()
+                self.paths[event.path].program = event.program
+                return (Node("path", event.path),)
             case StepRead() | Replied():  # no part of a run
                 return ()
             case Notice():
@@ -213,6 +231,9 @@ class Tree:
                 self.scores, self.chosen = event.scores, event.chosen
                 self.phase = "running"
                 return (Node("strategies"), Node("run"))
+            case WaveOpened():
+                self.waves[event.wave] = event
+                self.phase = "selecting"
             case VotesCounted():
                 self.groups = event.groups
                 return (Node("votes"),)
@@ -261,8 +282,10 @@ class Tree:
         if isinstance(event, PathOpened):
             if self.phase != "paused":  # paths can be added meanwhile
                 self.phase = "running"
-            view = PathView(event.path, event.strategy, event.selection_score)
-            self.paths[event.path] = view
+            kind = event.kind or PathKind(verified=self.options.get("method") in VERIFIED_METHODS)
+            self.paths[event.path] = PathView(
+                event.path, event.strategy, event.selection_score, kind=kind, wave=event.wave
+            )
             return (Node("path", event.path), Node("strategies"))
         path = self.paths.get(event.path)
         if path is None:
@@ -326,7 +349,7 @@ class Tree:
             step.state, step.author = "rewritten", "target"
             self.counts.rewritten += 1
         else:
-            step.state = "waiting" if self._is_verified else "unverified"
+            step.state = "waiting" if path.kind.verified else "unverified"
         if author == "draft":
             self.counts.draft_tokens += event.num_tokens
         else:
@@ -359,10 +382,6 @@ class Tree:
             self.counts.accepted -= 1
         if step.state == "rewritten":
             self.counts.rewritten -= 1
-
-    @property
-    def _is_verified(self) -> bool:
-        return self.options.get("method") in VERIFIED_METHODS
 
     @staticmethod
     def _step_at(path: PathView, index: int, author: ModelRole) -> StepView | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ssr_local.coordinator.plan import num_cells, plan_for
+from ssr_local.coordinator.room import num_cells
 from ssr_local.core import folders
 from ssr_local.core.config import Settings
 from ssr_local.core.display import one_line
@@ -21,6 +21,7 @@ from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.findings import Book, Finding, short
 from ssr_local.engine.demo import is_demo
+from ssr_local.method.plans import plan_for
 from ssr_local.models.download import LocalModel, known_sha256, local_state, to_fetch
 from ssr_local.models.gguf.header import GGUFHeader, estimate_kv_bytes, read_header
 from ssr_local.models.models_file import ModelSpec, PairSpec
@@ -72,6 +73,7 @@ def _num_cells(options: SolveOptions) -> int:
     return num_cells(
         plan_for(options),
         options,
+        "target",
         shared=_PROMPT_TOKENS,
         advice=_ADVICE_TOKENS,
         selection=_SELECTION_TOKENS,

@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from ssr_local.core.records import Strategy
 
-SYSTEM = "You are a careful problem solver. You think step by step and check your work."
+PROGRAM_INSTRUCTION = (
+    "Write a Python function solution() that returns the answer. Reply with the code only."
+)
 
 
 class Question(Struct, frozen=True):

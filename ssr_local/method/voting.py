@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
-from typing import Literal
 
 from msgspec import Struct
 
@@ -58,15 +57,6 @@ def group(
         )
         for rank, members in enumerate(groups)
     )
-
-
-def early_exit(mode: Literal["full", "fast1", "fast2"], groups: Sequence[VoteGroup]) -> bool:
-    """Whether the votes so far are enough: never, at the first answer, when two agree."""
-    if mode == "fast1":
-        return bool(groups)
-    if mode == "fast2":
-        return any(len(item.paths) >= 2 for item in groups)
-    return False
 
 
 def best_path(paths: Sequence[ReasoningPath]) -> int | None:

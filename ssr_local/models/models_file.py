@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Union
 import msgspec
 from msgspec import Meta, Struct
 
-from ssr_local.core.records import Calibration
+from ssr_local.core.records import Calibration, Profile
 from ssr_local.models.split import part_names
 
 CUSTOM_PAIR = "custom"
@@ -195,6 +195,7 @@ class PairSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     good_at: str = ""
     tested: bool = False
     calibrations: dict[str, Calibration] = {}
+    profile: Profile | None = None
 
     @property
     def to_calibrate(self) -> str:

@@ -10,15 +10,16 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
 
-from ssr_local.core.errors import ConfigError
-from ssr_local.core.options import RETIRED_VERIFIERS
+from ssr_local.core.errors import ConfigError, UsageError
+from ssr_local.core.options import RETIRED_VERIFIERS, Effort
 from ssr_local.core.records import Calibration
 from ssr_local.core.toml_file import parse_toml
+from ssr_local.method.plans import parse_plan
 from ssr_local.method.prompts import DIGIT
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.models.models_file import (
@@ -162,6 +163,9 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
         _refuse_unknown(kept, VERIFIERS, where, f"{key}.calibrations")
         table = table | {"calibrations": kept}
     pair = _convert(table | {"name": name}, PairSpec, where, key)
+    if pair.profile is not None:
+        for effort in get_args(Effort):
+            _check_plan(getattr(pair.profile, effort), where, f"{key}.profile.{effort}")
     for verifier, calibration in pair.calibrations.items():
         _check_calibration(calibration, where, f"{key}.calibrations.{verifier}")
     return pair
@@ -179,6 +183,13 @@ def _read_calibration(table: Any, where: str, key: str) -> Any:
             f"A verifier's question has one wording, {DIGIT[1]!r}.",
         )
     return kept
+
+
+def _check_plan(plan: str, where: str, key: str) -> None:
+    try:
+        parse_plan(plan)
+    except UsageError as error:
+        raise ConfigError(f"{where}: {key} is wrong. {error.what}", error.why) from error
 
 
 def _check_calibration(calibration: Calibration, where: str, key: str) -> None:

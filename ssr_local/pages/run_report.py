@@ -148,6 +148,8 @@ def _path(path: PathView) -> Iterator[str]:
         yield quote(strategy.advice)
     for position, step in enumerate(path.steps, 1):
         yield from _step(position, step)
+    if path.program is not None:
+        yield f"**Its program was run:** {name(path.program.words)}."
     if path.end_reason is None:
         yield "**This path has not ended.**"
         return

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
-from ssr_local.coordinator.plan import num_sequences, plan_for
+from ssr_local.coordinator.room import num_sequences
 from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.options import SolveOptions
 from ssr_local.core.records import ModelRole
+from ssr_local.method.plans import plan_for
 from ssr_local.method.pools import load_pool
 
 MAX_PROBLEM_CHARS = 200_000
@@ -22,15 +23,17 @@ class Request(msgspec.Struct, frozen=True, tag_field="command"):
 
 
 class SolveRequest(Request, frozen=True, tag=True):
-    """Solve one problem; every path begins with the prefix steps."""
+    """Solve one problem; every path begins with the prefix steps. ``note`` says something of the
+    options that the run is to repeat."""
 
     problem: str
     options: SolveOptions
     prefix_steps: tuple[str, ...] = ()
+    note: str = ""
 
 
 class SolveTogetherRequest(Request, frozen=True, tag=True):
-    """Solve several problems, all of one method, in the same batches."""
+    """Solve several problems, all with the same models, in the same batches."""
 
     runs: tuple[SolveRequest, ...]
 
@@ -71,8 +74,8 @@ def validated(request: _R, max_sequences: int) -> _R:
     own run. Raises ``UsageError`` and its ``ProblemError`` and ``ConfigError``.
     """
     if isinstance(request, SolveTogetherRequest):
-        if len({run.options.method for run in request.runs}) > 1:
-            raise UsageError("Problems that are solved together need one method.")
+        if len({plan_for(run.options).roles for run in request.runs}) > 1:
+            raise UsageError("Problems that are solved together need methods of the same models.")
         check_room_for([run.options for run in request.runs], max_sequences)
         for run in request.runs:
             load_pool(run.options.strategies)
@@ -82,6 +85,7 @@ def validated(request: _R, max_sequences: int) -> _R:
         load_pool(request.strategies)
         return msgspec.structs.replace(request, problem=problem)
     options = request.options
+    plan_for(options)
     load_pool(options.strategies)
     if options.seed is None:
         options = msgspec.structs.replace(options, seed=secrets.randbelow(2**32 - 1))

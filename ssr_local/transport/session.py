@@ -12,8 +12,8 @@ import msgspec
 
 from ssr_local.answers.compare import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
+from ssr_local.answers.program import run_written_program
 from ssr_local.coordinator.commands import Mailbox
-from ssr_local.coordinator.plan import plan_for
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.reading import read_steps, reply
 from ssr_local.coordinator.run import Run
@@ -23,6 +23,7 @@ from ssr_local.core.errors import Interrupted, SSRError
 from ssr_local.core.events import AnyEvent, Replied, StepRead
 from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Cancelled, Engine
+from ssr_local.method.plans import plan_for
 from ssr_local.method.pools import load_pool
 from ssr_local.method.verification import Judge
 from ssr_local.process.failed import Failed
@@ -163,7 +164,9 @@ class Session:
                 self._setup.to_calibrate,
             ),
             compare=Comparer(self._helper, self._mailbox.should_stop),
+            run_program=run_written_program,
             prefix_steps=request.prefix_steps,
+            note=request.note,
             option_values=values | {role: file.name for role, file in self._setup.models.items()},
             commands=commands or Mailbox(),
         )

@@ -256,7 +256,7 @@ class _Check(NamedTuple):
     def corrected(self, judged: CheckResult) -> CheckResult:
         """The first bad step as the target would write it after the last good one."""
         number = judged.first_bad or 0
-        options = with_changes(self.options, method="target", max_steps=1, temperature=0.0)
+        options = with_changes(self.options, method="target", plan="", max_steps=1, temperature=0.0)
         run = self._solved(options, self._prefix(number))
         correction = "".join(path.text for path in run.paths[:1]).strip()
         return msgspec.structs.replace(judged, correction=correction)

@@ -140,7 +140,7 @@ class _Hints(NamedTuple):
     def at(self, level: int) -> Hint:
         if level == 4:
             return self._whole()
-        options = with_changes(self.options, method="parallel-spm", paths=1)
+        options = with_changes(self.options, method="parallel-spm", paths=1, plan="")
         run = self._solved(options)
         path = run.paths[0]
         if level == 1:
@@ -175,9 +175,11 @@ class _Hints(NamedTuple):
 
     def _whole(self) -> Hint:
         run = self._solved(self.options)
-        winner = next((group.paths[0] for group in run.votes if group.winner), run.best_path)
         paths = {path.index: path for path in run.paths}
-        path = paths.get(-1 if winner is None else winner)
+        leading = [paths[n] for group in run.votes if group.winner for n in group.paths]
+        if not leading and run.best_path is not None:
+            leading = [paths[run.best_path]]
+        path = min(leading, key=lambda one: one.program is not None, default=None)  # words first
         text = "" if path is None else path.text.strip()
         return self._hint(4, text or "The models found no way from here.", withheld=not text)
 

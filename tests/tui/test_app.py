@@ -171,7 +171,7 @@ def test_keys_that_leave(keys: tuple[str, ...]) -> None:
 
 
 def test_what_is_changed_counts_from_the_next_run_on(file: Path) -> None:
-    file.write_text("max-tokens = 700\n")
+    file.write_text("max-tokens = 700\nmethod = 'ssr'\n")
 
     async def script(at: Sitting) -> None:
         await at.solve()

@@ -164,7 +164,7 @@ def test_missing_models_are_fetched_when_that_is_wanted_stopped_and_gone_on_with
         await at.until(lambda: at.app.control.error is not None)  # these are no models
         await at.until_shows("Press r to start again.")
 
-    sit(script, pair="copied")
+    sit(script, pair="copied", method="ssr")
 
 
 def test_a_model_of_the_hub_is_described_and_fetched(
@@ -213,7 +213,7 @@ def test_a_download_that_ends_below_the_palette_starts_the_run(
         await at.until(lambda: at.app.control.error is not None)  # these are no models
         assert not at.said("Nothing was started")
 
-    sit(script, pair="copied")
+    sit(script, pair="copied", method="ssr")
 
 
 def test_leaving_ends_a_download(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

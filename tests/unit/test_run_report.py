@@ -18,6 +18,7 @@ from ssr_local.core.events import (
     Notice,
     PathEnded,
     PathOpened,
+    ProgramRan,
     RunEnded,
     RunStarted,
     SelectionScored,
@@ -26,6 +27,7 @@ from ssr_local.core.events import (
     StepRewritten,
     StepVerified,
     VotesCounted,
+    WaveOpened,
 )
 from ssr_local.core.records import (
     EndReason,
@@ -33,6 +35,8 @@ from ssr_local.core.records import (
     ModelInfo,
     Models,
     ModelUsage,
+    PathKind,
+    ProgramRun,
     RunResult,
     Strategy,
     StrategyScore,
@@ -180,12 +184,14 @@ def poisoned(text: str) -> list[AnyEvent]:
         start,
         Notice(message=text),
         SelectionScored(mode=text, scores=scores, chosen=("A",)),
-        PathOpened(path=0, strategy=strategy, selection_score=None),
+        WaveOpened(wave=0, paths=(PathKind("draft", True),), why=text),
+        PathOpened(path=0, strategy=strategy, selection_score=None, kind=PathKind("draft", True)),
         StepDrafted(path=0, step=0, author="draft", text=text, num_tokens=1),
         StepVerified(path=0, step=0, verdict=verdict),
         StepRewritten(path=0, step=0, text=text, num_tokens=1),
         StepDelta(path=0, step=1, author="draft", text=text),
         VotesCounted(groups=groups),
+        ProgramRan(path=0, program=ProgramRun(text, text, text, text)),
         PathEnded(path=0, reason="answered", answer=text, mean_score=None),
         RunEnded(result=msgspec.structs.replace(result, votes=groups)),
     ]
@@ -317,7 +323,7 @@ def test_a_whole_run_is_reported_in_full() -> None:
         "**End of the path:** answer `7`; mean score 8.2.",
         f"| total | {tree.result.timing_s.total:.2f} |",
         "7 of 10 drafted steps accepted (70%), 3 rewritten.",
-        "- `method`: `ssr`",
+        "- `method`: `auto`",
     ):
         assert expected in report
 

@@ -21,7 +21,7 @@ from ssr_local.models.registry import DEMO_PAIR
 
 Value: TypeAlias = str | int | float | bool | None
 
-COMMON = ("paths", "mode", "threshold", "method", "verifier", "pair", "seed")
+COMMON = ("effort", "method", "paths", "mode", "threshold", "verifier", "pair", "seed")
 """The options that come first; all others follow in their structs' order."""
 
 

@@ -39,7 +39,8 @@ _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\
 class Pool(Struct, frozen=True):
     """The strategies of one domain, and how its problems are to be answered.
 
-    ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them.
+    ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them. ``programs`` says
+    that code which computes the answer is a way to solve its problems.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Pool(Struct, frozen=True):
     answer: AnswerForm
     instruction: str
     strategies: tuple[Strategy, ...]
+    programs: bool = False
 
     def by_letter(self, letter: str) -> Strategy:
         """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
@@ -87,7 +89,12 @@ def _no_such_pool(name: str) -> ConfigError:
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, Pool.__struct_fields__, source)
+    _check_keys(table, Pool.__struct_fields__, source, optional="programs")
+    programs = table.get("programs", False)
+    if not isinstance(programs, bool):
+        raise ConfigError(
+            f"{source}: key 'programs' cannot be {quoted(programs)}.", "Accepted: true, false."
+        )
     answer = table["answer"]
     forms = get_args(AnswerForm)
     if answer not in forms:
@@ -100,6 +107,7 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
         answer=cast(AnswerForm, answer),
         instruction=_text(table, "instruction", source),
         strategies=_strategies(table["strategies"], source),
+        programs=programs,
     )
 
 
@@ -137,7 +145,9 @@ def _strategy(entry: object, letter: str, source: str) -> Strategy:
     return Strategy(letter, _text(entry, "name", source), _text(entry, "advice", source))
 
 
-def _check_keys(table: Mapping[str, Any], accepted: tuple[str, ...], source: str) -> None:
+def _check_keys(
+    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: str = ""
+) -> None:
     for key in table:
         if key not in accepted:
             raise ConfigError(
@@ -146,7 +156,7 @@ def _check_keys(table: Mapping[str, Any], accepted: tuple[str, ...], source: str
                 suggestion(key, accepted),
             )
     for key in accepted:
-        if key not in table:
+        if key not in table and key != optional:
             raise ConfigError(
                 f"{source}: key {key!r} is missing.", f"Required: {', '.join(accepted)}."
             )

@@ -109,7 +109,9 @@ def test_lists_keep_their_order_and_name_nothing_twice() -> None:
 
 def test_everything_that_is_listed_can_be_named() -> None:
     for form in BASES:
-        parse_method(form.name.replace("N", "3"))
+        plan = "program:target; first; prose:ssd@B"
+        name = form.name.replace("PLAN", plan).replace("EFFORT", "quick").replace("-N", "-3")
+        parse_method(name.replace("mN", "m3"))
     for verifier in VERIFIERS:
         assert parse_method(f"ssr-m3+{verifier}").changes["verifier"] == verifier
         assert f"+{verifier}" in [form.name for form in MODIFIERS]

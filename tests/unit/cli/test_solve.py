@@ -343,7 +343,7 @@ def test_help_says_defaults_and_exit_codes_and_nothing_that_is_not_offered(
     program: Program,
 ) -> None:
     shown = " ".join(program.here("solve", "--help").stdout.decode().split())
-    for words in ("[default: ssr]", "130: stopped", "--selection "):
+    for words in ("[default: auto]", "130: stopped", "--selection "):
         assert words in shown
     for words in ("permutations", "combined"):
         assert words not in shown

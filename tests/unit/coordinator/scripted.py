@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
+from ssr_local.answers.program import run_written_program
 from ssr_local.coordinator.commands import Mailbox
-from ssr_local.coordinator.plan import plan_for
 from ssr_local.coordinator.prompter import Prompter
 from ssr_local.coordinator.run import Run
 from ssr_local.coordinator.scheduler import solve_together
@@ -19,6 +19,7 @@ from ssr_local.core.options import SolveOptions, validate
 from ssr_local.core.records import Calibration, ModelRole, Strategy
 from ssr_local.engine.base import Engine
 from ssr_local.engine.fake import FakeEngine, Script
+from ssr_local.method.plans import plan_for
 from ssr_local.method.pools import Pool
 from ssr_local.method.verification import Judge
 from ssr_local.process.helper import Helper
@@ -173,6 +174,7 @@ def make_run(
         prompters={role: Prompter(one, pool, InThisProcess()) for role, one in own.items()},
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
         compare=lambda a, b: "equal" if a == b else "different",
+        run_program=run_written_program,
         prefix_steps=tuple(prefix_steps),
         commands=commands or Mailbox(),
         clock=clock or Ticks(),

@@ -24,6 +24,7 @@ from ssr_local.core.events import (
     StepRewritten,
     StepVerified,
 )
+from ssr_local.core.records import PathKind
 from tests.unit.coordinator.scripted import Desk, Paths, Ticks, Turn, make_run, steered
 
 LONG = [*(Turn(f"Line {number} of many.\n\n") for number in range(5)), Turn("\\boxed{7}")]
@@ -117,8 +118,6 @@ def test_a_path_takes_the_last_sequence() -> None:
     [
         ("Z", "ssr", 3, "no strategy has that letter"),
         ("A", "ssr", 12, "no room"),
-        ("A", "specreason", 1, "no strategies"),
-        ("M", "parallel", 3, "no strategies"),
     ],
 )
 def test_a_path_that_cannot_be_added(letter: str, method: str, paths: int, reason: str) -> None:
@@ -128,6 +127,15 @@ def test_a_path_that_cannot_be_added(letter: str, method: str, paths: int, reaso
     assert len(run.paths) == paths
     assert reason in notices(events)
     assert run.groups[0].answer == "7"
+
+
+def test_a_path_on_a_strategy_beside_a_plan_that_selects_none() -> None:
+    run = make_run(Paths(LONG), plan="prose:draft + prose:target")
+    react = once(lambda event: isinstance(event, StepDrafted), AddPath("B"))
+    list(steered(run, react))
+    added = run.paths[2].record()
+    assert (added.strategy, added.kind) == ("B", PathKind("target"))
+    assert run.groups[0].paths == (0, 1, 2)
 
 
 REWRITTEN = Turn("Draft says no.\n\n", 0.2, "Target says so.\n\n")

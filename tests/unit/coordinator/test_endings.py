@@ -71,7 +71,11 @@ def test_no_room_for_a_paths_prompt() -> None:
 def test_a_rewrite_the_draft_has_no_room_for_ends_the_path(max_step_tokens: int) -> None:
     """Whatever ended the rewrite: a draft that lacks it must not write on."""
     script = Paths([Turn("No.\n\n", 0.1, "much longer " * 30 + "\n\n"), *LONG])
-    prompt = make_run(script, method="specreason").prompters["draft"].paths("How many?", [UNKNOWN])
+    prompt = (
+        make_run(script, method="specreason")
+        .prompters["draft"]
+        .paths("How many?", [(UNKNOWN, "prose")])
+    )
     run = make_run(
         script,
         method="specreason",

@@ -136,11 +136,13 @@ def test_every_log(
     _check_paths(events)
     overridden = any(isinstance(e, StepVerified) and e.overridden for e in events)
     if not overridden:
-        _check_steps(events, verified=run.plan.verified)
+        _check_steps(events, verified=run.plan.is_verified)
         _check_counts(run, events)
     _check_votes(run, events)
     for path in run.paths:
-        settled = [step for step in path.steps if run.plan.verified and step.accepted is not None]
+        settled = [
+            step for step in path.steps if run.plan.is_verified and step.accepted is not None
+        ]
         assert path.num_tokens <= run.options.max_tokens
         assert all(step.text.strip() for step in path.steps)
         assert all((step.author == "target") is (not step.accepted) for step in settled)
@@ -198,7 +200,7 @@ def _check_counts(run: Any, events: list[AnyEvent]) -> None:
     assert run.num_accepted == sum(verdict.accepted for verdict in verdicts)
     assert run.num_rewrites == sum(isinstance(event, StepRewritten) for event in events)
     by_path = Counter(
-        step.accepted for path in run.paths for step in path.steps if run.plan.verified
+        step.accepted for path in run.paths for step in path.steps if run.plan.is_verified
     )
     assert by_path[True] == run.num_accepted
     assert by_path[False] == run.num_rewrites

@@ -63,7 +63,9 @@ def test_what_prompts_share_is_prefilled_once() -> None:
     run = make_run(Paths(TURNS), paths=5, verifier="likelihood", calibrations={})
     played(run)
     pool, prompter = run.pool, run.prompters["draft"]
-    prompts = prompter.paths("How many?", [*pool.strategies, pool.by_letter("M")])
+    prompts = prompter.paths(
+        "How many?", [(one, "prose") for one in (*pool.strategies, pool.by_letter("M"))]
+    )
     shared = shared_prefix(prompts)
     (opened,) = (count for name, count in engine_of(run, "draft").history if name == "open")
     advice = sum(len(prompt) - shared for prompt in prompts[:5])

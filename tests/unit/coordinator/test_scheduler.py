@@ -262,7 +262,7 @@ def test_no_command_is_applied_to_a_run_that_was_cancelled_before_its_paths() ->
     run.commands = Desk()
     run.commands.put(Pause())
     kinds = [type(event).__name__ for event in solve(run)]
-    assert kinds == ["RunStarted", "VotesCounted", "RunEnded"]
+    assert kinds == ["RunStarted", "WaveOpened", "VotesCounted", "RunEnded"]
 
 
 def test_tokens_evaluated_again_are_counted() -> None:

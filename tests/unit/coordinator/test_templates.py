@@ -17,9 +17,8 @@ from ssr_local.coordinator.templates import (
 from ssr_local.core.errors import SSRError
 from ssr_local.process.helper import Helper
 
-ASK = (Message("system", "Be careful."), Message("user", " What? "))
+ASK = (Message("user", " What? "),)
 TALK = (
-    Message("system", "S"),
     Message("user", "U"),
     Message("assistant", "A"),
     Message("user", "V"),
@@ -45,19 +44,18 @@ def rendered(template: str, helper: Helper, *dialogues: Dialogue) -> list[str]:
         (
             "ChatML",
             "<|im_start|>",
-            "<|im_start|>system\nBe careful.<|im_end|>\n<|im_start|>user\n What? <|im_end|>\n"
-            "<|im_start|>assistant\n",
-            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+            "<|im_start|>user\n What? <|im_end|>\n<|im_start|>assistant\n",
+            "<|im_start|>user\nU<|im_end|>\n"
             "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
             "<|im_start|>assistant\n",
         ),
         (
             "Llama 3",
             "<|start_header_id|>",
-            "<s><|start_header_id|>system<|end_header_id|>\n\nBe careful.<|eot_id|>"
+            "<s>"
             "<|start_header_id|>user<|end_header_id|>\n\nWhat?<|eot_id|>"
             "<|start_header_id|>assistant<|end_header_id|>\n\n",
-            "<s><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
+            "<s>"
             "<|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
             "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
             "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
@@ -66,21 +64,21 @@ def rendered(template: str, helper: Helper, *dialogues: Dialogue) -> list[str]:
         (
             "Gemma",
             "<start_of_turn>",
-            "<s><start_of_turn>user\nBe careful.\n\n What?<end_of_turn>\n<start_of_turn>model\n",
-            "<s><start_of_turn>user\nS\n\nU<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"
+            "<s><start_of_turn>user\nWhat?<end_of_turn>\n<start_of_turn>model\n",
+            "<s><start_of_turn>user\nU<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"
             "<start_of_turn>user\nV<end_of_turn>\n<start_of_turn>model\n",
         ),
         (
             "DeepSeek-R1",
             "<｜User｜>",
-            "<s>Be careful.<｜User｜> What? <｜Assistant｜><think>\n",
-            "<s>S<｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V<｜Assistant｜><think>\n",
+            "<s><｜User｜> What? <｜Assistant｜><think>\n",
+            "<s><｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V<｜Assistant｜><think>\n",
         ),
         (
             "plain",
             "<other>",
-            "<s>System: Be careful.\n\nUser:  What? \n\nAssistant:",
-            "<s>System: S\n\nUser: U\n\nAssistant: A\n\nUser: V\n\nAssistant:",
+            "<s>User:  What? \n\nAssistant:",
+            "<s>User: U\n\nAssistant: A\n\nUser: V\n\nAssistant:",
         ),
     ],
 )
@@ -108,7 +106,7 @@ def test_a_template_is_given_what_templates_expect(helper: Helper) -> None:
 
 def test_blocks_leave_no_white_space_behind(helper: Helper) -> None:
     template = "{% for m in messages %}\n    {% if m %}\n{{ m.content }}{% endif %}\n{% endfor %}\n"
-    assert rendered(template, helper) == ["Be careful. What? "]
+    assert rendered(template, helper) == [" What? "]
 
 
 def test_the_date_is_a_date(helper: Helper) -> None:

@@ -37,6 +37,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "strategies": st.sampled_from(["maths", "logic", "my pool.toml", "-"]),
     "selection": st.sampled_from(["logprob", "generate", "none"]),
     "verifier": st.sampled_from(["min-likelihood", "number-likelihood", "likelihood", "digit"]),
+    "effort": st.sampled_from(["quick", "normal", "thorough"]),
+    "plan": st.sampled_from(["prose:target", "program:draft; agree; 2 x prose:ssd"]),
     "threshold": st.floats(0, 9),
     "max_tokens": st.integers(1, 1_000_000),
     "max_steps": st.integers(1, 10_000),
@@ -149,7 +151,7 @@ def test_empty_variables_and_none_are_not_given(file: Path, empty: str) -> None:
     [
         ("path = 3", "unknown key 'path'", "Did you mean paths?"),
         ("tui = 3", "unknown key 'tui'", "tables: [tui]"),
-        ("[solve]\npaths = 3", "unknown key 'solve'", "Accepted: method, paths"),
+        ("[solve]\npaths = 3", "unknown key 'solve'", "Accepted: method, effort, plan, paths"),
         ('"\\u001b[31m" = 3', r"unknown key '\\x1b[31m'", "Accepted"),
         ("paths = 13", "key 'paths' cannot be 13", "1 to 12"),
         ("paths = true", "key 'paths' cannot be True", "1 to 12"),

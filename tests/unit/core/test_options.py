@@ -35,6 +35,8 @@ WRONG: list[tuple[Any, str, Any]] = [
     (SolveOptions, "selection", ""),
     (SolveOptions, "selection_permutations", 13),
     (SolveOptions, "verifier", "oracle"),
+    (SolveOptions, "effort", "much"),
+    (SolveOptions, "plan", "x" * 501),
     (SolveOptions, "threshold", 9.1),
     (SolveOptions, "threshold", math.nan),
     (SolveOptions, "max_tokens", 0),
@@ -128,8 +130,9 @@ def test_choices(name: str, words: tuple[str, ...]) -> None:
 
 def test_the_paper_s_defaults() -> None:
     options = SolveOptions()
+    assert (options.method, options.effort) == ("auto", "normal")
     assert (options.threshold, options.temperature, options.top_p) == (7.0, 0.6, 0.95)
-    assert (options.method, options.paths, options.selection) == ("ssr", 3, "logprob")
+    assert (options.paths, options.selection) == (3, "logprob")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.records import Comparison, ReasoningPath, Step, VoteGroup
-from ssr_local.method.voting import Ballot, best_path, early_exit, group
+from ssr_local.method.voting import Ballot, best_path, group
 
 
 def _same_number(one: str, other: str) -> Comparison:
@@ -138,22 +138,6 @@ def test_grouping_is_a_partition_with_one_winner_in_any_order(
     assert all(len(positions) == 1 for positions in holders.values())
     shuffled = random.Random(seed).sample(ballots, len(ballots))
     assert group(shuffled, compare) == groups
-
-
-@pytest.mark.parametrize(
-    ("answers", "full", "fast1", "fast2"),
-    [
-        ([], False, False, False),
-        (["1"], False, True, False),
-        (["1", "2"], False, True, False),
-        (["1", "2", "1.0"], False, True, True),
-    ],
-)
-def test_early_exits(answers: list[str], full: bool, fast1: bool, fast2: bool) -> None:
-    groups = group(_ballots(*((answer, None) for answer in answers)), _same_number)
-    assert early_exit("full", groups) is full
-    assert early_exit("fast1", groups) is fast1
-    assert early_exit("fast2", groups) is fast2
 
 
 def _path(index: int, mean_score: float | None, num_steps: int) -> ReasoningPath:

@@ -12,12 +12,12 @@ from textual.widgets import Static
 from ssr_local_tui.screens.dialog import Dialog
 
 _TEXT = """\
-[b]Watch two small models think, on this computer alone.[/b]
+[b]Watch small models think, on this computer alone.[/b]
 
-Type a problem, press [b]Enter[/b]. A large model (the [b]target[/b]) picks promising strategies. \
-A small, quick one (the [b]draft[/b]) follows each of them step by step. The target scores every \
-step from 0 to 9: good steps are kept ([b]✓[/b]), weak ones it writes anew ([b]↻[/b]). At the \
-end the paths vote.
+Type a problem, press [b]Enter[/b]. Several paths are written, some as programs that are run, and \
+their answers vote. With the method [b]ssr[/b] a large model (the [b]target[/b]) picks strategies, \
+and a small one (the [b]draft[/b]) follows them; the target scores every step from 0 to 9, keeps \
+it ([b]✓[/b]) or writes it anew ([b]↻[/b]).
 
 With [b]{tree}[/b] you leave the input, with [b]{problem}[/b] you come back. In the tree the \
 arrow keys move, and the pane shows the step under the cursor in full. [b]{stop}[/b] stops, \

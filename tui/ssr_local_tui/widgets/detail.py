@@ -74,7 +74,8 @@ def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
     """What the pane shows of an item; one that is gone shows the problem."""
     path, step, index = item.path_in(tree), item.step_in(tree), item.index
     if step is not None:
-        return _step(step, item.step, source)
+        # Code is shown as it was written; it is no Markdown.
+        return _step(step, item.step, source or (path is not None and path.is_program))
     if item.kind == "path" and path is not None:
         return _path(path, source)
     if item.kind == "strategy":
@@ -159,9 +160,12 @@ def _path(path: PathView, source: bool) -> RenderableType:
     if path.end_reason is not None:
         answer = "" if path.answer is None else f": {looks.shown_text(path.answer)}"
         parts.append(Text(f"Ended, {END_WORDS[path.end_reason]}{answer}"))
+    if path.program is not None:
+        parts.append(Text(clean(path.program.words[:_MAX_SHOWN_CHARS])))
     if path.mean_score is not None:
         parts.append(Text(f"Mean score of its steps {path.mean_score:.1f} of 9"))
-    parts += [Text(), formatted("".join(step.text for step in path.steps), source)]
+    text = "".join(step.text for step in path.steps)
+    parts += [Text(), Text(clean(_cut(text))) if path.is_program else formatted(text, source)]
     return Group(*parts)
 
 

@@ -65,7 +65,11 @@ class StatusHeader(Static):
 
 def preset_of(options: SolveOptions) -> str:
     """What matters most of the options, in a few words."""
-    words: list[str] = [options.method]
+    if options.plan:
+        return one_line(options.plan)
+    words: list[str] = (
+        [options.method, options.effort] if options.method == "auto" else [options.method]
+    )
     if options.method in _MANY:
         words.append(f"{options.paths} path{'s' if options.paths > 1 else ''}")
         words.append(options.mode)
