@@ -20,6 +20,7 @@ from ssr_local.core.errors import (
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import RunResult
 from ssr_local.method.verification import VERIFIERS
+from ssr_local.models.registry import load_registry
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +272,18 @@ def test_the_demonstration_has_nothing_to_fetch(solver: Solver) -> None:
     assert not solver.to_fetch()
     solver.fetch()
     assert solver.worker_pid is None
+
+
+def test_the_plan_is_chosen_by_effort_and_said() -> None:
+    solver = Solver()
+    profile = load_registry().pair("default").profile
+    assert profile is not None
+    for effort in ("quick", "normal", "thorough"):
+        options, note = solver._planned(SolveOptions(effort=effort))  # type: ignore[arg-type]
+        assert options.plan == getattr(profile, effort)
+        assert options.plan in note
+        assert effort in note
+    assert solver._planned(SolveOptions(method="target")) == (SolveOptions(method="target"), "")
+    own = SolveOptions(plan="prose:draft")
+    assert solver._planned(own) == (own, "")
+    assert "--paths" in solver._planned(SolveOptions(paths=5))[1]
