@@ -25,7 +25,13 @@ FILE_NAME = "hub-models.json"
 
 _PREFIX = re.compile(r"^(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
 _NAME = r"[A-Za-z0-9][\w.-]*"
-_REFERENCE = re.compile(rf"(?![^:]*(?:--|\.\.))({_NAME}/{_NAME})(?::([^:\\\s]+))?", re.ASCII)
+_REFERENCE = re.compile(
+    rf"(?![^:]*(?:--|\.\.))({_NAME}/{_NAME})(?::([^:\\\s]+|[^:\\\x00-\x1f]+\.gguf))?", re.ASCII
+)
+
+_PAGE = re.compile(
+    rf"({_NAME}/{_NAME})/(?:blob|resolve)/main/([^?#:]+\.gguf)(?:[?#].*)?", re.ASCII
+)
 
 
 class Reference(Struct, frozen=True):
@@ -63,6 +69,8 @@ def parse_reference(text: str) -> Reference | None:
     ``a/b.gguf`` is a path. Nothing is asked of anybody.
     """
     short = _PREFIX.sub("", text).rstrip("/")
+    if page := _PAGE.fullmatch(short):  # a file's address, as a browser shows it
+        short = f"{page[1]}:{page[2]}"
     match = _REFERENCE.fullmatch(short)
     if match is None or (short == text and not match[2] and text.lower().endswith(".gguf")):
         return None
@@ -79,13 +87,15 @@ def unresolved(reference: Reference) -> ModelSpec:
 
 
 def remembered(folder: Path | None = None) -> Remembered:
-    """What this data folder, or another, remembers. Raises ``ConfigError`` when that is damaged."""
+    """What this data folder, or another, remembers, without what the hub cannot have said.
+
+    Raises ``ConfigError`` when the file is damaged.
+    """
     path = (folder or folders.data_dir()) / FILE_NAME
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Remembered)
-        for name, spec in found.models.items():
-            _check(name, spec)
-        return found
+        sound = {name: spec for name, spec in found.models.items() if _is_sound(name, spec)}
+        return Remembered(sound, {name: one for name, one in found.names.items() if one in sound})
     except FileNotFoundError:
         return Remembered()
     except (OSError, ValueError) as error:
@@ -96,24 +106,32 @@ def remembered(folder: Path | None = None) -> Remembered:
         ) from error
 
 
-def _check(name: str, spec: ModelSpec) -> None:
-    """Refuse what the hub cannot have said: a memory stick's memory may be anybody's."""
-    hub = [source for source in spec.sources if isinstance(source, HubSource)]
-    files = [spec.file, *(source.file for source in hub)]
-    sound = (
+def _is_sound(name: str, spec: ModelSpec) -> bool:
+    """Whether the hub can have said it: a memory stick's memory may be anybody's."""
+    reference = parse_reference(name)
+    if reference is None or len(spec.sources) != 1 or not isinstance(spec.sources[0], HubSource):
+        return False
+    source = spec.sources[0]
+    return (
         name == spec.name
-        and parse_reference(name)
+        and source.repo == reference.repo
+        and is_safe_member(source.file)
+        and spec.file == f"{reference.folder}/{source.file}"
+        and len(part_names(spec.file)) == (len(spec.parts) or 1)
         and not has_control(spec.licence + spec.note)
-        and 0 < len(hub) == len(spec.sources)
-        and all(map(is_safe_member, files))
-        and all(len(part_names(file)) == (len(spec.parts) or 1) for file in files)
+        # What only we say of models, and the engines' proof rests on.
+        and not (spec.checked or spec.perplexity or spec.gsm8k)
     )
-    if not sound:
-        raise ValueError(f"{name!r} is no model of the hub")
 
 
 def remember(asked: Reference, spec: ModelSpec) -> None:
     """Keep what a reference stands for. Raises ``DownloadError`` when it cannot be kept."""
+    if not _is_sound(spec.name, spec):
+        raise DownloadError(
+            f"{printable(spec.name)} cannot be taken from the hub.",
+            "The name of its repository or file is not one that is safe here.",
+            "Download the file yourself, and give its path.",
+        )
     with _to_change() as old:
         names = old.names if asked.name == spec.name else old.names | {asked.name: spec.name}
         _write(Remembered(old.models | {spec.name: spec}, names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -115,7 +116,7 @@ def _next_step(reference: Reference, cause: BaseException | None) -> str:
         RepositoryNotFoundError,
     )
 
-    pull = f"run: ssr-local models pull {reference.name}"
+    pull = f"run: ssr-local models pull {shlex.quote(reference.name)}"
     if isinstance(cause, GatedRepoError):
         return f"Then {pull}"
     if isinstance(cause, RepositoryNotFoundError):
@@ -191,6 +192,8 @@ def _chosen(reference: Reference, models: list[HubModel]) -> tuple[HubModel, str
         quant = _short(reference.tag or USUAL)
         found = [one for one in models if one.quant == quant]
         found = found or [one for one in models if one.quant == f"UD-{quant}"]
+        # A maker's own suffix, as in Q4_K_M_imat.
+        found = found or [one for one in models if re.match(rf"{quant}[_-][A-Z]{{3,}}", one.quant)]
     note = ""
     if not found and not reference.tag:
         note = f"the repository has no {USUAL}"
@@ -198,17 +201,19 @@ def _chosen(reference: Reference, models: list[HubModel]) -> tuple[HubModel, str
     if not found:
         there = [one.files[0] if reference.is_file else one.quant or one.files[0] for one in models]
         near = there[models.index(min(models, key=lambda one: one.distance))]
+        command = f"ssr-local models pull {shlex.quote(f'{reference.repo}:{near}')}"
         raise ModelNotFoundError(
             f"{reference.repo} has no {reference.tag}.",
             f"It has: {_listed(there)}.",
-            f"Give one of them: ssr-local models pull {reference.repo}:{near}",
+            f"Give one of them: {command}",
         )
     if len(found) > 1:
         there = [one.files[0] for one in found]
+        command = f"ssr-local models pull {shlex.quote(f'{reference.repo}:{there[0]}')}"
         raise ModelNotFoundError(
             f"{reference.name} stands for {len(found)} models.",
             f"They are: {_listed(there)}.",
-            f"Give one of the files: ssr-local models pull {reference.repo}:{there[0]}",
+            f"Give one of the files: {command}",
         )
     return found[0], note
 

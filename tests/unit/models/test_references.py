@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ssr_local.core.errors import ConfigError
+from ssr_local.core import folders
+from ssr_local.core.errors import ConfigError, DownloadError
 from ssr_local.models.models_file import FileSource, HubSource, ModelSpec, PartSpec
-from ssr_local.models.references import Remembered, adopt, parse_reference, remembered
+from ssr_local.models.references import Remembered, adopt, parse_reference, remember, remembered
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,10 @@ from ssr_local.models.references import Remembered, adopt, parse_reference, reme
         ("huggingface.co/user/repo", "user/repo"),
         ("https://huggingface.co/user/repo/", "user/repo"),
         ("https://hf.co/user/repo:Q8_0", "user/repo:Q8_0"),
+        ("user/repo:my model.gguf", "user/repo:my model.gguf"),
+        ("https://huggingface.co/user/repo/blob/main/x.gguf", "user/repo:x.gguf"),
+        ("https://hf.co/user/repo/resolve/main/a/x.gguf?download=true", "user/repo:a/x.gguf"),
+        ("https://hf.co/user/repo/resolve/v2/x.gguf", None),
         *((text, None) for text in ("user", "a/b/c", "folder/file.gguf", "/a/b", "./a", "~/a/b")),
         *((text, None) for text in ("a/b:", "a/b:c:d", "a/b:..\\c", "-a/b", "a/b:c d", "ä/b", "")),
         *((text, None) for text in ("C:/a.gguf", "C:\\a\\b.gguf", "ollama:user/model:tag")),
@@ -56,6 +61,11 @@ SPEC = ModelSpec(
         {"parts": (PartSpec(), PartSpec())},
         {"name": "qwen2.5-coder-0.5b"},
         {"licence": "\x1b[2J"},
+        {"sources": (HubSource(repo="evil/x", file="x-Q8_0.gguf"),)},
+        {"sources": SPEC.sources * 2},
+        {"file": "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"},
+        {"checked": {"ik 0.1.5": ("avx2",)}},
+        {"perplexity": (1.0, 1.0)},
     ],
 )
 def test_what_the_hub_cannot_have_said_is_not_taken_from_a_stick(
@@ -68,6 +78,21 @@ def test_what_the_hub_cannot_have_said_is_not_taken_from_a_stick(
         (stick / "hub-models.json").write_bytes(msgspec.json.encode(memory))
         if spec == SPEC:
             adopt(stick)
-    with pytest.raises(ConfigError, match=r"hub-models\.json"):
-        adopt(stick)
+    adopt(stick)
+    assert remembered().models == {SPEC.name: SPEC}, "the rest is kept, and nothing fails"
+
+
+def test_what_cannot_be_trusted_is_not_written_down() -> None:
+    reference = parse_reference("a/b:Q8_0")
+    assert reference is not None
+    remember(reference, SPEC)
+    with pytest.raises(DownloadError, match="cannot be taken"):
+        remember(reference, replace(SPEC, file="../x-Q8_0.gguf"))
     assert remembered().models == {SPEC.name: SPEC}
+
+
+def test_a_damaged_memory_is_said() -> None:
+    (folders.data_dir()).mkdir(parents=True, exist_ok=True)
+    (folders.data_dir() / "hub-models.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"hub-models\.json cannot be read"):
+        remembered()

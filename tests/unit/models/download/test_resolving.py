@@ -68,6 +68,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepoHub]:
             }
         ),
         some__One=Repo({"only.gguf": gguf("one")}, card={}),
+        some__Space=Repo({"my model.gguf": gguf("mine")}),
+        some__Suffix=Repo({"x-Q4_K_M_imat.gguf": gguf("x"), "x-Q6_K_imat.gguf": gguf("y")}),
         some__Odd=Repo({"odd-q5_0.gguf": gguf("five"), "odd-q2_k.gguf": gguf("two")}),
         some__Weights=Repo({"model.safetensors": b"x"}),
         some__Gated=Repo({"g-Q4_K_M.gguf": gguf("gated")}, gated=True),
@@ -104,6 +106,8 @@ def model(name: str) -> ModelSpec:
             "some/Names:Q3_K_L",
             "llama-2-7b-Q3_K_L-imatrix-00001-of-00001.gguf",
         ),
+        ("some/Space", "some/Space:my model.gguf", "my model.gguf"),
+        ("some/Suffix:Q4_K_M", "some/Suffix:Q4_K_M_IMAT", "x-Q4_K_M_imat.gguf"),
         ("some/Odd", "some/Odd:Q5_0", "odd-q5_0.gguf"),
         ("some/Big", "some/Big:Q8_0", "Q8_0/big-q8_0-00001-of-00003.gguf"),
         (
