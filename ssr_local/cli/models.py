@@ -6,6 +6,7 @@ when that is a terminal.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -103,7 +104,7 @@ def pull(names: tuple[str, ...], folder: Path | None, own: bool) -> None:
             raise Interrupted(
                 "Stopped.",
                 "What was fetched so far is kept.",
-                f"Go on: ssr-local models pull {spec.name}",
+                f"Go on: ssr-local models pull {shlex.quote(spec.name)}",
             ) from error
         click.echo(f"{spec.name}: {path}")
 

@@ -8,7 +8,7 @@ from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
 from ssr_local.core.events import AnyEvent, PathEnded, ProgramRan, VotesCounted
 from ssr_local.core.records import EndReason, Step
-from ssr_local.mathtext.text import extract_answer
+from ssr_local.mathtext.text import extract_answer, last_number
 from ssr_local.method import voting
 from ssr_local.method.plans import is_over
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
@@ -48,7 +48,10 @@ def answer_of(run: Run, path: PathState, *, at_end: bool) -> str | None:
         # A guess boxed while thinking is no answer as long as one can still follow.
         text = text.rpartition(THINK_CLOSE)[2]
     kind = "code" if path.kind.form == "program" else run.pool.answer
-    return extract_answer(text, kind=kind, at_end=at_end)
+    answer = extract_answer(text, kind=kind, at_end=at_end)
+    if answer is None and at_end and kind == "boxed":
+        return last_number(text)  # "12 + 35 = 47", and not a word more
+    return answer
 
 
 def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:

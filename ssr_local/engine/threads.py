@@ -13,11 +13,12 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 from msgspec import Struct
 
+from ssr_local.core import folders
 from ssr_local.engine.hardware import physical_cores
 
 _WINDOW_S = 0.2
@@ -31,6 +32,8 @@ _MARGIN = 0.25
 
 _HOLD_S = (0.5, 30.0)
 """How long a number stays before more threads are tried: the longer, the oftener that failed."""
+
+_FORGOTTEN_S = 3600.0
 
 _PROVEN_S = 3.0
 """Threads that were added and kept so long were rightly added."""
@@ -46,7 +49,10 @@ class CPUTimes(Struct, frozen=True):
 
 
 class ThreadGovernor:
-    """Chooses between 1 and ``most`` threads, where this process may use ``num_cpus`` CPUs."""
+    """Chooses between 1 and ``most`` threads, where this process may use ``num_cpus`` CPUs.
+
+    ``tell`` takes how many there are, and returns those of other processes of ours.
+    """
 
     def __init__(
         self,
@@ -55,9 +61,10 @@ class ThreadGovernor:
         read: Callable[[], CPUTimes],
         draw: Callable[[], float],
         wait: Callable[[float], object],
+        tell: Callable[[int], Sequence[int]],
     ) -> None:
         self._most, self._num_cpus = most, num_cpus
-        self._read, self._draw, self._wait = read, draw, wait
+        self._read, self._draw, self._wait, self._tell = read, draw, wait, tell
         self._last = read()
         self.num_threads = most
         self._hold_s = _HOLD_S[0]
@@ -67,7 +74,8 @@ class ThreadGovernor:
     def next_call(self) -> int:
         """The number of threads for a call that begins now."""
         times = self._read()
-        if times.at - self._last.at > _STALE_S:
+        elapsed = times.at - self._last.at
+        if elapsed > _STALE_S and times.own - self._last.own < elapsed / 2:  # a pause, no long call
             self._last = times
             self._wait(_WINDOW_S)
             times = self._read()
@@ -87,6 +95,12 @@ class ThreadGovernor:
             self._change(fewer, times.at)
         elif more > self.num_threads and times.at >= self._held_until:
             self._change(more, times.at)
+        peers = self._tell(self.num_threads)
+        if peers:  # another of ours gives way to one that takes its share, and to nothing else
+            left = self._num_cpus - max(0.0, others - sum(peers))
+            share = min(self._most, int((left + 0.5) / (len(peers) + 1)))
+            if share > self.num_threads:
+                self._change(share, times.at)
         return self.num_threads
 
     def _change(self, num_threads: int, at: float) -> None:
@@ -98,7 +112,28 @@ class ThreadGovernor:
 @functools.cache
 def governor() -> ThreadGovernor:
     """The one of this process: its engines compute in turn."""
-    return ThreadGovernor(physical_cores(), len(_cpus()), _cpu_times, random.random, time.sleep)
+    return ThreadGovernor(
+        physical_cores(), len(_cpus()), _cpu_times, random.random, time.sleep, _told
+    )
+
+
+def _told(num_threads: int) -> list[int]:
+    """Leave word of this process's threads; what others have said in the last moments."""
+    folder = folders.cache_dir() / "computing"
+    own, found = folder / str(os.getpid()), []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        own.write_text(str(num_threads))
+        now = own.stat().st_mtime
+        for file in folder.iterdir():
+            age_s = now - file.stat().st_mtime
+            if file != own and age_s <= _STALE_S:
+                found.append(int(file.read_text() or 1))
+            elif age_s > _FORGOTTEN_S:
+                file.unlink(missing_ok=True)
+    except (OSError, ValueError):  # nowhere to write, or it is gone already: each for itself
+        pass
+    return found
 
 
 def _cpus() -> list[int]:

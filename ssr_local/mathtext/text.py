@@ -28,6 +28,12 @@ _STATED_END = re.compile(
     r"[.!?](?=\*{0,2}(?:\s|$))|\*\*|,?\s(?:because|since|which|where)\b", re.IGNORECASE
 )
 
+_MAX_LINE_CHARS = 200
+_EQUALS_NUMBER = re.compile(
+    r"[\w)}\]] {0,3}= {0,3}\$?(-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:/\d{1,30})?%?)"
+    r"(?: {1,3}[A-Za-z]{1,20}){0,2}[.*$ )\]\\]{0,6}$"
+)
+
 _FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _CODE_START = re.compile(
     r"(?:def|class|import|async def|function|const|let|var|public|fn|struct|int main)\s\S"
@@ -51,6 +57,13 @@ def extract_answer(text: str, *, kind: AnswerKind = "boxed", at_end: bool = Fals
             if answer is not None:
                 return answer
     return None
+
+
+def last_number(text: str) -> str | None:
+    """The number that a text ends with as the right side of an equation: "12 + 35 = 47"."""
+    last = text.rstrip().rpartition("\n")[2][-_MAX_LINE_CHARS:]
+    match = _EQUALS_NUMBER.search(last)
+    return match[1] if match else None
 
 
 class Box(NamedTuple):

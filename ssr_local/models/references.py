@@ -29,9 +29,7 @@ _REFERENCE = re.compile(
     rf"(?![^:]*(?:--|\.\.))({_NAME}/{_NAME})(?::([^:\\\s]+|[^:\\\x00-\x1f]+\.gguf))?", re.ASCII
 )
 
-_PAGE = re.compile(
-    rf"({_NAME}/{_NAME})/(?:blob|resolve)/main/([^?#:]+\.gguf)(?:[?#].*)?", re.ASCII
-)
+_PAGE = re.compile(rf"({_NAME}/{_NAME})/(?:blob|resolve)/main/([^?#:]+\.gguf)(?:[?#].*)?", re.ASCII)
 
 
 class Reference(Struct, frozen=True):
@@ -95,7 +93,7 @@ def remembered(folder: Path | None = None) -> Remembered:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Remembered)
         sound = {name: spec for name, spec in found.models.items() if _is_sound(name, spec)}
-        return Remembered(sound, {name: one for name, one in found.names.items() if one in sound})
+        return Remembered(sound, {a: b for a, b in found.names.items() if b in sound})
     except FileNotFoundError:
         return Remembered()
     except (OSError, ValueError) as error:
@@ -142,7 +140,14 @@ def adopt(folder: Path) -> None:
     other = remembered(folder)
     if other.models:
         with _to_change() as old:
-            _write(Remembered(other.models | old.models, other.names | old.names))
+            # Names that stand for another repository are only the hub's to give.
+            names = {a: b for a, b in other.names.items() if _repo(a) == _repo(b)}
+            _write(Remembered(other.models | old.models, names | old.names))
+
+
+def _repo(name: str) -> str:
+    reference = parse_reference(name)
+    return reference.repo.casefold() if reference else ""
 
 
 def forget(name: str) -> bool:

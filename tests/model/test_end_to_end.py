@@ -20,6 +20,7 @@ from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
     PathOpened,
+    ProgramRan,
     RunEnded,
     SelectionScored,
     StepDelta,
@@ -78,8 +79,8 @@ def check_result(result: RunResult) -> None:
 
 
 @pytest.mark.parametrize(("problem", "answer"), EASY)
-def test_easy_problem_is_solved(solver: Solver, problem: str, answer: str) -> None:
-    events = list(solver.stream(problem, seed=1, max_tokens=400))
+def test_easy_problem_is_solved_by_ssr(solver: Solver, problem: str, answer: str) -> None:
+    events = list(solver.stream(problem, method="ssr", seed=1, max_tokens=400))
     result = result_of(events)
     check_event_log(events)
     check_result(result)
@@ -91,9 +92,33 @@ def test_easy_problem_is_solved(solver: Solver, problem: str, answer: str) -> No
     assert sum(score.score or 0 for score in selection.scores) == pytest.approx(1)
 
 
+def test_the_default_plan_solves_easy_problems(solver: Solver) -> None:
+    right = 0
+    for problem, answer in EASY:
+        events = list(solver.stream(problem, seed=1))
+        result = result_of(events)
+        assert result.plan.startswith("program:target + prose:target; agree; ")
+        assert any(result.plan in notice for notice in result.notices)
+        (program, *_) = [event.program for event in events if isinstance(event, ProgramRan)]
+        assert "def solution" in program.code
+        assert {path.kind.writer for path in result.paths if path.kind} == {"target"}
+        right += result.answer == answer
+        if result.paths[0].answer == result.paths[1].answer is not None:
+            assert (len(result.paths), result.stopped) == (2, "two paths agree")
+    assert right >= 2  # the small model's luck, once
+
+
+def test_a_program_is_drafted_and_verified(solver: Solver) -> None:
+    result = solver.solve(EASY[2][0], plan="program:ssd", seed=1, max_tokens=300)
+    (path,) = result.paths
+    assert result.num_drafted > 0
+    assert path.program is not None
+    assert path.end_reason in ("answered", "program_failed", "end_of_generation")
+
+
 def test_same_seed_gives_the_same_run(solver: Solver) -> None:
     runs = [
-        solver.solve("What is 9 * 6?", seed=7, paths=2, max_tokens=60, max_steps=2)
+        solver.solve("What is 9 * 6?", method="ssr", seed=7, paths=2, max_tokens=60, max_steps=2)
         for _ in range(2)
     ]
     assert [path.text for path in runs[0].paths] == [path.text for path in runs[1].paths]

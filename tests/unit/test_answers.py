@@ -17,7 +17,7 @@ from ssr_local.answers.comparer import Comparer
 from ssr_local.core.errors import HelperError
 from ssr_local.core.records import Comparison
 from ssr_local.mathtext.forms import normalise
-from ssr_local.mathtext.text import extract_answer
+from ssr_local.mathtext.text import extract_answer, last_number
 from ssr_local.mathtext.values import exact_value
 from ssr_local.process.helper import Helper
 
@@ -125,6 +125,21 @@ def test_at_the_end_a_stated_answer_counts(text: str, answer: str | None) -> Non
 
 
 PROGRAM = "def f(x):\n    return x + 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12 + 35 = 47", "47"),
+        ("So she pays\n3 * 1.5 = 4.5 dollars.", "4.5"),
+        ("we get\n\\[ 3 \\times 14 = 42 \\]", "42"),
+        ("12 + 35 = 47\nThat is all.", None),
+        ("f(x) = 2x", None),
+        ("total = 3 + 4", None),
+    ],
+)
+def test_the_number_that_an_equation_at_the_end_gives(text: str, number: str | None) -> None:
+    assert last_number(text) == number
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ then it is a ``.part`` file, which the next run continues (docs/faults.md).
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -238,7 +239,7 @@ def _fetch(spec: ModelSpec, path: Path, meter: Meter, notice: Callable[[str], No
         f"Model {spec.name} ({spec.file}) could not be fetched.",
         "; ".join(reasons),
         f"{'Fetch it again' if damaged else 'To go on where it stopped'}:"
-        f" ssr-local models pull {spec.name}",
+        f" ssr-local models pull {shlex.quote(spec.name)}",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -245,12 +246,12 @@ def _missing(spec: ModelSpec, path: Path) -> ModelNotFoundError:
     why = f"{path} is not there." if spec.sources else "The hub has not been asked for it yet."
     if here.state == "partial" and spec.in_place is None:
         why = f"{here.present_bytes} of {here.total_bytes} bytes were fetched."
-    fetch = f"Fetch it: ssr-local models pull {spec.name}"
+    fetch = f"Fetch it: ssr-local models pull {shlex.quote(spec.name)}"
     return ModelNotFoundError(
         f"Model {spec.name} is not on this machine.", why, "" if spec.in_place else fetch
     )
 
 
 def _damaged(spec: ModelSpec, path: Path, why: str) -> ModelDamagedError:
-    again = f"Fetch it again: ssr-local models pull {spec.name}"
+    again = f"Fetch it again: ssr-local models pull {shlex.quote(spec.name)}"
     return ModelDamagedError(f"Model file {path} is damaged.", why, "" if spec.in_place else again)

@@ -193,7 +193,8 @@ def _chosen(reference: Reference, models: list[HubModel]) -> tuple[HubModel, str
         found = [one for one in models if one.quant == quant]
         found = found or [one for one in models if one.quant == f"UD-{quant}"]
         # A maker's own suffix, as in Q4_K_M_imat.
-        found = found or [one for one in models if re.match(rf"{quant}[_-][A-Z]{{3,}}", one.quant)]
+        longer = re.compile(rf"{re.escape(quant)}[_-][A-Z]{{3,}}")
+        found = found or [one for one in models if longer.match(one.quant)]
     note = ""
     if not found and not reference.tag:
         note = f"the repository has no {USUAL}"
