@@ -314,9 +314,9 @@ class Solver:
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""
-        nearest = load_registry().pair(EngineOptions().pair).profile
-        pool = load_pool(options.strategies)
-        choice = choose(options.effort, pool, self._pair.profile, nearest)
+        own = self._pair.profile
+        nearest = own or load_registry().pair(EngineOptions().pair).profile
+        choice = choose(options.effort, load_pool(options.strategies), own, nearest)
         note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
         usual = SolveOptions()
         if (options.paths, options.mode) != (usual.paths, usual.mode):

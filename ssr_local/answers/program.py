@@ -1,4 +1,4 @@
-"""Runs a program that a model wrote as its answer to a problem, and says what it came to.
+"""Runs a program that a model wrote as its answer to a problem, and says what it gives.
 
 The answer is what ``solution`` returns, or the last function that can be called without
 arguments; else the last line printed; else the last expression or assignment. Nothing of the

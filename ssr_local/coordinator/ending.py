@@ -10,7 +10,6 @@ from ssr_local.core.events import AnyEvent, PathEnded, ProgramRan, VotesCounted
 from ssr_local.core.records import EndReason, Step
 from ssr_local.mathtext.text import extract_answer, last_number
 from ssr_local.method import voting
-from ssr_local.method.plans import is_over
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 
 _FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
@@ -86,8 +85,8 @@ def end_all(run: Run, reason: EndReason) -> Iterator[AnyEvent]:
 
 
 def stop_early(run: Run) -> Iterator[AnyEvent]:
-    """End the other paths when the mode has what it waits for, or time is up."""
-    if run.num_waves and is_over(run.plan.waves[run.num_waves - 1].rule, run.groups):
+    """End the other paths when the wave's rule holds, or time is up."""
+    if run.is_decided:
         yield from end_all(run, "early_exit")
     if run.time_is_up:
         yield from end_all(run, "time_limit")

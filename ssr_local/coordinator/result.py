@@ -5,7 +5,6 @@ from __future__ import annotations
 from ssr_local.coordinator.run import Run
 from ssr_local.core.records import Flops, RunResult, Timing
 from ssr_local.method import voting
-from ssr_local.method.plans import is_over
 from ssr_local.version import VERSION
 
 
@@ -48,7 +47,7 @@ def build_result(run: Run) -> RunResult:
 def _stopped(run: Run) -> str:
     if run.cancelled:
         return "cancelled"
-    if run.num_waves and is_over(run.plan.waves[run.num_waves - 1].rule, run.groups):
+    if run.is_decided:
         rule = run.plan.waves[run.num_waves - 1].rule
         return "a path has an answer" if rule == "first" else "two paths agree"
     return "the time is up" if run.time_is_up else "all paths have ended"

@@ -127,8 +127,13 @@ class Run:
         """Whether the plan has another wave, and what the waves so far have is not enough."""
         if self.failure or self.cancelled or self.time_is_up or not self.num_waves:
             return False
-        rule = self.plan.waves[self.num_waves - 1].rule
-        return self.num_waves < len(self.plan.waves) and not is_over(rule, self.groups)
+        return self.num_waves < len(self.plan.waves) and not self.is_decided
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the rule of the wave that is open holds."""
+        wave = self.plan.waves[self.num_waves - 1] if self.num_waves else None
+        return wave is not None and is_over(wave.rule, self.groups)
 
     @property
     def time_is_up(self) -> bool:

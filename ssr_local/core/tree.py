@@ -101,7 +101,6 @@ class PathView:
     answer: str | None = None
     mean_score: float | None = None
     kind: PathKind = field(default_factory=PathKind)
-    wave: int = 0
     program: ProgramRun | None = None
 
     @property
@@ -151,7 +150,6 @@ class Tree:
         self.pool: tuple[Strategy, ...] = ()
         self.scores: tuple[StrategyScore, ...] = ()
         self.chosen: tuple[str, ...] = ()
-        self.waves: dict[int, WaveOpened] = {}
         self.paths: dict[int, PathView] = {}
         self.groups: tuple[VoteGroup, ...] = ()
         self.notices: list[str] = []
@@ -232,7 +230,6 @@ class Tree:
                 self.phase = "running"
                 return (Node("strategies"), Node("run"))
             case WaveOpened():
-                self.waves[event.wave] = event
                 self.phase = "selecting"
             case VotesCounted():
                 self.groups = event.groups
@@ -284,7 +281,7 @@ class Tree:
                 self.phase = "running"
             kind = event.kind or PathKind(verified=self.options.get("method") in VERIFIED_METHODS)
             self.paths[event.path] = PathView(
-                event.path, event.strategy, event.selection_score, kind=kind, wave=event.wave
+                event.path, event.strategy, event.selection_score, kind=kind
             )
             return (Node("path", event.path), Node("strategies"))
         path = self.paths.get(event.path)
