@@ -171,7 +171,7 @@ class Run:
             path.state = state
             left = max(1, self.options.max_tokens - path.num_tokens)
             sampling = Sampling(
-                self.options.temperature,
+                0.0 if path.kind.greedy else self.options.temperature,
                 self.options.top_p,
                 self.seed(f"{path.index}/{role}"),
             )

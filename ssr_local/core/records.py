@@ -57,11 +57,13 @@ class Strategy(Struct, frozen=True):
 
 
 class PathKind(Struct, frozen=True):
-    """Who writes a path, whether the target verifies its steps, and what its text is."""
+    """Who writes a path, whether the target verifies its steps, what its text is, and whether
+    each token is the likeliest one, whatever the temperature."""
 
     writer: ModelRole = "target"
     verified: bool = False
     form: PathForm = "prose"
+    greedy: bool = False
 
     @property
     def roles(self) -> tuple[ModelRole, ...]:
