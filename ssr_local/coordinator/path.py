@@ -51,7 +51,8 @@ class Judged:
 
 @dataclass(slots=True)
 class PathState:
-    """One path while it runs. ``opening`` is what its prompt already holds of its text."""
+    """One path while it runs. ``opening`` is what its prompt already holds of its text;
+    ``exhausted`` is why it has been told to conclude."""
 
     index: int
     strategy: Strategy
@@ -65,6 +66,7 @@ class PathState:
     state: State = "ready"
     current: StepInProgress | None = None
     judged: Judged | None = None
+    exhausted: EndReason | None = None
     end_reason: EndReason | None = None
     answer: str | None = None
     program: ProgramRun | None = None

@@ -36,8 +36,10 @@ from ssr_local.core.records import (
     VoteGroup,
 )
 from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob
+from ssr_local.method import prompts
 from ssr_local.method.plans import Plan, is_over
 from ssr_local.method.pools import Pool
+from ssr_local.method.steps import THINK_CLOSE, is_thinking
 from ssr_local.method.verification import Judge
 
 PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
@@ -55,6 +57,7 @@ class SharedCall(NamedTuple):
 
 
 _MEASURED_EVERY_S = 1.0
+_CONCLUSION_TOKENS = 48
 
 
 @dataclass(kw_only=True, eq=False)
@@ -159,6 +162,28 @@ class Run:
         prints = {engine.vocabulary.fingerprint for engine in self.engines.values()}
         return len(prints) == 1
 
+    def can_conclude(self, path: PathState) -> bool:
+        """Whether a path can be told to state its answer when its budget is used up."""
+        return path.kind.form == "prose" and self.pool.answer == "boxed"
+
+    def max_tokens(self, path: PathState) -> int:
+        """A path's token budget; what it needs to conclude is kept back until then."""
+        most = self.options.max_tokens
+        if path.exhausted or not self.can_conclude(path):
+            return most
+        return most - min(_CONCLUSION_TOKENS, most // 4)
+
+    def _begin_conclusion(self, role: ModelRole, path: PathState) -> None:
+        """Begin the step in which a path states its answer."""
+        text = prompts.CONCLUSION
+        if is_thinking(path.text):
+            text = f"\n{THINK_CLOSE}\n\n{text}"
+        elif not path.text.endswith("\n\n"):
+            text = f"\n\n{text}"
+        job = ExtendJob(seq_id=path.sequences[role], tokens=self.prompters[role].step(text))
+        if not self.extend(role, [job])[0].no_room:
+            current_step(path).text = text
+
     def start_steps(
         self, role: ModelRole, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
     ) -> None:
@@ -169,7 +194,9 @@ class Run:
             marks = {r: self.engines[r].num_tokens(seq) for r, seq in path.sequences.items()}
             path.current = StepInProgress(role, marks, self.clock())
             path.state = state
-            left = max(1, self.options.max_tokens - path.num_tokens)
+            if path.exhausted:
+                self._begin_conclusion(role, path)
+            left = max(1, self.max_tokens(path) - path.num_tokens)
             sampling = Sampling(
                 0.0 if path.kind.greedy else self.options.temperature,
                 self.options.top_p,

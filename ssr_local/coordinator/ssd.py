@@ -64,14 +64,13 @@ def _phase(run: Run, role: ModelRole) -> PhaseName:
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
     """Add a path's new text; a step that is complete waits, or is committed."""
     step = current_step(path)
+    new = delta.text if step.num_tokens else step.text + delta.text  # a conclusion has a beginning
     run.decoded[step.author] += delta.num_tokens
     step.text += delta.text
     step.num_tokens += delta.num_tokens
     step.end = delta.end
-    if delta.text:
-        yield run.at(
-            StepDelta(path=path.index, step=path.step_index, author=step.author, text=delta.text)
-        )
+    if new:
+        yield run.at(StepDelta(path=path.index, step=path.step_index, author=step.author, text=new))
     if delta.end is None:
         return
     if not step.text.strip():

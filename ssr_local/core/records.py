@@ -19,6 +19,7 @@ PathForm = Literal["prose", "program"]
 EndReason = Literal[
     "answered",
     "end_of_generation",
+    "concluded",
     "empty_step",
     "repetition",
     "token_budget",
