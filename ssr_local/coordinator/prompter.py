@@ -76,7 +76,7 @@ class Prompter:
         return [prompt + written for prompt in self._encode(requests)]
 
     def _instruction(self, form: PathForm) -> str:
-        return prompts.PROGRAM_INSTRUCTION if form == "program" else self._pool.instruction
+        return self._pool.program_instruction if form == "program" else self._pool.instruction
 
     def opening(self, prefix_steps: Sequence[str]) -> str:
         """What a path's prompt already holds of its text."""
@@ -142,7 +142,8 @@ class Prompter:
         return ""
 
     def _encode(self, requests: Sequence[str]) -> list[list[int]]:
-        dialogues = [(Message("user", request),) for request in requests]
+        system = (Message("system", self._pool.system),) if self._pool.system else ()
+        dialogues = [(*system, Message("user", request)) for request in requests]
         return [self._tokenize(text) for text in self._render(dialogues)]
 
     def _tokenize(self, text: str) -> list[int]:

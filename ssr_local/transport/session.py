@@ -146,7 +146,7 @@ class Session:
         commands: Mailbox | None = None,
     ) -> Run:
         options = request.options
-        pool = load_pool(options.strategies)
+        pool = load_pool(options.strategies, options.prompt)
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return Run(
             problem=request.problem,

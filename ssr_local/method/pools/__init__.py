@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.config import suggestion
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import UNKNOWN_LETTER, Strategy
 from ssr_local.core.toml_file import parse_toml, printable, quoted, read_bounded
+from ssr_local.method.prompts import PROGRAM_INSTRUCTION
 
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""
@@ -31,7 +34,9 @@ UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 
 PACKAGED = ("maths", "logic", "code")
 _MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
+_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs")
 _STRATEGY_KEYS = Strategy.__struct_fields__
+_WORDINGS = "wordings.toml"
 # Marks that turn text around on a terminal without being seen themselves.
 _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -40,7 +45,8 @@ class Pool(Struct, frozen=True):
     """The strategies of one domain, and how its problems are to be answered.
 
     ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them. ``programs`` says
-    that code which computes the answer is a way to solve its problems.
+    that code which computes the answer is a way to solve its problems. ``system`` is the system
+    message; without one the chat template has the last word.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Pool(Struct, frozen=True):
     instruction: str
     strategies: tuple[Strategy, ...]
     programs: bool = False
+    program_instruction: str = PROGRAM_INSTRUCTION
+    system: str = ""
 
     def by_letter(self, letter: str) -> Strategy:
         """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
@@ -61,12 +69,35 @@ class Pool(Struct, frozen=True):
         )
 
 
-def load_pool(name_or_path: str) -> Pool:
+def load_pool(name_or_path: str, prompt: str = "") -> Pool:
     """A packaged pool by its name, else the pool in the TOML file of that path.
 
-    A packaged name comes first; write ``./maths`` for a file of such a name. Raises
-    ``ConfigError`` naming the file, the key and what is accepted.
+    A packaged name comes first; write ``./maths`` for a file of such a name. ``prompt`` names
+    other words to ask in (``wordings``). Raises ``ConfigError`` naming the file, the key and what
+    is accepted.
     """
+    pool = _load(name_or_path)
+    if not prompt:
+        return pool
+    words = wordings()
+    if prompt not in words:
+        raise ConfigError(
+            f"There is no prompt {quoted(prompt)}.",
+            f"Accepted: {', '.join(words)}.",
+            suggestion(prompt, tuple(words)),
+        )
+    return replace(pool, **words[prompt])
+
+
+@cache
+def wordings() -> dict[str, dict[str, str]]:
+    """The prompts that were compared, by name: what each says in place of a pool's own words
+    (docs/measuring.md)."""
+    found = parse_toml((resources.files("ssr_local.method") / _WORDINGS).read_bytes(), _WORDINGS)
+    return cast(dict[str, dict[str, str]], found)
+
+
+def _load(name_or_path: str) -> Pool:
     if name_or_path in PACKAGED:
         packaged = resources.files(__name__) / f"{name_or_path}.toml"
         source = f"{name_or_path}.toml"
@@ -89,7 +120,7 @@ def _no_such_pool(name: str) -> ConfigError:
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, Pool.__struct_fields__, source, optional="programs")
+    _check_keys(table, _POOL_KEYS, source, optional="programs")
     programs = table.get("programs", False)
     if not isinstance(programs, bool):
         raise ConfigError(
