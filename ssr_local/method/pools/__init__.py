@@ -33,12 +33,20 @@ UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 """The strategy without advice; it belongs to every pool and stands in no file."""
 
 PACKAGED = ("maths", "logic", "code")
-_MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
-_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs")
+_LONG = ("instruction", "problem", "solution")
+_MAX_CHARS = {"name": 80, "description": 500, "advice": 500, **dict.fromkeys(_LONG, 2000)}
+_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs", "examples")
 _STRATEGY_KEYS = Strategy.__struct_fields__
 _WORDINGS = "wordings.toml"
 # Marks that turn text around on a terminal without being seen themselves.
 _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Example(Struct, frozen=True):
+    """A problem, and its solution in the form that is wanted."""
+
+    problem: str
+    solution: str
 
 
 class Pool(Struct, frozen=True):
@@ -46,7 +54,8 @@ class Pool(Struct, frozen=True):
 
     ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them. ``programs`` says
     that code which computes the answer is a way to solve its problems. ``system`` is the system
-    message; without one the chat template has the last word.
+    message; without one the chat template has the last word. ``examples`` are turns
+    that stand before the problem when prose is asked for.
     """
 
     name: str
@@ -57,6 +66,7 @@ class Pool(Struct, frozen=True):
     programs: bool = False
     program_instruction: str = PROGRAM_INSTRUCTION
     system: str = ""
+    examples: tuple[Example, ...] = ()
 
     def by_letter(self, letter: str) -> Strategy:
         """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
@@ -90,11 +100,13 @@ def load_pool(name_or_path: str, prompt: str = "") -> Pool:
 
 
 @cache
-def wordings() -> dict[str, dict[str, str]]:
-    """The prompts that were compared, by name: what each says in place of a pool's own words
+def wordings() -> dict[str, dict[str, Any]]:
+    """The prompts that were compared, by name: what each has in place of a pool's own words
     (docs/measuring.md)."""
     found = parse_toml((resources.files("ssr_local.method") / _WORDINGS).read_bytes(), _WORDINGS)
-    return cast(dict[str, dict[str, str]], found)
+    return {
+        name: {**words, "examples": _examples(words, _WORDINGS)} for name, words in found.items()
+    }
 
 
 def _load(name_or_path: str) -> Pool:
@@ -120,7 +132,7 @@ def _no_such_pool(name: str) -> ConfigError:
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, _POOL_KEYS, source, optional="programs")
+    _check_keys(table, _POOL_KEYS, source, optional=("programs", "examples"))
     programs = table.get("programs", False)
     if not isinstance(programs, bool):
         raise ConfigError(
@@ -139,7 +151,22 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
         instruction=_text(table, "instruction", source),
         strategies=_strategies(table["strategies"], source),
         programs=programs,
+        examples=_examples(table, source),
     )
+
+
+def _examples(table: Mapping[str, Any], source: str) -> tuple[Example, ...]:
+    entries = table.get("examples", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(
+            f"{source}: key 'examples' is no list of tables.", "Accepted: tables [[examples]]."
+        )
+    examples = []
+    for number, entry in enumerate(entries, start=1):
+        where = f"{source}, example {number}"
+        _check_keys(entry, Example.__struct_fields__, where)
+        examples.append(Example(_text(entry, "problem", where), _text(entry, "solution", where)))
+    return tuple(examples)
 
 
 def _strategies(entries: object, source: str) -> tuple[Strategy, ...]:
@@ -177,7 +204,7 @@ def _strategy(entry: object, letter: str, source: str) -> Strategy:
 
 
 def _check_keys(
-    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: str = ""
+    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: tuple[str, ...] = ()
 ) -> None:
     for key in table:
         if key not in accepted:
@@ -187,7 +214,7 @@ def _check_keys(
                 suggestion(key, accepted),
             )
     for key in accepted:
-        if key not in table and key != optional:
+        if key not in table and key not in optional:
             raise ConfigError(
                 f"{source}: key {key!r} is missing.", f"Required: {', '.join(accepted)}."
             )
@@ -196,8 +223,8 @@ def _check_keys(
 def _text(table: Mapping[str, Any], key: str, source: str) -> str:
     """The text under ``key``, checked for what a model or a terminal must not be sent."""
     value = table[key]
-    # An instruction may run over several lines, what stands in lists and trees may not.
-    allowed = "\n" if key == "instruction" else ""
+    # What models alone are sent may run over several lines, what stands in lists and trees not.
+    allowed = "\n" if key in _LONG else ""
     if not isinstance(value, str):
         wrong = f"cannot be {quoted(value)}"
     elif not value.strip():
