@@ -27,6 +27,7 @@ from ssr_local.core.records import (
     Models,
     ModelUsage,
     OptionValues,
+    PathForm,
     ProgramRun,
     RunResult,
     Status,
@@ -71,8 +72,9 @@ class Run:
     nobody fills the ``commands`` unless they are given.
     ``num_waves`` counts the waves that were opened, ``letters`` are what the target has
     selected, and ``num_followed`` how many of them paths follow already.
-    ``prefixes`` are the tokens that all prompts of a model begin with, ``roots`` the sequences
-    that hold them. ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
+    ``prefixes`` are the tokens that all prompts of a form begin with on a model, ``roots`` the
+    sequences that hold them, ``root_cells`` how many KV-cache cells these take.
+    ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
     this run, those that were evaluated again included. Afterwards there is a ``result``, or
     the ``failure`` that ended the run.
     """
@@ -107,9 +109,10 @@ class Run:
     notices: list[str] = field(default_factory=list)
     failure: Exception | None = None
     result: RunResult | None = None
-    prefixes: dict[ModelRole, list[int]] = field(default_factory=dict)
+    prefixes: dict[tuple[ModelRole, PathForm], list[int]] = field(default_factory=dict)
     longest_prompt: dict[ModelRole, int] = field(default_factory=dict)
-    roots: dict[ModelRole, int] = field(default_factory=dict)
+    roots: dict[tuple[ModelRole, PathForm], int] = field(default_factory=dict)
+    root_cells: Counter[ModelRole] = field(default_factory=Counter)
     probes: dict[bool, list[int]] = field(default_factory=dict)
     prefilled: Counter[ModelRole] = field(default_factory=Counter)
     decoded: Counter[ModelRole] = field(default_factory=Counter)
@@ -282,14 +285,13 @@ class Run:
         """How many KV-cache cells the paths take on each model, what they share counted once."""
         cells = {}
         for role, engine in self.engines.items():
-            root = self.roots.get(role)
-            shared = engine.num_tokens(root) if root is not None else 0
             own = [
-                engine.num_tokens(path.sequences[role]) - shared
+                engine.num_tokens(path.sequences[role])
+                - engine.num_tokens(self.roots[role, path.kind.form])
                 for path in self.live()
                 if role in path.sequences
             ]
-            cells[role] = shared + sum(own)
+            cells[role] = self.root_cells[role] + sum(own)
         return cells
 
     def measure(self) -> Iterator[RunMeasured]:
