@@ -294,15 +294,62 @@ class RunResult(Struct, frozen=True, kw_only=True):
     selection_orders: tuple[tuple[str, ...], ...] = ()
 
 
+class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured of one kind of path: its mean tokens, and of ``num`` paths the shares with
+    an answer and with the right one, 0 to 1.
+
+    Of SSD paths ``acceptance`` is the share of drafted tokens that were kept, and ``rewrite`` how
+    many the target wrote for one that was not.
+    """
+
+    tokens: float
+    answers: float = 1.0
+    right: float
+    num: int = 0
+    acceptance: float | None = None
+    rewrite: float = 1.0
+
+
+class PlanFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured of one plan: of ``num`` problems how many it solved, in percent with the
+    95 % interval, mean tokens, and seconds as a multiple of the target's prose alone.
+    """
+
+    right: int
+    num: int
+    percent: tuple[float, float, float]
+    tokens: float | None = None
+    acceptance: float | None = None
+    times_target: float | None = None
+
+
+class Agreement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On how many of ``num`` problems a program and a prose path had the same answer, and on how
+    many of these it was right."""
+
+    same: int
+    right: int
+    num: int
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
-    reads it, and in words what that rests on.
+    reads it, in words what that rests on, and figures where there are some.
+
+    ``plans`` are by the plan's text, ``kinds`` by "form:writer". ``prompt_tokens`` is the mean of a
+    problem's prompt; ``machine`` and ``date`` say where and when seconds were measured.
     """
 
     quick: str
     normal: str
     thorough: str
     note: str = ""
+    plans: dict[str, PlanFigures] = {}
+    kinds: dict[str, KindFigures] = {}
+    agree: Agreement | None = None
+    prompt_tokens: float | None = None
+    machine: str = ""
+    date: str = ""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -273,7 +273,7 @@ def _remember(models: Sequence[PairModel], speeds: Mapping[ModelRole, ModelSpeed
                 model.spec.name,
                 model.here.path,
                 file_bytes=model.here.present_bytes,
-                tokens_per_s=speed.decode_one,
+                tokens_per_s=speed.tokens_per_s,
                 on_gpu=speed.device != "cpu",
                 disturbed=checks.is_disturbed(speed),
             )

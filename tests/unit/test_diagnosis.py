@@ -94,7 +94,7 @@ def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
     assert (report.pair, report.engine is not None) == ("tiny", True)
     kept = {one.name: one.tokens_per_s for one in remembered_speeds()}
     assert target.speed is not None
-    assert kept == {"draft": draft.speed.decode_one, "target": target.speed.decode_one}
+    assert kept == {"draft": draft.speed.tokens_per_s, "target": target.speed.tokens_per_s}
 
 
 @pytest.mark.parametrize(
