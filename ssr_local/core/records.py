@@ -6,9 +6,9 @@ therefore turns into JSON and back without code of its own.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 ModelRole = Literal["draft", "target"]
 """Which of the two models."""
@@ -294,20 +294,26 @@ class RunResult(Struct, frozen=True, kw_only=True):
     selection_orders: tuple[tuple[str, ...], ...] = ()
 
 
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Percent = Annotated[float, Meta(ge=0, le=100)]
+_Count = Annotated[int, Meta(ge=0)]
+_Amount = Annotated[float, Meta(gt=0, le=1e6)]
+
+
 class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of one kind of path: its mean tokens, and of ``num`` paths the shares with
     an answer and with the right one, 0 to 1.
 
-    Of SSD paths ``acceptance`` is the share of drafted tokens that were kept, and ``rewrite`` how
-    many the target wrote for one that was not.
+    Of SSD paths ``acceptance`` is the share of drafted steps that were kept, and ``rewrite`` how
+    many tokens the target wrote for one that was not.
     """
 
-    tokens: float
-    answers: float = 1.0
-    right: float
-    num: int = 0
-    acceptance: float | None = None
-    rewrite: float = 1.0
+    tokens: _Amount
+    answers: _Share = 1.0
+    right: _Share
+    num: _Count = 0
+    acceptance: _Share | None = None
+    rewrite: _Amount = 1.0
 
 
 class PlanFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -315,21 +321,21 @@ class PlanFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     95 % interval, mean tokens, and seconds as a multiple of the target's prose alone.
     """
 
-    right: int
-    num: int
-    percent: tuple[float, float, float]
-    tokens: float | None = None
-    acceptance: float | None = None
-    times_target: float | None = None
+    right: _Count
+    num: _Count
+    percent: tuple[_Percent, _Percent, _Percent]
+    tokens: _Amount | None = None
+    acceptance: _Share | None = None
+    times_target: _Amount | None = None
 
 
 class Agreement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On how many of ``num`` problems a program and a prose path had the same answer, and on how
     many of these it was right."""
 
-    same: int
-    right: int
-    num: int
+    same: _Count
+    right: _Count
+    num: _Count
 
 
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -347,7 +353,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plans: dict[str, PlanFigures] = {}
     kinds: dict[str, KindFigures] = {}
     agree: Agreement | None = None
-    prompt_tokens: float | None = None
+    prompt_tokens: _Amount | None = None
     machine: str = ""
     date: str = ""
 

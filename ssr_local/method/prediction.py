@@ -21,11 +21,16 @@ Speeds = Mapping[ModelRole, "Speed"]
 
 STEP_TOKENS, PROBE_TOKENS = 40, 46
 """A typical step and the digit's question, in tokens of the default pair."""
-PROMPT_TOKENS, INSTRUCTION_TOKENS, ADVICE_TOKENS, SELECTION_TOKENS = 110, 40, 60, 640
+PROMPT_TOKENS, INSTRUCTION_TOKENS, ADVICE_TOKENS, SELECTION_TOKENS = 80, 40, 60, 640
 """A problem with its turn, what follows it for a form, a strategy's advice, and the prompt of the
 selection: of the default pair on school problems."""
 ROWS = (1, 2, 3, 4, 6, 8)
 """How many rows a batch is measured with."""
+
+KIND_NAMES = tuple(
+    f"{form}:{writer}" for form in ("prose", "program") for writer in ("target", "draft", "ssd")
+)
+"""Kinds of path as a profile names them."""
 
 _USUAL = {
     "program": KindFigures(tokens=75, answers=0.9, right=0.6),

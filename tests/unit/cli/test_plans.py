@@ -14,10 +14,11 @@ from ssr_local.cli.plans import command
 from ssr_local.core import folders
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.engine.speeds import remember_speed
-from ssr_local.method.prediction import Speed
+from ssr_local.method.prediction import INSTRUCTION_TOKENS, PROMPT_TOKENS, Speed
 from tests.tiny_gguf import write_tiny_model
 from tests.unit.cli.program import AS_FROM_THE_SHELL
 
+READ_S = (PROMPT_TOKENS + INSTRUCTION_TOKENS) / 100  # of a target that decodes a token a second
 PROFILE = """
 quick = "program:target"
 normal = "program:target + prose:target; agree; prose:target"
@@ -78,9 +79,9 @@ def test_seconds_accuracy_and_the_default(pair: dict[str, Path]) -> None:
     found = rows()
     assert list(found) == ["quick", "normal", "thorough", "target", "parallel-3", "ssr-m3"]
     assert [name for name, row in found.items() if row["is_default"]] == ["normal"]
-    assert found["target"]["seconds"] == pytest.approx(100 + 150 / 100)
+    assert found["target"]["seconds"] == pytest.approx(100 + READ_S)
     assert found["target"]["times_target"] == 1
-    assert found["quick"]["seconds"] == pytest.approx(50 + 150 / 100)
+    assert found["quick"]["seconds"] == pytest.approx(50 + READ_S)
     assert found["quick"]["figures"]["percent"] == [60, 31, 83]
     assert found["target"]["figures"] is None
     assert found["normal"]["opened"][0] == 1
