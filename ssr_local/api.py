@@ -12,8 +12,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
+from ssr_local.coordinator.choosing import Known, known_of
 from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.errors import Interrupted, SSRError, UsageError
 from ssr_local.core.events import AnyEvent, Replied, RunEnded, StepRead
@@ -21,7 +23,6 @@ from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_c
 from ssr_local.core.records import Calibration, ModelRole, RunResult, StepReading
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES
 from ssr_local.engine.demo import demo_pair
-from ssr_local.method.auto import choose
 from ssr_local.method.plans import plan_for
 from ssr_local.method.pools import load_pool
 from ssr_local.method.prompts import QUESTIONS
@@ -314,9 +315,7 @@ class Solver:
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""
-        own = self._pair.profile
-        nearest = own or load_registry().pair(EngineOptions().pair).profile
-        choice = choose(options.effort, load_pool(options.strategies), own, nearest)
+        choice = self._known.choose(options.effort, load_pool(options.strategies))
         note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
         usual = SolveOptions()
         if (options.paths, options.mode) != (usual.paths, usual.mode):
@@ -324,6 +323,10 @@ class Solver:
                 " It has its own paths and its own end; --method ssr follows --paths and --mode."
             )
         return with_changes(options, plan=choice.plan), note
+
+    @cached_property
+    def _known(self) -> Known:
+        return known_of(load_registry(), self._pair, self.engine)
 
     def _roles_for(self, options: SolveOptions | None) -> tuple[ModelRole, ...]:
         return plan_for(self._planned(options or SolveOptions())[0]).roles

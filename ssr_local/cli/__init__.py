@@ -30,6 +30,7 @@ _COMMANDS = {
     "practice": "Problems that went wrong, when they are due again.",
     "replay": "Play an event log again, without models.",
     "models": "List, download, check and remove models.",
+    "plans": "What this machine would do, how long it takes, how often it is right.",
     "doctor": "Look at this machine and say what is missing.",
     "config": "Show and change settings.",
     "completion": "Let a shell complete command lines.",

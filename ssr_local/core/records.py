@@ -6,9 +6,9 @@ therefore turns into JSON and back without code of its own.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 ModelRole = Literal["draft", "target"]
 """Which of the two models."""
@@ -297,15 +297,68 @@ class RunResult(Struct, frozen=True, kw_only=True):
     selection_orders: tuple[tuple[str, ...], ...] = ()
 
 
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Percent = Annotated[float, Meta(ge=0, le=100)]
+_Count = Annotated[int, Meta(ge=0)]
+_Amount = Annotated[float, Meta(gt=0, le=1e6)]
+
+
+class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured of one kind of path: its mean tokens, and of ``num`` paths the shares with
+    an answer and with the right one, 0 to 1.
+
+    Of SSD paths ``acceptance`` is the share of drafted steps that were kept, and ``rewrite`` how
+    many tokens the target wrote for one that was not.
+    """
+
+    tokens: _Amount
+    answers: _Share = 1.0
+    right: _Share
+    num: _Count = 0
+    acceptance: _Share | None = None
+    rewrite: _Amount = 1.0
+
+
+class PlanFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured of one plan: of ``num`` problems how many it solved, in percent with the
+    95 % interval, mean tokens, and seconds as a multiple of the target's prose alone.
+    """
+
+    right: _Count
+    num: _Count
+    percent: tuple[_Percent, _Percent, _Percent]
+    tokens: _Amount | None = None
+    acceptance: _Share | None = None
+    times_target: _Amount | None = None
+
+
+class Agreement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On how many of ``num`` problems a program and a prose path had the same answer, and on how
+    many of these it was right."""
+
+    same: _Count
+    right: _Count
+    num: _Count
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
-    reads it, and in words what that rests on.
+    reads it, in words what that rests on, and figures where there are some.
+
+    ``plans`` are by the plan's text, ``kinds`` by "form:writer". ``prompt_tokens`` is the mean of a
+    problem's prompt; ``machine`` and ``date`` say where and when seconds were measured.
     """
 
     quick: str
     normal: str
     thorough: str
     note: str = ""
+    plans: dict[str, PlanFigures] = {}
+    kinds: dict[str, KindFigures] = {}
+    agree: Agreement | None = None
+    prompt_tokens: _Amount | None = None
+    machine: str = ""
+    date: str = ""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,7 +30,7 @@ from ssr_local.diagnosis.pair_facts import (
     look_at_pair,
     needed_bytes,
 )
-from ssr_local.diagnosis.remembered import remember_speed
+from ssr_local.diagnosis.pair_speeds import remember
 from ssr_local.diagnosis.speculation import Speculation
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.engine import hardware
@@ -40,9 +40,6 @@ from ssr_local.method.verification import Judge
 from ssr_local.models.download import file_sha256
 from ssr_local.transport.setup import ModelFile, Setup
 from ssr_local.version import VERSION
-
-_OF_SPEED = ("threads", "gpu_layers", "engine", "repack")
-"""Options given by hand under which a speed is not what a run without them has."""
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
@@ -126,8 +123,10 @@ def diagnose(
     if with_speed and engine is not None:
         has_other = bool(engine.version) and not engine.ik_obstacle
         speeds, others = _measure(models, picks, settings, gpu_bytes, has_other, book, on_progress)
-    if all(overrides.get(name) is None for name in _OF_SPEED):
-        _remember(models, speeds)
+    for model in models:
+        if (speed := speeds.get(model.role)) is not None:
+            here = model.here
+            remember(model.spec.name, here.path, here.present_bytes, speed, settings.engine)
     estimates = _look_at_speeds(speeds, settings, book)
     if pair is not None:
         solve = settings.solve
@@ -264,19 +263,6 @@ def _measure(
         except SSRError as error:
             book.add_error(f"{model.role} run", error)
     return speeds, others
-
-
-def _remember(models: Sequence[PairModel], speeds: Mapping[ModelRole, ModelSpeed]) -> None:
-    for model in models:
-        if (speed := speeds.get(model.role)) is not None:
-            remember_speed(
-                model.spec.name,
-                model.here.path,
-                file_bytes=model.here.present_bytes,
-                tokens_per_s=speed.decode_one,
-                on_gpu=speed.device != "cpu",
-                disturbed=checks.is_disturbed(speed),
-            )
 
 
 def _look_at_speeds(

@@ -21,9 +21,9 @@ from ssr_local.diagnosis.recommend import (
     Recommendation,
     recommend,
 )
-from ssr_local.diagnosis.remembered import remembered_speeds
 from ssr_local.diagnosis.speed import engine_facts
 from ssr_local.engine import hardware
+from ssr_local.engine.speeds import remembered_speeds
 from ssr_local.models.download import local_state
 from ssr_local.models.gguf.header import estimate_kv_bytes, read_header
 from ssr_local.models.models_file import ModelSpec, PairSpec
@@ -56,7 +56,7 @@ def _machine(settings: Settings) -> Machine:
         gpu_bytes=own,
         shares_gpu=bool(gpus) and not own,
         disk_bytes=disk,
-        speeds=remembered_speeds(),
+        speeds=remembered_speeds(settings.engine),
     )
 
 

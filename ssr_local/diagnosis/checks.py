@@ -257,7 +257,7 @@ def speed(role: str, measured: ModelSpeed) -> Finding:
     """How fast a model is here."""
     value = (
         f"loaded in {measured.load_s:.1f} s; prefill {measured.prefill:.0f}, decode"
-        f" {measured.decode_one:.1f} (1 path), {measured.decode_three:.1f} (3 paths) tokens/s"
+        f" {measured.decode_rate(1):.1f} (1 path), {measured.decode_rate(3):.1f} (3 paths) tokens/s"
         f" on {one_line(measured.device, 80)}, {_count(measured.num_threads, 'thread')}"
     )
     advice = ""

@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ssr_local.core.display import human_bytes
-from ssr_local.diagnosis.remembered import RememberedSpeed
 from ssr_local.engine.devices import SPARE_BYTES, SPARE_SHARE
+from ssr_local.engine.speeds import RememberedSpeed
 from ssr_local.models.models_file import Accuracy, PairSpec
 
 Fits = Literal["yes", "tight", "unknown", "no"]

@@ -5,12 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ssr_local.diagnosis.findings import Finding, advised
-from ssr_local.diagnosis.speed import ModelSpeed
+from ssr_local.method.prediction import Speed, step_costs
 from ssr_local.method.verification import VERIFIERS
-
-# The length of the digit's question and of a typical step, in tokens of the default pair.
-_PROBE_TOKENS = 46
-_STEP_TOKENS = 40
 
 
 class Speculation(Struct, frozen=True, kw_only=True):
@@ -27,25 +23,15 @@ class Speculation(Struct, frozen=True, kw_only=True):
     break_even: float | None
 
 
-def estimate(draft: ModelSpeed, target: ModelSpeed, num_paths: int, verifier: str) -> Speculation:
-    """What SSR's steps cost on these speeds; ``num_paths`` is 1 or 3.
-
-    For a drafted token: the draft decodes it, the target prefills it and its share of the
-    verifier's question. For a rejected one the target decodes it anew and the draft prefills
-    that. Without SSR the target would decode it, on as many paths.
-    """
-    own = target.decode_one if num_paths == 1 else target.decode_three
-    drafting = draft.decode_one if num_paths == 1 else draft.decode_three
-    question = VERIFIERS[verifier].question
-    probe = _PROBE_TOKENS / _STEP_TOKENS if question else 0.0
-    kept = 1 / drafting + (1 + probe) / target.prefill
-    rejected = 1 / own + 1 / draft.prefill
-    share = 1 - (1 / own - kept) / rejected
+def estimate(draft: Speed, target: Speed, num_paths: int, verifier: str) -> Speculation:
+    """What SSR's steps cost on these speeds."""
+    asks = VERIFIERS[verifier].question is not None
+    costs = step_costs(draft, target, num_paths, asks=asks)
     return Speculation(
         num_paths=num_paths,
-        all_kept=own * kept,
-        half_kept=own * (kept + rejected / 2),
-        break_even=share if share <= 1 else None,
+        all_kept=costs.kept / costs.own,
+        half_kept=(costs.kept + costs.rejected / 2) / costs.own,
+        break_even=costs.break_even,
     )
 
 

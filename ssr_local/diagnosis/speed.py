@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from ssr_local.engine.choice import EngineChoice, ik_obstacle, need_llama
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import physical_cores
 from ssr_local.engine.packages import PACKAGES, TITLES, EngineName, is_installed, version
+from ssr_local.method.prediction import ROWS, Speed
 from ssr_local.process.crash import Crash
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 from ssr_local.transport.setup import Setup, load_chosen
@@ -38,6 +40,8 @@ MEASURE_LIMIT_S = 300.0
 
 PREFILL_TOKENS = 64
 DECODE_TOKENS = 16
+BATCH_TOKENS = 6
+"""Of each sequence where several are decoded: all rows share a call's time."""
 REPEATS = 3
 # A very slow machine is timed once instead of three times.
 _REPEAT_BUDGET_S = 20.0
@@ -64,26 +68,26 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     ik_obstacle: str = ""
 
 
-class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast one model is, in tokens per second; medians of up to three runs.
+class ModelSpeed(Speed, frozen=True, kw_only=True):
+    """How fast one model is here; medians of up to three runs.
 
-    ``decode_three`` counts the tokens of three sequences decoded together. Two numbers tell
-    whether other programs were in the way: ``spread``, how much faster the fastest run of a
-    kind was than the slowest, and ``processor_share``, how much of its threads' time the
-    process got, None on a GPU. ``num_threads`` is how many the last call took. ``vocabulary`` is
-    equal for two models whose token ids can be exchanged.
+    Two numbers tell whether other programs were in the way: ``spread``, how much faster the
+    fastest run of a kind was than the slowest, and ``processor_share``, how much of its threads'
+    time the process got, None on a GPU. ``num_threads`` is how many the last call took.
+    ``vocabulary`` is equal for two models whose token ids can be exchanged.
     """
 
     load_s: float
-    prefill: float
-    decode_one: float
-    decode_three: float
     spread: float
     processor_share: float | None
     device: str
     vocabulary: str
     num_threads: int = 0
     notes: tuple[str, ...] = ()
+
+    def decode_rate(self, rows: int) -> float:
+        """Tokens per second of so many sequences together."""
+        return rows / self.round_s(rows)
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -199,24 +203,25 @@ def _timed(engine: Engine, load_s: float, threads: int) -> ModelSpeed:
     # One token of a prompt stays pending until something is decoded after it.
     words = engine.tokenize(_TEXT)
     prompt = list(itertools.islice(itertools.cycle(words), PREFILL_TOKENS + 1))
-    runs: tuple[Callable[[], float], ...] = (
-        lambda: _prefill_rate(engine, prompt),
-        lambda: _decode_rate(engine, prompt, 1),
-        lambda: _decode_rate(engine, prompt, 3),
-    )
-    if engine.info.device != "cpu":
-        for run in runs:  # a GPU's kernels and graphs are prepared at the first call
-            run()
+    is_cold = engine.info.device != "cpu"  # a GPU prepares kernels and graphs at the first call
+    if is_cold:
+        _prefill_rate(engine, prompt)
     started, cpu_s = time.perf_counter(), time.process_time()
-    kinds = [_repeated(run) for run in runs]
+    prefill = _repeated(lambda: _prefill_rate(engine, prompt))
+    engine.clear()
+    first = engine.open(prompt)
+    kinds = [prefill]
+    for rows in ROWS:
+        if is_cold:
+            _decode_rate(engine, first, rows)
+        kinds.append(_repeated(partial(_decode_rate, engine, first, rows)))
     cpu_s = time.process_time() - cpu_s
     share = cpu_s / (time.perf_counter() - started) / threads
-    prefill, decode_one, decode_three = (statistics.median(rates) for rates in kinds)
+    medians = [statistics.median(rates) for rates in kinds]
     return ModelSpeed(
         load_s=load_s,
-        prefill=prefill,
-        decode_one=decode_one,
-        decode_three=decode_three,
+        prefill=medians[0],
+        decode=tuple(zip(ROWS, medians[1:], strict=True)),
         spread=max(max(rates) / min(rates) for rates in kinds),
         processor_share=min(1.0, share) if engine.info.device == "cpu" else None,
         device=engine.info.device,
@@ -242,16 +247,19 @@ def _prefill_rate(engine: Engine, prompt: list[int]) -> float:
     return engine.usage().prefill_tokens / (time.perf_counter() - started)
 
 
-def _decode_rate(engine: Engine, prompt: list[int], num_sequences: int) -> float:
-    """Tokens per second of all sequences together, each ``DECODE_TOKENS`` long."""
-    engine.clear()
-    first = engine.open(prompt)
-    waiting = {first, *(engine.fork(first) for _ in range(num_sequences - 1))}
+def _decode_rate(engine: Engine, first: int, num_sequences: int) -> float:
+    """Tokens per second of that many forks of a sequence together."""
+    forks = [engine.fork(first) for _ in range(num_sequences)]
+    length = DECODE_TOKENS if num_sequences == 1 else BATCH_TOKENS
+    before, waiting = engine.usage().decode_tokens, set(forks)
     started = time.perf_counter()
-    for _ in range(DECODE_TOKENS):
+    for _ in range(length):
         # A step may end at once; the time of a round is the same, so the next one begins.
         engine.start_steps(
-            [StepJob(seq_id, DECODE_TOKENS, Sampling(seed=seq_id)) for seq_id in sorted(waiting)]
+            [StepJob(seq_id, length, Sampling(seed=seq_id)) for seq_id in sorted(waiting)]
         )
         waiting = {delta.seq_id for delta in engine.decode_round() if delta.end is not None}
-    return engine.usage().decode_tokens / (time.perf_counter() - started)
+    rate = (engine.usage().decode_tokens - before) / (time.perf_counter() - started)
+    for fork in forks:
+        engine.release(fork)
+    return rate

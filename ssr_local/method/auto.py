@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from msgspec import Struct
 
+from ssr_local.core.errors import UsageError
 from ssr_local.core.options import Effort
 from ssr_local.core.records import Profile
+from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
+from ssr_local.method.prediction import Speeds, predict
 
 # What programs add was measured on mathematics alone.
 _PROSE_ALONE = {
@@ -14,6 +19,11 @@ _PROSE_ALONE = {
     "normal": "prose:target",
     "thorough": "3 x prose:target; agree",
 }
+_ALONE = "prose:target"
+
+BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
+"""How many times the seconds of the target's prose alone an effort's plan may be predicted to take;
+one that takes longer gives way to the next cheaper effort's."""
 
 
 class Choice(Struct, frozen=True):
@@ -23,11 +33,22 @@ class Choice(Struct, frozen=True):
     why: str
 
 
-def choose(effort: Effort, pool: Pool, profile: Profile | None, nearest: Profile | None) -> Choice:
+def choose(
+    effort: Effort,
+    pool: Pool,
+    profile: Profile | None,
+    nearest: Profile | None,
+    speeds: Speeds | None = None,
+    machine: str = "",
+) -> Choice:
     """The plan for an effort, from the pair's profile; ``nearest`` is another pair's, followed
-    where this one has none."""
+    where this one has none.
+
+    A profile that was measured elsewhere is held against the seconds predicted from this
+    machine's ``speeds``; ``machine`` is this one's CPU.
+    """
     if pool.answer == "code":
-        return Choice("prose:target", "an answer that is code cannot be put to a vote")
+        return Choice(_ALONE, "an answer that is code cannot be put to a vote")
     if not pool.programs:
         return Choice(_PROSE_ALONE[effort], f"programs are no help with the pool {pool.name}")
     known = profile or nearest
@@ -39,4 +60,35 @@ def choose(effort: Effort, pool: Pool, profile: Profile | None, nearest: Profile
         else f"a guess from another pair, {known.note}"
     )
     plan: str = getattr(known, effort)
-    return Choice(plan, why)
+    if profile and machine and profile.machine.startswith(machine):
+        return Choice(plan, why)
+    times = _times_alone(plan, known, speeds)
+    if times is None:
+        return Choice(plan, why)
+    if times <= BUDGETS[effort]:
+        return Choice(plan, f"{why}; predicted to take {times:.1f} times the target alone")
+    cheaper = next(one for one in _cheaper(effort, known) if _fits(one, effort, known, speeds))
+    why = f"the plan for {effort} is predicted to take {times:.1f} times the target alone here"
+    return Choice(cheaper, f"{why}, so a cheaper one is taken")
+
+
+def _cheaper(effort: Effort, profile: Profile) -> list[str]:
+    efforts = get_args(Effort)
+    less = efforts[: efforts.index(effort)]
+    return [*(getattr(profile, one) for one in reversed(less)), _ALONE]
+
+
+def _fits(plan: str, effort: Effort, profile: Profile, speeds: Speeds | None) -> bool:
+    times = _times_alone(plan, profile, speeds)
+    return plan == _ALONE or (times is not None and times <= BUDGETS[effort])
+
+
+def _times_alone(plan: str, profile: Profile, speeds: Speeds | None) -> float | None:
+    """Predicted seconds beside the target's prose; None where a speed is not known."""
+    if not speeds:
+        return None
+    try:
+        planned, alone = (predict(parse_plan(one), speeds, profile) for one in (plan, _ALONE))
+    except UsageError:
+        return None
+    return planned.seconds / alone.seconds

@@ -17,9 +17,10 @@ from msgspec import Struct
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.options import RETIRED_VERIFIERS, Effort
-from ssr_local.core.records import Calibration
+from ssr_local.core.records import Calibration, Profile
 from ssr_local.core.toml_file import parse_toml
 from ssr_local.method.plans import parse_plan
+from ssr_local.method.prediction import KIND_NAMES
 from ssr_local.method.prompts import DIGIT
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.models.models_file import (
@@ -164,8 +165,7 @@ def _read_pair(name: str, table: dict[str, Any], where: str) -> PairSpec:
         table = table | {"calibrations": kept}
     pair = _convert(table | {"name": name}, PairSpec, where, key)
     if pair.profile is not None:
-        for effort in get_args(Effort):
-            _check_plan(getattr(pair.profile, effort), where, f"{key}.profile.{effort}")
+        _check_profile(pair.profile, where, f"{key}.profile")
     for verifier, calibration in pair.calibrations.items():
         _check_calibration(calibration, where, f"{key}.calibrations.{verifier}")
     return pair
@@ -183,6 +183,14 @@ def _read_calibration(table: Any, where: str, key: str) -> Any:
             f"A verifier's question has one wording, {DIGIT[1]!r}.",
         )
     return kept
+
+
+def _check_profile(profile: Profile, where: str, key: str) -> None:
+    for effort in get_args(Effort):
+        _check_plan(getattr(profile, effort), where, f"{key}.{effort}")
+    for plan in profile.plans:
+        _check_plan(plan, where, f"{key}.plans")
+    _refuse_unknown(profile.kinds, KIND_NAMES, where, f"{key}.kinds")
 
 
 def _check_plan(plan: str, where: str, key: str) -> None:

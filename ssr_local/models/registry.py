@@ -1,8 +1,8 @@
 """Which models and pairs there are: our ``models.toml`` and the user's own.
 
 An entry of the user's file, in the configuration folder, replaces ours of the same name;
-the path of a ``.gguf`` file, and a reference to the hub, work wherever a model's name does. A
-pair that was calibrated on this machine has its calibrations in the data folder.
+the path of a ``.gguf`` file, and a reference to the hub, work wherever a model's name does. What
+was measured on this machine of a pair, calibrations and a profile, is in the data folder.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import importlib.resources
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
+from ssr_local.core.records import Profile
 from ssr_local.core.toml_file import printable, read_bounded
 from ssr_local.models.elsewhere import found_files
 from ssr_local.models.models_file import (
@@ -78,8 +80,8 @@ class Registry(Struct, frozen=True):
 def load_registry() -> Registry:
     """Our models and pairs, overridden entry by entry by the user's own ``models.toml``.
 
-    Calibrations measured on this machine replace a pair's, unless the user's own file gives
-    it some. Raises ``ConfigError`` when one of the files is wrong.
+    Calibrations and a profile measured on this machine replace a pair's, unless the user's
+    own file gives it some. Raises ``ConfigError`` when one of the files is wrong.
     """
     models: dict[str, ModelSpec] = {}
     pairs: dict[str, PairSpec] = {}
@@ -90,10 +92,12 @@ def load_registry() -> Registry:
         pairs |= new_pairs
         _check_pairs(models, new_pairs.values(), where)
         _check_file_clashes(models.values(), where)
-        written = {name for name, pair in new_pairs.items() if pair.calibrations}
-    for name, pair in pairs.items():
-        if name not in written:
-            pairs[name] = _as_measured_here(pair)
+    for name in pairs:
+        written = new_pairs.get(name)
+        if written is None or not written.calibrations:
+            pairs[name] = _as_measured_here(pairs[name], calibration_file(name))
+        if written is None or written.profile is None:
+            pairs[name] = _as_measured_here(pairs[name], profile_file(name))
     asked = remembered()
     return Registry(models | asked.models, pairs, asked.names)
 
@@ -108,26 +112,64 @@ def save_calibrations(pair: PairSpec, calibrations: str) -> Path:
 
     Returns the file. Raises ``ConfigError`` when the TOML is no such thing.
     """
+    return _save(pair, calibration_file(pair.name), calibrations)
+
+
+def profile_file(pair: str) -> Path:
+    """Where the profile of a pair that was measured on this machine is kept."""
+    return folders.data_dir() / "profiles" / f"{pair}.toml"
+
+
+def save_profile(pair: PairSpec, profile: Profile) -> Path:
+    """Keep a pair's measured profile, and return the file; ``unlink`` forgets it."""
+    return _save(pair, profile_file(pair.name), _profile_toml(pair.name, profile))
+
+
+def _save(pair: PairSpec, file: Path, tables: str) -> Path:
     import tomlkit
 
-    file = calibration_file(pair.name)
     head = tomlkit.table()
     head["draft"], head["target"] = pair.draft, pair.target
-    toml = f"[pairs.{tomlkit.key(pair.name).as_string()}]\n{head.as_string()}\n{calibrations}"
+    toml = f"[pairs.{tomlkit.key(pair.name).as_string()}]\n{head.as_string()}\n{tables}"
     parse_models_toml(toml.encode(), str(file))
     file.parent.mkdir(parents=True, exist_ok=True)
     folders.write_atomically(file, toml.encode())
     return file
 
 
-def _as_measured_here(pair: PairSpec) -> PairSpec:
-    """The pair with the calibrations measured on this machine, if they are of its models."""
-    file = calibration_file(pair.name)
+def _profile_toml(pair: str, profile: Profile) -> str:
+    """A profile as models.toml has it: a line for each plan and kind of path."""
+    import tomlkit
+
+    def line(figures: Mapping[str, Any]) -> Any:
+        found = tomlkit.inline_table()
+        found.update({name: one for name, one in figures.items() if one is not None})
+        return found
+
+    table = tomlkit.table()
+    for name, value in msgspec.to_builtins(profile).items():
+        if name in ("plans", "kinds") and value:
+            table[name] = tomlkit.table()
+            for key, figures in value.items():
+                table[name][key] = line(figures)
+        elif value:
+            table[name] = line(value) if isinstance(value, dict) else value
+    document = tomlkit.document()
+    document["pairs"] = {pair: {"profile": table}}
+    return tomlkit.dumps(document)
+
+
+def _as_measured_here(pair: PairSpec, file: Path) -> PairSpec:
+    """The pair with what such a file has, if that was measured of its models."""
     _, measured = parse_models_toml(_users(file), printable(str(file)))
     found = measured.get(pair.name)
     if found is None or (found.draft, found.target) != (pair.draft, pair.target):
         return pair
-    return msgspec.structs.replace(pair, calibrations=pair.calibrations | found.calibrations)
+    return msgspec.structs.replace(
+        pair,
+        calibrations=pair.calibrations | found.calibrations,
+        profile=found.profile or pair.profile,
+    )
 
 
 def resolve_pair(

@@ -10,11 +10,12 @@ import pytest
 
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import UsageError
+from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.diagnosis.findings import Finding
-from ssr_local.diagnosis.remembered import remembered_speeds
 from ssr_local.engine import hardware
 from ssr_local.engine.hardware import Memory
+from ssr_local.engine.speeds import remembered_speeds
 from tests.engine.harness import HAS_IK, needs_llama
 from tests.tiny_gguf import write_tiny_model
 
@@ -92,9 +93,9 @@ def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
     assert draft.context_length == 2048
     assert draft.quantisation == "F32"
     assert (report.pair, report.engine is not None) == ("tiny", True)
-    kept = {one.name: one.tokens_per_s for one in remembered_speeds()}
+    kept = {one.name: one.tokens_per_s for one in remembered_speeds(EngineOptions(threads=1))}
     assert target.speed is not None
-    assert kept == {"draft": draft.speed.decode_one, "target": target.speed.decode_one}
+    assert kept == {"draft": draft.speed.tokens_per_s, "target": target.speed.tokens_per_s}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
 from ssr_local.core import folders
-from ssr_local.diagnosis.remembered import remember_speed
+from ssr_local.core.options import EngineOptions
 from ssr_local.engine import hardware
 from ssr_local.engine.hardware import Memory
+from ssr_local.engine.speeds import remember_speed
+from ssr_local.method.prediction import Speed
 from tests.tiny_gguf import write_tiny_model
 from tests.unit.cli.program import AS_FROM_THE_SHELL
 
@@ -31,8 +33,9 @@ def remember(speed: float, *, disturbed: bool = False) -> None:
     remember_speed(
         "some-model",
         Path("/some.gguf"),
+        Speed(prefill=100, decode=((1, speed),)),
+        EngineOptions(),
         file_bytes=10**9,
-        tokens_per_s=speed,
         on_gpu=False,
         disturbed=disturbed,
     )

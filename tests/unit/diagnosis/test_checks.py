@@ -22,8 +22,7 @@ OWN = ModelSpec(name="m", file="m.gguf", sources=(FileSource(path="/m.gguf", in_
 SPEED = ModelSpeed(
     load_s=1.0,
     prefill=100.0,
-    decode_one=30.0,
-    decode_three=40.0,
+    decode=((1, 30.0), (3, 40.0)),
     spread=1.1,
     processor_share=0.99,
     device="cpu",

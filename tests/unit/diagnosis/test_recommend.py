@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ssr_local.diagnosis.candidates import candidate_of
 from ssr_local.diagnosis.recommend import Candidate, Machine, ModelFacts, Recommendation, recommend
-from ssr_local.diagnosis.remembered import RememberedSpeed
+from ssr_local.engine.speeds import RememberedSpeed
 from ssr_local.models.models_file import PairSpec
 from ssr_local.models.registry import load_registry
 from tests.tiny_gguf import write_tiny_model
@@ -29,10 +29,12 @@ def measured(name: str, size: float, speed: float, **more: object) -> Remembered
         name=name,
         path=f"/{name}",
         file_bytes=int(size * GB),
-        tokens_per_s=speed,
+        prefill=1,
+        decode=((1, speed),),
         on_gpu=False,
         disturbed=False,
         cpu="",
+        options="",
     )
     return replace(made, **more)
 
@@ -125,7 +127,7 @@ def test_a_slow_pair_is_not_recommended() -> None:
 
     assert recommended() == "qwen3-small"  # 9 GB a second are 1.8 tokens of 5 GB
     assert recommended(disturbed=True) == "qwen3"  # too low a speed to go by
-    assert recommended(tokens_per_s=0.1) == "default"  # the lightest when all are slow
+    assert recommended(decode=((1, 0.1),)) == "default"  # the lightest when all are slow
 
 
 def candidate(name: str, *models: ModelFacts) -> Candidate:

@@ -5,21 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.diagnosis.speculation import Speculation, estimate, judge
-from ssr_local.diagnosis.speed import ModelSpeed
+from ssr_local.method.prediction import Speed
 from ssr_local.method.verification import VERIFIERS
 
 
-def speed(prefill: float, decode_one: float, decode_three: float | None = None) -> ModelSpeed:
-    return ModelSpeed(
-        load_s=1.0,
-        prefill=prefill,
-        decode_one=decode_one,
-        decode_three=decode_three or decode_one,
-        spread=1.0,
-        processor_share=1.0,
-        device="cpu",
-        vocabulary="v",
-    )
+def speed(prefill: float, decode_one: float, decode_three: float | None = None) -> Speed:
+    return Speed(prefill=prefill, decode=((1, decode_one), (3, decode_three or decode_one)))
 
 
 RATE = st.floats(0.01, 1e5)
@@ -38,8 +29,8 @@ RATE = st.floats(0.01, 1e5)
     ],
 )
 def test_estimate(
-    draft: ModelSpeed,
-    target: ModelSpeed,
+    draft: Speed,
+    target: Speed,
     num_paths: int,
     verifier: str,
     all_kept: float,

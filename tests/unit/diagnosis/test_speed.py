@@ -13,6 +13,7 @@ from ssr_local.core.errors import EngineCrashed, EngineError
 from ssr_local.core.options import EngineOptions
 from ssr_local.diagnosis.speed import engine_facts, measure_model
 from ssr_local.engine.choice import EngineChoice
+from ssr_local.method.prediction import ROWS
 from ssr_local.transport.setup import ModelFile, Setup
 from tests.engine.harness import HAS_LLAMA, needs_llama
 from tests.tiny_gguf import write_tiny_model
@@ -56,7 +57,8 @@ def test_engine_facts_are_the_installed_librarys() -> None:
 def test_a_model_is_timed(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path / "a.gguf")
     measured = measure_model(setup_of(path, threads=1), "draft", ENGINE)
-    assert min(measured.prefill, measured.decode_one, measured.decode_three) > 10
+    assert [rows for rows, _ in measured.decode] == list(ROWS)
+    assert min(measured.prefill, *(rate for _, rate in measured.decode)) > 10
     assert 0 < measured.load_s < 60
     assert measured.spread >= 1
     assert measured.processor_share is not None
@@ -68,7 +70,7 @@ def test_a_model_that_always_ends_at_once_is_timed_all_the_same(tmp_path: Path) 
     from tests.tiny_gguf import TURN_END, token_id
 
     path = write_tiny_model(tmp_path / "a.gguf", logit_bias={token_id(TURN_END): 100.0})
-    assert measure_model(setup_of(path, threads=1, ctx=256), "draft", ENGINE).decode_three > 10
+    assert measure_model(setup_of(path, threads=1, ctx=256), "draft", ENGINE).decode_rate(3) > 10
 
 
 @pytest.mark.parametrize(

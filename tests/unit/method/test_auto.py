@@ -9,6 +9,7 @@ from ssr_local.core.records import Profile
 from ssr_local.method.auto import choose
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import PACKAGED, load_pool
+from ssr_local.method.prediction import Speed
 from ssr_local.models.registry import load_registry
 
 OWN = Profile(quick="program:draft", normal="prose:ssd", thorough="3 x prose:ssd", note="on 60")
@@ -40,3 +41,33 @@ def test_programs_only_where_the_pool_says_so(effort: Effort, name: str) -> None
     assert pool.programs is (name == "maths")
     if pool.answer == "code":
         assert len(plan.paths) == 1, "code cannot be put to a vote"
+
+
+@pytest.mark.parametrize(
+    ("two_rows", "effort", "machine", "plan"),
+    [
+        # Two rows take 1.9 times what one takes, four 3.7 times.
+        (10.5, "normal", "", "2 x prose:target"),
+        (10.5, "thorough", "", "4 x prose:target"),
+        # 2.2 and 4.7 times.
+        (9.0, "normal", "", "prose:target; first"),
+        (9.0, "thorough", "", "2 x prose:target"),
+        # 5 and 13 times.
+        (4.0, "thorough", "", "prose:target; first"),
+        # What was measured on this very CPU is not held against a prediction.
+        (2.0, "thorough", "Some CPU", "4 x prose:target"),
+    ],
+)
+def test_a_plan_too_slow_for_its_effort_gives_way_to_a_cheaper_one(
+    two_rows: float, effort: Effort, machine: str, plan: str
+) -> None:
+    profile = Profile(
+        quick="prose:target; first",
+        normal="2 x prose:target",
+        thorough="4 x prose:target",
+        machine="Some CPU, 4 cores",
+    )
+    speeds = {"target": Speed(prefill=1e9, decode=((1, 10.0), (2, two_rows)))}
+    choice = choose(effort, MATHS, profile, None, speeds, machine)
+    assert choice.plan == plan
+    assert ("cheaper" in choice.why) == (plan != getattr(profile, effort))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
-from ssr_local.core.records import Calibration
+from ssr_local.core.records import Agreement, Calibration, KindFigures, PlanFigures, Profile
 from ssr_local.engine import hardware
 from ssr_local.engine.packages import KNOWN_IK_VERSIONS
 from ssr_local.method.verification import interpolate
@@ -398,3 +398,55 @@ def test_a_profile_is_read_and_its_plans_are_checked() -> None:
     _, pairs = models_toml.parse_models_toml(toml.replace("nobody", "draft"), "mine.toml")
     assert pairs["p"].profile is not None
     assert pairs["p"].profile.thorough == "prose:draft"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('plans."prose:nobody"', r"p\.profile\.plans is wrong.*'nobody'"),
+        ('kinds."verse:target"', "unknown key 'pairs.p.profile.kinds.verse:target'"),
+        ('kinds."prose:target"', "right.* is wrong"),
+    ],
+)
+def test_a_profiles_figures_are_checked(table: str, words: str) -> None:
+    figures = {
+        "plans": "right = 1\nnum = 2\npercent = [50, 9, 91]",
+        "kinds": "tokens = 9\nright = 1.5" if "prose" in table else "tokens = 9\nright = 1",
+    }[table.partition(".")[0]]
+    efforts = "".join(f'{effort} = "prose:target"\n' for effort in ("quick", "normal", "thorough"))
+    toml = '[pairs.p]\ndraft = "a.gguf"\ntarget = "b.gguf"\n[pairs.p.profile]\n'
+    with pytest.raises(ConfigError, match=words):
+        models_toml.parse_models_toml(f"{toml}{efforts}[pairs.p.profile.{table}]\n{figures}", "m")
+
+
+def test_a_profile_measured_here_comes_before_the_shipped_one_and_after_the_users_own() -> None:
+    pair = load_registry().pair("default")
+    shipped = pair.profile
+    assert shipped is not None
+    measured = Profile(
+        quick="prose:draft",
+        normal="prose:target",
+        thorough="3 x prose:ssd; agree",
+        plans={
+            "prose:draft": PlanFigures(right=3, num=4, percent=(75, 30.1, 95.4), times_target=0.3)
+        },
+        kinds={"prose:ssd": KindFigures(tokens=91.5, right=0.5, num=4, acceptance=0.25)},
+        agree=Agreement(same=2, right=1, num=4),
+        machine="a CPU, 2 cores",
+        date="2026-11-28",
+    )
+    file = registry.save_profile(pair, measured)
+    assert load_registry().pair("default").profile == measured
+    assert load_registry().pair("default").calibrations == pair.calibrations
+    file.write_text(file.read_text().replace("qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"))
+    assert load_registry().pair("default").profile == shipped, "it is of other models"
+    registry.save_profile(pair, measured)
+    efforts = "".join(f'{effort} = "prose:target"\n' for effort in ("quick", "normal", "thorough"))
+    folders.config_dir().mkdir(parents=True, exist_ok=True)
+    (folders.config_dir() / "models.toml").write_text(
+        f'[pairs.default]\ndraft = "{pair.draft}"\ntarget = "{pair.target}"\n'
+        f"[pairs.default.profile]\n{efforts}"
+    )
+    own = load_registry().pair("default").profile
+    assert own is not None
+    assert own.quick == "prose:target"

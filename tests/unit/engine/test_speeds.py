@@ -5,23 +5,28 @@ from pathlib import Path
 import pytest
 
 from ssr_local.core import folders
-from ssr_local.diagnosis import remembered
-from ssr_local.diagnosis.remembered import FILE_NAME, remember_speed, remembered_speeds
+from ssr_local.core.options import EngineOptions
+from ssr_local.engine import speeds as remembered
+from ssr_local.engine.speeds import FILE_NAME, remember_speed, remembered_speeds
+from ssr_local.method.prediction import Speed
 
 
-def remember(tokens_per_s: float, *, disturbed: bool = False, path: str = "/m.gguf") -> None:
+def remember(
+    tokens_per_s: float, *, disturbed: bool = False, path: str = "/m.gguf", threads: int = 0
+) -> None:
     remember_speed(
         "m",
         Path(path),
+        Speed(prefill=9, decode=((1, tokens_per_s), (3, 2 * tokens_per_s))),
+        EngineOptions(threads=threads),
         file_bytes=5,
-        tokens_per_s=tokens_per_s,
         on_gpu=False,
         disturbed=disturbed,
     )
 
 
-def speeds() -> list[float]:
-    return [one.tokens_per_s for one in remembered_speeds()]
+def speeds(threads: int = 0) -> list[float]:
+    return [one.tokens_per_s for one in remembered_speeds(EngineOptions(threads=threads))]
 
 
 def test_a_file_has_its_last_speed_and_a_disturbed_one_only_where_no_other_is() -> None:
@@ -48,6 +53,12 @@ def test_another_machine_with_this_home_has_its_own_speeds(
     assert speeds() == [5]
     monkeypatch.undo()
     assert speeds() == [3]
+
+
+def test_other_options_have_their_own_speeds() -> None:
+    remember(3)
+    remember(2, threads=1)
+    assert (speeds(), speeds(1), speeds(2)) == ([3], [2], [])
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'[{"name": 1}]', b"\xff"])

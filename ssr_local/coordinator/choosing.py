@@ -1,0 +1,47 @@
+"""What is known of a pair on this machine when the plan is left to us."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ssr_local.core.options import Effort, EngineOptions
+from ssr_local.core.records import ModelRole, Profile
+from ssr_local.engine.hardware import cpu_name
+from ssr_local.engine.speeds import RememberedSpeed, pair_speeds
+from ssr_local.method.auto import Choice, choose
+from ssr_local.method.pools import Pool
+from ssr_local.models.models_file import ModelSpec, PairSpec
+from ssr_local.models.registry import Registry
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """A pair's own profile, the one to follow where it has none, and the speeds of its models as
+    far as they were measured here."""
+
+    own: Profile | None
+    nearest: Profile | None
+    speeds: dict[ModelRole, RememberedSpeed] = {}
+
+    @property
+    def figures(self) -> Profile | None:
+        """What lengths and agreement of paths are taken from."""
+        return self.own or self.nearest
+
+    def choose(self, effort: Effort, pool: Pool) -> Choice:
+        """The plan for an effort."""
+        return choose(effort, pool, self.own, self.nearest, self.speeds, cpu_name())
+
+
+def known_of(registry: Registry, pair: PairSpec, options: EngineOptions) -> Known:
+    """What is known of a pair; other pairs follow the default one's profile."""
+    nearest = registry.pairs.get(EngineOptions().pair)
+    return Known(
+        own=pair.profile,
+        nearest=nearest.profile if nearest else None,
+        speeds=pair_speeds(specs_of(registry, pair), options),
+    )
+
+
+def specs_of(registry: Registry, pair: PairSpec) -> dict[ModelRole, ModelSpec]:
+    """A pair's models. Raises ``ModelNotFoundError``."""
+    return {"draft": registry.model(pair.draft), "target": registry.model(pair.target)}

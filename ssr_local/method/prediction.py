@@ -1,0 +1,256 @@
+"""Seconds that a plan takes, from measured speeds and lengths of paths. Pure.
+
+The one model of cost: what the doctor says of drafting and what ``plans`` says of seconds come
+from here. All paths of a wave write in one batch, a token a path and round; it shrinks as they
+end, the shortest kind first, and a later wave is opened as often as the rule does not hold.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from ssr_local.core.errors import UsageError
+from ssr_local.core.records import KindFigures, ModelRole, PathKind, Profile
+from ssr_local.method.plans import SELECTED, Plan, PlannedPath, Rule, Wave
+
+Speeds = Mapping[ModelRole, "Speed"]
+
+STEP_TOKENS, PROBE_TOKENS = 40, 46
+"""A typical step and the digit's question, in tokens of the default pair."""
+PROMPT_TOKENS, INSTRUCTION_TOKENS, ADVICE_TOKENS, SELECTION_TOKENS = 80, 40, 60, 640
+"""A problem with its turn, what follows it for a form, a strategy's advice, and the prompt of the
+selection: of the default pair on school problems."""
+ROWS = (1, 2, 3, 4, 6, 8)
+"""How many rows a batch is measured with."""
+
+KIND_NAMES = tuple(
+    f"{form}:{writer}" for form in ("prose", "program") for writer in ("target", "draft", "ssd")
+)
+"""Kinds of path as a profile names them."""
+
+_USUAL = {
+    "program": KindFigures(tokens=75, answers=0.9, right=0.6),
+    "prose": KindFigures(tokens=280, answers=0.9, right=0.6),
+}
+_USUAL_ACCEPTANCE = 0.55
+_USUAL_CORRELATION = 0.5
+
+
+class Speed(Struct, frozen=True, kw_only=True):
+    """How fast one model is: tokens per second of prefill, and of decoding by number of rows,
+    ``(rows, tokens per second of all of them)`` ascending from one row."""
+
+    prefill: float
+    decode: tuple[tuple[int, float], ...]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of one path that writes alone."""
+        return self.decode[0][1]
+
+    def round_s(self, rows: float) -> float:
+        """Seconds of a call that decodes one token in each of so many rows.
+
+        Linear between measured calls and beyond them, never less for more rows: a call that was
+        measured to be faster than a smaller one was disturbed less.
+        """
+        points, slowest = [(0.0, 0.0)], 0.0
+        for count, rate in self.decode:
+            slowest = max(slowest, count / rate)
+            points.append((float(count), slowest))
+        right = min(max(1, bisect_left(points, (rows, -math.inf))), len(points) - 1)
+        (x0, y0), (x1, y1) = points[right - 1], points[right]
+        return y0 + (rows - x0) * (y1 - y0) / (x1 - x0)
+
+
+class StepCosts(Struct, frozen=True):
+    """Seconds a token on several paths at once: written by the target alone; drafted; verified;
+    written anew by the target, and read by the draft, after a rejection."""
+
+    own: float
+    drafted: float
+    verified: float
+    rejected: float
+
+    @property
+    def kept(self) -> float:
+        """Of a drafted token that stays."""
+        return self.drafted + self.verified
+
+    @property
+    def break_even(self) -> float | None:
+        """The acceptance from which drafting is faster; None when even 1 is too little."""
+        share = 1 - (self.own - self.kept) / self.rejected
+        return share if share <= 1 else None
+
+
+class Prediction(Struct, frozen=True, kw_only=True):
+    """Expected seconds of a run, its models loaded, and how often each wave is opened."""
+
+    seconds: float
+    opened: tuple[float, ...]
+
+
+def step_costs(draft: Speed, target: Speed, rows: int, *, asks: bool = False) -> StepCosts:
+    """What SSD costs on so many paths; ``asks``: the verifier puts a question after a step."""
+    own = target.round_s(rows) / rows
+    return StepCosts(
+        own=own,
+        drafted=draft.round_s(rows) / rows,
+        verified=(1 + (PROBE_TOKENS / STEP_TOKENS if asks else 0)) / target.prefill,
+        rejected=own + 1 / draft.prefill,
+    )
+
+
+def predict(
+    plan: Plan, speeds: Speeds, profile: Profile | None, *, asks: bool = False
+) -> Prediction:
+    """Expected seconds of a plan on these speeds, with a pair's figures of paths.
+
+    Kinds of path that were not measured count like the same form by the target, and without a
+    profile like the default pair's. Raises ``UsageError`` when a model's speed is not known.
+    """
+    missing = [role for role in plan.roles if role not in speeds]
+    if missing:
+        raise UsageError(f"No speed of the {missing[0]} is known.")
+    seconds, reached, opened = 0.0, 1.0, list[float]()
+    seen: list[KindFigures] = []
+    prefilled: set[tuple[str, ...]] = set()
+    for wave in plan.waves:
+        opened.append(reached)
+        begun = _prefill_s(wave, speeds, profile, prefilled)
+        writing, ended, undecided = _writing(wave, speeds, profile, seen, asks)
+        seconds += reached * (begun + writing)
+        reached *= undecided
+        seen = ended if wave.rule == "agree" else []  # after "first": none has an answer
+    return Prediction(seconds=seconds, opened=tuple(opened))
+
+
+def figures_of(kind: PathKind, profile: Profile | None) -> KindFigures:
+    """What is known of paths of this kind, or of those most like it."""
+    known = profile.kinds if profile else {}
+    like = (kind, PathKind(kind.writer, False, kind.form), PathKind("target", False, kind.form))
+    names = map(kind_name, like)
+    return next((known[name] for name in names if name in known), _USUAL[kind.form])
+
+
+def kind_name(kind: PathKind) -> str:
+    """A kind as a profile names it: "program:target", "prose:ssd"."""
+    return f"{kind.form}:{'ssd' if kind.verified else kind.writer}"
+
+
+def undecided(rule: Rule, ended: Sequence[KindFigures], correlation: float) -> float:
+    """The chance that a rule does not hold when these paths have ended.
+
+    Of ``correlation`` of the problems one luck decides over all paths, on the others each has its
+    own: two samples of one problem are alike, and agreement is rarer than without.
+    """
+    if rule == "all":
+        return 1.0
+    shares = sorted((one.answers if rule == "first" else one.right) for one in ended)
+    needed = 1 if rule == "first" else 2
+    if len(shares) < needed:
+        return 1.0
+    alone = math.prod(1 - share for share in shares)
+    if needed == 2:
+        alone = _at_most_one(shares)
+    return correlation * (1 - shares[-needed]) + (1 - correlation) * alone
+
+
+def correlation_of(profile: Profile | None) -> float:
+    """How alike the paths of one problem are, 0 to 1: what makes two forms agree as often as was
+    measured."""
+    measured = profile.agree if profile else None
+    if profile is None or measured is None or measured.num == 0:
+        return _USUAL_CORRELATION
+    one, two = (figures_of(PathKind(form=form), profile).right for form in ("prose", "program"))
+    apart, together = one * two, min(one, two)
+    if together <= apart:
+        return _USUAL_CORRELATION
+    return min(1.0, max(0.0, (measured.same / measured.num - apart) / (together - apart)))
+
+
+def _at_most_one(shares: Sequence[float]) -> float:
+    none, one = 1.0, 0.0
+    for share in shares:
+        none, one = none * (1 - share), one * (1 - share) + none * share
+    return none + one
+
+
+def _prefill_s(
+    wave: Wave, speeds: Speeds, profile: Profile | None, prefilled: set[tuple[str, ...]]
+) -> float:
+    """What has to be read before a wave's paths can write, without what was read before."""
+    prompt = (profile and profile.prompt_tokens) or PROMPT_TOKENS
+    seconds = 0.0
+
+    def read(role: ModelRole, tokens: float, *what: str) -> None:
+        nonlocal seconds
+        if (role, *what) not in prefilled:
+            prefilled.add((role, *what))
+            seconds += tokens / speeds[role].prefill
+
+    for index, path in enumerate(wave.paths):
+        if path.strategy == SELECTED:
+            read("target", SELECTION_TOKENS, "selection")
+        for role in path.kind.roles:
+            read(role, prompt, "prompt")
+            after = INSTRUCTION_TOKENS + (ADVICE_TOKENS if path.strategy else 0)
+            # Paths on selected strategies are on different ones.
+            own = (str(index),) if path.strategy == SELECTED else ()
+            read(role, after, path.kind.form, path.strategy, *own)
+    return seconds
+
+
+def _writing(
+    wave: Wave, speeds: Speeds, profile: Profile | None, before: list[KindFigures], asks: bool
+) -> tuple[float, list[KindFigures], float]:
+    """Seconds of a wave's rounds, the paths that have ended with it, and the chance that its rule
+    does not hold then."""
+    correlation = correlation_of(profile)
+    known = [(path, figures_of(path.kind, profile)) for path in wave.paths]
+    left = sorted(((_rounds(*one), index) for index, one in enumerate(known)), reverse=True)
+    seconds, now, ended = 0.0, 0.0, list(before)
+    start = undecided(wave.rule, before, correlation)
+    still = 1.0
+    while left:
+        rounds, index = left[-1]
+        if rounds > now:
+            batch = [known[i] for _, i in left]
+            seconds += still * (rounds - now) * _round_s(batch, speeds, asks)
+            now = rounds
+        left.pop()
+        ended.append(known[index][1])
+        still = undecided(wave.rule, ended, correlation) / start if start else 0.0
+    return seconds, ended, still
+
+
+def _rounds(path: PlannedPath, figures: KindFigures) -> float:
+    """Tokens that a path's writer decodes; of an SSD path, those drafted."""
+    if not path.kind.verified:
+        return figures.tokens
+    share = _acceptance(figures)
+    return figures.tokens / (share + (1 - share) * figures.rewrite)
+
+
+def _round_s(batch: Sequence[tuple[PlannedPath, KindFigures]], speeds: Speeds, asks: bool) -> float:
+    """Seconds of a round of all who write, with the verification and rewriting it brings."""
+    drafting = sum(path.kind.writer == "draft" for path, _ in batch)
+    writing = len(batch) - drafting
+    seconds = speeds["draft"].round_s(drafting) if drafting else 0.0
+    seconds += speeds["target"].round_s(writing) if writing else 0.0
+    verified = [figures for path, figures in batch if path.kind.verified]
+    if not verified:
+        return seconds
+    # What is rewritten joins what the target writes by itself.
+    costs = step_costs(speeds["draft"], speeds["target"], len(verified) + writing, asks=asks)
+    rejected = sum((1 - _acceptance(one)) * one.rewrite for one in verified)
+    return seconds + len(verified) * costs.verified + rejected * costs.rejected
+
+
+def _acceptance(figures: KindFigures) -> float:
+    return _USUAL_ACCEPTANCE if figures.acceptance is None else figures.acceptance

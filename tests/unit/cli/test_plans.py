@@ -1,0 +1,153 @@
+"""``ssr-local plans`` on tiny models that are really timed, and on remembered speeds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ssr_local.api import Solver
+from ssr_local.cli.plans import command
+from ssr_local.core import folders
+from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.engine.speeds import remember_speed
+from ssr_local.method.prediction import INSTRUCTION_TOKENS, PROMPT_TOKENS, Speed
+from tests.tiny_gguf import write_tiny_model
+from tests.unit.cli.program import AS_FROM_THE_SHELL
+
+READ_S = (PROMPT_TOKENS + INSTRUCTION_TOKENS) / 100  # of a target that decodes a token a second
+PROFILE = """
+quick = "program:target"
+normal = "program:target + prose:target; agree; prose:target"
+thorough = "3 x prose:target"
+note = "on ten"
+[pairs.mine.profile.plans."program:target"]
+right = 6
+num = 10
+percent = [60, 31, 83]
+[pairs.mine.profile.kinds."prose:target"]
+tokens = 100
+right = 0.6
+[pairs.mine.profile.kinds."program:target"]
+tokens = 50
+answers = 0.8
+right = 0.6
+"""
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> dict[str, Path]:
+    """Two tiny models as the pair "mine"."""
+    files = {role: write_tiny_model(tmp_path / f"{role}.gguf") for role in ("draft", "target")}
+    folders.config_dir().mkdir(parents=True)
+    (folders.config_dir() / "models.toml").write_text(
+        f'[pairs.mine]\ndraft = "{files["draft"].as_posix()}"\n'
+        f'target = "{files["target"].as_posix()}"\n[pairs.mine.profile]{PROFILE}'
+    )
+    return files
+
+
+def remember(files: dict[str, Path], draft: float = 4, target: float = 1, batch: float = 2) -> None:
+    for role, rate in (("draft", draft), ("target", target)):
+        remember_speed(
+            role,
+            files[role],
+            Speed(prefill=100 * rate, decode=((1, rate), (8, batch * rate))),
+            EngineOptions(threads=1),
+            file_bytes=files[role].stat().st_size,
+            on_gpu=False,
+            disturbed=False,
+        )
+
+
+def run(*args: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(command, ["--threads", "1", *args], **AS_FROM_THE_SHELL)
+    assert result.exit_code == code, result
+    return result
+
+
+def rows(*args: str) -> dict[str, dict[str, Any]]:
+    found = json.loads(run("--pair", "mine", "--json", *args).stdout)["rows"]
+    return {row["name"]: row for row in found}
+
+
+def test_seconds_accuracy_and_the_default(pair: dict[str, Path]) -> None:
+    remember(pair)
+    found = rows()
+    assert list(found) == ["quick", "normal", "thorough", "target", "parallel-3", "ssr-m3"]
+    assert [name for name, row in found.items() if row["is_default"]] == ["normal"]
+    assert found["target"]["seconds"] == pytest.approx(100 + READ_S)
+    assert found["target"]["times_target"] == 1
+    assert found["quick"]["seconds"] == pytest.approx(50 + READ_S)
+    assert found["quick"]["figures"]["percent"] == [60, 31, 83]
+    assert found["target"]["figures"] is None
+    assert found["normal"]["opened"][0] == 1
+    shown = run("--pair", "mine").stdout.splitlines()
+    (marked,) = [line for line in shown if line.startswith("* normal")]
+    assert "unknown" in marked
+    assert marked.rstrip().endswith("program:target + prose:target; agree; prose:target")
+    quick = next(line for line in shown if line.split()[:1] == ["quick"])
+    assert "60 % [31, 83] of 10" in quick
+    assert any("predicted" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("options", "default", "plan"),
+    [
+        (("--effort", "quick"), "quick", "program:target"),
+        (("--strategies", "code"), "normal", "prose:target"),
+    ],
+)
+def test_the_settings_decide_which_is_the_default(
+    pair: dict[str, Path], options: tuple[str, ...], default: str, plan: str
+) -> None:
+    remember(pair)
+    (row,) = [row for row in rows(*options).values() if row["is_default"]]
+    assert (row["name"], row["plan"]) == (default, plan)
+
+
+def test_a_plan_of_ones_own_is_listed_too(
+    pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(pair)
+    monkeypatch.setenv("SSR_LOCAL_METHOD", "specreason")
+    found = rows()
+    assert found["specreason"]["is_default"]
+    assert found["specreason"]["plan"] == "prose:ssd"
+
+
+def test_where_batches_gain_nothing_a_cheaper_plan_is_taken(pair: dict[str, Path]) -> None:
+    remember(pair)
+    solver = Solver(pair="mine", threads=1)
+    assert "predicted to take 1." in solver._planned(SolveOptions())[1]
+    # Eight rows as fast as one: three paths take three times as long.
+    remember(pair, batch=1)
+    thorough = SolveOptions(effort="thorough")
+    assert Solver(pair="mine", threads=1)._planned(thorough)[0].plan == "3 x prose:target"
+    remember(pair, batch=0.5)
+    options, note = Solver(pair="mine", threads=1)._planned(thorough)
+    assert options.plan == "program:target + prose:target; agree; prose:target"
+    assert "thorough is predicted to take" in note
+
+
+def test_speeds_are_measured_once_and_anew_when_asked(pair: dict[str, Path]) -> None:
+    first = run("--pair", "mine")
+    assert "timing the draft" in first.stderr
+    assert "~" in first.stdout
+    assert "timing" not in run("--pair", "mine").stderr
+    assert "timing the target" in run("--pair", "mine", "--measure").stderr
+
+
+def test_without_the_models_nothing_is_predicted_and_said_why() -> None:
+    shown = run().stdout
+    assert "~" not in shown
+    assert "ssr-local models pull default" in shown
+
+
+def test_the_demonstration_has_none(program: Any) -> None:
+    done = program.here("plans", "--pair", "demo")
+    assert done.returncode == 2
+    assert b"has no plans" in done.stderr
