@@ -100,7 +100,9 @@ def stop_early(run: Run) -> Iterator[AnyEvent]:
 
 def count_votes(run: Run) -> Iterator[AnyEvent]:
     ballots = [
-        voting.Ballot(path.index, path.answer, path.mean_score, path.selection_score)
+        voting.Ballot(
+            path.index, path.answer, path.mean_score, path.selection_score, path.confidence
+        )
         for path in run.paths
         if path.answer is not None
     ]

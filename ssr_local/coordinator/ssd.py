@@ -68,6 +68,7 @@ def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
     run.decoded[step.author] += delta.num_tokens
     step.text += delta.text
     step.num_tokens += delta.num_tokens
+    step.log_probs += delta.log_probs
     step.end = delta.end
     if new:
         yield run.at(StepDelta(path=path.index, step=path.step_index, author=step.author, text=new))
@@ -90,6 +91,7 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
             text=step.text,
             num_tokens=step.num_tokens,
             elapsed_s=run.clock() - step.started_s,
+            log_prob=step.log_prob,
         )
     )
     if path.kind.verified:
@@ -187,6 +189,7 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
             text=step.text,
             num_tokens=step.num_tokens,
             elapsed_s=run.clock() - step.started_s,
+            log_prob=step.log_prob,
         )
     )
     with run.phase("draft"):

@@ -117,6 +117,7 @@ class StepDrafted(Event, frozen=True, kw_only=True, tag=True):
     text: str
     num_tokens: int
     elapsed_s: float = 0.0
+    log_prob: float | None = None
 
 
 class StepVerified(Event, frozen=True, kw_only=True, tag=True):
@@ -136,6 +137,7 @@ class StepRewritten(Event, frozen=True, kw_only=True, tag=True):
     text: str
     num_tokens: int
     elapsed_s: float = 0.0
+    log_prob: float | None = None
 
 
 class PathEnded(Event, frozen=True, kw_only=True, tag=True):

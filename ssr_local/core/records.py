@@ -6,6 +6,8 @@ therefore turns into JSON and back without code of its own.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -144,7 +146,8 @@ class Step(Struct, frozen=True, kw_only=True):
 
     ``score`` is the verdict's for a drafted step, 9 for a rewrite, None where nothing
     was verified. ``accepted`` is False when the draft's version was rejected; then
-    ``draft_text`` and ``draft_score`` hold what was replaced.
+    ``draft_text`` and ``draft_score`` hold what was replaced. ``log_prob`` is the
+    log-probability (nats) of its ``num_tokens`` tokens under their author, None where unknown.
     """
 
     text: str
@@ -152,8 +155,17 @@ class Step(Struct, frozen=True, kw_only=True):
     score: float | None = None
     accepted: bool | None = None
     num_tokens: int = 0
+    log_prob: float | None = None
     draft_text: str | UnsetType = UNSET
     draft_score: float | UnsetType | None = UNSET
+
+
+def confidence(texts: Iterable[tuple[float | None, int]]) -> float | None:
+    """The mean probability (geometric, 0 to 1) of tokens, given by the log-probability (nats) of
+    each text and its number of tokens; None where it is unknown."""
+    known = [(log_prob, count) for log_prob, count in texts if log_prob is not None]
+    num_tokens = sum(count for _, count in known)
+    return math.exp(math.fsum(one for one, _ in known) / num_tokens) if num_tokens else None
 
 
 class ReasoningPath(Struct, frozen=True, kw_only=True):
@@ -174,6 +186,11 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
     kind: PathKind | None = None
     wave: int = 0
     program: ProgramRun | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of its tokens (geometric, 0 to 1) under who wrote them."""
+        return confidence((step.log_prob, step.num_tokens) for step in self.steps)
 
     @property
     def text(self) -> str:

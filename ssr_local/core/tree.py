@@ -82,6 +82,7 @@ class StepView:
     overridden: bool = False
     num_tokens: int = 0
     elapsed_s: float = 0.0
+    log_prob: float | None = None
 
     @property
     def is_open(self) -> bool:
@@ -342,6 +343,7 @@ class Tree:
         if step is None:
             return ()
         step.text, step.num_tokens, step.elapsed_s = event.text, event.num_tokens, event.elapsed_s
+        step.log_prob = event.log_prob
         if isinstance(event, StepRewritten):
             step.state, step.author = "rewritten", "target"
             self.counts.rewritten += 1

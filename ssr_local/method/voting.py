@@ -18,13 +18,15 @@ class Ballot(Struct, frozen=True):
     """The vote of one path that finished with an answer.
 
     ``mean_score`` is the mean of its steps' scores (0 to 9), ``selection_score`` the
-    probability its strategy was chosen with; None where there is none.
+    probability its strategy was chosen with, ``confidence`` the mean probability of its tokens;
+    None where there is none.
     """
 
     path: int
     answer: str
     mean_score: float | None
     selection_score: float | None
+    confidence: float | None = None
 
 
 def group(
@@ -33,7 +35,8 @@ def group(
     """The ballots by equivalent answers, the winner first, then by size.
 
     The largest group wins. Among equally large ones the path with the highest mean score
-    decides, then the highest selection score, then the answers' alphabetical order.
+    decides, then the highest selection score, then the highest confidence, then the answers'
+    alphabetical order.
     ``compare`` is asked about every pair of distinct answers once, the alphabetically
     smaller one first, so the order of the ballots changes nothing. Answers connected by a
     chain of equal pairs form one group, unless two of them are known to be different:
@@ -86,11 +89,12 @@ def _connected(counts: Counter[str], compare: Callable[[str, str], Comparison]) 
     return list({id(members): members for members in groups.values()}.values())
 
 
-def _rank(members: list[Ballot]) -> tuple[int, float, float, str]:
+def _rank(members: list[Ballot]) -> tuple[int, float, float, float, str]:
     return (
         -len(members),
         -max(_score(ballot.mean_score) for ballot in members),
         -max(_score(ballot.selection_score) for ballot in members),
+        -max(_score(ballot.confidence) for ballot in members),
         _representative(members),
     )
 

@@ -236,8 +236,14 @@ def test_a_greedy_path_takes_the_likeliest_tokens_beside_others_that_are_drawn(
         start(jobs)
 
     monkeypatch.setattr(engine, "start_steps", start_steps)
-    _, result = solved(run)
+    events, result = solved(run)
     assert asked == [0.0, 0.8, 0.0, 0.8]
+    drafted = of(StepDrafted, events)
+    assert [step.log_prob for step in result.paths[0].steps] == [
+        event.log_prob for event in drafted if event.path == 0
+    ]
+    assert all(event.log_prob < 0 for event in drafted)
+    assert 0 < result.paths[0].confidence < 1
     assert [path.kind for path in result.paths] == [
         PathKind("target", greedy=True),
         PathKind("target"),

@@ -45,6 +45,12 @@ def _ballots(
             (1,),
             id="then the selection score",
         ),
+        pytest.param(
+            [Ballot(0, "1", None, None, 0.7), Ballot(1, "2", None, None, 0.9)],
+            "2",
+            (1,),
+            id="then the confidence",
+        ),
         pytest.param(_ballots(("7", 7.0, 0.5), ("3", 7.0, 0.5)), "3", (1,), id="then the alphabet"),
     ],
 )

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ssr_local.core.display import END_WORDS, clean, one_line
-from ssr_local.core.records import Verdict, VoteGroup
+from ssr_local.core.records import Verdict, VoteGroup, confidence
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
@@ -193,6 +193,8 @@ def _step(step: StepView, index: int, source: bool) -> RenderableType:
 def _who(step: StepView) -> str:
     who = f"Written by the {step.author}"
     tokens = f", {step.num_tokens} tokens" if step.num_tokens else ""
+    if (sure := confidence([(step.log_prob, step.num_tokens)])) is not None:
+        tokens += f" of a mean probability of {sure:.2f}"
     if not step.elapsed_s:
         return f"{who}{tokens}"
     rate = step.num_tokens / step.elapsed_s
