@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 
 import pytest
@@ -104,3 +105,18 @@ def test_what_cannot_be_tuned(program: Program, options: tuple[str, str], words:
     done = program.here("tune", *options)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_an_interrupt_ends_it_with_what_there_is(program: Program) -> None:
+    process = program.start(*arguments())
+    deadline = time.monotonic() + 60
+    file = program.folder / "data" / "tune" / "mine" / "gsm8k" / ROWS
+    while not (file.exists() and file.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert b"goes on from here" in out
+    assert b"Traceback" not in err
