@@ -31,6 +31,7 @@ _COMMANDS = {
     "replay": "Play an event log again, without models.",
     "models": "List, download, check and remove models.",
     "plans": "What this machine would do, how long it takes, how often it is right.",
+    "tune": "Find the plans that pay on this machine, and follow them.",
     "doctor": "Look at this machine and say what is missing.",
     "config": "Show and change settings.",
     "completion": "Let a shell complete command lines.",

@@ -1,0 +1,122 @@
+"""``ssr-local tune`` as a user runs it, on tiny models that the real engine runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from ssr_local.bench.records import Row
+from ssr_local.bench.store import ROWS
+from ssr_local.core.line_file import read_lines
+from ssr_local.models.models_toml import parse_models_toml
+from tests.tiny_gguf import TURN_END, ids, token_id, write_tiny_model
+
+from .program import Program
+
+NUM = 7
+ANSWER = [*ids("\\boxed{18}"), token_id(TURN_END)]
+
+
+@pytest.fixture
+def program(program: Program) -> Program:
+    """A pair "mine" whose models soon say 18, which is right of every second problem."""
+    home = program.folder
+    (home / "config").mkdir()
+    (home / "p.jsonl").write_text(
+        "".join(
+            json.dumps({"id": f"p{i}", "problem": f"Hens {i}?", "answer": str(18 + i % 2)}) + "\n"
+            for i in range(NUM)
+        )
+    )
+    toml = "[pairs.mine]\n"
+    for seed, role in enumerate(("draft", "target")):
+        bias = {ids("\\")[0]: 12.0}
+        path = write_tiny_model(home / f"{role}.gguf", seed=seed, chains=[ANSWER], logit_bias=bias)
+        toml += f'{role} = "{path.as_posix()}"\n'
+    (home / "config" / "models.toml").write_text(toml)
+    return program
+
+
+def arguments(*more: str) -> tuple[str, ...]:
+    return ("tune", "--pair", "mine", "--data", "p.jsonl", "--threads", "1", *more)
+
+
+def rows(program: Program) -> list[Row]:
+    return list(read_lines(program.folder / "data" / "tune" / "mine" / "gsm8k" / ROWS, Row))
+
+
+def test_a_tune_that_is_killed_goes_on_and_its_profile_is_followed(program: Program) -> None:
+    process = program.start(*arguments())
+    try:
+        deadline = time.monotonic() + 60
+        file = program.folder / "data" / "tune" / "mine" / "gsm8k" / ROWS
+        while not (file.exists() and file.read_bytes().count(b"\n") >= 5):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.communicate()
+    before = rows(program)
+    done = program.here(*arguments())
+    assert done.returncode == 0, done.stderr
+    after = rows(program)
+    assert after[: len(before)] == before
+    assert len({row.key for row in after}) == len(after)
+    assert b"In force" in done.stdout
+    toml = (program.folder / "data" / "profiles" / "mine.toml").read_text()
+    profile = parse_models_toml(toml, "mine")[1]["mine"].profile
+    assert profile is not None
+    assert f"on {NUM} problems of gsm8k" in profile.note
+    alone = profile.plans["prose:target"]
+    assert (alone.num, alone.times_target) == (NUM, 1)
+    assert alone.right == sum(
+        row.outcome == "right" for row in after if row.method == "prose:target"
+    )
+    assert profile.kinds["program:target"].right == 0, "18 is no program"
+    solved = program.here("solve", "--pair", "mine", "--threads", "1", "Hens?")
+    assert f"{profile.normal} (normal): measured with this pair".encode() in solved.stderr
+    forgotten = program.here(*arguments("--forget"))
+    assert b"Forgotten" in forgotten.stdout
+    assert rows(program) == []
+    assert b"Nothing was found out" in program.here(*arguments("--forget")).stdout
+
+
+def test_too_little_time_for_a_profile_says_how_to_go_on(program: Program) -> None:
+    done = program.here(*arguments("--minutes", "0.001"))
+    assert done.returncode == 1
+    assert b"it takes 6" in done.stdout
+    assert b"goes on from here" in done.stdout
+    assert len(rows(program)) == 1
+    assert not (program.folder / "data" / "profiles").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--pair", "demo"), b"cannot be tuned"),
+        (("--draft", "qwen2.5-0.5b"), b"belongs to a pair"),
+    ],
+)
+def test_what_cannot_be_tuned(program: Program, options: tuple[str, str], words: bytes) -> None:
+    done = program.here("tune", *options)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_an_interrupt_ends_it_with_what_there_is(program: Program) -> None:
+    process = program.start(*arguments())
+    deadline = time.monotonic() + 60
+    file = program.folder / "data" / "tune" / "mine" / "gsm8k" / ROWS
+    while not (file.exists() and file.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert b"goes on from here" in out
+    assert b"Traceback" not in err
