@@ -65,6 +65,8 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     if step is not None and step.text.strip():  # what it was stopped in stays, unverified
         path.steps.append(step.record())
     path.state = "ended"
+    if path.kind.form == "prose":
+        path.refuted = next(filter(None, (run.refute(one.text) for one in path.steps)), "")
     if reason in _FINISHED and path.kind.form == "program":
         path.program = run.run_program(path.text)
         path.answer = path.program.value
@@ -78,7 +80,13 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
         run.release(role, seq_id)
     path.sequences.clear()
     yield run.at(
-        PathEnded(path=path.index, reason=reason, answer=path.answer, mean_score=path.mean_score)
+        PathEnded(
+            path=path.index,
+            reason=reason,
+            answer=path.answer,
+            mean_score=path.mean_score,
+            refuted=path.refuted,
+        )
     )
     is_last = not run.live() and run.num_waves == len(run.plan.waves)
     if path.answer is not None and not is_last:
@@ -101,7 +109,12 @@ def stop_early(run: Run) -> Iterator[AnyEvent]:
 def count_votes(run: Run) -> Iterator[AnyEvent]:
     ballots = [
         voting.Ballot(
-            path.index, path.answer, path.mean_score, path.selection_score, path.confidence
+            path.index,
+            path.answer,
+            path.mean_score,
+            path.selection_score,
+            path.confidence,
+            refuted=bool(path.refuted),
         )
         for path in run.paths
         if path.answer is not None

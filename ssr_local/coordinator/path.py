@@ -86,6 +86,7 @@ class PathState:
     end_reason: EndReason | None = None
     answer: str | None = None
     program: ProgramRun | None = None
+    refuted: str = ""
 
     @property
     def live(self) -> bool:
@@ -126,6 +127,7 @@ class PathState:
             kind=self.kind,
             wave=self.wave,
             program=self.program,
+            refuted=self.refuted,
         )
 
 

@@ -67,7 +67,8 @@ class Run:
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
     ``prefix_steps`` are steps that every path has when it is opened. ``compare`` says whether
-    two answers are equivalent, ``run_program`` runs the program in a path's text,
+    two answers are equivalent, ``run_program`` runs the program in a path's text, ``refute``
+    finds the first equation that algebra refutes in the prose of a step ("" for none),
     ``note`` is a remark to begin with, ``option_values`` what the result says was in force, and
     nobody fills the ``commands`` unless they are given.
     ``num_waves`` counts the waves that were opened, ``letters`` are what the target has
@@ -88,6 +89,7 @@ class Run:
     judge: Judge
     compare: Callable[[str, str], Comparison]
     run_program: Callable[[str], ProgramRun]
+    refute: Callable[[str], str]
     prefix_steps: tuple[str, ...] = ()
     note: str = ""
     option_values: OptionValues = field(default_factory=dict)

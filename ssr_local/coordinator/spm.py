@@ -91,12 +91,15 @@ def _why_another(run: Run) -> str:
     """Why the waves so far were not enough."""
     if not run.num_waves:
         return ""
-    answers = [group.answer for group in run.groups]
-    if not answers:
+    if not run.groups:
         return "no path has an answer"
-    if len(answers) == 1:
-        return f"no other path agrees with {answers[0]}"
-    return f"no two paths agree: {', '.join(answers)}"
+    sound = [group for group in run.groups if group.num_sound]
+    if not sound:
+        return "algebra refutes a step of each path with an answer"
+    which = " without a refuted step" if any(group.refuted for group in sound) else ""
+    if len(sound) == 1:
+        return f"no other path{which} agrees with {sound[0].answer}"
+    return f"no two paths{which} agree: {', '.join(group.answer for group in sound)}"
 
 
 def _counted(number: int, word: str) -> str:

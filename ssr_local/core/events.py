@@ -121,7 +121,7 @@ class StepDrafted(Event, frozen=True, kw_only=True, tag=True):
 
 
 class StepVerified(Event, frozen=True, kw_only=True, tag=True):
-    """The target has judged a drafted step."""
+    """The target, or algebra in its place, has judged a drafted step."""
 
     path: int
     step: int
@@ -147,6 +147,7 @@ class PathEnded(Event, frozen=True, kw_only=True, tag=True):
     reason: EndReason
     answer: str | None
     mean_score: float | None
+    refuted: str = ""
 
 
 class ProgramRan(Event, frozen=True, kw_only=True, tag=True):

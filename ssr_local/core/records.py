@@ -50,6 +50,9 @@ UNKNOWN_LETTER = "M"
 REWRITE_SCORE = 9.0
 """The score recorded for a step the target wrote itself (arXiv 2505.15340, section 3.2)."""
 
+ALGEBRA = "algebra"
+"""The verifier of a step that was rejected for an equation of it, without asking the target."""
+
 
 class Strategy(Struct, frozen=True):
     """One way of attacking a problem: a letter, a short name and one sentence of advice."""
@@ -109,7 +112,7 @@ class StrategyScore(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """The target's judgement of one drafted step.
+    """The judgement of one drafted step: the target's, or algebra's (verifier "algebra").
 
     ``score`` is on the scale 0 to 9, ``raw`` what the verifier read before calibration.
     Both are None when nothing could be read: then the step counts as rejected and
@@ -172,7 +175,8 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
     """One strategy being followed: its steps, why it ended, and the answer it stated.
 
     ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps. Versions
-    before 0.2 did not say of which ``kind`` a path was.
+    before 0.2 did not say of which ``kind`` a path was. ``refuted`` is the first equation in its
+    steps that algebra refutes, as it was written, "" without one.
     """
 
     index: int
@@ -186,6 +190,7 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
     kind: PathKind | None = None
     wave: int = 0
     program: ProgramRun | None = None
+    refuted: str = ""
 
     @property
     def confidence(self) -> float | None:
@@ -199,12 +204,21 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
 
 
 class VoteGroup(Struct, frozen=True, kw_only=True):
-    """Paths whose answers are equivalent; ``answer`` is the form shown for all of them."""
+    """Paths whose answers are equivalent; ``answer`` is the form shown for all of them.
+
+    ``refuted`` are those of the paths with a step that algebra refutes.
+    """
 
     answer: str
     paths: tuple[int, ...]
     mean_score: float | None
     winner: bool = False
+    refuted: tuple[int, ...] = ()
+
+    @property
+    def num_sound(self) -> int:
+        """How many of its paths have no refuted step."""
+        return len(self.paths) - len(self.refuted)
 
 
 class ModelUsage(Struct, frozen=True):

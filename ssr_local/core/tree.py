@@ -103,6 +103,7 @@ class PathView:
     mean_score: float | None = None
     kind: PathKind = field(default_factory=PathKind)
     program: ProgramRun | None = None
+    refuted: str = ""
 
     @property
     def is_program(self) -> bool:
@@ -289,7 +290,7 @@ class Tree:
         if path is None:
             return ()
         path.end_reason, path.answer = event.reason, event.answer
-        path.mean_score = event.mean_score
+        path.mean_score, path.refuted = event.mean_score, event.refuted
         return [Node("path", event.path), *self._close_steps(path)]
 
     def _close_steps(self, path: PathView) -> list[Node]:

@@ -135,11 +135,11 @@ def plan_for(options: SolveOptions) -> Plan:
 
 
 def is_over(rule: Rule, groups: Sequence[VoteGroup]) -> bool:
-    """Whether the votes so far are enough."""
+    """Whether the votes so far are enough; those of paths with refuted steps do not count."""
     if rule == "first":
-        return bool(groups)
+        return any(group.num_sound for group in groups)
     if rule == "agree":
-        return any(len(group.paths) >= 2 for group in groups)
+        return any(group.num_sound >= 2 for group in groups)
     return False
 
 

@@ -102,8 +102,8 @@ def test_methods_are_plans_with_names(
     assert (plan.text, plan.roles) == (text, roles)
 
 
-def group(answer: str, *paths: int) -> VoteGroup:
-    return VoteGroup(answer=answer, paths=paths, mean_score=None)
+def group(answer: str, *paths: int, refuted: tuple[int, ...] = ()) -> VoteGroup:
+    return VoteGroup(answer=answer, paths=paths, mean_score=None, refuted=refuted)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,9 @@ def group(answer: str, *paths: int) -> VoteGroup:
         ([group("1", 0)], True, False),
         ([group("1", 0), group("2", 1)], True, False),
         ([group("1", 0, 2), group("2", 1)], True, True),
+        ([group("1", 0, refuted=(0,))], False, False),
+        ([group("1", 0, 1, refuted=(1,))], True, False),
+        ([group("1", 0, 1, 2, refuted=(1,))], True, True),
     ],
 )
 def test_when_a_run_is_over(groups: list[VoteGroup], first: bool, agree: bool) -> None:

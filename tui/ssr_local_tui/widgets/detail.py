@@ -162,6 +162,8 @@ def _path(path: PathView, source: bool) -> RenderableType:
         parts.append(Text(f"Ended, {END_WORDS[path.end_reason]}{answer}"))
     if path.program is not None:
         parts.append(Text(clean(path.program.words[:_MAX_SHOWN_CHARS])))
+    if path.refuted:
+        parts.append(Text(f"Algebra refutes: {one_line(path.refuted)}"))
     if path.mean_score is not None:
         parts.append(Text(f"Mean score of its steps {path.mean_score:.1f} of 9"))
     text = "".join(step.text for step in path.steps)
