@@ -12,6 +12,7 @@ from ssr_local.core.errors import SSRError
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Calibration, ModelRole
+from ssr_local.engine import lookup
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine, EngineConfig
 from ssr_local.engine.choice import (
     EngineChoice,
@@ -27,6 +28,7 @@ from ssr_local.engine.loading import load_engine
 from ssr_local.engine.packages import TITLES, is_installed
 from ssr_local.engine.remembered import identity, quick_check_remembered
 from ssr_local.engine.selfcheck import SelfCheckResult, quick_check
+from ssr_local.engine.speeds import speed_of
 
 
 class ModelFile(msgspec.Struct, frozen=True):
@@ -89,10 +91,19 @@ def load_model(
 
 
 def load_chosen(
-    chosen: EngineChoice, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+    chosen: EngineChoice,
+    file: ModelFile,
+    setup: Setup,
+    should_stop: Callable[[], bool],
+    *,
+    may_guess: bool = True,
 ) -> Engine:
-    """Load a GGUF file with this engine."""
+    """Load a GGUF file with this engine.
+
+    ``may_guess`` switches prompt lookup on where the speeds measured here say that it gains.
+    """
     options = setup.engine
+    speed = speed_of(Path(file.path), options) if may_guess else None
     config = EngineConfig(
         engine=chosen.engine,
         path=file.path,
@@ -105,6 +116,7 @@ def load_chosen(
         num_cells=options.ctx or 1024,
         max_cells=options.ctx or None,
         max_sequences=setup.max_sequences,
+        prompt_lookup=speed is not None and lookup.pays(speed),
         notes=(chosen.note,) if chosen.note else (),
     )
     return load_engine(config, should_stop)
