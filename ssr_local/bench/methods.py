@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
@@ -24,6 +24,7 @@ from ssr_local.core.options import (
     with_changes,
 )
 from ssr_local.method.plans import parse_plan
+from ssr_local.method.pools import wordings
 from ssr_local.method.verification import VERIFIERS
 
 _NAME = re.compile(
@@ -50,11 +51,12 @@ _NUMBERS: dict[str, tuple[str, Callable[[str], float]]] = {
 _NEEDS = {
     **dict.fromkeys(("selection", "selection_permutations"), (_SELECTING, "selects no strategies")),
     **dict.fromkeys(("verifier", "threshold"), (VERIFIED_METHODS, "verifies no steps")),
+    "prompt": (frozenset(get_args(Method)), ""),
 }
 # What a name does not say is the default, whatever the user's own settings are.
 _USUAL = {
     name: getattr(SolveOptions(), name)
-    for name in ("plan", "effort", "paths", "mode", "selection", "selection_permutations")
+    for name in ["plan", "effort", "paths", "mode", "prompt", "selection", "selection_permutations"]
 }
 _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,3})?")
 
@@ -98,6 +100,7 @@ EXITS: tuple[Form, ...] = (
 """After parallel-N, parallel-spm-N and ssr-mN."""
 
 MODIFIERS: tuple[Form, ...] = (
+    Form("+prompt=NAME", f"asked in other words: {', '.join(wordings())}"),
     Form("+random", "strategies drawn at random from the pool"),
     Form("+first", "the pool's first strategies"),
     Form("+none", "no strategies: paths without advice"),
@@ -106,7 +109,7 @@ MODIFIERS: tuple[Form, ...] = (
     Form("+tau=X", "the lowest score at which a step is kept, 0 to 9"),
     *(Form(f"+{name}", f"steps verified by {name!r}") for name in VERIFIERS),
 )
-"""The first five where strategies are selected, the others where steps are verified."""
+"""The first for all, five where strategies are selected, the others where steps are verified."""
 
 
 def parse_method(name: str) -> MethodSpec:
@@ -172,6 +175,10 @@ def _base(match: re.Match[str], name: str) -> dict[str, Any]:
 def _modifier(text: str, name: str) -> tuple[str, Any]:
     """The option that a modifier sets, and its value."""
     word, sign, value = text.partition("=")
+    if word == "prompt":
+        if value not in wordings():
+            raise _refused(name, f"its prompts are {', '.join(wordings())}")
+        return word, value
     if word in _NUMBERS:
         option, kind = _NUMBERS[word]
         if not _NUMBER.fullmatch(value) or (kind is int and "." in value):
@@ -187,7 +194,10 @@ def _canonical(match: re.Match[str]) -> str:
     """Modifiers in alphabetical order, numbers in their shortest form."""
     base, *modifiers = match.group().split("+")
     parts = (modifier.partition("=") for modifier in modifiers)
-    named = [f"{word}={float(value):g}" if sign else word for word, sign, value in parts]
+    named = [
+        f"{word}={float(value):g}" if word in _NUMBERS else word + sign + value
+        for word, sign, value in parts
+    ]
     return "+".join([base, *sorted(named)])
 
 

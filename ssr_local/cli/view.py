@@ -109,6 +109,9 @@ class LineView:
             self._line(
                 f"{self._name(event.path)} {click.style(f'ends, {words}{answer}', fg=color)}"
             )
+            if event.refuted:
+                refuted = f"algebra refutes: {one_line(event.refuted)}"
+                self._line(f"{self._name(event.path)} {click.style(refuted, fg='yellow')}")
 
     def _verdict(self, event: StepVerified) -> None:
         verdict = event.verdict

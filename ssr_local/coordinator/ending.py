@@ -12,7 +12,8 @@ from ssr_local.mathtext.text import extract_answer, last_number
 from ssr_local.method import voting
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
 
-_FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation")
+_FINISHED: tuple[EndReason, ...] = ("answered", "end_of_generation", "concluded")
+_EXHAUSTED: tuple[EndReason, ...] = ("repetition", "token_budget", "step_budget")
 
 
 def commit_step(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEvent]:
@@ -24,17 +25,22 @@ def commit_step(run: Run, path: PathState, step: Step | None) -> Iterator[AnyEve
     if step is not None:
         path.steps.append(step)
         path.num_tokens += step.num_tokens
+    answered = answer_of(run, path, at_end=False) is not None
     reason = path_end(
         step=step.text if step else "",
         earlier=earlier,
         prefix_steps=run.prefix_steps,
         step_end=current.end or "blank_line",
-        answered=answer_of(run, path, at_end=False) is not None,
+        answered=answered,
         num_tokens=path.num_tokens,
-        max_tokens=run.options.max_tokens,
+        max_tokens=run.max_tokens(path),
         max_steps=run.options.max_steps,
     )
-    if reason:
+    if path.exhausted:
+        yield from end(run, path, "concluded" if answered else path.exhausted)
+    elif reason in _EXHAUSTED and run.can_conclude(path):
+        path.exhausted = reason
+    elif reason:
         yield from end(run, path, reason)
 
 
@@ -59,6 +65,8 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     if step is not None and step.text.strip():  # what it was stopped in stays, unverified
         path.steps.append(step.record())
     path.state = "ended"
+    if path.kind.form == "prose":
+        path.refuted = next(filter(None, (run.refute(one.text) for one in path.steps)), "")
     if reason in _FINISHED and path.kind.form == "program":
         path.program = run.run_program(path.text)
         path.answer = path.program.value
@@ -72,7 +80,13 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
         run.release(role, seq_id)
     path.sequences.clear()
     yield run.at(
-        PathEnded(path=path.index, reason=reason, answer=path.answer, mean_score=path.mean_score)
+        PathEnded(
+            path=path.index,
+            reason=reason,
+            answer=path.answer,
+            mean_score=path.mean_score,
+            refuted=path.refuted,
+        )
     )
     is_last = not run.live() and run.num_waves == len(run.plan.waves)
     if path.answer is not None and not is_last:
@@ -94,7 +108,14 @@ def stop_early(run: Run) -> Iterator[AnyEvent]:
 
 def count_votes(run: Run) -> Iterator[AnyEvent]:
     ballots = [
-        voting.Ballot(path.index, path.answer, path.mean_score, path.selection_score)
+        voting.Ballot(
+            path.index,
+            path.answer,
+            path.mean_score,
+            path.selection_score,
+            path.confidence,
+            refuted=bool(path.refuted),
+        )
         for path in run.paths
         if path.answer is not None
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from ssr_local.core.records import (
     Step,
     Strategy,
     Verdict,
+    confidence,
 )
 from ssr_local.engine.base import StepEnd
 
@@ -32,11 +34,25 @@ class StepInProgress:
     started_s: float
     text: str = ""
     num_tokens: int = 0
+    log_probs: list[float] = field(default_factory=list)
     end: StepEnd | None = None
+
+    @property
+    def log_prob(self) -> float | None:
+        """That of its tokens together (nats); None where one is unknown."""
+        total = math.fsum(self.log_probs)
+        is_known = len(self.log_probs) == self.num_tokens > 0 and math.isfinite(total)
+        return total if is_known else None
 
     def record(self, **judged: Any) -> Step:
         """The step as the result shows it, with what its verdict adds."""
-        return Step(text=self.text, author=self.author, num_tokens=self.num_tokens, **judged)
+        return Step(
+            text=self.text,
+            author=self.author,
+            num_tokens=self.num_tokens,
+            log_prob=self.log_prob,
+            **judged,
+        )
 
 
 @dataclass(slots=True)
@@ -51,7 +67,8 @@ class Judged:
 
 @dataclass(slots=True)
 class PathState:
-    """One path while it runs. ``opening`` is what its prompt already holds of its text."""
+    """One path while it runs. ``opening`` is what its prompt already holds of its text;
+    ``exhausted`` is why it has been told to conclude."""
 
     index: int
     strategy: Strategy
@@ -65,9 +82,11 @@ class PathState:
     state: State = "ready"
     current: StepInProgress | None = None
     judged: Judged | None = None
+    exhausted: EndReason | None = None
     end_reason: EndReason | None = None
     answer: str | None = None
     program: ProgramRun | None = None
+    refuted: str = ""
 
     @property
     def live(self) -> bool:
@@ -82,6 +101,11 @@ class PathState:
     def text(self) -> str:
         """The path's text so far, committed steps only."""
         return self.opening + "".join(step.text for step in self.steps)
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of its tokens under who wrote them."""
+        return confidence((step.log_prob, step.num_tokens) for step in self.steps)
 
     @property
     def mean_score(self) -> float | None:
@@ -103,6 +127,7 @@ class PathState:
             kind=self.kind,
             wave=self.wave,
             program=self.program,
+            refuted=self.refuted,
         )
 
 

@@ -70,13 +70,28 @@ class Prompter:
         problem = self._safe(problem)
         written = [token for step in prefix_steps for token in self.step(step)]
         requests = [
-            prompts.path_request(problem, strategy.advice, self._instruction(form))
+            (*self._before(form), self._request(problem, strategy.advice, form))
             for strategy, form in asked
         ]
         return [prompt + written for prompt in self._encode(requests)]
 
-    def _instruction(self, form: PathForm) -> str:
-        return prompts.PROGRAM_INSTRUCTION if form == "program" else self._pool.instruction
+    def _request(self, problem: str, advice: str, form: PathForm) -> Message:
+        pool = self._pool
+        instruction = pool.program_instruction if form == "program" else pool.instruction
+        return Message("user", prompts.path_request(problem, advice, instruction))
+
+    def _before(self, form: PathForm) -> Dialogue:
+        """The turns that show how problems are solved."""
+        if form == "program":
+            return ()
+        return tuple(
+            turn
+            for example in self._pool.examples
+            for turn in (
+                self._request(example.problem, "", form),
+                Message("assistant", example.solution),
+            )
+        )
 
     def opening(self, prefix_steps: Sequence[str]) -> str:
         """What a path's prompt already holds of its text."""
@@ -100,7 +115,10 @@ class Prompter:
         return [
             tokens + self._engine.tokenize(self._skip_thinking(), special=True)
             for tokens in self._encode(
-                [prompts.selection_request(problem, letters, order, count) for order in orders]
+                [
+                    (Message("user", prompts.selection_request(problem, letters, order, count)),)
+                    for order in orders
+                ]
             )
         ]
 
@@ -141,9 +159,9 @@ class Prompter:
             return f"{THINK_OPEN}\n\n{THINK_CLOSE}\n\n"
         return ""
 
-    def _encode(self, requests: Sequence[str]) -> list[list[int]]:
-        dialogues = [(Message("user", request),) for request in requests]
-        return [self._tokenize(text) for text in self._render(dialogues)]
+    def _encode(self, dialogues: Sequence[Dialogue]) -> list[list[int]]:
+        system = (Message("system", self._pool.system),) if self._pool.system else ()
+        return [self._tokenize(text) for text in self._render([system + one for one in dialogues])]
 
     def _tokenize(self, text: str) -> list[int]:
         vocabulary = self._engine.vocabulary

@@ -11,10 +11,11 @@ _TOKENS_BESIDE_PATH = 128
 
 
 def num_sequences(plan: Plan, options: SolveOptions) -> int:
-    """Sequences that a run has open at most on one model: the shared prefix, and then the
+    """Sequences that a run has open at most on one model: the shared prefixes, and then the
     paths of a wave or the orders of the selection."""
     orders = options.selection_permutations if plan.num_selected else 0
-    return 1 + max(orders, *(len(wave.paths) for wave in plan.waves))
+    forms = len({path.kind.form for path in plan.paths})
+    return forms + max(orders, *(len(wave.paths) for wave in plan.waves))
 
 
 def num_cells(
@@ -29,9 +30,9 @@ def num_cells(
 ) -> int:
     """KV-cache cells that a run needs at most on one model.
 
-    ``shared`` is the length in tokens of what all prompts begin with, ``advice`` and
-    ``selection`` of what a path's prompt and the selection's add to it; no path grows
-    beyond ``context_length``. Waves follow one another; the selection's orders lie side by side
+    ``shared`` is the length in tokens of what the prompts of each form begin with, ``advice`` of
+    what a path's prompt adds to it, ``selection`` of the selection's; no path grows beyond
+    ``context_length``. Waves follow one another; the selection's orders lie side by side
     and are gone before the paths are opened.
     """
     path = min(advice + options.max_tokens + _TOKENS_BESIDE_PATH, context_length - shared)

@@ -27,6 +27,7 @@ from ssr_local.core.records import (
     Models,
     ModelUsage,
     OptionValues,
+    PathForm,
     ProgramRun,
     RunResult,
     Status,
@@ -36,8 +37,10 @@ from ssr_local.core.records import (
     VoteGroup,
 )
 from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob
+from ssr_local.method import prompts
 from ssr_local.method.plans import Plan, is_over
 from ssr_local.method.pools import Pool
+from ssr_local.method.steps import THINK_CLOSE, is_thinking
 from ssr_local.method.verification import Judge
 
 PhaseName = Literal["selection", "prefill", "draft", "verify", "rewrite", "write", "vote"]
@@ -55,6 +58,7 @@ class SharedCall(NamedTuple):
 
 
 _MEASURED_EVERY_S = 1.0
+_CONCLUSION_TOKENS = 48
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,13 +67,15 @@ class Run:
 
     ``engines`` has the models the plan names and ``prompters`` one for each of them;
     ``prefix_steps`` are steps that every path has when it is opened. ``compare`` says whether
-    two answers are equivalent, ``run_program`` runs the program in a path's text,
+    two answers are equivalent, ``run_program`` runs the program in a path's text, ``refute``
+    finds the first equation that algebra refutes in the prose of a step ("" for none),
     ``note`` is a remark to begin with, ``option_values`` what the result says was in force, and
     nobody fills the ``commands`` unless they are given.
     ``num_waves`` counts the waves that were opened, ``letters`` are what the target has
     selected, and ``num_followed`` how many of them paths follow already.
-    ``prefixes`` are the tokens that all prompts of a model begin with, ``roots`` the sequences
-    that hold them. ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
+    ``prefixes`` are the tokens that all prompts of a form begin with on a model, ``roots`` the
+    sequences that hold them, ``root_cells`` how many KV-cache cells these take.
+    ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
     this run, those that were evaluated again included. Afterwards there is a ``result``, or
     the ``failure`` that ended the run.
     """
@@ -83,6 +89,7 @@ class Run:
     judge: Judge
     compare: Callable[[str, str], Comparison]
     run_program: Callable[[str], ProgramRun]
+    refute: Callable[[str], str]
     prefix_steps: tuple[str, ...] = ()
     note: str = ""
     option_values: OptionValues = field(default_factory=dict)
@@ -104,9 +111,10 @@ class Run:
     notices: list[str] = field(default_factory=list)
     failure: Exception | None = None
     result: RunResult | None = None
-    prefixes: dict[ModelRole, list[int]] = field(default_factory=dict)
+    prefixes: dict[tuple[ModelRole, PathForm], list[int]] = field(default_factory=dict)
     longest_prompt: dict[ModelRole, int] = field(default_factory=dict)
-    roots: dict[ModelRole, int] = field(default_factory=dict)
+    roots: dict[tuple[ModelRole, PathForm], int] = field(default_factory=dict)
+    root_cells: Counter[ModelRole] = field(default_factory=Counter)
     probes: dict[bool, list[int]] = field(default_factory=dict)
     prefilled: Counter[ModelRole] = field(default_factory=Counter)
     decoded: Counter[ModelRole] = field(default_factory=Counter)
@@ -159,6 +167,28 @@ class Run:
         prints = {engine.vocabulary.fingerprint for engine in self.engines.values()}
         return len(prints) == 1
 
+    def can_conclude(self, path: PathState) -> bool:
+        """Whether a path can be told to state its answer when its budget is used up."""
+        return path.kind.form == "prose" and self.pool.answer == "boxed"
+
+    def max_tokens(self, path: PathState) -> int:
+        """A path's token budget; what it needs to conclude is kept back until then."""
+        most = self.options.max_tokens
+        if path.exhausted or not self.can_conclude(path):
+            return most
+        return most - min(_CONCLUSION_TOKENS, most // 4)
+
+    def _begin_conclusion(self, role: ModelRole, path: PathState) -> None:
+        """Begin the step in which a path states its answer."""
+        text = prompts.CONCLUSION
+        if is_thinking(path.text):
+            text = f"\n{THINK_CLOSE}\n\n{text}"
+        elif not path.text.endswith("\n\n"):
+            text = f"\n\n{text}"
+        job = ExtendJob(seq_id=path.sequences[role], tokens=self.prompters[role].step(text))
+        if not self.extend(role, [job])[0].no_room:
+            current_step(path).text = text
+
     def start_steps(
         self, role: ModelRole, paths: Sequence[PathState], state: Literal["writing", "rewriting"]
     ) -> None:
@@ -169,9 +199,11 @@ class Run:
             marks = {r: self.engines[r].num_tokens(seq) for r, seq in path.sequences.items()}
             path.current = StepInProgress(role, marks, self.clock())
             path.state = state
-            left = max(1, self.options.max_tokens - path.num_tokens)
+            if path.exhausted:
+                self._begin_conclusion(role, path)
+            left = max(1, self.max_tokens(path) - path.num_tokens)
             sampling = Sampling(
-                self.options.temperature,
+                0.0 if path.kind.greedy else self.options.temperature,
                 self.options.top_p,
                 self.seed(f"{path.index}/{role}"),
             )
@@ -255,14 +287,13 @@ class Run:
         """How many KV-cache cells the paths take on each model, what they share counted once."""
         cells = {}
         for role, engine in self.engines.items():
-            root = self.roots.get(role)
-            shared = engine.num_tokens(root) if root is not None else 0
             own = [
-                engine.num_tokens(path.sequences[role]) - shared
+                engine.num_tokens(path.sequences[role])
+                - engine.num_tokens(self.roots[role, path.kind.form])
                 for path in self.live()
                 if role in path.sequences
             ]
-            cells[role] = shared + sum(own)
+            cells[role] = self.root_cells[role] + sum(own)
         return cells
 
     def measure(self) -> Iterator[RunMeasured]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 
 from ssr_local.coordinator.ending import end
@@ -11,7 +12,7 @@ from ssr_local.coordinator.room import num_cells
 from ssr_local.coordinator.run import Run, counted
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored, WaveOpened
-from ssr_local.core.records import UNKNOWN_LETTER, ModelRole, PathKind, Strategy
+from ssr_local.core.records import UNKNOWN_LETTER, ModelRole, PathForm, PathKind, Strategy
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
 from ssr_local.method import selection
 from ssr_local.method.plans import SELECTED
@@ -27,21 +28,21 @@ def room_for(run: Run) -> dict[ModelRole, int]:
     """
     cells: dict[ModelRole, int] = {}
     for role, engine in run.engines.items():
-        paths, selections = _path_prompts(run, role), _selection_prompts(run, role)
-        longest = max(len(prompt) for prompt in paths + selections)
-        _refuse(engine, longest, engine.context_length)
-        shared = shared_prefix(paths + selections)
+        forms, selections = _path_prompts(run, role), _selection_prompts(run, role)
+        run.longest_prompt[role] = max(map(len, itertools.chain(selections, *forms.values())))
+        _refuse(engine, run.longest_prompt[role], engine.context_length)
+        shared = {form: shared_prefix(prompts) for form, prompts in forms.items()}
         cells[role] = num_cells(
             run.plan,
             run.options,
             role,
-            shared=shared,
-            advice=max(len(prompt) for prompt in paths) - shared,
-            selection=max((len(prompt) for prompt in selections), default=shared) - shared,
+            shared=sum(shared.values()),
+            advice=max((max(map(len, forms[form])) - shared[form] for form in forms), default=0),
+            selection=max(map(len, selections), default=0),
             context_length=engine.context_length,
         )
-        run.prefixes[role] = paths[0][: max(1, shared)]
-        run.longest_prompt[role] = longest
+        for form, prompts in forms.items():
+            run.prefixes[role, form] = prompts[0][: max(1, shared[form])]
     return cells
 
 
@@ -71,7 +72,7 @@ def open_wave(run: Run) -> Iterator[AnyEvent]:
         yield run.notice(f"Another {_counted(len(kinds), 'path')} opened, because {why}.")
     run.num_waves += 1
     is_selecting = any(path.strategy == SELECTED for path in wave.paths) and run.letters is None
-    _prefill_shared(run, {role for kind in kinds for role in kind.roles}, is_selecting)
+    _prefill_shared(run, kinds)
     if run.num_waves == 1:
         for note in _notes(run):
             yield run.notice(note)
@@ -90,37 +91,68 @@ def _why_another(run: Run) -> str:
     """Why the waves so far were not enough."""
     if not run.num_waves:
         return ""
-    answers = [group.answer for group in run.groups]
-    if not answers:
+    if not run.groups:
         return "no path has an answer"
-    if len(answers) == 1:
-        return f"no other path agrees with {answers[0]}"
-    return f"no two paths agree: {', '.join(answers)}"
+    sound = [group for group in run.groups if group.num_sound]
+    if not sound:
+        return "algebra refutes a step of each path with an answer"
+    which = " without a refuted step" if any(group.refuted for group in sound) else ""
+    if len(sound) == 1:
+        return f"no other path{which} agrees with {sound[0].answer}"
+    return f"no two paths{which} agree: {', '.join(group.answer for group in sound)}"
 
 
 def _counted(number: int, word: str) -> str:
     return f"{word} was" if number == 1 else f"{number} {word}s were"
 
 
-def _prefill_shared(run: Run, roles: set[ModelRole], is_selecting: bool) -> None:
-    """Prefill what all paths and the selection share, on models that do not hold it yet."""
+def _prefill_shared(run: Run, kinds: Sequence[PathKind]) -> None:
+    """Prefill what the prompts of a form begin with, on models that do not hold it yet."""
     with run.phase("prefill"):
-        for role in run.engines:
-            needed = role in roles or (role == "target" and is_selecting)
-            if needed and role not in run.roots:
-                run.roots[role] = run.open(role, run.prefixes[role])
+        for role, form in dict.fromkeys((role, kind.form) for kind in kinds for role in kind.roles):
+            if (role, form) not in run.roots:
+                run.roots[role, form] = _root(run, role, run.prefixes[role, form])
 
 
-def _path_prompts(run: Run, role: ModelRole) -> list[list[int]]:
+def _root(run: Run, role: ModelRole, prefix: list[int]) -> int:
+    if any(whose == role for whose, _ in run.roots):
+        root, job = _sharing(run, role, prefix)
+        if not run.extend(role, [job])[0].no_room:
+            run.root_cells[role] += len(job.tokens)
+            return root
+        run.release(role, root)
+    run.root_cells[role] += len(prefix)
+    return run.open(role, prefix)  # where there is no room, its error says for how much there is
+
+
+def _sharing(run: Run, role: ModelRole, prompt: list[int]) -> tuple[int, ExtendJob]:
+    """A new sequence that shares what a root has in common with the prompt; what makes it whole."""
+    engine = run.engines[role]
+    alike = {
+        root: shared_prefix([prompt, engine.tokens(root)])
+        for (whose, _), root in run.roots.items()
+        if whose == role
+    }
+    nearest = max(alike, key=alike.__getitem__, default=None)
+    if nearest is None or not alike[nearest]:
+        new = run.open(role, prompt[:1])
+    else:
+        new = run.fork(role, nearest)
+        if alike[nearest] < engine.num_tokens(new):
+            engine.truncate(new, alike[nearest])
+    return new, ExtendJob(seq_id=new, tokens=prompt[engine.num_tokens(new) :])
+
+
+def _path_prompts(run: Run, role: ModelRole) -> dict[PathForm, list[list[int]]]:
     pool = run.pool.strategies if run.plan.num_selected else ()
     letters = {one.letter for one in pool} | {path.strategy for path in run.plan.paths}
     strategies = [run.pool.by_letter(letter) for letter in sorted(letters - {"", SELECTED})]
-    forms = sorted({path.kind.form for path in run.plan.paths if role in path.kind.roles})
-    return run.prompters[role].paths(
-        run.problem,
-        [(one, form) for one in (*strategies, UNKNOWN) for form in forms or ["prose"]],
-        run.prefix_steps,
-    )
+    return {
+        form: run.prompters[role].paths(
+            run.problem, [(one, form) for one in (*strategies, UNKNOWN)], run.prefix_steps
+        )
+        for form in dict.fromkeys(p.kind.form for p in run.plan.paths if role in p.kind.roles)
+    }
 
 
 def _selection_prompts(run: Run, role: ModelRole) -> list[list[int]]:
@@ -176,23 +208,14 @@ def _score_letters(run: Run) -> dict[str, float] | None:
     orders = selection.orders(pool, run.options.selection_permutations)
     prompts = prompter.selections(run.problem, orders, 1)
     candidates = prompter.candidates([strategy.letter for strategy in pool])
-    root = run.roots["target"]
-    rows: list[tuple[float, ...]] = []
     # Each order needs a sequence of its own; the paths have not taken theirs yet.
-    forks = [run.fork("target", root) for _ in prompts]
-    for result in run.extend(
-        "target",
-        [
-            ExtendJob(
-                seq_id=fork,
-                suffix=_continue(run, "target", fork, prompt).tokens,
-                candidates=candidates,
-            )
-            for fork, prompt in zip(forks, prompts, strict=True)
-        ],
-    ):
-        rows.append(result.probe or (float("nan"),) * len(pool))
-    for fork in forks:
+    forks = [_sharing(run, "target", prompt) for prompt in prompts]
+    jobs = [
+        ExtendJob(seq_id=fork, suffix=rest.tokens, candidates=candidates) for fork, rest in forks
+    ]
+    results = run.extend("target", jobs)
+    rows = [result.probe or (float("nan"),) * len(pool) for result in results]
+    for fork, _ in forks:
         run.release("target", fork)
     scores = selection.probabilities(pool, orders, rows)
     if scores and len(orders) > 1:
@@ -203,31 +226,17 @@ def _score_letters(run: Run) -> dict[str, float] | None:
 def _generate_letters(run: Run) -> tuple[str, ...] | None:
     pool, count = run.pool.strategies, run.plan.num_selected
     (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
-    root = run.roots["target"]
-    fork = run.fork("target", root)
-    (result,) = run.extend("target", [_continue(run, "target", fork, prompt)])
+    fork, job = _sharing(run, "target", prompt)
+    (result,) = run.extend("target", [job])
     text = ""
     if not result.no_room:
-        job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
+        letters = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
         with counted("target", [(run, 1)]):
-            for delta in decode_steps(run.engines["target"], [job]):
+            for delta in decode_steps(run.engines["target"], [letters]):
                 run.decoded["target"] += delta.num_tokens
                 text += delta.text
     run.release("target", fork)
     return None if result.no_room else selection.parse_letters(text, pool, count)
-
-
-def _continue(run: Run, role: ModelRole, fork: int, prompt: list[int]) -> ExtendJob:
-    """What makes a fresh fork of a model's root hold this prompt.
-
-    Normally the root is the prompt's beginning. It is not where the prompt has another
-    form than the ones the root was made of.
-    """
-    engine = run.engines[role]
-    shared = shared_prefix([prompt, engine.tokens(fork)])
-    if shared < engine.num_tokens(fork):
-        engine.truncate(fork, shared)
-    return ExtendJob(seq_id=fork, tokens=prompt[engine.num_tokens(fork) :])
 
 
 def open_paths(run: Run, planned: Sequence[tuple[PathKind, str]]) -> Iterator[AnyEvent]:
@@ -277,7 +286,7 @@ def _open_on(run: Run, role: ModelRole, paths: Sequence[PathState]) -> None:
     )
     jobs = []
     for path, prompt in zip(paths, prompts, strict=True):
-        path.sequences[role] = run.fork(role, run.roots[role])
-        jobs.append(_continue(run, role, path.sequences[role], prompt))
+        path.sequences[role], job = _sharing(run, role, prompt)
+        jobs.append(job)
     for path, result in zip(paths, run.extend(role, jobs), strict=True):
         path.end_reason = path.end_reason or result.no_room

@@ -16,7 +16,7 @@ from ssr_local.coordinator.run import (
     phase_of,
 )
 from ssr_local.core.events import AnyEvent, StepDelta, StepDrafted, StepRewritten, StepVerified
-from ssr_local.core.records import REWRITE_SCORE, ModelRole
+from ssr_local.core.records import ALGEBRA, REWRITE_SCORE, ModelRole, Verdict
 from ssr_local.engine.base import Delta, Extended, ExtendJob
 from ssr_local.method.steps import is_thinking
 from ssr_local.method.verification import Reading, indices_of_digits
@@ -64,14 +64,14 @@ def _phase(run: Run, role: ModelRole) -> PhaseName:
 def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
     """Add a path's new text; a step that is complete waits, or is committed."""
     step = current_step(path)
+    new = delta.text if step.num_tokens else step.text + delta.text  # a conclusion has a beginning
     run.decoded[step.author] += delta.num_tokens
     step.text += delta.text
     step.num_tokens += delta.num_tokens
+    step.log_probs += delta.log_probs
     step.end = delta.end
-    if delta.text:
-        yield run.at(
-            StepDelta(path=path.index, step=path.step_index, author=step.author, text=delta.text)
-        )
+    if new:
+        yield run.at(StepDelta(path=path.index, step=path.step_index, author=step.author, text=new))
     if delta.end is None:
         return
     if not step.text.strip():
@@ -81,7 +81,10 @@ def _take(run: Run, path: PathState, delta: Delta) -> Iterator[AnyEvent]:
 
 
 def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
-    """A step is complete: it waits for its verdict, or stands when nobody verifies."""
+    """A step is complete: it waits for its verdict, or stands when nobody verifies.
+
+    One that algebra refutes is rejected without asking the target.
+    """
     step = current_step(path)
     yield run.at(
         StepDrafted(
@@ -91,12 +94,21 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
             text=step.text,
             num_tokens=step.num_tokens,
             elapsed_s=run.clock() - step.started_s,
+            log_prob=step.log_prob,
         )
     )
-    if path.kind.verified:
-        path.state = "drafted"
-    else:
+    if not path.kind.verified:
         yield from commit_step(run, path, step.record())
+        return
+    claim = run.refute(step.text) if path.kind.form == "prose" else ""
+    if not claim:
+        path.state = "drafted"
+        return
+    tokens = run.transfer_tokens(path, "draft", "target")
+    reason = f"algebra refutes: {claim}"
+    verdict = Verdict(score=0.0, accepted=False, verifier=ALGEBRA, reason=reason)
+    yield _judged(run, path, tokens, verdict)
+    reject(run, path)
 
 
 def verify(runs: Sequence[Run]) -> SharedCall:
@@ -132,18 +144,20 @@ def _read(run: Run, path: PathState, job: ExtendJob, result: Extended) -> Iterat
     if run.judge.verifier.needs_digits:
         digits = indices_of_digits(run.engines["target"].pieces(job.tokens))
     verdict = run.judge.verdict(Reading(probe=result.probe, tokens=result.log_probs, digits=digits))
-    step, draft = current_step(path), run.engines["draft"]
-    tokens: dict[ModelRole, list[int]] = {
-        "draft": draft.tokens(path.sequences["draft"], step.marks["draft"]),
-        "target": list(job.tokens),
-    }
-    run.num_drafted += 1
-    path.judged = Judged(step, tokens, verdict, len(path.steps))
-    yield run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
+    yield _judged(run, path, list(job.tokens), verdict)
     if verdict.accepted:
         yield from accept(run, path)
     else:
         reject(run, path)
+
+
+def _judged(run: Run, path: PathState, tokens: list[int], verdict: Verdict) -> StepVerified:
+    """Keep the verdict on a step with the step, as both models' tokens; ``tokens`` the target's."""
+    step = current_step(path)
+    drafted = run.engines["draft"].tokens(path.sequences["draft"], step.marks["draft"])
+    run.num_drafted += 1
+    path.judged = Judged(step, {"draft": drafted, "target": tokens}, verdict, len(path.steps))
+    return run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
 
 
 def _probe_job(run: Run, path: PathState) -> ExtendJob:
@@ -188,6 +202,7 @@ def _rewritten(run: Run, path: PathState) -> Iterator[AnyEvent]:
             text=step.text,
             num_tokens=step.num_tokens,
             elapsed_s=run.clock() - step.started_s,
+            log_prob=step.log_prob,
         )
     )
     with run.phase("draft"):

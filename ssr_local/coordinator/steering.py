@@ -66,6 +66,9 @@ def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
         return
     selected = [path.kind for path in run.plan.paths if path.strategy == SELECTED]
     kind = selected[0] if selected else run.plan.waves[0].paths[-1].kind
+    kind = msgspec.structs.replace(
+        kind, greedy=False
+    )  # another greedy one would only repeat the first
     yield from open_paths(run, [(kind, letter)])
 
 

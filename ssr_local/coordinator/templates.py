@@ -18,7 +18,7 @@ RENDER = f"{__name__}:render_with_jinja"
 
 
 class Message(Struct, frozen=True):
-    """One turn: ``role`` is user or assistant. What stands before them is the template's own."""
+    """One turn: ``role`` is user, assistant, or system for what stands before them."""
 
     role: str
     content: str
@@ -135,4 +135,12 @@ def family_of(special_texts: Sequence[str]) -> str:
 def render_builtin(family: str, dialogues: Sequence[Dialogue], bos_text: str) -> list[str]:
     """The dialogues in a built-in family's form."""
     renderer = next((r for name, _, r in _FAMILIES if name == family), _plain)
-    return [renderer(dialogue, bos_text) for dialogue in dialogues]
+    return [renderer(_without_system(dialogue), bos_text) for dialogue in dialogues]
+
+
+def _without_system(dialogue: Dialogue) -> Dialogue:
+    """A system message before the user's first: not every family has a turn for it."""
+    first, *rest = dialogue
+    if first.role != "system":
+        return dialogue
+    return (Message("user", f"{first.content}\n\n{rest[0].content}"), *rest[1:])

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 END_WORDS: Mapping[str, str] = {
     "answered": "answer",
     "end_of_generation": "finished",
+    "concluded": "answer, asked for at the end of its budget",
     "empty_step": "the model had nothing more to say",
     "repetition": "it began to repeat itself",
     "token_budget": "its token budget is used up",

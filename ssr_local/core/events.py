@@ -117,10 +117,11 @@ class StepDrafted(Event, frozen=True, kw_only=True, tag=True):
     text: str
     num_tokens: int
     elapsed_s: float = 0.0
+    log_prob: float | None = None
 
 
 class StepVerified(Event, frozen=True, kw_only=True, tag=True):
-    """The target has judged a drafted step."""
+    """The target, or algebra in its place, has judged a drafted step."""
 
     path: int
     step: int
@@ -136,6 +137,7 @@ class StepRewritten(Event, frozen=True, kw_only=True, tag=True):
     text: str
     num_tokens: int
     elapsed_s: float = 0.0
+    log_prob: float | None = None
 
 
 class PathEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -145,6 +147,7 @@ class PathEnded(Event, frozen=True, kw_only=True, tag=True):
     reason: EndReason
     answer: str | None
     mean_score: float | None
+    refuted: str = ""
 
 
 class ProgramRan(Event, frozen=True, kw_only=True, tag=True):

@@ -63,6 +63,12 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="strategy pool: maths, logic, code, or the path of a TOML file",
         ),
     ] = "maths"
+    prompt: Annotated[
+        str,
+        Meta(
+            description="the words to ask in, by their name in the table of prompts; '': the pool's"
+        ),
+    ] = ""
     selection: Annotated[
         Selection, Meta(description="how the target picks strategies from the pool")
     ] = "logprob"
@@ -156,7 +162,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _ABLATIONS = {"selection": ("random", "first")}
-_UNOFFERED = ("selection_permutations",)
+_UNOFFERED = ("prompt", "selection_permutations")
 
 OFFERED = tuple(
     name

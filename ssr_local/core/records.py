@@ -6,6 +6,8 @@ therefore turns into JSON and back without code of its own.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,6 +21,7 @@ PathForm = Literal["prose", "program"]
 EndReason = Literal[
     "answered",
     "end_of_generation",
+    "concluded",
     "empty_step",
     "repetition",
     "token_budget",
@@ -47,6 +50,9 @@ UNKNOWN_LETTER = "M"
 REWRITE_SCORE = 9.0
 """The score recorded for a step the target wrote itself (arXiv 2505.15340, section 3.2)."""
 
+ALGEBRA = "algebra"
+"""The verifier of a step that was rejected for an equation of it, without asking the target."""
+
 
 class Strategy(Struct, frozen=True):
     """One way of attacking a problem: a letter, a short name and one sentence of advice."""
@@ -57,11 +63,13 @@ class Strategy(Struct, frozen=True):
 
 
 class PathKind(Struct, frozen=True):
-    """Who writes a path, whether the target verifies its steps, and what its text is."""
+    """Who writes a path, whether the target verifies its steps, what its text is, and whether
+    each token is the likeliest one, whatever the temperature."""
 
     writer: ModelRole = "target"
     verified: bool = False
     form: PathForm = "prose"
+    greedy: bool = False
 
     @property
     def roles(self) -> tuple[ModelRole, ...]:
@@ -104,7 +112,7 @@ class StrategyScore(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """The target's judgement of one drafted step.
+    """The judgement of one drafted step: the target's, or algebra's (verifier "algebra").
 
     ``score`` is on the scale 0 to 9, ``raw`` what the verifier read before calibration.
     Both are None when nothing could be read: then the step counts as rejected and
@@ -141,7 +149,8 @@ class Step(Struct, frozen=True, kw_only=True):
 
     ``score`` is the verdict's for a drafted step, 9 for a rewrite, None where nothing
     was verified. ``accepted`` is False when the draft's version was rejected; then
-    ``draft_text`` and ``draft_score`` hold what was replaced.
+    ``draft_text`` and ``draft_score`` hold what was replaced. ``log_prob`` is the
+    log-probability (nats) of its ``num_tokens`` tokens under their author, None where unknown.
     """
 
     text: str
@@ -149,15 +158,25 @@ class Step(Struct, frozen=True, kw_only=True):
     score: float | None = None
     accepted: bool | None = None
     num_tokens: int = 0
+    log_prob: float | None = None
     draft_text: str | UnsetType = UNSET
     draft_score: float | UnsetType | None = UNSET
+
+
+def confidence(texts: Iterable[tuple[float | None, int]]) -> float | None:
+    """The mean probability (geometric, 0 to 1) of tokens, given by the log-probability (nats) of
+    each text and its number of tokens; None where it is unknown."""
+    known = [(log_prob, count) for log_prob, count in texts if log_prob is not None]
+    num_tokens = sum(count for _, count in known)
+    return math.exp(math.fsum(one for one, _ in known) / num_tokens) if num_tokens else None
 
 
 class ReasoningPath(Struct, frozen=True, kw_only=True):
     """One strategy being followed: its steps, why it ended, and the answer it stated.
 
     ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps. Versions
-    before 0.2 did not say of which ``kind`` a path was.
+    before 0.2 did not say of which ``kind`` a path was. ``refuted`` is the first equation in its
+    steps that algebra refutes, as it was written, "" without one.
     """
 
     index: int
@@ -171,6 +190,12 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
     kind: PathKind | None = None
     wave: int = 0
     program: ProgramRun | None = None
+    refuted: str = ""
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of its tokens (geometric, 0 to 1) under who wrote them."""
+        return confidence((step.log_prob, step.num_tokens) for step in self.steps)
 
     @property
     def text(self) -> str:
@@ -179,12 +204,21 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
 
 
 class VoteGroup(Struct, frozen=True, kw_only=True):
-    """Paths whose answers are equivalent; ``answer`` is the form shown for all of them."""
+    """Paths whose answers are equivalent; ``answer`` is the form shown for all of them.
+
+    ``refuted`` are those of the paths with a step that algebra refutes.
+    """
 
     answer: str
     paths: tuple[int, ...]
     mean_score: float | None
     winner: bool = False
+    refuted: tuple[int, ...] = ()
+
+    @property
+    def num_sound(self) -> int:
+        """How many of its paths have no refuted step."""
+        return len(self.paths) - len(self.refuted)
 
 
 class ModelUsage(Struct, frozen=True):

@@ -82,6 +82,7 @@ class StepView:
     overridden: bool = False
     num_tokens: int = 0
     elapsed_s: float = 0.0
+    log_prob: float | None = None
 
     @property
     def is_open(self) -> bool:
@@ -102,6 +103,7 @@ class PathView:
     mean_score: float | None = None
     kind: PathKind = field(default_factory=PathKind)
     program: ProgramRun | None = None
+    refuted: str = ""
 
     @property
     def is_program(self) -> bool:
@@ -288,7 +290,7 @@ class Tree:
         if path is None:
             return ()
         path.end_reason, path.answer = event.reason, event.answer
-        path.mean_score = event.mean_score
+        path.mean_score, path.refuted = event.mean_score, event.refuted
         return [Node("path", event.path), *self._close_steps(path)]
 
     def _close_steps(self, path: PathView) -> list[Node]:
@@ -342,6 +344,7 @@ class Tree:
         if step is None:
             return ()
         step.text, step.num_tokens, step.elapsed_s = event.text, event.num_tokens, event.elapsed_s
+        step.log_prob = event.log_prob
         if isinstance(event, StepRewritten):
             step.state, step.author = "rewritten", "target"
             self.counts.rewritten += 1

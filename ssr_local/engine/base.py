@@ -76,12 +76,17 @@ class StepJob(Struct, frozen=True):
 
 
 class Delta(Struct, frozen=True):
-    """New text on a sequence. ``end`` is set on the step's last delta; ``num_tokens`` are new."""
+    """New text on a sequence. ``end`` is set on the step's last delta; ``num_tokens`` are new.
+
+    ``log_probs`` are their log-probabilities (nats, temperature 1, whole vocabulary), empty where
+    the engine does not say.
+    """
 
     seq_id: int
     text: str
     num_tokens: int
     end: StepEnd | None = None
+    log_probs: tuple[float, ...] = ()
 
 
 class ExtendJob(Struct, frozen=True, kw_only=True):

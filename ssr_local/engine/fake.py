@@ -218,20 +218,21 @@ class FakeEngine:
             self.stop_step(seq_id)
             return Delta(seq_id, "", 0, no_room)
         self._decoded += 1
+        log_probs = (self._script.likelihood(self.text(seq_id)),)
         match = _WORDS.match(self._script.continuation(self._role, self.text(seq_id)))
         if match is None:
             self.stop_step(seq_id)
-            return Delta(seq_id, "", 1, "end_of_generation")
+            return Delta(seq_id, "", 1, "end_of_generation", log_probs)
         word = match.group()
         self._append(seq_id, [self._id(word)])
         if splitter.push(word) is not None:
             self.stop_step(seq_id)
-            return Delta(seq_id, word, 1, "blank_line")
+            return Delta(seq_id, word, 1, "blank_line", log_probs)
         if count + 1 >= job.max_tokens:
             self.stop_step(seq_id)
-            return Delta(seq_id, word, 1, "token_limit")
+            return Delta(seq_id, word, 1, "token_limit", log_probs)
         self._running[seq_id] = (job, splitter, count + 1)
-        return Delta(seq_id, word, 1)
+        return Delta(seq_id, word, 1, log_probs=log_probs)
 
     def _append(self, seq_id: int, tokens: Sequence[int]) -> None:
         self._sequences[seq_id].extend(tokens)

@@ -15,6 +15,8 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ssr_local.core.errors import DecodeError
 from ssr_local.core.records import ModelInfo, ModelUsage
 from ssr_local.engine.base import (
@@ -29,7 +31,7 @@ from ssr_local.engine.base import (
 )
 from ssr_local.engine.binding import NUM_OUTPUTS, BatchRow, GGUFBinding
 from ssr_local.engine.kv_cache import KVCacheAllocator
-from ssr_local.engine.log_probs import Floats, LogProbs
+from ssr_local.engine.log_probs import Floats, LogProbs, log_probabilities
 from ssr_local.engine.sampler import Sampler
 from ssr_local.method.steps import StepSplitter
 
@@ -220,7 +222,10 @@ class NativeEngine:
             for row in rows:
                 self._drop_cells(row.seq_id, row.position)
             raise
-        return deltas + [self._advance(*one) for one in zip(fitting, drawn, strict=True)]
+        for seq_id, (token, log_prob) in zip(fitting, drawn, strict=True):
+            delta = self._advance(seq_id, token)
+            deltas.append(msgspec.structs.replace(delta, log_probs=(log_prob,)))
+        return deltas
 
     def truncate(self, seq_id: int, num_tokens: int) -> None:
         sequence = self._sequences[seq_id]
@@ -341,10 +346,13 @@ class NativeEngine:
 
     # Decoding --------------------------------------------------------------
 
-    def _draw(self, seq_id: int, row: int) -> int:
+    def _draw(self, seq_id: int, row: int) -> tuple[int, float]:
+        """A token and its log-probability."""
         sampler = self._sequences[seq_id].sampler
         assert sampler is not None, "start_steps made it"
-        return sampler.draw(self._binding.logits(row))
+        logits = self._binding.logits(row)
+        token = sampler.draw(logits)
+        return token, log_probabilities(logits, [[token]])[0]
 
     def _advance(self, seq_id: int, token: int) -> Delta:
         step = self._running[seq_id]

@@ -6,7 +6,7 @@ votes of all waves count. Methods are plans with names (docs/method.md, section 
 
     plan   =  wave { ";" rule ";" wave } [ ";" rule ]
     wave   =  term { "+" term }
-    term   =  [ number "x" ] form ":" writer [ "@" strategy ]
+    term   =  [ number "x" ] [ "greedy" ] form ":" writer [ "@" strategy ]
     form   =  "prose" | "program"
     writer =  "target" | "draft" | "ssd"         ssd: the draft writes, the target verifies
     strategy = "selected" | a letter of the pool
@@ -45,7 +45,7 @@ _WRITERS = {
     **dict.fromkeys(("target", "parallel", "parallel-spm"), "target"),
 }
 _TERM = re.compile(
-    r"(?:(?P<number>\d{1,3})\s*x\s*)?(?P<form>[a-z]+)\s*:\s*(?P<writer>[a-z]+)"
+    r"(?:(?P<number>\d{1,3})\s*x\s*)?(?P<greedy>greedy\s+)?(?P<form>[a-z]+)\s*:\s*(?P<writer>[a-z]+)"
     r"(?:\s*@\s*(?P<strategy>selected|[A-Z]))?"
 )
 _EXAMPLE = "program:target + prose:target; agree; 3 x prose:target"
@@ -135,11 +135,11 @@ def plan_for(options: SolveOptions) -> Plan:
 
 
 def is_over(rule: Rule, groups: Sequence[VoteGroup]) -> bool:
-    """Whether the votes so far are enough."""
+    """Whether the votes so far are enough; those of paths with refuted steps do not count."""
     if rule == "first":
-        return bool(groups)
+        return any(group.num_sound for group in groups)
     if rule == "agree":
-        return any(len(group.paths) >= 2 for group in groups)
+        return any(group.num_sound >= 2 for group in groups)
     return False
 
 
@@ -154,7 +154,8 @@ def _read(term: str) -> Iterable[PlannedPath]:
     number = int(match["number"] or 1)
     if not 1 <= number <= MAX_PATHS:
         raise _refused(term, "cannot be", f"1 to {MAX_PATHS} paths")
-    kind = PathKind(*_KINDS[match["writer"]], cast(PathForm, match["form"]))
+    form, writer = cast(PathForm, match["form"]), _KINDS[match["writer"]]
+    kind = PathKind(*writer, form, greedy=match["greedy"] is not None)
     return [PlannedPath(kind, match["strategy"] or "")] * number
 
 
@@ -163,7 +164,8 @@ def _terms(paths: Sequence[PlannedPath]) -> Iterable[str]:
     for path, same in groupby(paths):
         number = len(list(same))
         writer = writers[path.kind.writer, path.kind.verified]
-        text = f"{path.kind.form}:{writer}" + (f"@{path.strategy}" if path.strategy else "")
+        text = "greedy " if path.kind.greedy else ""
+        text += f"{path.kind.form}:{writer}" + (f"@{path.strategy}" if path.strategy else "")
         yield f"{number} x {text}" if number > 1 else text
 
 

@@ -17,6 +17,10 @@ PROGRAM_INSTRUCTION = (
 )
 
 
+CONCLUSION = "So the final answer is \\boxed{"
+"""What a path goes on with when its budget is nearly used up."""
+
+
 class Question(Struct, frozen=True):
     """What the target is asked after a drafted step, and the words it may reply with."""
 

@@ -18,13 +18,16 @@ class Ballot(Struct, frozen=True):
     """The vote of one path that finished with an answer.
 
     ``mean_score`` is the mean of its steps' scores (0 to 9), ``selection_score`` the
-    probability its strategy was chosen with; None where there is none.
+    probability its strategy was chosen with, ``confidence`` the mean probability of its tokens;
+    None where there is none. ``refuted`` says that algebra refutes one of its steps.
     """
 
     path: int
     answer: str
     mean_score: float | None
     selection_score: float | None
+    confidence: float | None = None
+    refuted: bool = False
 
 
 def group(
@@ -32,8 +35,9 @@ def group(
 ) -> tuple[VoteGroup, ...]:
     """The ballots by equivalent answers, the winner first, then by size.
 
-    The largest group wins. Among equally large ones the path with the highest mean score
-    decides, then the highest selection score, then the answers' alphabetical order.
+    The group with the most paths without refuted steps wins, then the largest. Among equal
+    ones the path with the highest mean score decides, then the highest selection score, then the
+    highest confidence, then the answers' alphabetical order.
     ``compare`` is asked about every pair of distinct answers once, the alphabetically
     smaller one first, so the order of the ballots changes nothing. Answers connected by a
     chain of equal pairs form one group, unless two of them are known to be different:
@@ -54,6 +58,7 @@ def group(
             paths=tuple(sorted(ballot.path for ballot in members)),
             mean_score=_mean(ballot.mean_score for ballot in members),
             winner=rank == 0,
+            refuted=tuple(sorted(ballot.path for ballot in members if ballot.refuted)),
         )
         for rank, members in enumerate(groups)
     )
@@ -86,11 +91,13 @@ def _connected(counts: Counter[str], compare: Callable[[str, str], Comparison]) 
     return list({id(members): members for members in groups.values()}.values())
 
 
-def _rank(members: list[Ballot]) -> tuple[int, float, float, str]:
+def _rank(members: list[Ballot]) -> tuple[int, int, float, float, float, str]:
     return (
+        -sum(not ballot.refuted for ballot in members),
         -len(members),
         -max(_score(ballot.mean_score) for ballot in members),
         -max(_score(ballot.selection_score) for ballot in members),
+        -max(_score(ballot.confidence) for ballot in members),
         _representative(members),
     )
 

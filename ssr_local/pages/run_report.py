@@ -150,6 +150,8 @@ def _path(path: PathView) -> Iterator[str]:
         yield from _step(position, step)
     if path.program is not None:
         yield f"**Its program was run:** {name(path.program.words)}."
+    if path.refuted:
+        yield f"**Algebra refutes:** {code(path.refuted)}."
     if path.end_reason is None:
         yield "**This path has not ended.**"
         return

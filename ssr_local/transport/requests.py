@@ -78,7 +78,7 @@ def validated(request: _R, max_sequences: int) -> _R:
             raise UsageError("Problems that are solved together need methods of the same models.")
         check_room_for([run.options for run in request.runs], max_sequences)
         for run in request.runs:
-            load_pool(run.options.strategies)
+            load_pool(run.options.strategies, run.options.prompt)
         return request
     problem = check_problem(request.problem)
     if not isinstance(request, SolveRequest):
@@ -86,7 +86,7 @@ def validated(request: _R, max_sequences: int) -> _R:
         return msgspec.structs.replace(request, problem=problem)
     options = request.options
     plan_for(options)
-    load_pool(options.strategies)
+    load_pool(options.strategies, options.prompt)
     if options.seed is None:
         options = msgspec.structs.replace(options, seed=secrets.randbelow(2**32 - 1))
     return msgspec.structs.replace(request, problem=problem, options=options)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 
 import msgspec
 
+from ssr_local.answers.arithmetic import refuted_claim
 from ssr_local.answers.compare import EQUIVALENT
 from ssr_local.answers.comparer import Comparer
 from ssr_local.answers.program import run_written_program
@@ -146,7 +148,7 @@ class Session:
         commands: Mailbox | None = None,
     ) -> Run:
         options = request.options
-        pool = load_pool(options.strategies)
+        pool = load_pool(options.strategies, options.prompt)
         values = msgspec.structs.asdict(options) | msgspec.structs.asdict(self._setup.engine)
         return Run(
             problem=request.problem,
@@ -165,6 +167,7 @@ class Session:
             ),
             compare=Comparer(self._helper, self._mailbox.should_stop),
             run_program=run_written_program,
+            refute=partial(refuted_claim, problem=request.problem),
             prefix_steps=request.prefix_steps,
             note=request.note,
             option_values=values | {role: file.name for role, file in self._setup.models.items()},

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from ssr_local.answers.arithmetic import by_value, counts_otherwise, denies
 from ssr_local.answers.questions import EquationQuestion, EquationVerdict, Pair
-from ssr_local.mathtext.claims import Claim, Member, claims_in
+from ssr_local.mathtext.claims import Claim, claims_in
 from ssr_local.mathtext.forms import normalise
-from ssr_local.mathtext.tokens import OTHER_NUMBERS, lone_letters
+from ssr_local.mathtext.tokens import lone_letters
 from ssr_local.mathtext.values import exact_value
 from ssr_local.process.helper import Helper, HelperDied, HelperRaised, HelperTimeout
 
@@ -47,24 +47,10 @@ _SOLVING = re.compile(
     r"=|\b(?:equals?|same|meet|meets|intersects?|cross|crosses|solve|roots?|zeros?|solutions?)\b",
     re.IGNORECASE,
 )
-_NO_SOLUTION = re.compile(
-    r"\b(?:no (?:real )?(?:solutions?|answers?)|contradict\w*|impossible|never|absurd"
-    r"|inconsistent)\b",
-    re.IGNORECASE,
-)
 _CASES = re.compile(r"\b(?:or|either|cases?)\b|±|\\pm(?![A-Za-z])", re.IGNORECASE)
 _BRANCHES = re.compile(r"[|±]|\\pm(?![A-Za-z])|\\[lr]vert")
-_OTHER_NUMBERS = re.compile(rf"\b(?:{'|'.join(sorted(OTHER_NUMBERS))})\b", re.IGNORECASE)
 _CONSTANTS = frozenset("eEI")  # of the parser
 _UNIT_LETTERS = frozenset("gmhslLCFWVJNKA")
-_NUMBER_UNITS = frozenset(
-    (
-        *("dozen", "pair", "couple", "gross", "score", "hundred", "thousand", "million", "one"),
-        *("ten", "tenth", "hundredth", "thousandth", "am", "pm", "o'clock"),
-    )
-)
-_RATIOS = frozenset(map(Fraction, (7, 12, 24, 60, 100, 365, 1000, 3600)))
-_THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}\.\d{3}(?!\d)")
 
 
 class StepFinding(Struct, frozen=True):
@@ -91,7 +77,7 @@ class Algebra:
         self._stated = normalise(problem.replace("$", " "))
         self._solves = bool(_SOLVING.search(problem))
         self._branches = bool(_BRANCHES.search(problem))
-        self._counts_otherwise = bool(_OTHER_NUMBERS.search(problem))
+        self._counts_otherwise = counts_otherwise(problem)
         self._lone = lone_letters(problem)
         self._premises: list[_Premise] = []
         for claim in claims_in(problem):
@@ -106,7 +92,7 @@ class Algebra:
         before = list(self._premises)
         manner = _Manner(
             in_cases=self._branches or bool(_CASES.search(text)),
-            denies=bool(_NO_SOLUTION.search(text)),
+            denies=denies(text),
             rewrites=bool(_REWRITING.search(text)),
         )
         findings = [self._claim(claim, manner) for claim in claims_in(text)[:MAX_CLAIMS]]
@@ -125,11 +111,11 @@ class Algebra:
         return StepFinding("holds" if finding.verdict == "equal" else "undecided")
 
     def _judged(self, claim: Claim, manner: _Manner) -> EquationVerdict:
-        by_value = _by_value(claim)
-        if by_value is not None:
+        of_numbers = by_value(claim)
+        if of_numbers is not None:
             doubtful = self._counts_otherwise or manner.denies
-            is_equal = by_value.verdict == "equal"
-            return by_value if is_equal or not doubtful else EquationVerdict("undecided")
+            is_equal = of_numbers.verdict == "equal"
+            return of_numbers if is_equal or not doubtful else EquationVerdict("undecided")
         sides = (claim.first.text, claim.second.text)
         if self._helper is None or claim.sign == "≈" or any(len(one) > MAX_CHARS for one in sides):
             return EquationVerdict("undecided")
@@ -214,108 +200,3 @@ def _symbols(claim: Claim) -> frozenset[str]:
 
 def _equation(claim: Claim) -> Pair:
     return Pair(claim.first.text, claim.second.text)
-
-
-# Numbers -------------------------------------------------------------------------------
-
-
-def _by_value(claim: Claim) -> EquationVerdict | None:
-    """The finding on plain numbers, None where something is no number."""
-    first, second = _values(claim.first)[:1], _values(claim.second)
-    if claim.first.percent:
-        second = second[:1]  # 12/48 * 100 = 25%, but 20% of 50 is not 1000
-    if not first or not second:
-        return None
-    if first[0] in second:
-        return EquationVerdict("equal")
-    rounded = _unless_rounded(claim)
-    if rounded is not None:
-        return rounded
-    is_bare = not (claim.first.has_operator or claim.second.has_operator)
-    if is_bare or _has_rate(claim) or _may_be_converted(claim, first[0], second[0]):
-        return EquationVerdict("undecided")  # 3 hours = 180 minutes
-    if (claim.first.percent or claim.second.percent) and any(
-        abs(first[0] - one) * 50 <= max(abs(first[0]), abs(one)) for one in second
-    ):
-        return EquationVerdict("undecided")  # 2/3 = 67%
-    if _THOUSANDS.search(claim.first.text + " " + claim.second.text):
-        return EquationVerdict("undecided")  # 1.500 is fifteen hundred to many
-    return EquationVerdict("different", f"{_shown(first[0])} is not {_shown(second[0])}")
-
-
-def _has_rate(claim: Claim) -> bool:
-    """``50 - 20%`` is 40 to some."""
-    return any(
-        member.percent and re.search(r"[-+]", member.percent[1:])
-        for member in (claim.first, claim.second)
-    )
-
-
-def _values(member: Member) -> list[Fraction]:
-    """The number a member may be: a percentage is a share, or so many hundredths."""
-    found = [exact_value(text) for text in (member.text, member.percent) if text]
-    return [value for value in found if value is not None]
-
-
-def _unless_rounded(claim: Claim) -> EquationVerdict | None:
-    """``10/3 = 3.33`` and ``2/3 = 0.66`` round, sums do not; ``≈`` rounds as it likes."""
-    sides = [_values(member) for member in (claim.first, claim.second)]
-    if not all(sides):
-        return EquationVerdict("undecided") if claim.sign == "≈" else None
-    first, second = sides[0][0], sides[1][0]
-    gap = abs(first - second)
-    if claim.sign == "≈":
-        near = gap <= max(abs(first), abs(second)) / 10
-        return EquationVerdict("equal" if near else "undecided")
-    if _is_exact_sum(claim):
-        return None
-    decimals = "." in claim.first.text + claim.second.text
-    if decimals and 0 < gap * 200 <= max(abs(first), abs(second)):
-        unit = Fraction(1, 10 ** max(_places(claim.first) or 0, _places(claim.second) or 0))
-        return EquationVerdict("equal" if gap <= unit / 2 else "undecided")
-    for exact, member in ((first, claim.second), (second, claim.first)):
-        places = _places(member)
-        if places is None:
-            continue
-        unit = Fraction(1, 10**places)
-        if (exact / unit).denominator != 1 and gap < unit:
-            return EquationVerdict("equal" if places and gap <= unit / 2 else "undecided")
-    return None
-
-
-def _is_exact_sum(claim: Claim) -> bool:
-    """A sum of decimals that its result has room for."""
-    terms, result = claim.first.text, _places(claim.second)
-    if result is None or not re.fullmatch(r"-?\d+(?:\.\d+)?(?:[-+]\d+(?:\.\d+)?)+", terms):
-        return False
-    return all(len(one) <= result for one in re.findall(r"\.(\d+)", terms))
-
-
-def _places(member: Member) -> int | None:
-    """The decimals of a plain number, None for anything else."""
-    match = re.fullmatch(r"-?\d+(?:\.(\d+))?", member.text)
-    return None if match is None else len(match[1] or "")
-
-
-def _may_be_converted(claim: Claim, first: Fraction, second: Fraction) -> bool:
-    """Whether units are mixed that nobody converted, or words stand there that are numbers."""
-    left, right = ({_singular(unit) for unit in one.units} for one in (claim.first, claim.second))
-    if not _NUMBER_UNITS.isdisjoint(left | right):
-        return True
-    if left and right and not right <= left:
-        return True
-    if len(left) > 1 and re.search(r"[-+]", claim.first.text[1:]):
-        return True
-    is_scaled = first and second and max(first / second, second / first) in _RATIOS
-    return bool(is_scaled and (left or right))
-
-
-def _singular(unit: str) -> str:
-    return unit[:-1] if unit.endswith("s") and not unit.endswith("ss") else unit
-
-
-def _shown(value: Fraction) -> str:
-    if value.denominator == 1:
-        return str(value.numerator)
-    tidy = f"{float(value):.6g}"
-    return tidy if Fraction(tidy) == value else f"{value} (about {tidy})"

@@ -51,6 +51,23 @@ def test_log_probs_are_the_softmax_of_the_raw_logits(tiny: Tiny, load: Load) -> 
     assert result.log_probs == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.9, 0.95, 3)])
+def test_what_is_decoded_says_how_likely_it_was(tiny: Tiny, load: Load, sampling: Sampling) -> None:
+    engine, _ = load(tiny())
+    seq_id = engine.open(engine.tokenize(PROMPT))
+    again, start = engine.fork(seq_id), engine.num_tokens(seq_id)
+    deltas = list(decode_steps(engine, [StepJob(seq_id, 40, sampling)]))
+    told = [log_prob for delta in deltas for log_prob in delta.log_probs]
+    assert len(told) == sum(delta.num_tokens for delta in deltas)
+    tokens = engine.tokens(seq_id, start)
+    (read,) = engine.extend([ExtendJob(seq_id=again, tokens=tokens, log_probs=True)])
+    assert read.log_probs is not None
+    # The last may be a token that ends the step and does not stay, or was cut.
+    num_same = len(tokens) if deltas[-1].end == "token_limit" else len(tokens) - 1
+    assert num_same > 0
+    assert told[:num_same] == pytest.approx(read.log_probs[:num_same], abs=1e-3)
+
+
 def test_a_fused_probe_equals_extending_first(tiny: Tiny, load: Load) -> None:
     engine, _ = load(tiny())
     fused = engine.open(engine.tokenize(PROMPT))

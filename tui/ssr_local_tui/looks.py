@@ -83,7 +83,10 @@ def path_end(path: PathView) -> str:
     """A path's answer or why it has none; empty while it is live."""
     if path.end_reason is None:
         return ""
-    return f"→ {END_WORDS[path.end_reason] if path.answer is None else shown_text(path.answer)}"
+    refuted = ", refuted" if path.refuted else ""
+    if path.answer is None:
+        return f"→ {END_WORDS[path.end_reason]}{refuted}"
+    return f"→ {shown_text(path.answer)}{refuted}"
 
 
 def step_title(step: StepView, number: int) -> str:

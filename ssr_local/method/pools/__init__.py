@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.config import suggestion
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import UNKNOWN_LETTER, Strategy
 from ssr_local.core.toml_file import parse_toml, printable, quoted, read_bounded
+from ssr_local.method.prompts import PROGRAM_INSTRUCTION
 
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""
@@ -30,17 +33,29 @@ UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 """The strategy without advice; it belongs to every pool and stands in no file."""
 
 PACKAGED = ("maths", "logic", "code")
-_MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
+_LONG = ("instruction", "problem", "solution")
+_MAX_CHARS = {"name": 80, "description": 500, "advice": 500, **dict.fromkeys(_LONG, 2000)}
+_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs", "examples")
 _STRATEGY_KEYS = Strategy.__struct_fields__
+_WORDINGS = "wordings.toml"
 # Marks that turn text around on a terminal without being seen themselves.
 _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Example(Struct, frozen=True):
+    """A problem, and its solution in the form that is wanted."""
+
+    problem: str
+    solution: str
 
 
 class Pool(Struct, frozen=True):
     """The strategies of one domain, and how its problems are to be answered.
 
     ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them. ``programs`` says
-    that code which computes the answer is a way to solve its problems.
+    that code which computes the answer is a way to solve its problems. ``system`` is the system
+    message; without one the chat template has the last word. ``examples`` are turns
+    that stand before the problem when prose is asked for.
     """
 
     name: str
@@ -49,6 +64,9 @@ class Pool(Struct, frozen=True):
     instruction: str
     strategies: tuple[Strategy, ...]
     programs: bool = False
+    program_instruction: str = PROGRAM_INSTRUCTION
+    system: str = ""
+    examples: tuple[Example, ...] = ()
 
     def by_letter(self, letter: str) -> Strategy:
         """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
@@ -61,12 +79,37 @@ class Pool(Struct, frozen=True):
         )
 
 
-def load_pool(name_or_path: str) -> Pool:
+def load_pool(name_or_path: str, prompt: str = "") -> Pool:
     """A packaged pool by its name, else the pool in the TOML file of that path.
 
-    A packaged name comes first; write ``./maths`` for a file of such a name. Raises
-    ``ConfigError`` naming the file, the key and what is accepted.
+    A packaged name comes first; write ``./maths`` for a file of such a name. ``prompt`` names
+    other words to ask in (``wordings``). Raises ``ConfigError`` naming the file, the key and what
+    is accepted.
     """
+    pool = _load(name_or_path)
+    if not prompt:
+        return pool
+    words = wordings()
+    if prompt not in words:
+        raise ConfigError(
+            f"There is no prompt {quoted(prompt)}.",
+            f"Accepted: {', '.join(words)}.",
+            suggestion(prompt, tuple(words)),
+        )
+    return replace(pool, **words[prompt])
+
+
+@cache
+def wordings() -> dict[str, dict[str, Any]]:
+    """The prompts that were compared, by name: what each has in place of a pool's own words
+    (docs/measuring.md)."""
+    found = parse_toml((resources.files("ssr_local.method") / _WORDINGS).read_bytes(), _WORDINGS)
+    return {
+        name: {**words, "examples": _examples(words, _WORDINGS)} for name, words in found.items()
+    }
+
+
+def _load(name_or_path: str) -> Pool:
     if name_or_path in PACKAGED:
         packaged = resources.files(__name__) / f"{name_or_path}.toml"
         source = f"{name_or_path}.toml"
@@ -89,7 +132,7 @@ def _no_such_pool(name: str) -> ConfigError:
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, Pool.__struct_fields__, source, optional="programs")
+    _check_keys(table, _POOL_KEYS, source, optional=("programs", "examples"))
     programs = table.get("programs", False)
     if not isinstance(programs, bool):
         raise ConfigError(
@@ -108,7 +151,22 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
         instruction=_text(table, "instruction", source),
         strategies=_strategies(table["strategies"], source),
         programs=programs,
+        examples=_examples(table, source),
     )
+
+
+def _examples(table: Mapping[str, Any], source: str) -> tuple[Example, ...]:
+    entries = table.get("examples", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(
+            f"{source}: key 'examples' is no list of tables.", "Accepted: tables [[examples]]."
+        )
+    examples = []
+    for number, entry in enumerate(entries, start=1):
+        where = f"{source}, example {number}"
+        _check_keys(entry, Example.__struct_fields__, where)
+        examples.append(Example(_text(entry, "problem", where), _text(entry, "solution", where)))
+    return tuple(examples)
 
 
 def _strategies(entries: object, source: str) -> tuple[Strategy, ...]:
@@ -146,7 +204,7 @@ def _strategy(entry: object, letter: str, source: str) -> Strategy:
 
 
 def _check_keys(
-    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: str = ""
+    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: tuple[str, ...] = ()
 ) -> None:
     for key in table:
         if key not in accepted:
@@ -156,7 +214,7 @@ def _check_keys(
                 suggestion(key, accepted),
             )
     for key in accepted:
-        if key not in table and key != optional:
+        if key not in table and key not in optional:
             raise ConfigError(
                 f"{source}: key {key!r} is missing.", f"Required: {', '.join(accepted)}."
             )
@@ -165,8 +223,8 @@ def _check_keys(
 def _text(table: Mapping[str, Any], key: str, source: str) -> str:
     """The text under ``key``, checked for what a model or a terminal must not be sent."""
     value = table[key]
-    # An instruction may run over several lines, what stands in lists and trees may not.
-    allowed = "\n" if key == "instruction" else ""
+    # What models alone are sent may run over several lines, what stands in lists and trees not.
+    allowed = "\n" if key in _LONG else ""
     if not isinstance(value, str):
         wrong = f"cannot be {quoted(value)}"
     elif not value.strip():

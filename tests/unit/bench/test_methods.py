@@ -23,6 +23,8 @@ from ssr_local.method.verification import VERIFIERS
         ("ssr-m3+generate", {"method": "ssr", "paths": 3, "selection": "generate"}),
         ("ssr-m3+perm=12", {"method": "ssr", "paths": 3, "selection_permutations": 12}),
         ("ssr-m3+tau=5", {"method": "ssr", "paths": 3, "threshold": 5.0}),
+        ("target+prompt=first", {"method": "target", "prompt": "first"}),
+        ("auto-quick+prompt=first", {"method": "auto", "effort": "quick", "prompt": "first"}),
         (
             "ssr-m3-fast2+digit+random+tau=5",
             {
@@ -77,6 +79,7 @@ def test_a_method_has_one_spelling(written: str, canonical: str) -> None:
         ("draft+digit", "verifies no steps"),
         ("ssr-m3+magic", "no modifier"),
         ("ssr-m3+random=2", "no modifier"),
+        ("target+prompt=secret", "its prompts are first"),
         ("ssr-m3+tau", "needs a number"),
         ("ssr-m3+tau=high", "needs a number"),
         ("ssr-m3+tau=10", "threshold"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple
 
+from ssr_local.answers.arithmetic import refuted_claim
 from ssr_local.answers.program import run_written_program
 from ssr_local.coordinator.commands import Mailbox
 from ssr_local.coordinator.prompter import Prompter
@@ -175,6 +177,7 @@ def make_run(
         judge=Judge(chosen.verifier, chosen.threshold, calibrations),
         compare=lambda a, b: "equal" if a == b else "different",
         run_program=run_written_program,
+        refute=partial(refuted_claim, problem=problem),
         prefix_steps=tuple(prefix_steps),
         commands=commands or Mailbox(),
         clock=clock or Ticks(),

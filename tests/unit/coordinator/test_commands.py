@@ -130,7 +130,7 @@ def test_a_path_that_cannot_be_added(letter: str, method: str, paths: int, reaso
 
 
 def test_a_path_on_a_strategy_beside_a_plan_that_selects_none() -> None:
-    run = make_run(Paths(LONG), plan="prose:draft + prose:target")
+    run = make_run(Paths(LONG), plan="prose:draft + greedy prose:target")
     react = once(lambda event: isinstance(event, StepDrafted), AddPath("B"))
     list(steered(run, react))
     added = run.paths[2].record()

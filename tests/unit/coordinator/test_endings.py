@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathEnded, StepDelta, StepDrafted
+from ssr_local.core.records import ModelRole
 from ssr_local.method.pools import UNKNOWN
+from ssr_local.method.prompts import CONCLUSION
 from tests.unit.coordinator.scripted import (
     Paths,
     Ticks,
     Turn,
+    digit_of,
     engine_of,
     make_run,
     nothing_left,
@@ -210,3 +214,58 @@ def test_a_target_that_has_nothing_to_rewrite_ends_the_path() -> None:
     assert ends(played(run)) == ["end_of_generation"]
     assert (run.num_drafted, run.num_accepted, run.num_rewrites) == (1, 0, 0)
     assert run.paths[0].steps == []
+
+
+class Concluding(Paths):
+    """Paths that come to no end, and say what they are asked for in the end."""
+
+    def __init__(self, turns: Sequence[Turn], said: str, yes: float = 0.9) -> None:
+        super().__init__(turns)
+        self.said, self.yes = said, yes
+
+    def continuation(self, role: ModelRole, text: str) -> str:
+        _, concludes, written = text.rpartition(CONCLUSION)
+        if not concludes:
+            return super().continuation(role, text)
+        said = self.said if role == "draft" else self.said.replace("5", "7")
+        return said.removeprefix(written) if said.startswith(written) else ""
+
+    def probe(self, text: str) -> Mapping[str, float]:
+        return digit_of(self.yes) if CONCLUSION in text else super().probe(text)
+
+
+@pytest.mark.parametrize(
+    ("why", "turns", "options"),
+    [
+        ("token_budget", LONG, {"max_tokens": 60}),
+        ("token_budget", LONG, {"max_tokens": 200, "max_step_tokens": 50}),
+        ("step_budget", LONG, {"max_steps": 3}),
+        ("repetition", [Turn("Hm.\n\n"), Turn("Hm.\n\n"), Turn("Hm.\n\n")], {}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "yes", "answer"), [("target", 0.9, "7"), ("ssr", 0.9, "5"), ("ssr", 0.1, "7")]
+)
+def test_a_path_at_its_budgets_end_is_told_to_conclude(
+    method: str, yes: float, answer: str, why: str, turns: list[Turn], options: dict[str, Any]
+) -> None:
+    run = make_run(Concluding(turns, "5}, as shown.", yes), method=method, **options)
+    events = played(run)
+    assert set(ends(events)) == {"concluded"}
+    for path in run.paths:
+        assert path.answer == answer
+        assert f"\n\n{CONCLUSION}{answer}}}" in path.text
+        assert path.num_tokens <= run.options.max_tokens
+    assert run.groups[0].answer == answer
+
+    silent = make_run(Concluding(turns, "", yes), method=method, **options)
+    assert set(ends(played(silent))) == {why}
+    assert not silent.groups
+
+
+def test_a_thought_is_closed_before_the_conclusion() -> None:
+    thoughts = [Turn("<think>\n\n"), *LONG]
+    run = make_run(Concluding(thoughts, "7}"), method="target", max_tokens=80)
+    played(run)
+    assert f"\n</think>\n\n{CONCLUSION}7}}" in run.paths[0].text
+    assert run.paths[0].answer == "7"

@@ -13,7 +13,7 @@ from ssr_local.coordinator import templates
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.core.records import Strategy
 from ssr_local.engine.fake import CHATML, FakeEngine
-from ssr_local.method.pools import UNKNOWN, Pool
+from ssr_local.method.pools import UNKNOWN, Example, Pool, wordings
 from ssr_local.method.prompts import DIGIT, QUESTIONS
 from ssr_local.process.helper import Helper
 from tests.unit.coordinator.scripted import Paths
@@ -62,6 +62,30 @@ def test_a_models_own_template_is_used_without_a_word(helper: Helper) -> None:
     )
     assert "Hint" not in unknown
     assert prompter.notices == []
+
+
+def test_a_prompt_in_other_words_has_them_in_every_template(helper: Helper) -> None:
+    pool = msgspec.structs.replace(POOL, **wordings()["first"])
+    own, builtin = (
+        text(one, Prompter(one, pool, helper).paths("P?", [(UNKNOWN, "prose")])[0])
+        for one in (engine(), engine(None))
+    )
+    words = f"P?\n\n{pool.instruction}<|im_end|>\n<|im_start|>assistant\n"
+    assert own == f"<|im_start|>system\n{pool.system}<|im_end|>\n<|im_start|>user\n{words}"
+    assert builtin == f"<|im_start|>user\n{pool.system}\n\n{words}"
+
+
+def test_examples_stand_before_a_problem_to_be_solved_in_prose(helper: Helper) -> None:
+    one = engine()
+    pool = msgspec.structs.replace(POOL, examples=(Example("1 + 1?", "\\boxed{2}"),))
+    prompter = Prompter(one, pool, helper)
+    prose, program = (
+        text(one, p) for p in prompter.paths("P?", [(UNKNOWN, "prose"), (UNKNOWN, "program")])
+    )
+    asked = f"<|im_start|>user\nP?\n\n{pool.instruction}<|im_end|>\n<|im_start|>assistant\n"
+    shown = asked.replace("P?", "1 + 1?")
+    assert prose == f"{shown}\\boxed{{2}}<|im_end|>\n{asked}"
+    assert program == asked.replace(pool.instruction, pool.program_instruction)
 
 
 def test_without_a_template_the_familys_own_is_used(helper: Helper) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from ssr_local.core.events import (
     StepVerified,
     WaveOpened,
 )
-from ssr_local.core.records import RunResult
+from ssr_local.core.records import PathKind, RunResult
+from ssr_local.engine.base import StepJob
 from ssr_local.method.prompts import PROGRAM_INSTRUCTION
 from tests.unit.coordinator.scripted import ASSISTANT, Paths, Ticks, Turn, make_run, played
 
@@ -219,3 +221,30 @@ def test_opened_paths_say_what_they_are() -> None:
     assert [(wave, kind.form, kind.verified) for wave, kind in kinds] == [
         (0, "program", False), (1, "prose", True),
     ]  # fmt: skip
+
+
+def test_a_greedy_path_takes_the_likeliest_tokens_beside_others_that_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(Paths(answer(7)), plan="greedy prose:target + prose:target", temperature=0.8)
+    asked: list[float] = []
+    engine = run.engines["target"]
+    start = engine.start_steps
+
+    def start_steps(jobs: Sequence[StepJob]) -> None:
+        asked.extend(job.sampling.temperature for job in jobs)
+        start(jobs)
+
+    monkeypatch.setattr(engine, "start_steps", start_steps)
+    events, result = solved(run)
+    assert asked == [0.0, 0.8, 0.0, 0.8]
+    drafted = of(StepDrafted, events)
+    assert [step.log_prob for step in result.paths[0].steps] == [
+        event.log_prob for event in drafted if event.path == 0
+    ]
+    assert all(event.log_prob < 0 for event in drafted)
+    assert 0 < result.paths[0].confidence < 1
+    assert [path.kind for path in result.paths] == [
+        PathKind("target", greedy=True),
+        PathKind("target"),
+    ]

@@ -32,6 +32,7 @@ WRONG: list[tuple[Any, str, Any]] = [
     (SolveOptions, "paths", True),
     (SolveOptions, "mode", "fast3"),
     (SolveOptions, "strategies", ""),
+    (SolveOptions, "prompt", 1),
     (SolveOptions, "selection", ""),
     (SolveOptions, "selection_permutations", 13),
     (SolveOptions, "verifier", "oracle"),

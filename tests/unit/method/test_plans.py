@@ -12,9 +12,10 @@ from ssr_local.core.records import PathKind, VoteGroup
 from ssr_local.method.plans import Plan, PlannedPath, Wave, is_over, parse_plan, plan_for
 
 KINDS = [
-    PathKind(writer, verified, form)
+    PathKind(writer, verified, form, greedy)
     for writer, verified in (("target", False), ("draft", False), ("draft", True))
     for form in ("prose", "program")
+    for greedy in (False, True)
 ]  # type: ignore[arg-type]
 PATHS = st.builds(PlannedPath, st.sampled_from(KINDS), st.sampled_from(["", "A", "L", "selected"]))
 RULES = st.sampled_from(["first", "agree"])
@@ -39,6 +40,7 @@ def test_a_plan_reads_back_what_it_writes(plan: Plan) -> None:
         ("prose:target", "prose:target"),
         ("3xprose:ssd@selected;agree", "3 x prose:ssd@selected; agree"),
         ("prose:target+prose:target + program:draft@B", "2 x prose:target + program:draft@B"),
+        ("greedy  program:target+2 x prose:ssd", "greedy program:target + 2 x prose:ssd"),
         (" program : target ; first ; 2 x prose:ssd ; all", "program:target; first; 2 x prose:ssd"),
     ],
 )
@@ -60,6 +62,7 @@ def test_how_a_plan_is_written(text: str, written: str) -> None:
         ("prose:target; sometimes", "'sometimes' is no rule"),
         ("prose:target; agree;", "'' is no path"),
         ("prose:target@m", "is no path"),
+        ("greedyprose:target", "'greedyprose' is no form"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, what: str) -> None:
@@ -99,8 +102,8 @@ def test_methods_are_plans_with_names(
     assert (plan.text, plan.roles) == (text, roles)
 
 
-def group(answer: str, *paths: int) -> VoteGroup:
-    return VoteGroup(answer=answer, paths=paths, mean_score=None)
+def group(answer: str, *paths: int, refuted: tuple[int, ...] = ()) -> VoteGroup:
+    return VoteGroup(answer=answer, paths=paths, mean_score=None, refuted=refuted)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,9 @@ def group(answer: str, *paths: int) -> VoteGroup:
         ([group("1", 0)], True, False),
         ([group("1", 0), group("2", 1)], True, False),
         ([group("1", 0, 2), group("2", 1)], True, True),
+        ([group("1", 0, refuted=(0,))], False, False),
+        ([group("1", 0, 1, refuted=(1,))], True, False),
+        ([group("1", 0, 1, 2, refuted=(1,))], True, True),
     ],
 )
 def test_when_a_run_is_over(groups: list[VoteGroup], first: bool, agree: bool) -> None:

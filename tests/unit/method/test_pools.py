@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import Strategy
-from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, PACKAGED, UNKNOWN, load_pool
+from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, PACKAGED, UNKNOWN, Example, load_pool
 
 
 def pool_table(**changes: Any) -> dict[str, Any]:
@@ -68,10 +68,17 @@ def test_by_letter(tmp_path: Path) -> None:
             pool.by_letter(letter)
 
 
+def test_a_users_pool_can_have_examples(tmp_path: Path) -> None:
+    shown = {"problem": "2 + 2?", "solution": "Two and two.\n\n\\boxed{4}"}
+    pool = load_pool(write(tmp_path, pool_table(examples=[shown])))
+    assert pool.examples == (Example(**shown),)
+
+
 def test_a_users_pool_is_read(tmp_path: Path) -> None:
     pool = load_pool(write(tmp_path, pool_table(answer="code", instruction="One.\nTwo.")))
     assert (pool.name, pool.description, pool.answer) == ("mine", "My own", "code")
     assert pool.instruction == "One.\nTwo."
+    assert pool.examples == ()
     assert pool.strategies == (
         Strategy("A", "way A", "Do A."),
         Strategy("B", "way B", "Do B."),
@@ -103,6 +110,9 @@ def test_a_packaged_name_wins_over_a_file_of_that_name(
         ({"instruction": " \n "}, "'instruction' is empty", "1 to 2000"),
         ({"instruction": "i" * 2001}, "'instruction' has 2001", "1 to 2000"),
         ({"instruction": "a\x1b[31mb"}, r"U\+001B", "other than newlines"),
+        ({"examples": "2 + 2"}, "'examples' is no list", "tables"),
+        ({"examples": [{"problem": "2 + 2?"}]}, "example 1: key 'solution' is missing", "problem"),
+        ({"examples": [{"problem": "", "solution": "4"}]}, "'problem' is empty", "1 to 2000"),
         ({"strategies": "A"}, "'strategies' is not a list", "1 to 12"),
         ({"strategies": []}, "'strategies' has 0 entries", "1 to 12"),
         ({"strategies": [entry(c) for c in "ABCDEFGHIJKLM"]}, "13 entries", "1 to 12"),

@@ -45,12 +45,40 @@ def _ballots(
             (1,),
             id="then the selection score",
         ),
+        pytest.param(
+            [Ballot(0, "1", None, None, 0.7), Ballot(1, "2", None, None, 0.9)],
+            "2",
+            (1,),
+            id="then the confidence",
+        ),
         pytest.param(_ballots(("7", 7.0, 0.5), ("3", 7.0, 0.5)), "3", (1,), id="then the alphabet"),
     ],
 )
 def test_the_winner(ballots: list[Ballot], answer: str, paths: tuple[int, ...]) -> None:
     winner = group(ballots, _same_number)[0]
     assert (winner.answer, winner.paths, winner.winner) == (answer, paths, True)
+
+
+@pytest.mark.parametrize(
+    ("refuted", "answer", "order"),
+    [
+        ({1, 2}, "1", [(0,), (1, 2)]),
+        ({1}, "2", [(1, 2), (0,)]),
+        ({0}, "2", [(1, 2), (0,)]),
+        ({0, 1, 2}, "2", [(1, 2), (0,)]),
+    ],
+)
+def test_paths_without_refuted_steps_come_first(
+    refuted: set[int], answer: str, order: list[tuple[int, ...]]
+) -> None:
+    ballots = [
+        Ballot(path, text, score, None, refuted=path in refuted)
+        for path, (text, score) in enumerate([("1", 1.0), ("2", 9.0), ("2", 9.0)])
+    ]
+    groups = group(ballots, _same_number)
+    assert (groups[0].answer, groups[0].winner) == (answer, True)
+    assert [one.paths for one in groups] == order
+    assert {path for one in groups for path in one.refuted} == refuted
 
 
 @pytest.mark.parametrize(

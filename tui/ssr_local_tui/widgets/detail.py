@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ssr_local.core.display import END_WORDS, clean, one_line
-from ssr_local.core.records import Verdict, VoteGroup
+from ssr_local.core.records import Verdict, VoteGroup, confidence
 from ssr_local.core.tree import PathView, StepView, Tree
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
@@ -162,6 +162,8 @@ def _path(path: PathView, source: bool) -> RenderableType:
         parts.append(Text(f"Ended, {END_WORDS[path.end_reason]}{answer}"))
     if path.program is not None:
         parts.append(Text(clean(path.program.words[:_MAX_SHOWN_CHARS])))
+    if path.refuted:
+        parts.append(Text(f"Algebra refutes: {one_line(path.refuted)}"))
     if path.mean_score is not None:
         parts.append(Text(f"Mean score of its steps {path.mean_score:.1f} of 9"))
     text = "".join(step.text for step in path.steps)
@@ -193,6 +195,8 @@ def _step(step: StepView, index: int, source: bool) -> RenderableType:
 def _who(step: StepView) -> str:
     who = f"Written by the {step.author}"
     tokens = f", {step.num_tokens} tokens" if step.num_tokens else ""
+    if (sure := confidence([(step.log_prob, step.num_tokens)])) is not None:
+        tokens += f" of a mean probability of {sure:.2f}"
     if not step.elapsed_s:
         return f"{who}{tokens}"
     rate = step.num_tokens / step.elapsed_s
