@@ -37,7 +37,7 @@ from ssr_local.core.records import KindFigures, Profile
 from ssr_local.diagnosis.pair_speeds import measured_speeds
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.prediction import ROWS as BATCHES
-from ssr_local.method.prediction import Speed, Speeds, predict, step_costs
+from ssr_local.method.prediction import Speed, Speeds, break_even, predict
 from ssr_local.models.download import ensure_model
 from ssr_local.models.models_file import PairSpec
 from ssr_local.models.registry import load_registry
@@ -179,7 +179,7 @@ def where_it_pays(machines: Iterable[tuple[str, Speeds, str]]) -> None:
     head += tuple(f"x target at {one:.0%}, {n}" for n in (1, 3) for one in ACCEPTANCES)
     lines = []
     for name, speeds, source in machines:
-        even = (step_costs(speeds["draft"], speeds["target"], n).break_even for n in (1, 3))
+        even = (break_even(speeds["draft"], speeds["target"], n) for n in (1, 3))
         shown = ["never" if one is None else f"{max(0.0, one):.2f}" for one in even]
         times = [f"{beside(speeds, n, one):.2f}" for n in (1, 3) for one in ACCEPTANCES]
         lines.append((name, *shown, *times, source))

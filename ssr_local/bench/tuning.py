@@ -16,9 +16,10 @@ from ssr_local.api import Solver
 from ssr_local.bench.methods import MethodSpec, parse_method
 from ssr_local.bench.profiling import ALONE, MeasuredFigures, figures_from
 from ssr_local.bench.records import Problem, Row
-from ssr_local.bench.runner import Bench, latest, run_bench
+from ssr_local.bench.runner import MAX_FAILURES, Bench, latest, run_bench
 from ssr_local.bench.scoring import Scorer
 from ssr_local.bench.statistics import paired_difference
+from ssr_local.core.errors import EngineError
 from ssr_local.core.line_file import LineFile
 from ssr_local.core.options import Effort, SolveOptions
 from ssr_local.core.records import Profile
@@ -143,10 +144,11 @@ def tune(
 ) -> Iterator[Row]:
     """Run the plans on one problem after the other for so many seconds, and yield each new row.
 
-    Rows that the file holds already are not made again. Raises as ``run_bench``.
+    Rows that the file holds already are not made again. Raises as ``run_bench``, and
+    ``EngineError`` when all plans fail on three problems, one after another.
     """
     by_name: Mapping[str, MethodSpec] = {method.name: method for method in methods}
-    deadline, known = clock() + seconds, -1
+    deadline, known, failing = clock() + seconds, -1, 0
     racing = list(methods)
     for number, problem in enumerate(problems):
         if len(file.lines) != known:
@@ -156,10 +158,20 @@ def tune(
         first = number % len(racing)
         turn = (*racing[first:], *racing[:first])
         bench = Bench(task, (problem,), turn, 1, 0)
+        made: list[Row] = []
         for row in run_bench(bench, solver, scorer, options, file):
             yield row
+            made.append(row)
             if clock() >= deadline:
                 return
+        if made:
+            failing = failing + 1 if all(row.outcome == "failed" for row in made) else 0
+        if failing == MAX_FAILURES:
+            raise EngineError(
+                f"The engine failed on {failing} problems, one after another.",
+                made[-1].error,
+                "See what is wrong: ssr-local doctor",
+            )
 
 
 def _standing(plan: str, rows: Mapping[str, Row], problems: Sequence[str]) -> Standing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ssr_local.diagnosis.findings import Finding, advised
-from ssr_local.method.prediction import Speed, step_costs
+from ssr_local.method.prediction import Speed, break_even, ssd_token_s
 from ssr_local.method.verification import VERIFIERS
 
 
@@ -26,12 +26,16 @@ class Speculation(Struct, frozen=True, kw_only=True):
 def estimate(draft: Speed, target: Speed, num_paths: int, verifier: str) -> Speculation:
     """What SSR's steps cost on these speeds."""
     asks = VERIFIERS[verifier].question is not None
-    costs = step_costs(draft, target, num_paths, asks=asks)
+    own = target.round_s(num_paths) / num_paths
+
+    def times_own(acceptance: float) -> float:
+        return ssd_token_s(draft, target, num_paths, acceptance, asks=asks) / own
+
     return Speculation(
         num_paths=num_paths,
-        all_kept=costs.kept / costs.own,
-        half_kept=(costs.kept + costs.rejected / 2) / costs.own,
-        break_even=costs.break_even,
+        all_kept=times_own(1.0),
+        half_kept=times_own(0.5),
+        break_even=break_even(draft, target, num_paths, asks=asks),
     )
 
 

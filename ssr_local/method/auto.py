@@ -21,9 +21,10 @@ _PROSE_ALONE = {
 }
 _ALONE = "prose:target"
 
+_TOLERANCE = 1.25  # how far a prediction may be off
 BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
-"""How many times the seconds of the target's prose alone an effort's plan may be predicted to take;
-one that takes longer gives way to the next cheaper effort's."""
+"""How many times the seconds of the target's prose alone an effort's plan may take. One that is
+predicted to take a quarter more than that gives way to the next cheaper effort's."""
 
 
 class Choice(Struct, frozen=True):
@@ -65,7 +66,7 @@ def choose(
     times = _times_alone(plan, known, speeds)
     if times is None:
         return Choice(plan, why)
-    if times <= BUDGETS[effort]:
+    if times <= _TOLERANCE * BUDGETS[effort]:
         return Choice(plan, f"{why}; predicted to take {times:.1f} times the target alone")
     cheaper = next(one for one in _cheaper(effort, known) if _fits(one, effort, known, speeds))
     why = f"the plan for {effort} is predicted to take {times:.1f} times the target alone here"
@@ -80,7 +81,7 @@ def _cheaper(effort: Effort, profile: Profile) -> list[str]:
 
 def _fits(plan: str, effort: Effort, profile: Profile, speeds: Speeds | None) -> bool:
     times = _times_alone(plan, profile, speeds)
-    return plan == _ALONE or (times is not None and times <= BUDGETS[effort])
+    return plan == _ALONE or (times is not None and times <= _TOLERANCE * BUDGETS[effort])
 
 
 def _times_alone(plan: str, profile: Profile, speeds: Speeds | None) -> float | None:

@@ -2,7 +2,7 @@
 
 The one model of cost: what the doctor says of drafting and what ``plans`` says of seconds come
 from here. All paths of a wave write in one batch, a token a path and round; it shrinks as they
-end, the shortest kind first, and a later wave is opened as often as the rule does not hold.
+end, the shortest first, and a later wave is opened as often as the rule does not hold.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
 from msgspec import Struct
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import KindFigures, ModelRole, PathKind, Profile
-from ssr_local.method.plans import SELECTED, Plan, PlannedPath, Rule, Wave
+from ssr_local.method.plans import SELECTED, Plan, Rule, Wave
 
 Speeds = Mapping[ModelRole, "Speed"]
 
@@ -31,6 +32,11 @@ KIND_NAMES = tuple(
     f"{form}:{writer}" for form in ("prose", "program") for writer in ("target", "draft", "ssd")
 )
 """Kinds of path as a profile names them."""
+
+SPREAD = 0.4
+"""Standard deviation of the length of paths on one problem, as a share of the mean."""
+
+_Writer = tuple[PathKind, KindFigures]
 
 _USUAL = {
     "program": KindFigures(tokens=75, answers=0.9, right=0.6),
@@ -67,27 +73,6 @@ class Speed(Struct, frozen=True, kw_only=True):
         return y0 + (rows - x0) * (y1 - y0) / (x1 - x0)
 
 
-class StepCosts(Struct, frozen=True):
-    """Seconds a token on several paths at once: written by the target alone; drafted; verified;
-    written anew by the target, and read by the draft, after a rejection."""
-
-    own: float
-    drafted: float
-    verified: float
-    rejected: float
-
-    @property
-    def kept(self) -> float:
-        """Of a drafted token that stays."""
-        return self.drafted + self.verified
-
-    @property
-    def break_even(self) -> float | None:
-        """The acceptance from which drafting is faster; None when even 1 is too little."""
-        share = 1 - (self.own - self.kept) / self.rejected
-        return share if share <= 1 else None
-
-
 class Prediction(Struct, frozen=True, kw_only=True):
     """Expected seconds of a run, its models loaded, and how often each wave is opened."""
 
@@ -95,15 +80,34 @@ class Prediction(Struct, frozen=True, kw_only=True):
     opened: tuple[float, ...]
 
 
-def step_costs(draft: Speed, target: Speed, rows: int, *, asks: bool = False) -> StepCosts:
-    """What SSD costs on so many paths; ``asks``: the verifier puts a question after a step."""
-    own = target.round_s(rows) / rows
-    return StepCosts(
-        own=own,
-        drafted=draft.round_s(rows) / rows,
-        verified=(1 + (PROBE_TOKENS / STEP_TOKENS if asks else 0)) / target.prefill,
-        rejected=own + 1 / draft.prefill,
-    )
+def ssd_token_s(
+    draft: Speed, target: Speed, paths: int, acceptance: float, *, asks: bool = False
+) -> float:
+    """Seconds of a drafted token, verified and as often as it is rejected written anew, on so many
+    SSD paths at once. ``asks``: the verifier puts a question after a step."""
+    figures = KindFigures(tokens=1, right=0, acceptance=acceptance)
+    one = (PathKind("draft", True), figures)
+    speeds: Speeds = {"draft": draft, "target": target}
+    return _rounds(*one) * _round_s([one] * paths, speeds, asks) / paths
+
+
+def break_even(draft: Speed, target: Speed, paths: int, *, asks: bool = False) -> float | None:
+    """The acceptance from which SSD is no slower than the target writing as many paths alone; None
+    when even 1 is too little."""
+    own = target.round_s(paths) / paths
+
+    def is_slower(acceptance: float) -> bool:
+        return ssd_token_s(draft, target, paths, acceptance, asks=asks) > own
+
+    low, high = 0.0, 1.0
+    if is_slower(high):
+        return None
+    if not is_slower(low):
+        return 0.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_slower(middle) else (low, middle)
+    return high
 
 
 def predict(
@@ -212,8 +216,8 @@ def _writing(
     """Seconds of a wave's rounds, the paths that have ended with it, and the chance that its rule
     does not hold then."""
     correlation = correlation_of(profile)
-    known = [(path, figures_of(path.kind, profile)) for path in wave.paths]
-    left = sorted(((_rounds(*one), index) for index, one in enumerate(known)), reverse=True)
+    known = [(path.kind, figures_of(path.kind, profile)) for path in wave.paths]
+    left = sorted(zip(_lengths(known), range(len(known)), strict=True), reverse=True)
     seconds, now, ended = 0.0, 0.0, list(before)
     start = undecided(wave.rule, before, correlation)
     still = 1.0
@@ -229,27 +233,58 @@ def _writing(
     return seconds, ended, still
 
 
-def _rounds(path: PlannedPath, figures: KindFigures) -> float:
-    """Tokens that a path's writer decodes; of an SSD path, those drafted."""
-    if not path.kind.verified:
+def _lengths(known: Sequence[_Writer]) -> list[float]:
+    """Rounds of each path: of several alike the shortest, the next ..., as normal lengths are."""
+    seen: dict[_Writer, int] = {}
+    lengths = []
+    for one in known:
+        rank, num = seen.get(one, 0), known.count(one)
+        seen[one] = rank + 1
+        off = NormalDist().inv_cdf((rank + 1 - 0.375) / (num + 0.25))  # Blom 1958
+        lengths.append(_rounds(*one) * max(0.1, 1 + SPREAD * off))
+    return lengths
+
+
+def _rounds(kind: PathKind, figures: KindFigures) -> float:
+    """Rounds that a path takes part in; on an SSD path a token is drafted or written anew."""
+    if not kind.verified:
         return figures.tokens
-    share = _acceptance(figures)
-    return figures.tokens / (share + (1 - share) * figures.rewrite)
+    share, rejected = _acceptance(figures), _rejected(figures)
+    return figures.tokens / (share + rejected) * (1 + rejected)
 
 
-def _round_s(batch: Sequence[tuple[PlannedPath, KindFigures]], speeds: Speeds, asks: bool) -> float:
-    """Seconds of a round of all who write, with the verification and rewriting it brings."""
-    drafting = sum(path.kind.writer == "draft" for path, _ in batch)
-    writing = len(batch) - drafting
-    seconds = speeds["draft"].round_s(drafting) if drafting else 0.0
-    seconds += speeds["target"].round_s(writing) if writing else 0.0
-    verified = [figures for path, figures in batch if path.kind.verified]
+def _round_s(batch: Sequence[_Writer], speeds: Speeds, asks: bool) -> float:
+    """Expected seconds of a round of all who write, with the verification that it brings.
+
+    SSD paths are at their drafts or at rewriting independently of one another, so that both
+    models' calls are seldom full.
+    """
+    verified = [figures for kind, figures in batch if kind.verified]
+    drafting = sum(kind.writer == "draft" and not kind.verified for kind, _ in batch)
+    writing = len(batch) - drafting - len(verified)
+
+    def call_s(role: ModelRole, rows: int) -> float:
+        return speeds[role].round_s(rows) if rows else 0.0
+
     if not verified:
-        return seconds
-    # What is rewritten joins what the target writes by itself.
-    costs = step_costs(speeds["draft"], speeds["target"], len(verified) + writing, asks=asks)
-    rejected = sum((1 - _acceptance(one)) * one.rewrite for one in verified)
-    return seconds + len(verified) * costs.verified + rejected * costs.rejected
+        return call_s("draft", drafting) + call_s("target", writing)
+    num = len(verified)
+    at_drafts = sum(1 / (1 + _rejected(one)) for one in verified) / num
+    calls = sum(
+        math.comb(num, k)
+        * at_drafts**k
+        * (1 - at_drafts) ** (num - k)
+        * (call_s("draft", drafting + k) + call_s("target", writing + num - k))
+        for k in range(num + 1)
+    )
+    question = PROBE_TOKENS / STEP_TOKENS if asks else 0.0
+    read = at_drafts * (1 + question) / speeds["target"].prefill
+    return calls + num * (read + (1 - at_drafts) / speeds["draft"].prefill)
+
+
+def _rejected(figures: KindFigures) -> float:
+    """Tokens written anew for one that is drafted."""
+    return (1 - _acceptance(figures)) * figures.rewrite
 
 
 def _acceptance(figures: KindFigures) -> float:

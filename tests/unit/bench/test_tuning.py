@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ssr_local.bench.records import Row
-from ssr_local.bench.tuning import FEWEST, Standing, candidates, choose_plans, standings
-from ssr_local.core.records import Profile
+from ssr_local.api import Solver
+from ssr_local.bench.methods import parse_method
+from ssr_local.bench.records import Problem, Row
+from ssr_local.bench.scoring import Scorer
+from ssr_local.bench.store import ROWS, open_for_writing
+from ssr_local.bench.tuning import FEWEST, Standing, candidates, choose_plans, standings, tune
+from ssr_local.core.errors import DecodeError, EngineError
+from ssr_local.core.options import SolveOptions
+from ssr_local.core.records import Profile, RunResult
 from tests.unit.bench.report.made_rows import outcomes
 
 ALONE, OTHER, THIRD = "prose:target", "program:target", "3 x prose:target"
@@ -81,6 +89,36 @@ def test_the_profiles_own_plans_are_tried_too_and_none_twice() -> None:
     assert names[0] == ALONE
     assert {"prose:draft", "2 x prose:ssd"} <= set(names)
     assert len(names) == len(set(names)) == len(candidates(None)) + 2
+
+
+class Failing(Solver):
+    """A solver whose engine fails in every call after the first few."""
+
+    calls = 0
+
+    def solve(self, *args: object, **kwargs: object) -> RunResult:
+        self.calls += 1
+        if self.calls > 2:
+            raise DecodeError("The decode failed.", "No reason.")
+        return super().solve(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def test_an_engine_that_fails_on_and_on_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSR_LOCAL_DEMO_SPEED", "0")
+    problems = [Problem(id=f"p{number}", problem="Farm?", answer="18") for number in range(9)]
+    with (
+        Failing(pair="demo", in_process=True) as solver,
+        Scorer() as scorer,
+        open_for_writing(tmp_path, ROWS, Row, {}) as file,
+    ):
+        methods = [parse_method(plan) for plan in (ALONE, THIRD)]
+        made = tune(problems, methods, solver, scorer, SolveOptions(), file, task="t", seconds=99)
+        with pytest.raises(EngineError, match="on 3 problems"):
+            list(made)
+        assert [row.outcome == "failed" for row in file.lines] == [False] * 2 + [True] * 6
+        assert [row.method for row in file.lines[:4]] == [ALONE, THIRD, THIRD, ALONE]
 
 
 def test_without_rows_all_are_in_the_race() -> None:

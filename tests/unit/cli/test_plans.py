@@ -127,7 +127,7 @@ def test_where_batches_gain_nothing_a_cheaper_plan_is_taken(pair: dict[str, Path
     remember(pair, batch=1)
     thorough = SolveOptions(effort="thorough")
     assert Solver(pair="mine", threads=1)._planned(thorough)[0].plan == "3 x prose:target"
-    remember(pair, batch=0.5)
+    remember(pair, batch=0.4)
     options, note = Solver(pair="mine", threads=1)._planned(thorough)
     assert options.plan == "program:target + prose:target; agree; prose:target"
     assert "thorough is predicted to take" in note
