@@ -96,13 +96,22 @@ class Prompter:
     ) -> list[list[int]]:
         """Token ids of the selection prompt, once for each order the pool is shown in."""
         problem = self._safe(problem)
+        return self._selections([(problem, order) for order in orders], count)
+
+    def content_free(self, order: Sequence[Strategy]) -> list[list[int]]:
+        """The selection prompts (for one letter) of problems that say nothing; what they begin
+        with, all other problems' do too."""
+        return self._selections([(problem, order) for problem in prompts.CONTENT_FREE], 1)
+
+    def _selections(
+        self, asked: Sequence[tuple[str, Sequence[Strategy]]], count: int
+    ) -> list[list[int]]:
         letters = [strategy.letter for strategy in self._pool.strategies]
-        return [
-            tokens + self._engine.tokenize(self._skip_thinking(), special=True)
-            for tokens in self._encode(
-                [prompts.selection_request(problem, letters, order, count) for order in orders]
-            )
+        skip = self._engine.tokenize(self._skip_thinking(), special=True)
+        requests = [
+            prompts.selection_request(problem, letters, order, count) for problem, order in asked
         ]
+        return [tokens + skip for tokens in self._encode(requests)]
 
     def probe(self, question: str, wording: str, thinking: bool) -> list[int]:
         """Token ids that ask a verifier's question after an unfinished assistant's turn.

@@ -12,9 +12,9 @@ _TOKENS_BESIDE_PATH = 128
 
 def num_sequences(plan: Plan, options: SolveOptions) -> int:
     """Sequences that a run has open at most on one model: the shared prefix, and then the
-    paths of a wave or the orders of the selection."""
+    paths of a wave or the orders of the selection and a fork of one."""
     orders = options.selection_permutations if plan.num_selected else 0
-    return 1 + max(orders, *(len(wave.paths) for wave in plan.waves))
+    return 1 + max(orders + bool(orders), *(len(wave.paths) for wave in plan.waves))
 
 
 def num_cells(
@@ -29,13 +29,13 @@ def num_cells(
 ) -> int:
     """KV-cache cells that a run needs at most on one model.
 
-    ``shared`` is the length in tokens of what all prompts begin with, ``advice`` and
-    ``selection`` of what a path's prompt and the selection's add to it; no path grows
-    beyond ``context_length``. Waves follow one another; the selection's orders lie side by side
-    and are gone before the paths are opened.
+    ``shared`` is the length in tokens of what all paths' prompts begin with, ``advice`` of what
+    one adds to it, ``selection`` of a selection prompt; no path grows beyond
+    ``context_length``. Waves follow one another; the selection's orders lie side by side
+    and are gone before anything else is opened.
     """
     path = min(advice + options.max_tokens + _TOKENS_BESIDE_PATH, context_length - shared)
     most = max(sum(role in path.kind.roles for path in wave.paths) for wave in plan.waves)
     paths = most * max(1, path)
     orders = options.selection_permutations * (selection + _TOKENS_BESIDE_PATH)
-    return shared + max(paths, orders if role == "target" and plan.num_selected else 0)
+    return max(shared + paths, orders if role == "target" and plan.num_selected else 0)

@@ -13,6 +13,7 @@ from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored, WaveOpened
 from ssr_local.core.records import UNKNOWN_LETTER, ModelRole, PathKind, Strategy
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.prefixes import KeptPrefix
 from ssr_local.method import selection
 from ssr_local.method.plans import SELECTED
 from ssr_local.method.pools import UNKNOWN
@@ -30,14 +31,14 @@ def room_for(run: Run) -> dict[ModelRole, int]:
         paths, selections = _path_prompts(run, role), _selection_prompts(run, role)
         longest = max(len(prompt) for prompt in paths + selections)
         _refuse(engine, longest, engine.context_length)
-        shared = shared_prefix(paths + selections)
+        shared = shared_prefix(paths)
         cells[role] = num_cells(
             run.plan,
             run.options,
             role,
             shared=shared,
             advice=max(len(prompt) for prompt in paths) - shared,
-            selection=max((len(prompt) for prompt in selections), default=shared) - shared,
+            selection=max(map(len, selections), default=0),
             context_length=engine.context_length,
         )
         run.prefixes[role] = paths[0][: max(1, shared)]
@@ -70,13 +71,13 @@ def open_wave(run: Run) -> Iterator[AnyEvent]:
     if why:
         yield run.notice(f"Another {_counted(len(kinds), 'path')} opened, because {why}.")
     run.num_waves += 1
-    is_selecting = any(path.strategy == SELECTED for path in wave.paths) and run.letters is None
-    _prefill_shared(run, {role for kind in kinds for role in kind.roles}, is_selecting)
     if run.num_waves == 1:
         for note in _notes(run):
             yield run.notice(note)
-    if is_selecting:
+    # First, because its prompt shares nothing with the paths': it needs no cells beside theirs.
+    if any(path.strategy == SELECTED for path in wave.paths) and run.letters is None:
         run.letters = yield from select(run)
+    _prefill_shared(run, {role for kind in kinds for role in kind.roles})
     selected = iter((run.letters or ())[run.num_followed :])
     letters = [
         next(selected) if path.strategy == SELECTED else path.strategy or UNKNOWN_LETTER
@@ -102,12 +103,11 @@ def _counted(number: int, word: str) -> str:
     return f"{word} was" if number == 1 else f"{number} {word}s were"
 
 
-def _prefill_shared(run: Run, roles: set[ModelRole], is_selecting: bool) -> None:
-    """Prefill what all paths and the selection share, on models that do not hold it yet."""
+def _prefill_shared(run: Run, roles: set[ModelRole]) -> None:
+    """Prefill what all paths share, on models that do not hold it yet."""
     with run.phase("prefill"):
         for role in run.engines:
-            needed = role in roles or (role == "target" and is_selecting)
-            if needed and role not in run.roots:
+            if role in roles and role not in run.roots:
                 run.roots[role] = run.open(role, run.prefixes[role])
 
 
@@ -147,15 +147,16 @@ def _notes(run: Run) -> Iterator[str]:
 
 def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
     """Yield the scores; return the letters the paths follow."""
-    count, pool = run.plan.num_selected, run.pool.strategies
-    mode = run.options.selection
+    count, mode = run.plan.num_selected, run.options.selection
+    pool = [one for one in run.pool.strategies if one.name not in run.harmful]
     scores: dict[str, float] | None = None
     with run.phase("selection"):
         if mode == "logprob":
             scores = _score_letters(run)
-            read = selection.best(scores, count) if scores else None
+            possible = {one.letter: scores[one.letter] for one in pool} if scores else {}
+            read = selection.best(possible, count) if scores else None
         elif mode == "generate":
-            read = _generate_letters(run)
+            read = _generate_letters(run, pool)
         elif mode == "random":
             read = selection.at_random(pool, count, run.seed("selection"))
         else:
@@ -166,7 +167,7 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
             "The target's choice of strategies could not be read: the pool's first ones are"
             " followed."
         )
-    run.scores = selection.score_table(pool, chosen, scores)
+    run.scores = selection.score_table(run.pool.strategies, chosen, scores)
     yield run.at(SelectionScored(mode=mode, scores=run.scores, chosen=chosen))
     return chosen
 
@@ -175,53 +176,76 @@ def _score_letters(run: Run) -> dict[str, float] | None:
     prompter, pool = run.prompters["target"], run.pool.strategies
     orders = selection.orders(pool, run.options.selection_permutations)
     prompts = prompter.selections(run.problem, orders, 1)
-    candidates = prompter.candidates([strategy.letter for strategy in pool])
-    root = run.roots["target"]
-    rows: list[tuple[float, ...]] = []
     # Each order needs a sequence of its own; the paths have not taken theirs yet.
-    forks = [run.fork("target", root) for _ in prompts]
-    for result in run.extend(
-        "target",
-        [
-            ExtendJob(
-                seq_id=fork,
-                suffix=_continue(run, "target", fork, prompt).tokens,
-                candidates=candidates,
-            )
-            for fork, prompt in zip(forks, prompts, strict=True)
-        ],
-    ):
-        rows.append(result.probe or (float("nan"),) * len(pool))
-    for fork in forks:
-        run.release("target", fork)
+    opened = [_open_pool(run, order) for order in orders]
+    candidates = prompter.candidates([strategy.letter for strategy in pool])
+    jobs = [
+        ExtendJob(
+            seq_id=seq_id,
+            suffix=_continue(run, "target", seq_id, prompt).tokens,
+            candidates=candidates,
+        )
+        for (seq_id, _), prompt in zip(opened, prompts, strict=True)
+    ]
+    rows = [
+        selection.calibrated(result.probe or (float("nan"),) * len(pool), baseline)
+        for result, (_, baseline) in zip(run.extend("target", jobs), opened, strict=True)
+    ]
+    for seq_id, _ in opened:
+        run.release("target", seq_id)
     scores = selection.probabilities(pool, orders, rows)
     if scores and len(orders) > 1:
         run.orders = selection.by_order(orders, rows, run.plan.num_selected)
     return scores
 
 
-def _generate_letters(run: Run) -> tuple[str, ...] | None:
-    pool, count = run.pool.strategies, run.plan.num_selected
-    (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
-    root = run.roots["target"]
-    fork = run.fork("target", root)
-    (result,) = run.extend("target", [_continue(run, "target", fork, prompt)])
+def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, ...]]:
+    """A sequence of what stands before the problem in the selection prompt, prefilled only where
+    that is not kept; and what each letter gets after it for a problem that says nothing."""
+    engine, prompter = run.engines["target"], run.prompters["target"]
+    empty = prompter.content_free(order)
+    tokens = empty[0][: max(1, shared_prefix(empty))]
+    kept = run.kept.find(engine, tokens)
+    seq_id = run.restore("target", tokens, kept.state) if kept else None
+    if kept and seq_id is not None:
+        return seq_id, kept.baseline
+    seq_id = run.open("target", tokens)
+    state = engine.save(seq_id)
+    candidates = prompter.candidates([strategy.letter for strategy in run.pool.strategies])
+    rows = []
+    for prompt in () if kept else empty:
+        fork = run.fork("target", seq_id)  # a probe makes recurrent memory forget its sequence
+        job = ExtendJob(seq_id=fork, suffix=prompt[len(tokens) :], candidates=candidates)
+        rows.append(run.extend("target", [job])[0].probe or ())
+        run.release("target", fork)
+    baseline = kept.baseline if kept else selection.mean_of(rows) if all(rows) else ()
+    run.kept.keep(engine, tokens, KeptPrefix(state=state, baseline=baseline))
+    return seq_id, baseline
+
+
+def _generate_letters(run: Run, pool: Sequence[Strategy]) -> tuple[str, ...] | None:
+    count = run.plan.num_selected
+    (prompt,) = run.prompters["target"].selections(
+        run.problem, [run.pool.strategies], max(2, count)
+    )
+    seq_id, _ = _open_pool(run, run.pool.strategies)
+    (result,) = run.extend("target", [_continue(run, "target", seq_id, prompt)])
     text = ""
     if not result.no_room:
-        job = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
+        job = StepJob(seq_id, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
         with counted("target", [(run, 1)]):
             for delta in decode_steps(run.engines["target"], [job]):
                 run.decoded["target"] += delta.num_tokens
                 text += delta.text
-    run.release("target", fork)
+    run.release("target", seq_id)
     return None if result.no_room else selection.parse_letters(text, pool, count)
 
 
 def _continue(run: Run, role: ModelRole, fork: int, prompt: list[int]) -> ExtendJob:
-    """What makes a fresh fork of a model's root hold this prompt.
+    """What makes a fresh sequence of the beginning that prompts share hold this prompt.
 
-    Normally the root is the prompt's beginning. It is not where the prompt has another
-    form than the ones the root was made of.
+    It is normally this prompt's beginning too. It is not where the prompt has another
+    form than the ones the beginning was made of.
     """
     engine = run.engines[role]
     shared = shared_prefix([prompt, engine.tokens(fork)])

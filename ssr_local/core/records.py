@@ -299,13 +299,15 @@ class RunResult(Struct, frozen=True, kw_only=True):
 
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
-    reads it, and in words what that rests on.
+    reads it, and in words what that rests on. ``harmful`` names the strategies whose advice does
+    harm with this pair: they are never selected.
     """
 
     quick: str
     normal: str
     thorough: str
     note: str = ""
+    harmful: tuple[str, ...] = ()
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,8 +1,9 @@
 """Strategy pools: data that says how a problem may be attacked (docs/method.md, section 1).
 
 A pool is a TOML file with the keys ``name``, ``description``, ``answer``, ``instruction``
-and one to twelve ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. Three
-pools ship with the package; a user's own file is given by its path.
+and ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. ``also`` names a packaged
+pool whose strategies follow its own, under the next letters. A pool has 25 strategies at most.
+Four pools ship with the package; a user's own file is given by its path.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from ssr_local.method.prompts import PROGRAM_INSTRUCTION
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""
 
-LETTERS = "ABCDEFGHIJKL"
+LETTERS = "ABCDEFGHIJKLNOPQRSTUVWXYZ"
 MAX_POOL_BYTES = 256 * 1024
 
 UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 """The strategy without advice; it belongs to every pool and stands in no file."""
 
-PACKAGED = ("maths", "logic", "code")
+PACKAGED = ("maths", "school", "logic", "code")
 _MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
-_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs")
+_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs", "also")
+_OPTIONAL = ("programs", "also")
 _STRATEGY_KEYS = Strategy.__struct_fields__
 _WORDINGS = "wordings.toml"
 # Marks that turn text around on a terminal without being seen themselves.
@@ -44,9 +46,9 @@ _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\
 class Pool(Struct, frozen=True):
     """The strategies of one domain, and how its problems are to be answered.
 
-    ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them. ``programs`` says
-    that code which computes the answer is a way to solve its problems. ``system`` is the system
-    message; without one the chat template has the last word.
+    ``strategies`` are lettered from A in order, M left out: ``UNKNOWN`` is not among them.
+    ``programs`` says that code which computes the answer is a way to solve its problems.
+    ``system`` is the system message; without one the chat template has the last word.
     """
 
     name: str
@@ -120,7 +122,7 @@ def _no_such_pool(name: str) -> ConfigError:
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, _POOL_KEYS, source, optional="programs")
+    _check_keys(table, _POOL_KEYS, source, optional=_OPTIONAL)
     programs = table.get("programs", False)
     if not isinstance(programs, bool):
         raise ConfigError(
@@ -137,8 +139,31 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
         description=_text(table, "description", source),
         answer=cast(AnswerForm, answer),
         instruction=_text(table, "instruction", source),
-        strategies=_strategies(table["strategies"], source),
+        strategies=_with_others(
+            _strategies(table["strategies"], source), table.get("also", ""), source
+        ),
         programs=programs,
+    )
+
+
+def _with_others(own: tuple[Strategy, ...], other: object, source: str) -> tuple[Strategy, ...]:
+    """A pool's own strategies, then those of the packaged pool of that name."""
+    if other == "":
+        return own
+    if other not in PACKAGED:
+        raise ConfigError(
+            f"{source}: key 'also' cannot be {quoted(other)}.", f"Accepted: {', '.join(PACKAGED)}."
+        )
+    added = _load(str(other)).strategies
+    if len(own) + len(added) > len(LETTERS):
+        raise ConfigError(
+            f"{source}: with those of {other} there are {len(own) + len(added)} strategies.",
+            f"Accepted: at most {len(LETTERS)}.",
+            f"Leave out {len(own) + len(added) - len(LETTERS)}, or the key 'also'.",
+        )
+    return own + tuple(
+        replace(strategy, letter=letter)
+        for letter, strategy in zip(LETTERS[len(own) :], added, strict=False)
     )
 
 
@@ -177,7 +202,7 @@ def _strategy(entry: object, letter: str, source: str) -> Strategy:
 
 
 def _check_keys(
-    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: str = ""
+    table: Mapping[str, Any], accepted: tuple[str, ...], source: str, optional: tuple[str, ...] = ()
 ) -> None:
     for key in table:
         if key not in accepted:
@@ -187,9 +212,10 @@ def _check_keys(
                 suggestion(key, accepted),
             )
     for key in accepted:
-        if key not in table and key != optional:
+        if key not in table and key not in optional:
             raise ConfigError(
-                f"{source}: key {key!r} is missing.", f"Required: {', '.join(accepted)}."
+                f"{source}: key {key!r} is missing.",
+                f"Required: {', '.join(one for one in accepted if one not in optional)}.",
             )
 
 
