@@ -70,6 +70,8 @@ class Chooser:
         read = self._read(seq_id, prompt, self.pool.strategies)
         row["pool first"] = self._best(read)
         row["calibrated"] = self._best(selection.calibrated(read, baseline))
+        row["log_probs"] = [round(value, 3) for value in read]
+        row["baseline"] = [round(value, 3) for value in baseline]
         row["prefilled"] = self.engine.usage().prefill_tokens
         row["problem_tokens"] = len(self.engine.tokenize(problem))
         row["elapsed_s"] = round(time.monotonic() - started, 2)

@@ -19,9 +19,8 @@ KEPT = KeptPrefix(state=b"cells" * 100, baseline=(-1.0, -2.5))
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """A model with a file, and a cache folder of its own."""
-    monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "cache"))
+def engine(tmp_path: Path) -> FakeEngine:
+    """A model with a file."""
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     return with_file(tmp_path / "model.gguf")
 
@@ -93,7 +92,7 @@ def test_a_file_of_another_prompt_under_this_name_is_ignored(engine: FakeEngine)
 
 
 def test_a_folder_that_is_a_file_keeps_in_memory(engine: FakeEngine) -> None:
-    folders.cache_dir().mkdir()
+    folders.cache_dir().mkdir(parents=True)
     prefixes.folder().write_text("in the way", encoding="utf-8")
     kept = KeptPrefixes()
     kept.keep(engine, TOKENS, KEPT)
