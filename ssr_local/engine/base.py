@@ -213,6 +213,14 @@ class Engine(Protocol):
     def release(self, seq_id: int) -> None:
         """Give a sequence and its cache back."""
 
+    def save(self, seq_id: int) -> bytes:
+        """What the KV cache holds of a sequence that was opened and not changed since; empty
+        where it cannot be saved."""
+
+    def restore(self, tokens: Sequence[int], state: bytes) -> int | None:
+        """A new sequence of these tokens with the state that was saved of them, for which nothing
+        is prefilled; its id, or None where the state is not accepted or does not fit."""
+
     def clear(self) -> None:
         """Release every sequence and set the usage back to nothing."""
 

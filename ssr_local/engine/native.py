@@ -274,6 +274,23 @@ class NativeEngine:
         self._binding.remove_cells(seq_id, 0)
         self._cache.release(seq_id)
 
+    def save(self, seq_id: int) -> bytes:
+        return self._binding.sequence_state(seq_id) if self._num_pending(seq_id) == 1 else b""
+
+    def restore(self, tokens: Sequence[int], state: bytes) -> int | None:
+        num_cells = len(tokens) - 1
+        if not state or num_cells > self._cache.free_cells or len(tokens) > self.max_tokens:
+            return None
+        seq_id = self._take_id(self._cache.open())
+        taken = self._binding.set_sequence_state(seq_id, state)
+        if not taken or self._binding.last_position(seq_id) != num_cells - 1:
+            self._binding.remove_cells(seq_id, 0)
+            self._cache.release(seq_id)
+            return None
+        self._cache.append(seq_id, num_cells)
+        self._sequences[seq_id] = _Sequence(list(tokens))
+        return seq_id
+
     def clear(self) -> None:
         for seq_id in list(self._sequences):
             self.release(seq_id)

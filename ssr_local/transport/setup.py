@@ -53,7 +53,8 @@ class ModelFile(msgspec.Struct, frozen=True):
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session needs to know before its first problem.
 
-    ``to_calibrate`` says how the pair gets the calibrations it lacks;
+    ``to_calibrate`` says how the pair gets the calibrations it lacks; ``harmful`` names the
+    strategies that are never selected with it;
     ``backend`` "fake" plays the shipped demonstration instead of running models;
     ``max_sequences`` is how many sequences a model can hold at once.
     """
@@ -62,6 +63,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineOptions
     calibrations: dict[str, Calibration] = {}
     to_calibrate: str = ""
+    harmful: tuple[str, ...] = ()
     backend: str = "native"
     max_sequences: int = SEQUENCES
 
