@@ -136,7 +136,9 @@ class Solver:
         """
         runs = tuple(
             SolveRequest(problem, chosen, note=note)
-            for problem, (chosen, note) in zip(problems, map(self._planned, options), strict=True)
+            for problem, (chosen, note) in zip(
+                problems, map(self._planned, options, problems), strict=True
+            )
         )
         if not runs:
             return []
@@ -305,17 +307,17 @@ class Solver:
         given: Sequence[str],
         changes: Mapping[str, Any],
     ) -> SolveRequest:
-        chosen, note = self._planned(with_changes(options or SolveOptions(), **changes))
+        chosen, note = self._planned(with_changes(options or SolveOptions(), **changes), problem)
         request = SolveRequest(problem, chosen, tuple(given), note)
         return validated(request, self._max_sequences)
 
-    def _planned(self, options: SolveOptions) -> tuple[SolveOptions, str]:
+    def _planned(self, options: SolveOptions, problem: str = "") -> tuple[SolveOptions, str]:
         """The options with the plan that they leave to us, and why it was chosen."""
         if options.method != "auto" or options.plan:
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""
-        choice = self._known.choose(options.effort, load_pool(options.strategies))
+        choice = self._known.choose(options.effort, load_pool(options.strategies), problem)
         note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
         usual = SolveOptions()
         if (options.paths, options.mode) != (usual.paths, usual.mode):

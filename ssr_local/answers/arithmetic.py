@@ -155,9 +155,9 @@ def by_value(claim: Claim) -> EquationVerdict | None:
 
 
 def _has_rate(claim: Claim) -> bool:
-    """``50 - 20%`` is 40 to some."""
+    """``50 - 20%`` is 40 to some; and ``33 1/3%``."""
     return any(
-        member.percent and re.search(r"[-+]", member.percent[1:])
+        member.percent and re.search(r"[-+ ]", member.percent[1:])
         for member in (claim.first, claim.second)
     )
 

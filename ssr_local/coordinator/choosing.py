@@ -10,6 +10,7 @@ from ssr_local.engine.hardware import cpu_name
 from ssr_local.engine.speeds import RememberedSpeed, pair_speeds
 from ssr_local.method.auto import Choice, choose
 from ssr_local.method.pools import Pool
+from ssr_local.method.prompts import is_typeset
 from ssr_local.models.models_file import ModelSpec, PairSpec
 from ssr_local.models.registry import Registry
 
@@ -27,9 +28,11 @@ class Known(Struct, frozen=True, kw_only=True):
         """What lengths and agreement of paths are taken from."""
         return self.own or self.nearest
 
-    def choose(self, effort: Effort, pool: Pool) -> Choice:
-        """The plan for an effort."""
-        return choose(effort, pool, self.own, self.nearest, self.speeds, cpu_name())
+    def choose(self, effort: Effort, pool: Pool, problem: str = "") -> Choice:
+        """The plan for an effort, on a problem."""
+        typeset = is_typeset(problem)
+        known = (self.own, self.nearest, self.speeds, cpu_name())
+        return choose(effort, pool, *known, typeset=typeset)
 
 
 def known_of(registry: Registry, pair: PairSpec, options: EngineOptions) -> Known:

@@ -71,7 +71,7 @@ class Prompter:
         problem = self._safe(problem)
         written = [token for step in prefix_steps for token in self.step(step)]
         requests = [
-            (*self._before(form), self._request(problem, strategy.advice, form))
+            (*self._before(problem, form), self._request(problem, strategy.advice, form))
             for strategy, form in asked
         ]
         return [prompt + written for prompt in self._encode(requests)]
@@ -81,13 +81,15 @@ class Prompter:
         instruction = pool.program_instruction if form == "program" else pool.instruction
         return Message("user", prompts.path_request(problem, advice, instruction))
 
-    def _before(self, form: PathForm) -> Dialogue:
-        """The turns that show how problems are solved."""
+    def _before(self, problem: str, form: PathForm) -> Dialogue:
+        """The turns that show how problems like this one are solved."""
         if form == "program":
             return ()
+        kind = prompts.is_typeset(problem)
         return tuple(
             turn
             for example in self._pool.examples
+            if prompts.is_typeset(example.problem) is kind
             for turn in (
                 self._request(example.problem, "", form),
                 Message("assistant", example.solution),

@@ -372,10 +372,19 @@ class Agreement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     num: _Count
 
 
+class EffortPlans(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plan for each effort, as ``method.plans`` reads it."""
+
+    quick: str
+    normal: str
+    thorough: str
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
     reads it, in words what that rests on, and figures where there are some.
 
+    ``typeset`` are the plans for problems with formulas in LaTeX, where they differ.
     ``harmful`` names the strategies whose advice does harm with this pair: they are never
     selected. ``plans`` are by the plan's text, ``kinds`` by "form:writer". ``prompt_tokens`` is the
     mean of a problem's prompt; ``machine`` and ``date`` say where and when seconds were measured.
@@ -385,6 +394,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     normal: str
     thorough: str
     note: str = ""
+    typeset: EffortPlans | None = None
     harmful: tuple[str, ...] = ()
     plans: dict[str, PlanFigures] = {}
     kinds: dict[str, KindFigures] = {}

@@ -134,6 +134,8 @@ def _claims_of(fragment: Fragment) -> list[Claim]:
         sign: Sign = "≈" if tokens[place].text == "≈" else "="
         if left is not None and right is not None:
             ends_well = not rest or (rest[0].kind == "word" and not _joins(rest[0]))
+            if len(rest) > 1 and rest[1].kind == "number":
+                ends_well = False  # 2 hours 15 minutes
             words = (*lead, *right.units, *words_in(rest)[:4])
             denied = fragment.asked or not _DENIALS.isdisjoint(words)
             is_sure = sure and ends_well and not denied and not doubtful

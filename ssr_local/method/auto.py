@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import Effort
-from ssr_local.core.records import Profile
+from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
 from ssr_local.method.prediction import Speeds, predict
@@ -41,12 +41,15 @@ def choose(
     nearest: Profile | None,
     speeds: Speeds | None = None,
     machine: str = "",
+    *,
+    typeset: bool = False,
 ) -> Choice:
     """The plan for an effort, from the pair's profile; ``nearest`` is another pair's, followed
     where this one has none.
 
     A profile that was measured elsewhere is held against the seconds predicted from this
-    machine's ``speeds``; ``machine`` is this one's CPU.
+    machine's ``speeds``; ``machine`` is this one's CPU. ``typeset`` says that the problem has
+    formulas in LaTeX.
     """
     if pool.answer == "code":
         return Choice(_ALONE, "an answer that is code cannot be put to a vote")
@@ -60,7 +63,10 @@ def choose(
         if profile
         else f"a guess from another pair, {known.note}"
     )
-    plan: str = getattr(known, effort)
+    plans = known.typeset if typeset and known.typeset else known
+    plan: str = getattr(plans, effort)
+    if plans is known.typeset:
+        why = f"for a problem with formulas, {why}"
     if profile and machine and profile.machine.startswith(machine):
         return Choice(plan, why)
     times = _times_alone(plan, known, speeds)
@@ -68,15 +74,15 @@ def choose(
         return Choice(plan, why)
     if times <= _TOLERANCE * BUDGETS[effort]:
         return Choice(plan, f"{why}; predicted to take {times:.1f} times the target alone")
-    cheaper = next(one for one in _cheaper(effort, known) if _fits(one, effort, known, speeds))
+    cheaper = next(one for one in _cheaper(effort, plans) if _fits(one, effort, known, speeds))
     why = f"the plan for {effort} is predicted to take {times:.1f} times the target alone here"
     return Choice(cheaper, f"{why}, so a cheaper one is taken")
 
 
-def _cheaper(effort: Effort, profile: Profile) -> list[str]:
+def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:
     efforts = get_args(Effort)
     less = efforts[: efforts.index(effort)]
-    return [*(getattr(profile, one) for one in reversed(less)), _ALONE]
+    return [*(getattr(plans, one) for one in reversed(less)), _ALONE]
 
 
 def _fits(plan: str, effort: Effort, profile: Profile, speeds: Speeds | None) -> bool:

@@ -7,6 +7,7 @@ before it is one prefix for all problems.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -26,6 +27,13 @@ CONTENT_FREE = ("N/A", "[MASK]", "")
 """Problems that say nothing: what a letter gets for them it owes to the prompt alone."""
 
 
+_TYPESET = re.compile(
+    r"\\[A-Za-z(\[]"  # a command of LaTeX, or what opens a formula
+    # $x + 1$, but not $5 and $6
+    r"|\$(?!\s)(?:[^$A-Za-z\\]|(?<![A-Za-z])[A-Za-z](?![A-Za-z]))+(?<!\s)\$(?!\d)"
+)
+
+
 class Question(Struct, frozen=True):
     """What the target is asked after a drafted step, and the words it may reply with."""
 
@@ -42,6 +50,11 @@ QUESTIONS: dict[tuple[str, str], Question] = {
     ),
 }
 """(kind, wording) -> the question; both stand in the keys of ``StepReading.probes``."""
+
+
+def is_typeset(problem: str) -> bool:
+    """Whether a problem has formulas in LaTeX, as contest problems do and school's do not."""
+    return _TYPESET.search(problem) is not None
 
 
 def path_request(problem: str, advice: str, instruction: str) -> str:

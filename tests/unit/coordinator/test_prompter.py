@@ -86,6 +86,8 @@ def test_examples_stand_before_a_problem_to_be_solved_in_prose(helper: Helper) -
     shown = asked.replace("P?", "1 + 1?")
     assert prose == f"{shown}\\boxed{{2}}<|im_end|>\n{asked}"
     assert program == asked.replace(pool.instruction, pool.program_instruction)
+    (typeset,) = prompter.paths("What is $x^2$?", [(UNKNOWN, "prose")])
+    assert text(one, typeset) == asked.replace("P?", "What is $x^2$?")
 
 
 def test_without_a_template_the_familys_own_is_used(helper: Helper) -> None:

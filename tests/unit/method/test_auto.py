@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
 import pytest
 
 from ssr_local.core.options import Effort
-from ssr_local.core.records import Profile
+from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.auto import choose
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import PACKAGED, load_pool
@@ -22,6 +23,15 @@ def test_a_pairs_own_profile_decides(effort: Effort) -> None:
     choice = choose(effort, MATHS, OWN, OTHER)
     assert choice.plan == getattr(OWN, effort)
     assert choice.why == "measured with this pair, on 60"
+
+
+@pytest.mark.parametrize("effort", get_args(Effort))
+def test_problems_with_formulas_can_have_plans_of_their_own(effort: Effort) -> None:
+    plans = EffortPlans(quick="prose:draft", normal="2 x prose:draft", thorough="3 x prose:draft")
+    known = msgspec.structs.replace(OWN, typeset=plans)
+    assert choose(effort, MATHS, known, OTHER, typeset=True).plan == getattr(plans, effort)
+    assert choose(effort, MATHS, known, OTHER).plan == getattr(OWN, effort)
+    assert choose(effort, MATHS, OWN, OTHER, typeset=True).plan == getattr(OWN, effort)
 
 
 def test_without_one_anothers_is_followed_and_called_a_guess() -> None:

@@ -5,11 +5,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.records import Strategy
-from ssr_local.method.prompts import DIGIT, QUESTIONS, defuse, path_request, selection_request
+from ssr_local.method.prompts import (
+    DIGIT,
+    QUESTIONS,
+    defuse,
+    is_typeset,
+    path_request,
+    selection_request,
+)
 from ssr_local.method.verification import VERIFIERS
 
 POOL = (Strategy("A", "one", "Do one."), Strategy("B", "two", "Do two."))
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "<｜User｜>", "</think>")
+
+
+@pytest.mark.parametrize(
+    ("problem", "typeset"),
+    [
+        ("What is $x + 1$?", True),
+        ("Let \\(n\\) be even.", True),
+        ("Find \\frac{1}{2} of 6.", True),
+        ("Solve $3x=6$ for $x$.", True),
+        ("She has $5 and he has $6. How much is that?", False),
+        ("It costs $4-$5, or 50% more.", False),
+        ("How many positive divisors does 196 have?", False),
+        ("Is x + 1 = 2 true?", False),
+    ],
+)
+def test_what_is_typeset(problem: str, typeset: bool) -> None:
+    assert is_typeset(problem) is typeset
 
 
 @pytest.mark.parametrize(
