@@ -18,6 +18,7 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.records import REWRITE_SCORE
 from tests.unit.coordinator.scripted import (
+    engine_of,
     Paths,
     Turn,
     make_run,
@@ -88,6 +89,31 @@ def test_selection_modes(options: dict[str, Any], letters: str, scored: bool) ->
     assert [event.selection_score is not None for event in opened] == [
         scored and event.strategy.letter != "M" for event in opened
     ]
+
+
+@pytest.mark.parametrize("selection", ["logprob", "generate", "random", "first"])
+def test_what_harms_a_pair_is_never_selected(selection: str) -> None:
+    run = make_run(Paths(ANSWER, generated="A, B, C"), selection=selection, paths=5)
+    run.harmful = tuple(run.pool.by_letter(letter).name for letter in "AC")
+    events = played(run)
+    (selected,) = [event for event in events if isinstance(event, SelectionScored)]
+    assert not {"A", "C"} & set(selected.chosen)
+    assert "B" in selected.chosen
+    assert "M" in selected.chosen, "three are left for five paths"
+    assert {row.letter for row in selected.scores} >= {"A", "C"}, "the tree shows them"
+
+
+def test_the_second_problem_does_not_prefill_the_pool_again() -> None:
+    runs = [make_run(Paths(ANSWER)) for _ in range(2)]
+    runs[1].engines, runs[1].prompters = runs[0].engines, runs[0].prompters
+    runs[1].kept = runs[0].kept
+    prefilled = []
+    for run in runs:
+        played(run)
+        prefilled.append(run.usage.target.prefill_tokens)
+    pool = engine_of(run, "target").tokenize(" ".join(s.advice for s in run.pool.strategies))
+    assert prefilled[0] - prefilled[1] > len(pool)
+    assert runs[0].scores == runs[1].scores
 
 
 def test_selection_leaves_its_sequences_to_the_paths() -> None:

@@ -393,11 +393,13 @@ def test_a_profile_is_read_and_its_plans_are_checked() -> None:
     toml = '[pairs.p]\ndraft = "a.gguf"\ntarget = "b.gguf"\n[pairs.p.profile]\n'
     plans = {"quick": "prose:target", "normal": "prose:ssd", "thorough": "prose:nobody"}
     toml += "".join(f'{effort} = "{plan}"\n' for effort, plan in plans.items())
+    toml += 'harmful = ["clever substitution"]\n'
     with pytest.raises(ConfigError, match=r"p\.profile\.thorough is wrong.*'nobody'"):
         models_toml.parse_models_toml(toml, "mine.toml")
     _, pairs = models_toml.parse_models_toml(toml.replace("nobody", "draft"), "mine.toml")
     assert pairs["p"].profile is not None
     assert pairs["p"].profile.thorough == "prose:draft"
+    assert pairs["p"].profile.harmful == ("clever substitution",)
 
 
 @pytest.mark.parametrize(
