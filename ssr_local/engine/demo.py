@@ -85,6 +85,7 @@ _PATHS: tuple[tuple[ScriptedStep, ...], ...] = (
     ),
 )
 _REPLY = "It does not follow from what stands before it."
+_ANSWER = "\\boxed"  # what every problem asks for that has examples before it
 _CHOICE = "Do not solve this yet."  # how the selection's prompt differs from a path's
 _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
 
@@ -110,7 +111,8 @@ class DemoScript(Script):
 
     def continuation(self, role: ModelRole, text: str) -> str:
         prompt, _, written = text.rpartition(_ASSISTANT)
-        if _ASSISTANT in prompt:  # asked about existing steps
+        asked = prompt.rpartition(_USER)[2]
+        if _ASSISTANT in prompt and _ANSWER not in asked:  # about existing steps
             return _REPLY.removeprefix(written)
         if _CHOICE in prompt:
             ranked = sorted(self._letters, key=lambda letter: -self._letters[letter])
