@@ -127,9 +127,9 @@ def predict(
     for wave in plan.waves:
         opened.append(reached)
         begun = _prefill_s(wave, speeds, profile, prefilled)
-        writing, ended, undecided = _writing(wave, speeds, profile, seen, asks)
+        writing, ended, still_open = _writing(wave, speeds, profile, seen, asks)
         seconds += reached * (begun + writing)
-        reached *= undecided
+        reached *= still_open
         seen = ended if wave.rule == "agree" else []  # after "first": none has an answer
     return Prediction(seconds=seconds, opened=tuple(opened))
 
