@@ -367,6 +367,7 @@ class Solver:
                 engine=self.engine,
                 calibrations=dict(self._pair.calibrations),
                 to_calibrate=self._pair.to_calibrate,
+                harmful=self._pair.profile.harmful if self._pair.profile else (),
                 backend="fake" if self._is_demo else "native",
                 max_sequences=self._max_sequences,
             )

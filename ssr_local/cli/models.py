@@ -27,10 +27,12 @@ from ssr_local.core.errors import (
     ModelError,
     ModelNotFoundError,
 )
+from ssr_local.engine.prefixes import kept_files, remove_kept
 from ssr_local.models.download import (
     check_room,
     copy_to_own,
     ensure_model,
+    file_sha256,
     known_sha256,
     local_path,
     local_state,
@@ -151,7 +153,8 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
         elif yes or click.confirm(
             f"Remove {local_path(spec)} ({human_bytes(here.present_bytes)})?", err=True
         ):
-            freed = remove_model(spec)
+            prefilled = kept_files(local_path(spec), file_sha256(spec) or known_sha256(spec))
+            freed = remove_model(spec) + remove_kept(prefilled)
             click.echo(f"{spec.name}: removed, {human_bytes(freed)} freed")
 
 

@@ -47,6 +47,7 @@ class Prompter:
         self._helper = helper
         self._template = engine.chat_template
         self._family = family_of(engine.vocabulary.special_texts)
+        self._heads: dict[PathForm, list[int]] = {}
         self.notices: list[str] = []
         if not self._template:
             self._use_builtin("its file has none")
@@ -93,6 +94,13 @@ class Prompter:
             )
         )
 
+    def head(self, form: PathForm) -> list[int]:
+        """Token ids that stand before every problem that is to be solved in this form."""
+        if form not in self._heads:
+            problems = [self.paths(problem, [(UNKNOWN, form)])[0] for problem in ("A", "1")]
+            self._heads[form] = problems[0][: shared_prefix(problems)]
+        return self._heads[form]
+
     def opening(self, prefix_steps: Sequence[str]) -> str:
         """What a path's prompt already holds of its text."""
         return (f"{THINK_OPEN}\n" if self.opens_thinking else "") + "".join(prefix_steps)
@@ -111,16 +119,23 @@ class Prompter:
     ) -> list[list[int]]:
         """Token ids of the selection prompt, once for each order the pool is shown in."""
         problem = self._safe(problem)
+        return self._selections([(problem, order) for order in orders], count)
+
+    def content_free(self, order: Sequence[Strategy]) -> list[list[int]]:
+        """The selection prompts (for one letter) of problems that say nothing; what they begin
+        with, all other problems' do too."""
+        return self._selections([(problem, order) for problem in prompts.CONTENT_FREE], 1)
+
+    def _selections(
+        self, asked: Sequence[tuple[str, Sequence[Strategy]]], count: int
+    ) -> list[list[int]]:
         letters = [strategy.letter for strategy in self._pool.strategies]
-        return [
-            tokens + self._engine.tokenize(self._skip_thinking(), special=True)
-            for tokens in self._encode(
-                [
-                    (Message("user", prompts.selection_request(problem, letters, order, count)),)
-                    for order in orders
-                ]
-            )
+        skip = self._engine.tokenize(self._skip_thinking(), special=True)
+        requests = [
+            (Message("user", prompts.selection_request(problem, letters, order, count)),)
+            for problem, order in asked
         ]
+        return [tokens + skip for tokens in self._encode(requests)]
 
     def probe(self, question: str, wording: str, thinking: bool) -> list[int]:
         """Token ids that ask a verifier's question after an unfinished assistant's turn.

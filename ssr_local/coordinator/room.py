@@ -12,10 +12,10 @@ _TOKENS_BESIDE_PATH = 128
 
 def num_sequences(plan: Plan, options: SolveOptions) -> int:
     """Sequences that a run has open at most on one model: the shared prefixes, and then the
-    paths of a wave or the orders of the selection."""
+    paths of a wave; before them the orders of the selection and a fork of one."""
     orders = options.selection_permutations if plan.num_selected else 0
     forms = len({path.kind.form for path in plan.paths})
-    return forms + max(orders, *(len(wave.paths) for wave in plan.waves))
+    return max(orders + bool(orders), forms + max(len(wave.paths) for wave in plan.waves))
 
 
 def num_cells(
@@ -31,12 +31,12 @@ def num_cells(
     """KV-cache cells that a run needs at most on one model.
 
     ``shared`` is the length in tokens of what the prompts of each form begin with, ``advice`` of
-    what a path's prompt adds to it, ``selection`` of the selection's; no path grows beyond
+    what a path's prompt adds to it, ``selection`` of a selection prompt; no path grows beyond
     ``context_length``. Waves follow one another; the selection's orders lie side by side
-    and are gone before the paths are opened.
+    and are gone before anything else is opened.
     """
     path = min(advice + options.max_tokens + _TOKENS_BESIDE_PATH, context_length - shared)
     most = max(sum(role in path.kind.roles for path in wave.paths) for wave in plan.waves)
     paths = most * max(1, path)
     orders = options.selection_permutations * (selection + _TOKENS_BESIDE_PATH)
-    return shared + max(paths, orders if role == "target" and plan.num_selected else 0)
+    return max(shared + paths, orders if role == "target" and plan.num_selected else 0)

@@ -37,6 +37,7 @@ from ssr_local.core.records import (
     VoteGroup,
 )
 from ssr_local.engine.base import Engine, Extended, ExtendJob, Sampling, StepJob
+from ssr_local.engine.prefixes import KeptPrefixes
 from ssr_local.method import prompts
 from ssr_local.method.plans import Plan, is_over
 from ssr_local.method.pools import Pool
@@ -70,7 +71,8 @@ class Run:
     two answers are equivalent, ``run_program`` runs the program in a path's text, ``refute``
     finds the first equation that algebra refutes in the prose of a step ("" for none),
     ``note`` is a remark to begin with, ``option_values`` what the result says was in force, and
-    nobody fills the ``commands`` unless they are given.
+    nobody fills the ``commands`` unless they are given. ``kept`` holds what was prefilled for
+    earlier problems, ``harmful`` names the strategies that are never selected.
     ``num_waves`` counts the waves that were opened, ``letters`` are what the target has
     selected, and ``num_followed`` how many of them paths follow already.
     ``prefixes`` are the tokens that all prompts of a form begin with on a model, ``roots`` the
@@ -94,6 +96,8 @@ class Run:
     note: str = ""
     option_values: OptionValues = field(default_factory=dict)
     commands: Mailbox = field(default_factory=Mailbox)
+    kept: KeptPrefixes = field(default_factory=KeptPrefixes)
+    harmful: tuple[str, ...] = ()
     clock: Callable[[], float] = time.monotonic
     paused_s: float = 0.0
     paths: list[PathState] = field(default_factory=list)
@@ -220,6 +224,13 @@ class Run:
         with counted(role, [(self, len(tokens))]):
             seq_id = self.engines[role].open(tokens)
         self._open[role].add(seq_id)
+        return seq_id
+
+    def restore(self, role: ModelRole, tokens: Sequence[int], state: bytes) -> int | None:
+        """A new sequence of this run from a state that was kept; its id, None if it cannot be."""
+        seq_id = self.engines[role].restore(tokens, state)
+        if seq_id is not None:
+            self._open[role].add(seq_id)
         return seq_id
 
     def fork(self, role: ModelRole, seq_id: int) -> int:

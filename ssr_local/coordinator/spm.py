@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import PathState
@@ -14,11 +14,14 @@ from ssr_local.core.errors import ProblemError
 from ssr_local.core.events import AnyEvent, PathOpened, SelectionScored, WaveOpened
 from ssr_local.core.records import UNKNOWN_LETTER, ModelRole, PathForm, PathKind, Strategy
 from ssr_local.engine.base import Engine, ExtendJob, Sampling, StepJob, decode_steps
+from ssr_local.engine.prefixes import KeptPrefix
 from ssr_local.method import selection
 from ssr_local.method.plans import SELECTED
 from ssr_local.method.pools import UNKNOWN
 
 _TOKENS_PER_LETTER = 4
+# Tokens before the problem; fewer are prefilled as fast as they are restored.
+_WORTH_KEEPING = 64
 
 
 def room_for(run: Run) -> dict[ModelRole, int]:
@@ -71,13 +74,13 @@ def open_wave(run: Run) -> Iterator[AnyEvent]:
     if why:
         yield run.notice(f"Another {_counted(len(kinds), 'path')} opened, because {why}.")
     run.num_waves += 1
-    is_selecting = any(path.strategy == SELECTED for path in wave.paths) and run.letters is None
-    _prefill_shared(run, kinds)
     if run.num_waves == 1:
         for note in _notes(run):
             yield run.notice(note)
-    if is_selecting:
+    # First, because its prompt shares nothing with the paths': it needs no cells beside theirs.
+    if any(path.strategy == SELECTED for path in wave.paths) and run.letters is None:
         run.letters = yield from select(run)
+    _prefill_shared(run, kinds)
     selected = iter((run.letters or ())[run.num_followed :])
     letters = [
         next(selected) if path.strategy == SELECTED else path.strategy or UNKNOWN_LETTER
@@ -111,10 +114,11 @@ def _prefill_shared(run: Run, kinds: Sequence[PathKind]) -> None:
     with run.phase("prefill"):
         for role, form in dict.fromkeys((role, kind.form) for kind in kinds for role in kind.roles):
             if (role, form) not in run.roots:
-                run.roots[role, form] = _root(run, role, run.prefixes[role, form])
+                run.roots[role, form] = _root(run, role, form)
 
 
-def _root(run: Run, role: ModelRole, prefix: list[int]) -> int:
+def _root(run: Run, role: ModelRole, form: PathForm) -> int:
+    prefix = run.prefixes[role, form]
     if any(whose == role for whose, _ in run.roots):
         root, job = _sharing(run, role, prefix)
         if not run.extend(role, [job])[0].no_room:
@@ -122,6 +126,12 @@ def _root(run: Run, role: ModelRole, prefix: list[int]) -> int:
             return root
         run.release(role, root)
     run.root_cells[role] += len(prefix)
+    head = run.prompters[role].head(form)
+    if len(head) >= _WORTH_KEEPING and prefix[: len(head)] == head:
+        root, _ = _open_kept(run, role, head)
+        if not run.extend(role, [_rest(run, role, root, prefix)])[0].no_room:
+            return root
+        run.release(role, root)
     return run.open(role, prefix)  # where there is no room, its error says for how much there is
 
 
@@ -138,9 +148,16 @@ def _sharing(run: Run, role: ModelRole, prompt: list[int]) -> tuple[int, ExtendJ
         new = run.open(role, prompt[:1])
     else:
         new = run.fork(role, nearest)
-        if alike[nearest] < engine.num_tokens(new):
-            engine.truncate(new, alike[nearest])
-    return new, ExtendJob(seq_id=new, tokens=prompt[engine.num_tokens(new) :])
+    return new, _rest(run, role, new, prompt)
+
+
+def _rest(run: Run, role: ModelRole, seq_id: int, prompt: list[int]) -> ExtendJob:
+    """What makes a sequence hold this prompt, once all it does not begin with is forgotten."""
+    engine = run.engines[role]
+    shared = shared_prefix([prompt, engine.tokens(seq_id)])
+    if shared < engine.num_tokens(seq_id):
+        engine.truncate(seq_id, shared)
+    return ExtendJob(seq_id=seq_id, tokens=prompt[engine.num_tokens(seq_id) :])
 
 
 def _path_prompts(run: Run, role: ModelRole) -> dict[PathForm, list[list[int]]]:
@@ -179,15 +196,16 @@ def _notes(run: Run) -> Iterator[str]:
 
 def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
     """Yield the scores; return the letters the paths follow."""
-    count, pool = run.plan.num_selected, run.pool.strategies
-    mode = run.options.selection
+    count, mode = run.plan.num_selected, run.options.selection
+    pool = [one for one in run.pool.strategies if one.name not in run.harmful]
     scores: dict[str, float] | None = None
     with run.phase("selection"):
         if mode == "logprob":
             scores = _score_letters(run)
-            read = selection.best(scores, count) if scores else None
+            possible = {one.letter: scores[one.letter] for one in pool} if scores else {}
+            read = selection.best(possible, count) if scores else None
         elif mode == "generate":
-            read = _generate_letters(run)
+            read = _generate_letters(run, pool)
         elif mode == "random":
             read = selection.at_random(pool, count, run.seed("selection"))
         else:
@@ -198,7 +216,7 @@ def select(run: Run) -> Generator[AnyEvent, None, tuple[str, ...]]:
             "The target's choice of strategies could not be read: the pool's first ones are"
             " followed."
         )
-    run.scores = selection.score_table(pool, chosen, scores)
+    run.scores = selection.score_table(run.pool.strategies, chosen, scores)
     yield run.at(SelectionScored(mode=mode, scores=run.scores, chosen=chosen))
     return chosen
 
@@ -207,35 +225,84 @@ def _score_letters(run: Run) -> dict[str, float] | None:
     prompter, pool = run.prompters["target"], run.pool.strategies
     orders = selection.orders(pool, run.options.selection_permutations)
     prompts = prompter.selections(run.problem, orders, 1)
-    candidates = prompter.candidates([strategy.letter for strategy in pool])
     # Each order needs a sequence of its own; the paths have not taken theirs yet.
-    forks = [_sharing(run, "target", prompt) for prompt in prompts]
+    opened = [_open_pool(run, order) for order in orders]
+    candidates = prompter.candidates([strategy.letter for strategy in pool])
     jobs = [
-        ExtendJob(seq_id=fork, suffix=rest.tokens, candidates=candidates) for fork, rest in forks
+        ExtendJob(
+            seq_id=seq_id,
+            suffix=_rest(run, "target", seq_id, prompt).tokens,
+            candidates=candidates,
+        )
+        for (seq_id, _), prompt in zip(opened, prompts, strict=True)
     ]
-    results = run.extend("target", jobs)
-    rows = [result.probe or (float("nan"),) * len(pool) for result in results]
-    for fork, _ in forks:
-        run.release("target", fork)
+    rows = [
+        selection.calibrated(result.probe or (float("nan"),) * len(pool), baseline)
+        for result, (_, baseline) in zip(run.extend("target", jobs), opened, strict=True)
+    ]
+    for seq_id, _ in opened:
+        run.release("target", seq_id)
     scores = selection.probabilities(pool, orders, rows)
     if scores and len(orders) > 1:
         run.orders = selection.by_order(orders, rows, run.plan.num_selected)
     return scores
 
 
-def _generate_letters(run: Run) -> tuple[str, ...] | None:
-    pool, count = run.pool.strategies, run.plan.num_selected
-    (prompt,) = run.prompters["target"].selections(run.problem, [pool], max(2, count))
-    fork, job = _sharing(run, "target", prompt)
-    (result,) = run.extend("target", [job])
+def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, ...]]:
+    """A sequence of what stands before the problem in the selection prompt; and what each letter
+    gets after it for a problem that says nothing."""
+    prompter = run.prompters["target"]
+    empty = prompter.content_free(order)
+    tokens = empty[0][: max(1, shared_prefix(empty))]
+    candidates = prompter.candidates([strategy.letter for strategy in run.pool.strategies])
+
+    def baseline(seq_id: int) -> tuple[float, ...]:
+        rows = []
+        for prompt in empty:
+            fork = run.fork("target", seq_id)  # a probe makes recurrent memory forget its sequence
+            job = ExtendJob(seq_id=fork, suffix=prompt[len(tokens) :], candidates=candidates)
+            rows.append(run.extend("target", [job])[0].probe or ())
+            run.release("target", fork)
+        return selection.mean_of(rows) if all(rows) else ()
+
+    return _open_kept(run, "target", tokens, baseline)
+
+
+def _open_kept(
+    run: Run,
+    role: ModelRole,
+    tokens: list[int],
+    baseline: Callable[[int], tuple[float, ...]] = lambda _: (),
+) -> tuple[int, tuple[float, ...]]:
+    """A sequence of tokens that stand before every problem, prefilled only where they are not kept;
+    and the baseline that is kept with them."""
+    engine = run.engines[role]
+    kept = run.kept.find(engine, tokens)
+    seq_id = run.restore(role, tokens, kept.state) if kept else None
+    if kept and seq_id is not None:
+        return seq_id, kept.baseline
+    seq_id = run.open(role, tokens)
+    state = engine.save(seq_id)
+    new = KeptPrefix(state=state, baseline=kept.baseline if kept else baseline(seq_id))
+    run.kept.keep(engine, tokens, new)
+    return seq_id, new.baseline
+
+
+def _generate_letters(run: Run, pool: Sequence[Strategy]) -> tuple[str, ...] | None:
+    count = run.plan.num_selected
+    (prompt,) = run.prompters["target"].selections(
+        run.problem, [run.pool.strategies], max(2, count)
+    )
+    seq_id, _ = _open_pool(run, run.pool.strategies)
+    (result,) = run.extend("target", [_rest(run, "target", seq_id, prompt)])
     text = ""
     if not result.no_room:
-        letters = StepJob(fork, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
+        letters = StepJob(seq_id, _TOKENS_PER_LETTER * count, Sampling(temperature=0))
         with counted("target", [(run, 1)]):
             for delta in decode_steps(run.engines["target"], [letters]):
                 run.decoded["target"] += delta.num_tokens
                 text += delta.text
-    run.release("target", fork)
+    run.release("target", seq_id)
     return None if result.no_room else selection.parse_letters(text, pool, count)
 
 

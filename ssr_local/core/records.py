@@ -376,14 +376,16 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
     reads it, in words what that rests on, and figures where there are some.
 
-    ``plans`` are by the plan's text, ``kinds`` by "form:writer". ``prompt_tokens`` is the mean of a
-    problem's prompt; ``machine`` and ``date`` say where and when seconds were measured.
+    ``harmful`` names the strategies whose advice does harm with this pair: they are never
+    selected. ``plans`` are by the plan's text, ``kinds`` by "form:writer". ``prompt_tokens`` is the
+    mean of a problem's prompt; ``machine`` and ``date`` say where and when seconds were measured.
     """
 
     quick: str
     normal: str
     thorough: str
     note: str = ""
+    harmful: tuple[str, ...] = ()
     plans: dict[str, PlanFigures] = {}
     kinds: dict[str, KindFigures] = {}
     agree: Agreement | None = None

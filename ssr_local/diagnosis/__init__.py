@@ -179,7 +179,7 @@ def _settings(overrides: Mapping[str, Any], book: Book) -> Settings:
 def _look_at_folders(book: Book) -> None:
     for name, folder, loss in (
         ("data", folders.data_dir(), "models cannot be fetched"),
-        ("cache", folders.cache_dir(), "no logs are kept"),
+        ("cache", folders.cache_dir(), "no logs and no prefilled prompts are kept"),
         ("config", folders.config_dir(), "settings cannot be changed"),
     ):
         nearest = folders.existing(folder)

@@ -33,7 +33,7 @@ ROLES: tuple[ModelRole, ...] = ("draft", "target")
 # prompts are known.
 _PROMPT_TOKENS = 320
 _ADVICE_TOKENS = 72
-_SELECTION_TOKENS = 384
+_SELECTION_TOKENS = 1024
 _ANY_CONTEXT = 1 << 31
 
 

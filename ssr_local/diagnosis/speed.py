@@ -190,7 +190,7 @@ def measured(asked: Measurement) -> ModelSpeed:
     facts(None)  # a library that cannot be loaded is an error of its own
     started = time.perf_counter()
     file = asked.setup.models[asked.role]
-    engine = load_chosen(asked.picked, file, asked.setup, lambda: False)
+    engine = load_chosen(asked.picked, file, asked.setup, lambda: False, may_guess=False)
     load_s = time.perf_counter() - started
     try:
         threads = asked.setup.engine.threads or physical_cores()

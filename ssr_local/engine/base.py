@@ -42,7 +42,9 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     takes one a physical core. ``gpu_layers`` -1 puts as many on the GPU as fit; ik runs on
     the CPU whatever it says. ``repack`` repacks the weights while they are loaded, for speed.
     ``num_cells`` is the KV cache's first size, ``max_cells`` the size it may grow to (None:
-    as large as asked). ``notes`` are what the user should know already.
+    as large as asked). ``prompt_lookup`` guesses tokens where one sequence is written alone; the
+    text is that without it, but for the last bits of what a batch computes. ``notes`` are what the
+    user should know already.
     """
 
     path: str
@@ -56,6 +58,7 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     num_cells: int = 2048
     max_cells: int | None = None
     max_sequences: int = SEQUENCES
+    prompt_lookup: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -209,6 +212,14 @@ class Engine(Protocol):
 
     def release(self, seq_id: int) -> None:
         """Give a sequence and its cache back."""
+
+    def save(self, seq_id: int) -> bytes:
+        """What the KV cache holds of a sequence that was opened and not changed since; empty
+        where it cannot be saved."""
+
+    def restore(self, tokens: Sequence[int], state: bytes) -> int | None:
+        """A new sequence of these tokens with the state that was saved of them, for which nothing
+        is prefilled; its id, or None where the state is not accepted or does not fit."""
 
     def clear(self) -> None:
         """Release every sequence and set the usage back to nothing."""

@@ -380,6 +380,21 @@ class GGUFBinding(ABC):
         array: Floats = np.ctypeslib.as_array(pointer, shape=(self._num_vocab,))
         return array
 
+    # State -----------------------------------------------------------------
+
+    def sequence_state(self, seq_id: int) -> bytes:
+        """What the cache holds of a sequence, in the library's own form; empty if it says none."""
+        size = self._lib.llama_state_seq_get_size_ext(self._context, seq_id, 0)
+        buffer = (ctypes.c_uint8 * size)()
+        written = self._lib.llama_state_seq_get_data_ext(self._context, buffer, size, seq_id, 0)
+        return bytes(buffer) if written == size else b""
+
+    def set_sequence_state(self, seq_id: int, state: bytes) -> bool:
+        """Give an empty sequence the cells of such a state; False when the library refuses."""
+        start = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
+        read = self._lib.llama_state_seq_set_data_ext(self._context, start, len(state), seq_id, 0)
+        return bool(read == len(state))
+
     # End -------------------------------------------------------------------
 
     def _free_context(self) -> None:

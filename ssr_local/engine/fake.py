@@ -177,6 +177,17 @@ class FakeEngine:
         del self._sequences[seq_id]
         self._cache.release(seq_id)
 
+    def save(self, seq_id: int) -> bytes:
+        return self.text(seq_id).encode()
+
+    def restore(self, tokens: Sequence[int], state: bytes) -> int | None:
+        if state != b"".join(self.pieces(tokens)) or self._cache.free_cells < len(tokens):
+            return None
+        seq_id = self._take(self._cache.open())
+        self._sequences[seq_id] = []
+        self._append(seq_id, tokens)
+        return seq_id
+
     def clear(self) -> None:
         for seq_id in list(self._sequences):
             self.release(seq_id)

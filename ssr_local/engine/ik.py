@@ -28,6 +28,7 @@ _model = _vocab = _context = ctypes.c_void_p
 _token = _position = _seq_id = _int = ctypes.c_int32
 _text, _bool = ctypes.c_char_p, ctypes.c_bool
 _floats, _tokens = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
+_bytes, _size, _flags = ctypes.POINTER(ctypes.c_uint8), ctypes.c_size_t, ctypes.c_uint32
 _model_params, _context_params = api.llama_model_params, api.llama_context_params
 
 FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
@@ -70,6 +71,9 @@ FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "llama_kv_cache_seq_cp": ([_context, _seq_id, _seq_id, _position, _position], None),
     "llama_kv_cache_seq_pos_max": ([_context, _seq_id], _position),
     "llama_kv_cache_seq_pos_min": ([_context, _seq_id], _position),
+    "llama_state_seq_get_size_ext": ([_context, _seq_id, _flags], _size),
+    "llama_state_seq_get_data_ext": ([_context, _bytes, _size, _seq_id, _flags], _size),
+    "llama_state_seq_set_data_ext": ([_context, _bytes, _size, _seq_id, _flags], _size),
 }
 """Name (llama.cpp's, where that has the function) -> arguments, result."""
 
@@ -78,6 +82,9 @@ OWN_NAMES = {
     "llama_model_n_ctx_train": "llama_n_ctx_train",
     "llama_tokenize": "llama_vocab_tokenize",
     "llama_token_to_piece": "llama_token_to_piece_vocab",
+    "llama_state_seq_get_size_ext": "llama_state_seq_get_size",
+    "llama_state_seq_get_data_ext": "llama_state_seq_get_data",
+    "llama_state_seq_set_data_ext": "llama_state_seq_set_data",
 }
 """What the library calls some of them."""
 
@@ -201,6 +208,10 @@ class IkBinding(GGUFBinding):
         if self._lib.llama_kv_cache_seq_pos_min(self._context, seq_id) < 0:
             return -1  # of a sequence without cells the largest position is said to be 0
         return int(self._lib.llama_kv_cache_seq_pos_max(self._context, seq_id))
+
+    def set_sequence_state(self, seq_id: int, state: bytes) -> bool:
+        self._close_gaps()
+        return super().set_sequence_state(seq_id, state)
 
     def reset(self) -> None:
         self._lib.llama_kv_cache_clear(self._context)

@@ -34,7 +34,7 @@ def load_engine(
     """
     from ssr_local.engine.native import NativeEngine
 
-    return NativeEngine(_binding(config, should_stop), should_stop)
+    return NativeEngine(_binding(config, should_stop), should_stop, config.prompt_lookup)
 
 
 class LibraryFacts(Struct, frozen=True, kw_only=True):

@@ -1,66 +1,43 @@
-"""Guesses at a sequence's next tokens, for where one path writes alone.
+"""A guess at a sequence's next token, for where one path writes alone.
 
-A row more in a batch is cheaper than a batch more, and much of what a model writes it has read or
-written before: names, numbers, whole lines of code. So the tokens that followed the last ones
-when these stood there before are evaluated with them, and kept as far as the model draws the same
-(prompt lookup; arXiv 2304.04487 has the idea). How many pay is measured while it runs.
+A second row in a batch costs less than a second batch, and much of what a model writes it has read
+or written before: names, numbers, half a line. So the token that followed the last two when these
+stood there before is evaluated with them, and kept if the model draws the same (prompt lookup
+decoding; the idea of arXiv 2304.04487). Of the target's tokens on gsm8k a guess was there for 39 %
+in programs and 66 % in prose, and about half of the guesses were right; the next token after a
+right guess was seldom worth a third row.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Sequence
-from statistics import median
 
-MAX_GUESSED = 3
-_MATCHED = 3
-_TRIED = 2
-_REMEMBERED = 8
-# Of a guess nobody has looked at: as good as so many looked at that were right so often.
-_PRIOR_SHARE, _PRIOR_WEIGHT = 0.5, 4.0
-_FORGET_AFTER = 200.0
+from ssr_local.method.prediction import Speed
+
+_MATCHED = 2
+_SHARE_RIGHT = 0.4
+"""Of the guesses; a little less than measured, so that what is switched on gains."""
 
 
-class Lookup:
-    """What followed each run of tokens in a sequence, the last time."""
+def pays(speed: Speed) -> bool:
+    """Whether a batch of two rows is so cheap on this machine that a guess is worth it."""
+    rates = dict(speed.decode)
+    if 1 not in rates or 2 not in rates:
+        return False
+    cost = 2 * rates[1] / rates[2]  # seconds of a batch of two rows beside one of one row
+    return cost < 1 + _SHARE_RIGHT
+
+
+class PromptLookup:
+    """What followed each pair of tokens in a sequence, the last time."""
 
     def __init__(self) -> None:
         self._after: dict[tuple[int, ...], int] = {}
-        self._num_read = 0
+        self._num_read = _MATCHED
 
-    def guesses(self, tokens: Sequence[int], most: int) -> list[int]:
-        """At most so many tokens that may follow; ``tokens`` only grow from call to call."""
-        for end in range(max(_MATCHED, self._num_read), len(tokens)):
-            self._after[tuple(tokens[end - _MATCHED : end])] = end
-        self._num_read = len(tokens)
-        start = self._after.get(tuple(tokens[-_MATCHED:]))
-        return [] if start is None else list(tokens[start : start + most])
-
-
-class Pace:
-    """How many guesses a round are worth their time, from the rounds so far."""
-
-    def __init__(self) -> None:
-        self._seconds: defaultdict[int, deque[float]] = defaultdict(
-            lambda: deque(maxlen=_REMEMBERED)
-        )
-        self._right = _PRIOR_SHARE * _PRIOR_WEIGHT
-        self._looked_at = _PRIOR_WEIGHT
-
-    def num_guesses(self) -> int:
-        """How many to take: those that were fastest, one more where that was not tried yet."""
-        tried = [n for n in range(MAX_GUESSED + 1) if len(self._seconds[n]) >= _TRIED]
-        best = max(tried, key=self._tokens_per_second, default=-1)
-        return best + 1 if best == max(tried, default=-1) < MAX_GUESSED else best
-
-    def took(self, num_guessed: int, num_right: int, seconds: float) -> None:
-        """Remember a round: guesses taken, those that were right, and how long it took."""
-        self._seconds[num_guessed].append(seconds)
-        self._right += num_right
-        self._looked_at += min(num_right + 1, num_guessed)
-        if self._looked_at > _FORGET_AFTER:  # a program is repeated more than prose
-            self._right, self._looked_at = self._right / 2, self._looked_at / 2
-
-    def _tokens_per_second(self, count: int) -> float:
-        share = self._right / self._looked_at
-        return sum(share**n for n in range(count + 1)) / median(self._seconds[count])
+    def guess(self, tokens: Sequence[int]) -> int | None:
+        """A token that may come next; ``tokens`` only grow from call to call."""
+        for end in range(self._num_read, len(tokens)):
+            self._after[tuple(tokens[end - _MATCHED : end])] = tokens[end]
+        self._num_read = max(self._num_read, len(tokens))
+        return self._after.get(tuple(tokens[-_MATCHED:]))

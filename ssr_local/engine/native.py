@@ -32,6 +32,7 @@ from ssr_local.engine.base import (
 from ssr_local.engine.binding import NUM_OUTPUTS, BatchRow, GGUFBinding
 from ssr_local.engine.kv_cache import KVCacheAllocator
 from ssr_local.engine.log_probs import Floats, LogProbs, log_probabilities
+from ssr_local.engine.lookup import PromptLookup
 from ssr_local.engine.sampler import Sampler
 from ssr_local.method.steps import StepSplitter
 
@@ -58,6 +59,7 @@ class _RunningStep:
     whole_tokens: int
     whole_text: int = 0
     splitter: StepSplitter = field(default_factory=StepSplitter)
+    lookup: PromptLookup = field(default_factory=PromptLookup)
     decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
     )
@@ -72,7 +74,10 @@ class NativeEngine:
     """The engine protocol over a binding. See ``engine.base.Engine`` for what each method does."""
 
     def __init__(
-        self, binding: GGUFBinding, should_stop: Callable[[], bool] = lambda: False
+        self,
+        binding: GGUFBinding,
+        should_stop: Callable[[], bool] = lambda: False,
+        prompt_lookup: bool = False,
     ) -> None:
         self._binding = binding
         self._should_stop = should_stop
@@ -82,6 +87,7 @@ class NativeEngine:
         self._prefilled = 0
         self._decoded = 0
         self._pieces: dict[int, bytes] = {}
+        self._can_guess = prompt_lookup
 
     @property
     def info(self) -> ModelInfo:
@@ -204,6 +210,8 @@ class NativeEngine:
 
     def decode_round(self) -> list[Delta]:
         self._check_cancelled()
+        if self._can_guess and len(self._running) == 1:
+            return self._decode_alone(*self._running)
         full = self._without_room((seq_id, 1, 0) for seq_id in self._running)
         fitting = [seq_id for seq_id in self._running if seq_id not in full]
         deltas = [self._end_step(seq_id, "", reason) for seq_id, reason in full.items()]
@@ -222,9 +230,37 @@ class NativeEngine:
             for row in rows:
                 self._drop_cells(row.seq_id, row.position)
             raise
-        for seq_id, (token, log_prob) in zip(fitting, drawn, strict=True):
-            delta = self._advance(seq_id, token)
-            deltas.append(msgspec.structs.replace(delta, log_probs=(log_prob,)))
+        return deltas + [self._advance(*one) for one in zip(fitting, drawn, strict=True)]
+
+    def _decode_alone(self, seq_id: int) -> list[Delta]:
+        """A round of one sequence: its next token, and one more after a guess that was right."""
+        if full := self._without_room([(seq_id, 1, 0)]):
+            return [self._end_step(seq_id, "", full[seq_id])]
+        self._prefill_pending([seq_id])
+        step, tokens = self._running[seq_id], self._sequences[seq_id].tokens
+        may_guess = (
+            self._can_guess
+            and step.num_tokens + 1 < step.job.max_tokens
+            and len(tokens) + 1 < self.max_tokens
+            and self._cache.free_cells > 1
+        )
+        guess = step.lookup.guess(tokens) if may_guess else None
+        position = len(tokens) - 1
+        rows = [BatchRow(tokens[-1], position, seq_id, logits=True)]
+        if guess is not None:
+            rows.append(BatchRow(guess, position + 1, seq_id, logits=True))
+        if not self._evaluate(rows):
+            return [self._end_step(seq_id, "", "kv_cache_full")]
+        try:
+            first = self._draw(seq_id, 0)
+            deltas = [self._advance(seq_id, first)]
+            if first[0] == guess and not deltas[0].end:
+                deltas.append(self._advance(seq_id, self._draw(seq_id, 1)))
+            elif guess is not None:
+                self._prefilled += 1  # evaluated in vain
+        finally:  # after a wrong guess its cell is left, after an error both
+            if self._cache.length(seq_id) >= len(tokens):
+                self._drop_cells(seq_id, len(tokens) - 1)
         return deltas
 
     def truncate(self, seq_id: int, num_tokens: int) -> None:
@@ -237,6 +273,23 @@ class NativeEngine:
         del self._sequences[seq_id]
         self._binding.remove_cells(seq_id, 0)
         self._cache.release(seq_id)
+
+    def save(self, seq_id: int) -> bytes:
+        return self._binding.sequence_state(seq_id) if self._num_pending(seq_id) == 1 else b""
+
+    def restore(self, tokens: Sequence[int], state: bytes) -> int | None:
+        num_cells = len(tokens) - 1
+        if not state or num_cells > self._cache.free_cells or len(tokens) > self.max_tokens:
+            return None
+        seq_id = self._take_id(self._cache.open())
+        taken = self._binding.set_sequence_state(seq_id, state)
+        if not taken or self._binding.last_position(seq_id) != num_cells - 1:
+            self._binding.remove_cells(seq_id, 0)
+            self._cache.release(seq_id)
+            return None
+        self._cache.append(seq_id, num_cells)
+        self._sequences[seq_id] = _Sequence(list(tokens))
+        return seq_id
 
     def clear(self) -> None:
         for seq_id in list(self._sequences):
@@ -342,6 +395,7 @@ class NativeEngine:
             # Recurrent memory cannot be cut in the middle: forget all, prefill it again.
             self._binding.remove_cells(seq_id, 0)
             length = 0
+            self._can_guess = False  # each wrong guess would cost as much
         self._cache.truncate(seq_id, length)
 
     # Decoding --------------------------------------------------------------
@@ -354,7 +408,12 @@ class NativeEngine:
         token = sampler.draw(logits)
         return token, log_probabilities(logits, [[token]])[0]
 
-    def _advance(self, seq_id: int, token: int) -> Delta:
+    def _advance(self, seq_id: int, drawn: tuple[int, float]) -> Delta:
+        """Take a drawn token, and its log-probability, into the sequence."""
+        delta = self._taken(seq_id, drawn[0])
+        return msgspec.structs.replace(delta, log_probs=drawn[1:])
+
+    def _taken(self, seq_id: int, token: int) -> Delta:
         step = self._running[seq_id]
         sequence = self._sequences[seq_id]
         self._decoded += 1

@@ -52,6 +52,15 @@ def remembered_speeds(options: EngineOptions) -> tuple[RememberedSpeed, ...]:
     )
 
 
+def speed_of(path: Path, options: EngineOptions) -> RememberedSpeed | None:
+    """What is remembered of this file."""
+    known = {(one.path, one.file_bytes): one for one in remembered_speeds(options)}
+    try:
+        return known.get((str(path), path.stat().st_size)) if known else None
+    except OSError:
+        return None
+
+
 def pair_speeds(
     specs: Mapping[ModelRole, ModelSpec], options: EngineOptions
 ) -> dict[ModelRole, RememberedSpeed]:

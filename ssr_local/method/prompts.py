@@ -1,7 +1,8 @@
 """Every text a model is sent, apart from the strategies' own sentences. Pure.
 
-The problem always comes first, so that everything before the advice is one shared prefix
-for all paths, for selection and for verification.
+On a path the problem comes first, so that everything before the advice is one shared prefix
+for all paths and for verification. For selection it comes after the pool, so that everything
+before it is one prefix for all problems.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ PROGRAM_INSTRUCTION = (
 
 CONCLUSION = "So the final answer is \\boxed{"
 """What a path goes on with when its budget is nearly used up."""
+
+
+CONTENT_FREE = ("N/A", "[MASK]", "")
+"""Problems that say nothing: what a letter gets for them it owes to the prompt alone."""
 
 
 class Question(Struct, frozen=True):
@@ -51,18 +56,22 @@ def selection_request(
     """What the target is asked to choose from: ``strategies`` shown under ``letters``.
 
     ``count`` of 1 asks for one letter (its log-probabilities are read), more for a list.
+    What stands before the problem is the same for every problem and count.
     """
     listed = "\n".join(
         f"{letter}. {strategy.advice}" for letter, strategy in zip(letters, strategies, strict=True)
     )
     if count == 1:
-        question = "Which one strategy is most promising here? Reply with its letter only."
+        question = "Which one strategy is most promising? Reply with its letter only."
     else:
         question = (
-            f"Which {count} strategies are most promising here?"
+            f"Which {count} strategies are most promising?"
             f" Reply with {count} letters only, the best first."
         )
-    return f"{problem}\n\nDo not solve this yet. Here are strategies:\n\n{listed}\n\n{question}"
+    return (
+        f"Here are strategies for solving problems:\n\n{listed}\n\n"
+        f"Problem: {problem}\n\nDo not solve this yet. {question}"
+    )
 
 
 def defuse(text: str, special_texts: Sequence[str]) -> str:

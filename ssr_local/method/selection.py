@@ -46,6 +46,22 @@ def probabilities(
     return totals
 
 
+def calibrated(log_probs: Sequence[float], baseline: Sequence[float]) -> tuple[float, ...]:
+    """Letters' log-probabilities less what they get for a problem that says nothing (nats).
+
+    So what a prompt and a model prefer by themselves cancels out (contextual calibration,
+    arXiv 2102.09690). Without a usable baseline they stay as they are.
+    """
+    if len(baseline) != len(log_probs) or not all(map(math.isfinite, baseline)):
+        return tuple(log_probs)
+    return tuple(value - base for value, base in zip(log_probs, baseline, strict=True))
+
+
+def mean_of(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The mean of each letter's log-probabilities over the rows."""
+    return tuple(math.fsum(column) / len(rows) for column in zip(*rows, strict=True))
+
+
 def by_order(
     shown: Sequence[Sequence[Strategy]], log_probs: Sequence[Sequence[float]], count: int
 ) -> tuple[tuple[str, ...], ...]:

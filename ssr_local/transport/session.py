@@ -25,6 +25,7 @@ from ssr_local.core.errors import Interrupted, SSRError
 from ssr_local.core.events import AnyEvent, Replied, StepRead
 from ssr_local.core.records import ModelRole
 from ssr_local.engine.base import Cancelled, Engine
+from ssr_local.engine.prefixes import KeptPrefixes
 from ssr_local.method.plans import plan_for
 from ssr_local.method.pools import load_pool
 from ssr_local.method.verification import Judge
@@ -58,6 +59,7 @@ class Session:
         self._engines: dict[ModelRole, Engine] = {}
         self._helper = Helper()
         self._mailbox = Mailbox()
+        self._kept = KeptPrefixes()
 
     def handle(self, request: AnyRequest) -> RequestEvents:
         self._mailbox.clear()  # a cancel that came too late belongs to the last request
@@ -172,4 +174,6 @@ class Session:
             note=request.note,
             option_values=values | {role: file.name for role, file in self._setup.models.items()},
             commands=commands or Mailbox(),
+            kept=self._kept,
+            harmful=self._setup.harmful,
         )

@@ -12,6 +12,7 @@ from ssr_local.core.errors import SSRError
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Calibration, ModelRole
+from ssr_local.engine import lookup
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine, EngineConfig
 from ssr_local.engine.choice import (
     EngineChoice,
@@ -27,6 +28,7 @@ from ssr_local.engine.loading import load_engine
 from ssr_local.engine.packages import TITLES, is_installed
 from ssr_local.engine.remembered import identity, quick_check_remembered
 from ssr_local.engine.selfcheck import SelfCheckResult, quick_check
+from ssr_local.engine.speeds import speed_of
 
 
 class ModelFile(msgspec.Struct, frozen=True):
@@ -51,7 +53,8 @@ class ModelFile(msgspec.Struct, frozen=True):
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session needs to know before its first problem.
 
-    ``to_calibrate`` says how the pair gets the calibrations it lacks;
+    ``to_calibrate`` says how the pair gets the calibrations it lacks; ``harmful`` names the
+    strategies that are never selected with it;
     ``backend`` "fake" plays the shipped demonstration instead of running models;
     ``max_sequences`` is how many sequences a model can hold at once.
     """
@@ -60,6 +63,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineOptions
     calibrations: dict[str, Calibration] = {}
     to_calibrate: str = ""
+    harmful: tuple[str, ...] = ()
     backend: str = "native"
     max_sequences: int = SEQUENCES
 
@@ -89,10 +93,19 @@ def load_model(
 
 
 def load_chosen(
-    chosen: EngineChoice, file: ModelFile, setup: Setup, should_stop: Callable[[], bool]
+    chosen: EngineChoice,
+    file: ModelFile,
+    setup: Setup,
+    should_stop: Callable[[], bool],
+    *,
+    may_guess: bool = True,
 ) -> Engine:
-    """Load a GGUF file with this engine."""
+    """Load a GGUF file with this engine.
+
+    ``may_guess`` switches prompt lookup on where the speeds measured here say that it gains.
+    """
     options = setup.engine
+    speed = speed_of(Path(file.path), options) if may_guess else None
     config = EngineConfig(
         engine=chosen.engine,
         path=file.path,
@@ -105,6 +118,7 @@ def load_chosen(
         num_cells=options.ctx or 1024,
         max_cells=options.ctx or None,
         max_sequences=setup.max_sequences,
+        prompt_lookup=speed is not None and lookup.pays(speed),
         notes=(chosen.note,) if chosen.note else (),
     )
     return load_engine(config, should_stop)

@@ -121,8 +121,9 @@ def watched(
     """An engine over a watched binding, and the binding, which never asks whether to stop."""
     if library not in WATCHED:
         pytest.skip(f"needs the library of the engine {library}")
-    binding = WATCHED[library](config_of(path, **options), lambda: False)
-    return NativeEngine(binding, should_stop), binding
+    config = config_of(path, **options)
+    binding = WATCHED[library](config, lambda: False)
+    return NativeEngine(binding, should_stop, config.prompt_lookup), binding
 
 
 def config_of(path: Path, **options: Any) -> EngineConfig:

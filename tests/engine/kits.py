@@ -55,14 +55,17 @@ def _fake(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], b
     return FakeEngine(PlainScript(), num_cells=num_cells, should_stop=should_stop)
 
 
-def _native(library: str) -> Kit:
+def _native(library: str, **options: bool) -> Kit:
     def kit(tiny: Callable[..., Path], num_cells: int, should_stop: Callable[[], bool]) -> Engine:
         path = tiny(chains=CHAINS, context=4096)
-        return watched(path, should_stop, library, num_cells=num_cells, max_cells=num_cells)[0]
+        cells = {"num_cells": num_cells, "max_cells": num_cells}
+        return watched(path, should_stop, library, **cells, **options)[0]
 
     return kit
 
 
-KITS: dict[str, Kit] = {"fake": _fake, "llama": _native("llama")} | (
-    {"ik": _native("ik")} if HAS_IK else {}
-)
+KITS: dict[str, Kit] = {
+    "fake": _fake,
+    "llama": _native("llama"),
+    "llama with prompt lookup": _native("llama", prompt_lookup=True),
+} | ({"ik": _native("ik")} if HAS_IK else {})

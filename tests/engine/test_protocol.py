@@ -330,3 +330,37 @@ def test_the_cache_changes_size_only_while_nothing_is_open(engine: Engine) -> No
     engine.clear()
     engine.reserve(100)
     assert opened(engine) == 0
+
+
+def test_a_saved_sequence_is_restored_without_prefill(make: Make) -> None:
+    one, other = make(), make()
+    tokens, tail = one.tokenize(PROMPT), one.tokenize(BEFORE_BLANK)
+    job = {"suffix": tail, "candidates": [one.tokenize("Yes"), one.tokenize("No")]}
+    seq_id = one.open(tokens)
+    state = one.save(seq_id)
+    probe = one.extend([ExtendJob(seq_id=seq_id, **job)])[0].probe
+    expected = pytest.approx(probe, rel=1e-4)  # other cells, other last bits
+    for engine in (one, other):
+        engine.clear()
+        beside = engine.open(tail)
+        before = engine.usage().prefill_tokens
+        restored = engine.restore(tokens, state)
+        assert restored is not None
+        assert engine.usage().prefill_tokens == before
+        assert engine.tokens(restored) == tokens
+        assert engine.extend([ExtendJob(seq_id=restored, **job)])[0].probe == expected
+        assert write(engine, restored, 5) == write(engine, engine.open(tokens), 5)
+        engine.release(restored)
+        assert engine.tokens(beside) == tail
+
+
+def test_a_state_of_other_tokens_or_without_room_is_not_accepted(make: Make) -> None:
+    engine, small = make(), make(num_cells=256)
+    tokens = engine.tokenize(PROMPT * 20)[:400]
+    state = engine.save(engine.open(tokens))
+    used = engine.usage()
+    assert engine.restore(tokens[:-3], state) is None
+    assert engine.restore(tokens, b"") is None
+    assert small.restore(tokens, state) is None
+    assert engine.usage() == used
+    assert small.open(tokens[:20]) == 0, "an id was left taken"

@@ -16,6 +16,7 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import ModelRole, RunResult
+from ssr_local.engine import prefixes
 from ssr_local.engine.native import NativeEngine
 from ssr_local.method.pools import LETTERS
 from ssr_local.transport.requests import SolveRequest
@@ -169,6 +170,7 @@ def test_equal_seeds_give_equal_runs(pair: Make) -> None:
 
     usual = {"verifier": "likelihood", "threshold": 5.0, "max_tokens": 40}
     one, other = pair(), pair()
+    one.solve(seed=3)  # prefills the pool, which the others find
     first = told(one.solve(seed=7, **usual)[0])
     assert told(one.solve(seed=7, **usual)[0]) == first, "in one session"
     other.solve(seed=2, paths=5, selection="first")
@@ -244,3 +246,32 @@ def test_an_answer_ends_its_path(tiny: Tiny, pair: Make) -> None:
     result, _ = pair(model, model).solve(max_tokens=400, verifier="likelihood", threshold=0.0)
     assert (result.status, result.answer) == ("answered", "18")
     assert {path.end_reason for path in result.paths} <= {"answered", "end_of_generation"}
+
+
+@pytest.mark.parametrize("selection", ["logprob", "generate"])
+def test_the_pool_is_prefilled_once_for_all_problems(
+    pair: Callable[..., Pair], selection: str
+) -> None:
+    one = pair()
+    first, _ = one.solve(selection=selection)
+    again, _ = one.solve(selection=selection)
+    new, _ = pair().solve(selection=selection)
+    pool = sum(len(f"{letter}. Go {letter}.") for letter in LETTERS)
+    assert first.usage.target.prefill_tokens - again.usage.target.prefill_tokens > pool
+    assert new.usage == again.usage
+    for other in (again, new):
+        assert other.strategies == first.strategies
+        assert [path.text for path in other.paths] == [path.text for path in first.paths]
+
+
+def test_a_damaged_state_is_prefilled_and_kept_again(
+    pair: Callable[..., Pair],
+) -> None:
+    first, _ = pair().solve()
+    (kept,) = prefixes.folder().iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    second, _ = pair().solve()
+    assert second.usage == first.usage
+    assert second.strategies == first.strategies
+    assert kept.read_bytes() == whole

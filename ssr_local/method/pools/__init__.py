@@ -1,8 +1,9 @@
 """Strategy pools: data that says how a problem may be attacked (docs/method.md, section 1).
 
 A pool is a TOML file with the keys ``name``, ``description``, ``answer``, ``instruction``
-and one to twelve ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. Three
-pools ship with the package; a user's own file is given by its path.
+and ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. ``also`` names a packaged
+pool whose strategies follow its own, under the next letters. A pool has 25 strategies at most.
+Four pools ship with the package; a user's own file is given by its path.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from ssr_local.method.prompts import PROGRAM_INSTRUCTION
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""
 
-LETTERS = "ABCDEFGHIJKL"
+LETTERS = "ABCDEFGHIJKLNOPQRSTUVWXYZ"
 MAX_POOL_BYTES = 256 * 1024
 
 UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 """The strategy without advice; it belongs to every pool and stands in no file."""
 
-PACKAGED = ("maths", "logic", "code")
+PACKAGED = ("maths", "school", "logic", "code")
 _LONG = ("instruction", "problem", "solution")
 _MAX_CHARS = {"name": 80, "description": 500, "advice": 500, **dict.fromkeys(_LONG, 2000)}
-_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs", "examples")
+_OPTIONAL = ("programs", "also", "examples")
+_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", *_OPTIONAL)
 _STRATEGY_KEYS = Strategy.__struct_fields__
 _WORDINGS = "wordings.toml"
 # Marks that turn text around on a terminal without being seen themselves.
@@ -52,10 +54,10 @@ class Example(Struct, frozen=True):
 class Pool(Struct, frozen=True):
     """The strategies of one domain, and how its problems are to be answered.
 
-    ``strategies`` are lettered from A in order; ``UNKNOWN`` is not among them. ``programs`` says
-    that code which computes the answer is a way to solve its problems. ``system`` is the system
-    message; without one the chat template has the last word. ``examples`` are turns
-    that stand before the problem when prose is asked for.
+    ``strategies`` are lettered from A in order, M left out: ``UNKNOWN`` is not among them.
+    ``programs`` says that code which computes the answer is a way to solve its problems.
+    ``system`` is the system message; without one the chat template has the last word.
+    ``examples`` are turns that stand before the problem when prose is asked for.
     """
 
     name: str
@@ -132,7 +134,7 @@ def _no_such_pool(name: str) -> ConfigError:
 
 def _pool(table: Mapping[str, Any], source: str) -> Pool:
     """The pool a parsed file describes; ``source`` is the file's name in errors."""
-    _check_keys(table, _POOL_KEYS, source, optional=("programs", "examples"))
+    _check_keys(table, _POOL_KEYS, source, optional=_OPTIONAL)
     programs = table.get("programs", False)
     if not isinstance(programs, bool):
         raise ConfigError(
@@ -149,7 +151,9 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
         description=_text(table, "description", source),
         answer=cast(AnswerForm, answer),
         instruction=_text(table, "instruction", source),
-        strategies=_strategies(table["strategies"], source),
+        strategies=_with_others(
+            _strategies(table["strategies"], source), table.get("also", ""), source
+        ),
         programs=programs,
         examples=_examples(table, source),
     )
@@ -167,6 +171,27 @@ def _examples(table: Mapping[str, Any], source: str) -> tuple[Example, ...]:
         _check_keys(entry, Example.__struct_fields__, where)
         examples.append(Example(_text(entry, "problem", where), _text(entry, "solution", where)))
     return tuple(examples)
+
+
+def _with_others(own: tuple[Strategy, ...], other: object, source: str) -> tuple[Strategy, ...]:
+    """A pool's own strategies, then those of the packaged pool of that name."""
+    if other == "":
+        return own
+    if other not in PACKAGED:
+        raise ConfigError(
+            f"{source}: key 'also' cannot be {quoted(other)}.", f"Accepted: {', '.join(PACKAGED)}."
+        )
+    added = _load(str(other)).strategies
+    if len(own) + len(added) > len(LETTERS):
+        raise ConfigError(
+            f"{source}: with those of {other} there are {len(own) + len(added)} strategies.",
+            f"Accepted: at most {len(LETTERS)}.",
+            f"Leave out {len(own) + len(added) - len(LETTERS)}, or the key 'also'.",
+        )
+    return own + tuple(
+        replace(strategy, letter=letter)
+        for letter, strategy in zip(LETTERS[len(own) :], added, strict=False)
+    )
 
 
 def _strategies(entries: object, source: str) -> tuple[Strategy, ...]:
@@ -216,7 +241,8 @@ def _check_keys(
     for key in accepted:
         if key not in table and key not in optional:
             raise ConfigError(
-                f"{source}: key {key!r} is missing.", f"Required: {', '.join(accepted)}."
+                f"{source}: key {key!r} is missing.",
+                f"Required: {', '.join(one for one in accepted if one not in optional)}.",
             )
 
 

@@ -8,13 +8,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from ssr_local.cli.models import command
 from ssr_local.core.errors import ModelDamagedError, ModelNotFoundError, SSRError
+from ssr_local.engine.fake import FakeEngine
+from ssr_local.engine.prefixes import KeptPrefix, KeptPrefixes, kept_bytes
 from ssr_local.models.download import resolved
 from ssr_local.models.registry import load_registry
+from tests.engine.kits import PlainScript
 from tests.unit.cli.program import AS_FROM_THE_SHELL
 from tests.unit.models.download.local_hub import Repo, RepoHub
 
@@ -210,6 +214,18 @@ def test_rm_yes_does_not_ask(stick: Path) -> None:
     assert run("rm", "--yes", "both").stdout.count("removed") == 2
     assert not model_file(stick, "one").exists()
     assert "not on this machine" in run("rm", "one").stderr
+
+
+def test_rm_removes_what_was_prefilled_too(stick: Path) -> None:
+    run("pull", "one")
+    for sha256 in (SHA, "0" * 64):
+        engine = FakeEngine(PlainScript())
+        file = str(model_file(stick, "one"))
+        engine.info = msgspec.structs.replace(engine.info, file=file, sha256=sha256)
+        KeptPrefixes().keep(engine, [1], KeptPrefix(state=b"cells"))
+    both = kept_bytes()
+    run("rm", "--yes", "one")
+    assert kept_bytes() == both / 2
 
 
 def test_interrupted_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ class ByProblem(Script):
         self._scripts = scripts
 
     def _of(self, text: str) -> Paths:
-        return next(script for name, script in self._scripts.items() if name in text)
+        found = (script for name, script in self._scripts.items() if name in text)
+        return next(found, Paths([]))  # of a problem that says nothing
 
     def continuation(self, role: ModelRole, text: str) -> str:
         return self._of(text).continuation(role, text)

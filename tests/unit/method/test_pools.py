@@ -37,14 +37,15 @@ def write(tmp_path: Path, table: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"), [("maths", "boxed"), ("logic", "boxed"), ("code", "code")]
+    ("name", "answer", "count"),
+    [("maths", "boxed", 20), ("school", "boxed", 8), ("logic", "boxed", 12), ("code", "code", 12)],
 )
-def test_packaged_pools_are_complete(name: str, answer: str) -> None:
+def test_packaged_pools_are_complete(name: str, answer: str, count: int) -> None:
     pool = load_pool(name)
     assert (pool.name, pool.answer) == (name, answer)
-    assert "".join(strategy.letter for strategy in pool.strategies) == LETTERS
-    assert len({strategy.name for strategy in pool.strategies}) == 12
-    assert len({strategy.advice for strategy in pool.strategies}) == 12
+    assert "".join(strategy.letter for strategy in pool.strategies) == LETTERS[:count]
+    assert len({strategy.name for strategy in pool.strategies}) == count
+    assert len({strategy.advice for strategy in pool.strategies}) == count
     for strategy in pool.strategies:
         assert len(strategy.advice.split()) <= 30, strategy
         assert strategy.advice.isascii()
@@ -56,6 +57,21 @@ def test_pools_known_by_name_are_the_packaged_files() -> None:
 
     files = {file.stem for file in Path(package.__file__).parent.glob("*.toml")}
     assert set(PACKAGED) == files
+
+
+def test_the_pool_for_everything_holds_the_school_strategies_after_its_own() -> None:
+    pool, school = load_pool("maths"), load_pool("school")
+    assert [one.name for one in pool.strategies[12:]] == [one.name for one in school.strategies]
+    assert pool.by_letter("N").name == school.by_letter("A").name
+    assert pool.instruction == school.instruction
+
+
+def test_a_pool_with_more_strategies_than_letters_is_refused(tmp_path: Path) -> None:
+    entries = [entry(letter) for letter in LETTERS[:6]]
+    with pytest.raises(ConfigError, match=r"there are 26 strategies.*\n.*at most 25.*\n.*out 1"):
+        load_pool(write(tmp_path, pool_table(strategies=entries, also="maths")))
+    pool = load_pool(write(tmp_path, pool_table(strategies=entries[:5], also="maths")))
+    assert "".join(one.letter for one in pool.strategies) == LETTERS
 
 
 def test_by_letter(tmp_path: Path) -> None:
@@ -113,9 +129,11 @@ def test_a_packaged_name_wins_over_a_file_of_that_name(
         ({"examples": "2 + 2"}, "'examples' is no list", "tables"),
         ({"examples": [{"problem": "2 + 2?"}]}, "example 1: key 'solution' is missing", "problem"),
         ({"examples": [{"problem": "", "solution": "4"}]}, "'problem' is empty", "1 to 2000"),
-        ({"strategies": "A"}, "'strategies' is not a list", "1 to 12"),
-        ({"strategies": []}, "'strategies' has 0 entries", "1 to 12"),
-        ({"strategies": [entry(c) for c in "ABCDEFGHIJKLM"]}, "13 entries", "1 to 12"),
+        ({"strategies": "A"}, "'strategies' is not a list", "1 to 25"),
+        ({"strategies": []}, "'strategies' has 0 entries", "1 to 25"),
+        ({"strategies": [entry("A")] * 26}, "26 entries", "1 to 25"),
+        ({"also": "mats"}, "'also' cannot be 'mats'", "Accepted: maths, school"),
+        ({"also": ["maths"]}, "'also' cannot be", "Accepted: maths, school"),
         ({"strategies": ["A"]}, "strategy 1: 'A' is not a table", "letter, name, advice"),
         ({"strategies": [entry("A"), entry("A")]}, "strategy 2.*cannot be 'A'", "Accepted: 'B'"),
         ({"strategies": [entry("B")]}, "strategy 1.*cannot be 'B'", "Accepted: 'A'"),
@@ -167,7 +185,7 @@ def test_damaged_files_are_refused(tmp_path: Path, data: bytes, reason: str) -> 
     ("name", "hint"),
     [
         ("math", "Did you mean maths"),
-        ("none.toml", "Pools: maths, logic, code"),
+        ("none.toml", "Pools: maths, school, logic, code"),
         ("~nobody-of-this-name/pool.toml", "no file of that name"),
         ("x" * 5000, "cannot be read"),
         (".", "not a regular file"),

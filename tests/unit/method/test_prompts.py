@@ -22,10 +22,17 @@ def test_a_path_is_asked_the_problem_first(advice: str, request_: str) -> None:
 
 def test_selection_shows_strategies_under_the_letters_of_the_list() -> None:
     text = selection_request("P?", ["A", "B"], [POOL[1], POOL[0]], 1)
-    assert text.startswith("P?\n\n")
     assert "A. Do two.\nB. Do one.\n" in text
     assert "its letter only" in text
     assert "3 letters only" in selection_request("P?", ["A", "B"], POOL, 3)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_stands_before_the_problem_is_the_same_for_all(count: int) -> None:
+    before, found, _ = selection_request("P?", ["A", "B"], POOL, count).partition("P?")
+    assert found
+    assert "Do two." in before
+    assert selection_request("Q", ["A", "B"], POOL, 1).startswith(before + "Q")
 
 
 def test_the_digits_are_the_words_of_the_papers_question() -> None:

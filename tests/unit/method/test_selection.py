@@ -37,6 +37,20 @@ def test_one_order_gives_the_softmax_over_the_letters() -> None:
     assert scores == pytest.approx({"A": 0.5, "B": 0.25, "C": 0.25})
 
 
+def test_what_a_letter_gets_for_nothing_is_subtracted() -> None:
+    """A model that always likes the first letter is left with what the problem adds."""
+    nothing = [math.log(0.8), math.log(0.1), math.log(0.1)]
+    problem = [math.log(0.8), math.log(0.05), math.log(0.15)]
+    rows = [selection.calibrated(problem, selection.mean_of([nothing, nothing]))]
+    scores = selection.probabilities(THREE, [THREE], rows)
+    assert scores == pytest.approx({"A": 1 / 3, "B": 1 / 6, "C": 1 / 2})
+
+
+@pytest.mark.parametrize("baseline", [(), (0.0, -math.inf, 0.0), (0.0, math.nan, 0.0)])
+def test_without_a_usable_baseline_letters_stay_as_they_are(baseline: tuple[float, ...]) -> None:
+    assert selection.calibrated([-1.0, -2.0, -3.0], baseline) == (-1.0, -2.0, -3.0)
+
+
 def test_orders_are_averaged_by_strategy_not_by_position() -> None:
     """A model that always likes the first letter prefers no strategy."""
     shown = selection.orders(THREE, 3)
