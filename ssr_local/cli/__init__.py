@@ -30,7 +30,7 @@ _COMMANDS = {
     "practice": "Problems that went wrong, when they are due again.",
     "replay": "Play an event log again, without models.",
     "models": "List, download, check and remove models.",
-    "plans": "What this machine would do, how long it takes, how often it is right.",
+    "plans": "What this machine would do, and how long it takes.",
     "tune": "Find the plans that pay on this machine, and follow them.",
     "doctor": "Look at this machine and say what is missing.",
     "config": "Show and change settings.",

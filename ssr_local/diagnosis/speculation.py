@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ssr_local.diagnosis.findings import Finding, advised
-from ssr_local.method.prediction import Speed, break_even, ssd_token_s
+from ssr_local.method.prediction import Speed, break_even, ssd_token_s, written_s
 from ssr_local.method.verification import VERIFIERS
 
 
@@ -26,7 +26,7 @@ class Speculation(Struct, frozen=True, kw_only=True):
 def estimate(draft: Speed, target: Speed, num_paths: int, verifier: str) -> Speculation:
     """What SSR's steps cost on these speeds."""
     asks = VERIFIERS[verifier].question is not None
-    own = target.round_s(num_paths) / num_paths
+    own = written_s(target, num_paths)
 
     def times_own(acceptance: float) -> float:
         return ssd_token_s(draft, target, num_paths, acceptance, asks=asks) / own

@@ -15,16 +15,16 @@ from statistics import NormalDist
 from msgspec import Struct
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import KindFigures, ModelRole, PathKind, Profile
+from ssr_local.core.records import KindFigures, ModelRole, PathForm, PathKind, Profile
 from ssr_local.method.plans import SELECTED, Plan, Rule, Wave
 
 Speeds = Mapping[ModelRole, "Speed"]
 
 STEP_TOKENS, PROBE_TOKENS = 40, 46
 """A typical step and the digit's question, in tokens of the default pair."""
-PROMPT_TOKENS, INSTRUCTION_TOKENS, ADVICE_TOKENS, SELECTION_TOKENS = 80, 40, 60, 640
-"""A problem with its turn, what follows it for a form, a strategy's advice, and the prompt of the
-selection: of the default pair on school problems."""
+PROMPT_TOKENS, INSTRUCTION_TOKENS, ADVICE_TOKENS, SELECTION_TOKENS = 80, 40, 60, 110
+"""A problem with its turn, what follows it for a form, a strategy's advice, and what the
+selection reads after its pool, which is kept: of the default pair on school problems."""
 ROWS = (1, 2, 3, 4, 6, 8)
 """How many rows a batch is measured with."""
 
@@ -35,6 +35,12 @@ KIND_NAMES = tuple(
 
 SPREAD = 0.4
 """Standard deviation of the length of paths on one problem, as a share of the mean."""
+
+_GUESSED: dict[PathForm, float] = {"prose": 0.66, "program": 0.39}
+_GUESSES_RIGHT = 0.5
+_GUESS_LIMIT = 1.4
+"""How often a path that writes alone has a guess at its next token, how many are right, and how
+many times one row two may cost for guesses to be made: engine/lookup.py."""
 
 _Writer = tuple[PathKind, KindFigures]
 
@@ -91,10 +97,19 @@ def ssd_token_s(
     return _rounds(*one) * _round_s([one] * paths, speeds, asks) / paths
 
 
+def written_s(speed: Speed, paths: int, form: PathForm = "prose") -> float:
+    """Seconds of a token that a model writes on so many paths at once, each by itself."""
+    one, two = speed.round_s(1), speed.round_s(2)
+    if paths > 1 or 2 not in dict(speed.decode) or two >= _GUESS_LIMIT * one:
+        return speed.round_s(paths) / paths
+    share = _GUESSED[form]
+    return (one + share * (two - one)) / (1 + share * _GUESSES_RIGHT)
+
+
 def break_even(draft: Speed, target: Speed, paths: int, *, asks: bool = False) -> float | None:
     """The acceptance from which SSD is no slower than the target writing as many paths alone; None
     when even 1 is too little."""
-    own = target.round_s(paths) / paths
+    own = written_s(target, paths)
 
     def is_slower(acceptance: float) -> bool:
         return ssd_token_s(draft, target, paths, acceptance, asks=asks) > own
@@ -127,9 +142,9 @@ def predict(
     for wave in plan.waves:
         opened.append(reached)
         begun = _prefill_s(wave, speeds, profile, prefilled)
-        writing, ended, undecided = _writing(wave, speeds, profile, seen, asks)
+        writing, ended, still_open = _writing(wave, speeds, profile, seen, asks)
         seconds += reached * (begun + writing)
-        reached *= undecided
+        reached *= still_open
         seen = ended if wave.rule == "agree" else []  # after "first": none has an answer
     return Prediction(seconds=seconds, opened=tuple(opened))
 
@@ -266,6 +281,9 @@ def _round_s(batch: Sequence[_Writer], speeds: Speeds, asks: bool) -> float:
     def call_s(role: ModelRole, rows: int) -> float:
         return speeds[role].round_s(rows) if rows else 0.0
 
+    if len(batch) == 1 and not verified:
+        ((kind, _),) = batch
+        return written_s(speeds[kind.writer], 1, kind.form)
     if not verified:
         return call_s("draft", drafting) + call_s("target", writing)
     num = len(verified)

@@ -60,7 +60,7 @@ def test_wrong_usage(program: Program, arguments: tuple[str, ...]) -> None:
     assert done.returncode == 2
     assert done.stdout == b""
     assert done.stderr.strip()
-    assert len(done.stderr.splitlines()) < 25
+    assert len(done.stderr.splitlines()) < 30
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ssr_local.method.prediction import (
     figures_of,
     predict,
     undecided,
+    written_s,
 )
 
 # Rounds: 0.1 s with one row, 0.15 with two, 0.2 with three and so on; the draft four times as fast.
@@ -123,6 +124,17 @@ def test_how_alike_paths_are_makes_the_forms_agree_as_measured() -> None:
     assert correlation_of(replace(PROFILE, agree=Agreement(same=90, right=90, num=100))) == 1
     assert correlation_of(replace(PROFILE, agree=Agreement(same=9, right=9, num=100))) == 0
     assert correlation_of(None) == 0.5
+
+
+def test_a_path_that_writes_alone_gains_by_guesses_where_a_second_row_is_cheap() -> None:
+    cheap = Speed(prefill=100, decode=((1, 10), (2, 2 / 0.12)))
+    # Two of three rounds have a guess, and half of those are two tokens.
+    assert written_s(cheap, 1) == pytest.approx((0.1 + 0.66 * 0.02) / 1.33)
+    assert written_s(cheap, 1, "program") == pytest.approx((0.1 + 0.39 * 0.02) / 1.195)
+    assert written_s(cheap, 2) == pytest.approx(0.06)
+    assert written_s(TARGET, 1) == pytest.approx(0.1), "two rows cost half as much again"
+    found = predict(parse_plan("prose:target"), {"target": cheap}, PROFILE).seconds
+    assert found == pytest.approx(PREFILL_S + 200 * written_s(cheap, 1))
 
 
 def test_two_ssd_paths_seldom_fill_a_call() -> None:
