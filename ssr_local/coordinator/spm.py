@@ -201,11 +201,11 @@ def _score_letters(run: Run) -> dict[str, float] | None:
 
 def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, ...]]:
     """A sequence of what stands before the problem in the selection prompt, prefilled only where
-    that is not kept; and what each letter gets after it for a problem that says nothing."""
+    that is not kept; and what each letter gets after it for the pool's typical problems."""
     engine, prompter = run.engines["target"], run.prompters["target"]
-    empty = prompter.content_free(order)
-    tokens = empty[0][: max(1, shared_prefix(empty))]
-    kept = run.kept.find(engine, tokens)
+    typical = prompter.typical(order)
+    tokens = typical[0][: max(1, shared_prefix(typical))]
+    kept = run.kept.find(engine, typical)
     seq_id = run.restore("target", tokens, kept.state) if kept else None
     if kept and seq_id is not None:
         return seq_id, kept.baseline
@@ -213,13 +213,13 @@ def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, .
     state = engine.save(seq_id)
     candidates = prompter.candidates([strategy.letter for strategy in run.pool.strategies])
     rows = []
-    for prompt in () if kept else empty:
+    for prompt in () if kept else typical:
         fork = run.fork("target", seq_id)  # a probe makes recurrent memory forget its sequence
         job = ExtendJob(seq_id=fork, suffix=prompt[len(tokens) :], candidates=candidates)
         rows.append(run.extend("target", [job])[0].probe or ())
         run.release("target", fork)
     baseline = kept.baseline if kept else selection.mean_of(rows) if all(rows) else ()
-    run.kept.keep(engine, tokens, KeptPrefix(state=state, baseline=baseline))
+    run.kept.keep(engine, typical, KeptPrefix(state=state, baseline=baseline))
     return seq_id, baseline
 
 

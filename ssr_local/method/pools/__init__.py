@@ -2,7 +2,8 @@
 
 A pool is a TOML file with the keys ``name``, ``description``, ``answer``, ``instruction``
 and ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. ``also`` names a packaged
-pool whose strategies follow its own, under the next letters. A pool has 25 strategies at most.
+pool whose strategies follow its own, under the next letters; ``typical`` lists problems of all
+the kinds that it is for. A pool has 25 strategies at most.
 Four pools ship with the package; a user's own file is given by its path.
 """
 
@@ -22,7 +23,7 @@ from ssr_local.core.config import suggestion
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import UNKNOWN_LETTER, Strategy
 from ssr_local.core.toml_file import parse_toml, printable, quoted, read_bounded
-from ssr_local.method.prompts import PROGRAM_INSTRUCTION
+from ssr_local.method.prompts import CONTENT_FREE, PROGRAM_INSTRUCTION
 
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""
@@ -34,9 +35,19 @@ UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 """The strategy without advice; it belongs to every pool and stands in no file."""
 
 PACKAGED = ("maths", "school", "logic", "code")
-_MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500}
-_POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", "programs", "also")
-_OPTIONAL = ("programs", "also")
+_MAX_CHARS = {"name": 80, "description": 500, "instruction": 2000, "advice": 500, "typical": 500}
+_MOST_TYPICAL = 16
+_POOL_KEYS = (
+    "name",
+    "description",
+    "answer",
+    "instruction",
+    "strategies",
+    "programs",
+    "also",
+    "typical",
+)
+_OPTIONAL = ("programs", "also", "typical")
 _STRATEGY_KEYS = Strategy.__struct_fields__
 _WORDINGS = "wordings.toml"
 # Marks that turn text around on a terminal without being seen themselves.
@@ -48,7 +59,8 @@ class Pool(Struct, frozen=True):
 
     ``strategies`` are lettered from A in order, M left out: ``UNKNOWN`` is not among them.
     ``programs`` says that code which computes the answer is a way to solve its problems.
-    ``system`` is the system message; without one the chat template has the last word.
+    ``system`` is the system message; without one the chat template has the last word. What
+    letters get for the ``typical`` problems is subtracted in selection.
     """
 
     name: str
@@ -59,6 +71,7 @@ class Pool(Struct, frozen=True):
     programs: bool = False
     program_instruction: str = PROGRAM_INSTRUCTION
     system: str = ""
+    typical: tuple[str, ...] = CONTENT_FREE
 
     def by_letter(self, letter: str) -> Strategy:
         """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
@@ -143,7 +156,18 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
             _strategies(table["strategies"], source), table.get("also", ""), source
         ),
         programs=programs,
+        typical=_typical(table.get("typical", []), source),
     )
+
+
+def _typical(problems: object, source: str) -> tuple[str, ...]:
+    """The pool's typical problems; of a pool that names none, problems that say nothing."""
+    if not isinstance(problems, list) or len(problems) > _MOST_TYPICAL:
+        raise ConfigError(
+            f"{source}: key 'typical' cannot be {quoted(problems)}.",
+            f"Accepted: a list of at most {_MOST_TYPICAL} texts.",
+        )
+    return tuple(_text({"typical": one}, "typical", source) for one in problems) or CONTENT_FREE
 
 
 def _with_others(own: tuple[Strategy, ...], other: object, source: str) -> tuple[Strategy, ...]:

@@ -18,9 +18,9 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.records import REWRITE_SCORE
 from tests.unit.coordinator.scripted import (
-    engine_of,
     Paths,
     Turn,
+    engine_of,
     make_run,
     played,
 )
