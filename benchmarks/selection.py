@@ -152,24 +152,25 @@ def table(rows: Sequence[dict[str, Any]], pool: Pool) -> Iterator[str]:
                 )
             )
         yield f"| {subject} | {' | '.join(cells)} |"
-    for way in WAYS if rows else ():
+    for way in [way for way in WAYS if any(way in row for row in rows)]:
         yield f"{way}: {spread(rows, way)}"
     extra = [row["prefilled"] - row["problem_tokens"] for row in rows if "prefilled" in row]
     yield f"prefilled beyond the problem's tokens: {sorted(extra)[len(extra) // 2]} (median)"
 
 
 def spread(rows: Sequence[dict[str, Any]], way: str) -> str:
-    """How many strategies are ever the best, and how much of that the subject explains."""
+    """How many strategies are ever the best, and how often school's are among the best three."""
     own = [row for row in rows if way in row]
     total = Counter(row[way][0] for row in own)
-    most: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in own:
-        most[row["subject"]][row[way][0]] += 1
-    by_subject = sum(counts.most_common(1)[0][1] for counts in most.values())
+    school = [
+        [letter > "M" for row in own if (row["subject"] == "gsm8k") is asked for letter in row[way]]
+        for asked in (True, False)
+    ]
+    shares = [f"{sum(each)} of {len(each)}" for each in school]
     return (
-        f"{len(own)} problems, {len(total)} strategies are the best of some,"
-        f" the commonest of {total.most_common(1)[0][1]};"
-        f" each subject's commonest of {by_subject}"
+        f"{len(own)} problems, {len(total)} strategies are first for some, one for"
+        f" {total.most_common(1)[0][1]}; school strategies among the first three:"
+        f" {shares[0]} on gsm8k, {shares[1]} elsewhere"
     )
 
 
