@@ -88,6 +88,7 @@ _PATHS: tuple[tuple[ScriptedStep, ...], ...] = (
 _REPLY = "It does not follow from what stands before it."
 _CHOICE = "Do not solve this yet."  # how the selection's prompt differs from a path's
 _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
+_OTHER_LETTER = 0.005
 
 
 def is_typical(selection_prompt: str) -> bool:
@@ -133,7 +134,7 @@ class DemoScript(Script):
         prompt, _, written = partial.rpartition(_ASSISTANT)
         if not asked or not prompt:
             letters = {} if is_typical(text) else self._letters
-            return {letter: letters.get(letter, 0.01) for letter in LETTERS}
+            return {letter: letters.get(letter, _OTHER_LETTER) for letter in LETTERS}
         yes = self._yes(prompt, written)
         return {"8": yes, "2": 1 - yes}
 
