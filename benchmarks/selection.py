@@ -2,7 +2,8 @@
 
 Reads, for problems of every subject, the letters' log-probabilities under two prompts: the one
 until version 0.2 (the problem first, then the contest pool, nothing subtracted), and the one in
-use (the pool first, letters calibrated; also shown without the calibration). A row a problem is
+use (the pool first, letters calibrated by the pool's typical problems; also shown as it is, and
+calibrated by problems that say nothing). A row a problem is
 and prompt is appended to the file of results, so a stopped run goes on where it was.
 
     python benchmarks/selection.py PROBLEMS [PROBLEMS]... --out FILE [--each 6] [--old 3]
@@ -26,11 +27,12 @@ from ssr_local.engine.loading import load_engine
 from ssr_local.engine.prefixes import KeptPrefix, KeptPrefixes
 from ssr_local.method import selection
 from ssr_local.method.pools import Pool, load_pool
+from ssr_local.method.prompts import CONTENT_FREE
 from ssr_local.models.download import ensure_model
 from ssr_local.models.registry import load_registry
 from ssr_local.process.helper import Helper
 
-WAYS = ("before", "pool first", "calibrated")
+WAYS = ("before", "pool first", "content-free", "calibrated")
 
 
 def old_request(problem: str, strategies: Sequence[Strategy]) -> str:
@@ -49,14 +51,21 @@ class Chooser:
         self.engine, self.pool = engine, pool
         self.prompter = Prompter(engine, pool, helper)
         self.kept = KeptPrefixes()
-        self.empty = self.prompter.content_free(pool.strategies)
-        self.prefix = self.empty[0][: shared_prefix(self.empty)]
+        self.typical = self.prompter.typical(pool.strategies)
+        self.prefix = self.typical[0][: shared_prefix(self.typical)]
+        self.nothing = selection.mean_of(
+            [
+                self._read(self._open_pool()[0], prompt, pool.strategies)
+                for problem in CONTENT_FREE
+                for prompt in self.prompter.selections(problem, [pool.strategies], 1)
+            ]
+        )
 
     def before(self, problem: str) -> dict[str, Any]:
         """The best letters under the old prompt, and what that costs."""
         contest = [one for one in self.pool.strategies if one.letter < "M"]
         started = time.monotonic()
-        (prompt,) = self.prompter._encode([old_request(problem, contest)])
+        (prompt,) = self.prompter._encode([(Message("user", old_request(problem, contest)),)])
         read = self._read(self.engine.open(prompt[:1]), prompt, contest)
         return {"before": self._best(read), "before_s": round(time.monotonic() - started, 2)}
 
@@ -69,28 +78,28 @@ class Chooser:
         (prompt,) = self.prompter.selections(problem, [self.pool.strategies], 1)
         read = self._read(seq_id, prompt, self.pool.strategies)
         row["pool first"] = self._best(read)
+        row["content-free"] = self._best(selection.calibrated(read, self.nothing))
         row["calibrated"] = self._best(selection.calibrated(read, baseline))
         row["log_probs"] = [round(value, 3) for value in read]
-        row["baseline"] = [round(value, 3) for value in baseline]
         row["prefilled"] = self.engine.usage().prefill_tokens
         row["problem_tokens"] = len(self.engine.tokenize(problem))
         row["elapsed_s"] = round(time.monotonic() - started, 2)
         return row
 
     def _open_pool(self) -> tuple[int, tuple[float, ...]]:
-        kept = self.kept.find(self.engine, self.prefix)
+        kept = self.kept.find(self.engine, self.typical)
         if kept and (seq_id := self.engine.restore(self.prefix, kept.state)) is not None:
             return seq_id, kept.baseline
         seq_id = self.engine.open(self.prefix)
         state = self.engine.save(seq_id)
         self.engine.release(seq_id)
         rows = []
-        for prompt in self.empty:
+        for prompt in self.typical:
             seq_id = self.engine.restore(self.prefix, state)
             assert seq_id is not None, "it was just saved"
             rows.append(self._read(seq_id, prompt, self.pool.strategies))
         self.kept.keep(
-            self.engine, self.prefix, KeptPrefix(state=state, baseline=selection.mean_of(rows))
+            self.engine, self.typical, KeptPrefix(state=state, baseline=selection.mean_of(rows))
         )
         return self._open_pool()
 
@@ -99,7 +108,9 @@ class Chooser:
     ) -> tuple[float, ...]:
         """Letters' log-probabilities after a prompt whose beginning the sequence holds."""
         candidates = self.prompter.candidates([one.letter for one in strategies])
-        rest = prompt[self.engine.num_tokens(seq_id) :]
+        shared = shared_prefix([prompt, self.engine.tokens(seq_id)])
+        self.engine.truncate(seq_id, shared)
+        rest = prompt[shared:]
         job = ExtendJob(seq_id=seq_id, suffix=rest, candidates=candidates)
         (result,) = self.engine.extend([job])
         self.engine.release(seq_id)
@@ -141,24 +152,25 @@ def table(rows: Sequence[dict[str, Any]], pool: Pool) -> Iterator[str]:
                 )
             )
         yield f"| {subject} | {' | '.join(cells)} |"
-    for way in WAYS if rows else ():
+    for way in [way for way in WAYS if any(way in row for row in rows)]:
         yield f"{way}: {spread(rows, way)}"
     extra = [row["prefilled"] - row["problem_tokens"] for row in rows if "prefilled" in row]
     yield f"prefilled beyond the problem's tokens: {sorted(extra)[len(extra) // 2]} (median)"
 
 
 def spread(rows: Sequence[dict[str, Any]], way: str) -> str:
-    """How many strategies are ever the best, and how much of that the subject explains."""
+    """How many strategies are ever the best, and how often school's are among the best three."""
     own = [row for row in rows if way in row]
     total = Counter(row[way][0] for row in own)
-    most: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in own:
-        most[row["subject"]][row[way][0]] += 1
-    by_subject = sum(counts.most_common(1)[0][1] for counts in most.values())
+    school = [
+        [letter > "M" for row in own if (row["subject"] == "gsm8k") is asked for letter in row[way]]
+        for asked in (True, False)
+    ]
+    shares = [f"{sum(each)} of {len(each)}" for each in school]
     return (
-        f"{len(own)} problems, {len(total)} strategies are the best of some,"
-        f" the commonest of {total.most_common(1)[0][1]};"
-        f" each subject's commonest of {by_subject}"
+        f"{len(own)} problems, {len(total)} strategies are first for some, one for"
+        f" {total.most_common(1)[0][1]}; school strategies among the first three:"
+        f" {shares[0]} on gsm8k, {shares[1]} elsewhere"
     )
 
 

@@ -32,7 +32,7 @@ def prompt_hash(strategies: str) -> str:
         prompts.path_request("{problem}", "{advice}", pool.instruction),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 1),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 2),
-        prompts.CONTENT_FREE,
+        pool.typical,
         pool.strategies,
         sorted(prompts.QUESTIONS.items()),
     )

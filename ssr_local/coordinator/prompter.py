@@ -123,10 +123,10 @@ class Prompter:
         problem = self._safe(problem)
         return self._selections([(problem, order) for order in orders], count)
 
-    def content_free(self, order: Sequence[Strategy]) -> list[list[int]]:
-        """The selection prompts (for one letter) of problems that say nothing; what they begin
+    def typical(self, order: Sequence[Strategy]) -> list[list[int]]:
+        """The selection prompts (for one letter) of the pool's typical problems; what they begin
         with, all other problems' do too."""
-        return self._selections([(problem, order) for problem in prompts.CONTENT_FREE], 1)
+        return self._selections([(self._safe(one), order) for one in self._pool.typical], 1)
 
     def _selections(
         self, asked: Sequence[tuple[str, Sequence[Strategy]]], count: int

@@ -128,7 +128,7 @@ def _root(run: Run, role: ModelRole, form: PathForm) -> int:
     run.root_cells[role] += len(prefix)
     head = run.prompters[role].head(form)
     if len(head) >= _WORTH_KEEPING and prefix[: len(head)] == head:
-        root, _ = _open_kept(run, role, head)
+        root, _ = _open_kept(run, role, head, [head])
         if not run.extend(role, [_rest(run, role, root, prefix)])[0].no_room:
             return root
         run.release(role, root)
@@ -250,41 +250,44 @@ def _score_letters(run: Run) -> dict[str, float] | None:
 
 def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, ...]]:
     """A sequence of what stands before the problem in the selection prompt; and what each letter
-    gets after it for a problem that says nothing."""
+    gets after it for the pool's typical problems."""
     prompter = run.prompters["target"]
-    empty = prompter.content_free(order)
-    tokens = empty[0][: max(1, shared_prefix(empty))]
+    typical = prompter.typical(order)
+    tokens = typical[0][: max(1, shared_prefix(typical))]
     candidates = prompter.candidates([strategy.letter for strategy in run.pool.strategies])
 
     def baseline(seq_id: int) -> tuple[float, ...]:
         rows = []
-        for prompt in empty:
+        for prompt in typical:
             fork = run.fork("target", seq_id)  # a probe makes recurrent memory forget its sequence
             job = ExtendJob(seq_id=fork, suffix=prompt[len(tokens) :], candidates=candidates)
             rows.append(run.extend("target", [job])[0].probe or ())
             run.release("target", fork)
         return selection.mean_of(rows) if all(rows) else ()
 
-    return _open_kept(run, "target", tokens, baseline)
+    return _open_kept(run, "target", tokens, typical, baseline)
 
 
 def _open_kept(
     run: Run,
     role: ModelRole,
     tokens: list[int],
-    baseline: Callable[[int], tuple[float, ...]] = lambda _: (),
+    prompts: Sequence[Sequence[int]],
+    baseline: Callable[[int], tuple[float, ...]] | None = None,
 ) -> tuple[int, tuple[float, ...]]:
     """A sequence of tokens that stand before every problem, prefilled only where they are not kept;
-    and the baseline that is kept with them."""
+    and the baseline that is kept with them. Both are of these prompts."""
     engine = run.engines[role]
-    kept = run.kept.find(engine, tokens)
+    kept = run.kept.find(engine, prompts)
     seq_id = run.restore(role, tokens, kept.state) if kept else None
     if kept and seq_id is not None:
         return seq_id, kept.baseline
     seq_id = run.open(role, tokens)
     state = engine.save(seq_id)
-    new = KeptPrefix(state=state, baseline=kept.baseline if kept else baseline(seq_id))
-    run.kept.keep(engine, tokens, new)
+    found = kept.baseline if kept else baseline(seq_id) if baseline else ()
+    new = KeptPrefix(state=state, baseline=found)
+    if new.baseline or not baseline:  # one that could not be read is tried again
+        run.kept.keep(engine, prompts, new)
     return seq_id, new.baseline
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from ssr_local.core.errors import UsageError
@@ -15,7 +16,7 @@ from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Calibration, ModelRole
 from ssr_local.engine.base import SEQUENCES
 from ssr_local.engine.fake import FakeEngine, Script
-from ssr_local.method.pools import LETTERS
+from ssr_local.method.pools import LETTERS, PACKAGED, load_pool
 from ssr_local.method.prompts import CONTENT_FREE
 from ssr_local.models.models_file import PairSpec
 from ssr_local.models.registry import DEMO_PAIR
@@ -88,12 +89,18 @@ _REPLY = "It does not follow from what stands before it."
 _ANSWER = "\\boxed"  # what every problem asks for that has examples before it
 _CHOICE = "Do not solve this yet."  # how the selection's prompt differs from a path's
 _LETTERS = {"A": 0.3, "I": 0.22, "K": 0.18, "B": 0.1, "E": 0.06}
+_OTHER_LETTER = 0.005
 
 
-def says_nothing(selection_prompt: str) -> bool:
-    """Whether the problem that strategies are chosen for is one of ``prompts.CONTENT_FREE``."""
+def is_typical(selection_prompt: str) -> bool:
+    """Whether the problem that strategies are chosen for is one that they are compared with."""
     problem = selection_prompt.rpartition("Problem: ")[2].partition(_CHOICE)[0].strip()
-    return problem in CONTENT_FREE
+    return problem in _typical_problems()
+
+
+@cache
+def _typical_problems() -> frozenset[str]:
+    return frozenset(CONTENT_FREE).union(*(load_pool(name).typical for name in PACKAGED))
 
 
 class DemoScript(Script):
@@ -128,8 +135,8 @@ class DemoScript(Script):
         partial, asked, _ = text.rpartition(_QUESTION)
         prompt, _, written = partial.rpartition(_ASSISTANT)
         if not asked or not prompt:
-            letters = {} if says_nothing(text) else self._letters
-            return {letter: letters.get(letter, 0.01) for letter in LETTERS}
+            letters = {} if is_typical(text) else self._letters
+            return {letter: letters.get(letter, _OTHER_LETTER) for letter in LETTERS}
         yes = self._yes(prompt, written)
         return {"8": yes, "2": 1 - yes}
 

@@ -27,7 +27,7 @@ _FORMAT = 1
 
 class KeptPrefix(Struct, frozen=True, kw_only=True):
     """A prefix's ``state`` as ``Engine.save`` gave it, and the ``baseline`` of the letters after
-    it: their log-probabilities (nats) for a problem that says nothing."""
+    it: their mean log-probabilities (nats) for typical problems."""
 
     state: bytes
     baseline: tuple[float, ...] = ()
@@ -49,18 +49,18 @@ class KeptPrefixes:
         self._is_on_disk = is_on_disk
         self._kept: dict[str, KeptPrefix] = {}
 
-    def find(self, engine: Engine, tokens: Sequence[int]) -> KeptPrefix | None:
-        """What is kept of these tokens for this file and library."""
-        key = _key(engine, tokens)
+    def find(self, engine: Engine, prompts: Sequence[Sequence[int]]) -> KeptPrefix | None:
+        """What is kept of what these prompts' tokens begin with, for this file and library."""
+        key = _key(engine, prompts)
         if (kept := self._kept.get(key)) is None and self._lies_on_disk(engine):
             kept = _read(_path(engine, key), key)
             if kept is not None:
                 self._remember(key, kept)
         return kept
 
-    def keep(self, engine: Engine, tokens: Sequence[int], kept: KeptPrefix) -> None:
-        """Keep it in place of what is kept of these tokens."""
-        key = _key(engine, tokens)
+    def keep(self, engine: Engine, prompts: Sequence[Sequence[int]], kept: KeptPrefix) -> None:
+        """Keep it in place of what is kept of these prompts."""
+        key = _key(engine, prompts)
         self._remember(key, kept)
         if self._lies_on_disk(engine) and kept.state:
             _write(_path(engine, key), key, kept)
@@ -107,13 +107,14 @@ def folder() -> Path:
     return folders.cache_dir() / "prefixes"
 
 
-def _key(engine: Engine, tokens: Sequence[int]) -> str:
-    """All that a state depends on; the tokens stand for pool, order, prompt and template."""
+def _key(engine: Engine, prompts: Sequence[Sequence[int]]) -> str:
+    """All that a state and its baseline depend on; the prompts' tokens stand for pool, order,
+    wording and template."""
     info = engine.info
     file = identity(Path(info.file), info.sha256) if info.file else info.name
-    prompt = hashlib.sha256(repr(list(tokens)).encode()).hexdigest()
+    tokens = hashlib.sha256(repr([list(prompt) for prompt in prompts]).encode()).hexdigest()
     attention = os.environ.get(FLASH_ATTENTION, "")
-    return "|".join([str(_FORMAT), file, info.engine, info.device, attention, prompt])
+    return "|".join([str(_FORMAT), file, info.engine, info.device, attention, tokens])
 
 
 def _path(engine: Engine, key: str) -> Path:

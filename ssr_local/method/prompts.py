@@ -24,7 +24,7 @@ CONCLUSION = "So the final answer is \\boxed{"
 
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
-"""Problems that say nothing: what a letter gets for them it owes to the prompt alone."""
+"""Problems that say nothing: the typical ones of a pool that names none."""
 
 
 _TYPESET = re.compile(

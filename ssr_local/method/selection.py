@@ -47,10 +47,10 @@ def probabilities(
 
 
 def calibrated(log_probs: Sequence[float], baseline: Sequence[float]) -> tuple[float, ...]:
-    """Letters' log-probabilities less what they get for a problem that says nothing (nats).
+    """Letters' log-probabilities less what they get for typical problems (nats).
 
-    So what a prompt and a model prefer by themselves cancels out (contextual calibration,
-    arXiv 2102.09690). Without a usable baseline they stay as they are.
+    So what a prompt and a model prefer by themselves cancels out, as in contextual calibration
+    (arXiv 2102.09690). Without a usable baseline they stay as they are.
     """
     if len(baseline) != len(log_probs) or not all(map(math.isfinite, baseline)):
         return tuple(log_probs)

@@ -2,7 +2,8 @@
 
 A pool is a TOML file with the keys ``name``, ``description``, ``answer``, ``instruction``
 and ``[[strategies]]``, each with ``letter``, ``name`` and ``advice``. ``also`` names a packaged
-pool whose strategies follow its own, under the next letters. A pool has 25 strategies at most.
+pool whose strategies follow its own, under the next letters; ``typical`` lists problems of all
+the kinds that it is for. A pool has 25 strategies at most.
 Four pools ship with the package; a user's own file is given by its path.
 """
 
@@ -22,7 +23,7 @@ from ssr_local.core.config import suggestion
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import UNKNOWN_LETTER, Strategy
 from ssr_local.core.toml_file import parse_toml, printable, quoted, read_bounded
-from ssr_local.method.prompts import PROGRAM_INSTRUCTION
+from ssr_local.method.prompts import CONTENT_FREE, PROGRAM_INSTRUCTION
 
 AnswerForm = Literal["boxed", "code"]
 """How a pool's instruction asks for the answer: in a box, or as a block of code."""
@@ -35,8 +36,10 @@ UNKNOWN = Strategy(letter=UNKNOWN_LETTER, name="unknown", advice="")
 
 PACKAGED = ("maths", "school", "logic", "code")
 _LONG = ("instruction", "problem", "solution")
-_MAX_CHARS = {"name": 80, "description": 500, "advice": 500, **dict.fromkeys(_LONG, 2000)}
-_OPTIONAL = ("programs", "also", "examples")
+_MAX_CHARS = {"name": 80, "description": 500, "advice": 500, "typical": 500}
+_MAX_CHARS |= dict.fromkeys(_LONG, 2000)
+_MOST_TYPICAL = 16
+_OPTIONAL = ("programs", "also", "examples", "typical")
 _POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", *_OPTIONAL)
 _STRATEGY_KEYS = Strategy.__struct_fields__
 _WORDINGS = "wordings.toml"
@@ -58,7 +61,8 @@ class Pool(Struct, frozen=True):
     ``programs`` says that code which computes the answer is a way to solve its problems.
     ``system`` is the system message; without one the chat template has the last word.
     ``examples`` are turns that stand before the problem when prose is asked for, before one with
-    formulas in LaTeX those that have some too, before others the others.
+    formulas in LaTeX those that have some too, before others the others. What letters get for the
+    ``typical`` problems is subtracted in selection.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Pool(Struct, frozen=True):
     program_instruction: str = PROGRAM_INSTRUCTION
     system: str = ""
     examples: tuple[Example, ...] = ()
+    typical: tuple[str, ...] = CONTENT_FREE
 
     def by_letter(self, letter: str) -> Strategy:
         """The strategy of that letter; M gives ``UNKNOWN``. Raises ``UsageError``."""
@@ -157,6 +162,7 @@ def _pool(table: Mapping[str, Any], source: str) -> Pool:
         ),
         programs=programs,
         examples=_examples(table, source),
+        typical=_typical(table.get("typical", []), source),
     )
 
 
@@ -172,6 +178,16 @@ def _examples(table: Mapping[str, Any], source: str) -> tuple[Example, ...]:
         _check_keys(entry, Example.__struct_fields__, where)
         examples.append(Example(_text(entry, "problem", where), _text(entry, "solution", where)))
     return tuple(examples)
+
+
+def _typical(problems: object, source: str) -> tuple[str, ...]:
+    """The pool's typical problems; of a pool that names none, problems that say nothing."""
+    if not isinstance(problems, list) or len(problems) > _MOST_TYPICAL:
+        raise ConfigError(
+            f"{source}: key 'typical' cannot be {quoted(problems)}.",
+            f"Accepted: a list of at most {_MOST_TYPICAL} texts.",
+        )
+    return tuple(_text({"typical": one}, "typical", source) for one in problems) or CONTENT_FREE
 
 
 def _with_others(own: tuple[Strategy, ...], other: object, source: str) -> tuple[Strategy, ...]:

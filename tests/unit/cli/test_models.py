@@ -222,7 +222,7 @@ def test_rm_removes_what_was_prefilled_too(stick: Path) -> None:
         engine = FakeEngine(PlainScript())
         file = str(model_file(stick, "one"))
         engine.info = msgspec.structs.replace(engine.info, file=file, sha256=sha256)
-        KeptPrefixes().keep(engine, [1], KeptPrefix(state=b"cells"))
+        KeptPrefixes().keep(engine, [[1]], KeptPrefix(state=b"cells"))
     both = kept_bytes()
     run("rm", "--yes", "one")
     assert kept_bytes() == both / 2

@@ -20,7 +20,7 @@ from ssr_local.core.events import AnyEvent
 from ssr_local.core.options import SolveOptions, validate
 from ssr_local.core.records import Calibration, ModelRole, Strategy
 from ssr_local.engine.base import Engine
-from ssr_local.engine.demo import says_nothing
+from ssr_local.engine.demo import is_typical
 from ssr_local.engine.fake import FakeEngine, Script
 from ssr_local.method.plans import plan_for
 from ssr_local.method.pools import Pool
@@ -93,7 +93,7 @@ class Paths(Script):
         partial, asked, _ = text.rpartition(QUESTION)
         prompt, _, written = partial.rpartition(ASSISTANT)
         if not asked or not prompt:
-            return {} if says_nothing(text) else self.letters
+            return {} if is_typical(text) else self.letters
         letter = letter_of(prompt)
         self.probed.append((letter, written))
         # A step cut short by its token limit is no turn's whole text.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import Strategy
 from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, PACKAGED, UNKNOWN, Example, load_pool
+from ssr_local.method.prompts import CONTENT_FREE
 
 
 def pool_table(**changes: Any) -> dict[str, Any]:
@@ -64,6 +65,12 @@ def test_the_pool_for_everything_holds_the_school_strategies_after_its_own() -> 
     assert [one.name for one in pool.strategies[12:]] == [one.name for one in school.strategies]
     assert pool.by_letter("N").name == school.by_letter("A").name
     assert pool.instruction == school.instruction
+
+
+def test_typical_problems_are_a_pools_own_or_say_nothing(tmp_path: Path) -> None:
+    assert load_pool(write(tmp_path, pool_table(typical=["P?", "Q?"]))).typical == ("P?", "Q?")
+    assert load_pool(write(tmp_path, pool_table())).typical == CONTENT_FREE
+    assert len(load_pool("maths").typical) == 8
 
 
 def test_a_pool_with_more_strategies_than_letters_is_refused(tmp_path: Path) -> None:
@@ -133,6 +140,9 @@ def test_a_packaged_name_wins_over_a_file_of_that_name(
         ({"strategies": []}, "'strategies' has 0 entries", "1 to 25"),
         ({"strategies": [entry("A")] * 26}, "26 entries", "1 to 25"),
         ({"also": "mats"}, "'also' cannot be 'mats'", "Accepted: maths, school"),
+        ({"typical": "P?"}, "'typical' cannot be 'P[?]'", "at most 16"),
+        ({"typical": ["P?"] * 17}, "'typical' cannot be", "at most 16"),
+        ({"typical": ["P?", 3]}, "'typical' cannot be 3", "1 to 500"),
         ({"also": ["maths"]}, "'also' cannot be", "Accepted: maths, school"),
         ({"strategies": ["A"]}, "strategy 1: 'A' is not a table", "letter, name, advice"),
         ({"strategies": [entry("A"), entry("A")]}, "strategy 2.*cannot be 'A'", "Accepted: 'B'"),
