@@ -22,6 +22,7 @@ _NO_SOLUTION = re.compile(
     re.IGNORECASE,
 )
 _OTHER_NUMBERS = re.compile(rf"\b(?:{'|'.join(sorted(OTHER_NUMBERS))})\b", re.IGNORECASE)
+_OWN_OPERATION = re.compile(r"\boperations?\b|(?<![A-Za-z])[a-z] ?\* ?[a-z] ?=", re.IGNORECASE)
 _NUMBER_UNITS = frozenset(
     (
         *("dozen", "pair", "couple", "gross", "score", "hundred", "thousand", "million", "one"),
@@ -72,8 +73,9 @@ def denies(step: str) -> bool:
 
 
 def counts_otherwise(problem: str) -> bool:
-    """Whether a problem is about numbers that are not meant exactly, or in another base."""
-    return bool(_OTHER_NUMBERS.search(problem))
+    """Whether a problem is about numbers that are not meant exactly, in another base, or with an
+    operation of its own."""
+    return bool(_OTHER_NUMBERS.search(problem) or _OWN_OPERATION.search(problem))
 
 
 def refuted_claim(step: str, problem: str) -> str:

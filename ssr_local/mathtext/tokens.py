@@ -46,7 +46,9 @@ _MARKUP = tuple(
         (r"\$\$", " "),
         (r"\\\$", "$"),
         (r"\{,\}", ","),
-        (r"\\[!,;:]|~|\\q?quad(?![A-Za-z])", " "),
+        (r"(?<=\d),\\!\s?(?=\d{3})", ","),
+        (r"\.(?=\\overline)|\\q?quad(?![A-Za-z])", " • "),
+        (r"\\[!,;:]|~", " "),
         (r"\\(?:\\|\[|\])|&", "\n"),
         (r"\\[()]", " "),
         (r"\\therefore(?![A-Za-z])|∴", " ; so "),
@@ -72,6 +74,7 @@ _MARKUP = tuple(
         (r"(?<=%)\s?of\b|(?<=percent)\s?of\b", "*"),
         (r"(?<=\d)\s?percent\b", "%"),
         (r"\s*\n\s*(?==)", " "),  # a chain goes on in its next line
+        (r"(?<=[\d)}])\s?([+/*])[ \t]*\n\s*(?=[\d(\\])", r" \1 "),  # and so does a product
     )
 )  # fmt: skip
 

@@ -54,6 +54,10 @@ def test_a_wrong_equation_is_refuted(step: str, claim: str) -> None:
         "Try 5: 5 * 5 + 3 = 30, too large.",
         "That is impossible, since it would mean 2 + 2 = 5.",
         "sqrt 9 * 2 = 6",
+        r"$25 \times 24 \times 23 = \boxed{13,\!800}$",
+        r"\frac{23}{9} = 2 + 0.\overline{5}",
+        r"\[ \frac{4}{4} = 1 \qquad \frac{4}{8} = \frac{1}{2} \qquad \frac{4}{12} = \frac{1}{3} \]",
+        "\\frac{5}{4} \\div \\frac{4}{5} = \\frac{5}{4} \\cdot\n\\frac{5}{4} = \\frac{25}{16}",
     ],
 )
 def test_what_may_be_right_is_not_refuted(step: str) -> None:
@@ -62,6 +66,7 @@ def test_what_may_be_right_is_not_refuted(step: str) -> None:
 
 def test_other_numbers_than_usual_refute_nothing() -> None:
     assert refuted_claim("7 + 8 = 3", "What time does a clock show 8 hours after 7?") == ""
+    assert refuted_claim("2 * 6 = 2^6 + 6^2", "If $a * b = a^b + b^a$, what is $2 * 6$?") == ""
     assert refuted_claim("7 + 8 = 3", "How many are there?") == "7 + 8 = 3"
 
 

@@ -27,6 +27,8 @@ from ssr_local.mathtext.claims import claims_in
         ("3 plus 4 is equal to 7", ["3+4 = 7"]),
         (r"So \boxed{3 + 4 = 7}.", ["3+4 = 7"]),
         ("so 5 x 4 = 20", ["5*4 = 20"]),
+        (r"25 \times 24 = 1,\!600", ["25*24 = 1600"]),
+        ("2 + 3 *\n4 = 14", ["2+3*4 = 14"]),
         ("y = -6 - 3/2 x", ["y = -6-(3/2)*x"]),
         ("f(3) = 7", []),
         ("She has 7 eggs.", []),
@@ -48,6 +50,7 @@ def test_the_equations_of_a_step(text: str, found: list[str]) -> None:
         "y = 3 more than x",
         "x = 3 or 4",
         "- 3 + 5 = 8",  # a list's mark, or a minus
+        "45 minutes * 3 = 2 hours 15 minutes",
     ],
 )
 def test_what_may_not_be_whole_is_not_sure(text: str) -> None:
