@@ -40,19 +40,18 @@ class _File(Struct, frozen=True, array_like=True):
 
 
 class KeptPrefixes:
-    """The prefixes that one session keeps; ``is_on_disk`` says whether others find them too.
+    """The prefixes that one session keeps; of models with a file others find them on disk.
 
     A cache folder that cannot be read or written keeps nothing, and nothing fails by that.
     """
 
-    def __init__(self, is_on_disk: bool = True) -> None:
-        self._is_on_disk = is_on_disk
+    def __init__(self) -> None:
         self._kept: dict[str, KeptPrefix] = {}
 
     def find(self, engine: Engine, prompts: Sequence[Sequence[int]]) -> KeptPrefix | None:
         """What is kept of what these prompts' tokens begin with, for this file and library."""
         key = _key(engine, prompts)
-        if (kept := self._kept.get(key)) is None and self._lies_on_disk(engine):
+        if (kept := self._kept.get(key)) is None and engine.info.file:
             kept = _read(_path(engine, key), key)
             if kept is not None:
                 self._remember(key, kept)
@@ -62,11 +61,8 @@ class KeptPrefixes:
         """Keep it in place of what is kept of these prompts."""
         key = _key(engine, prompts)
         self._remember(key, kept)
-        if self._lies_on_disk(engine) and kept.state:
+        if engine.info.file and kept.state:
             _write(_path(engine, key), key, kept)
-
-    def _lies_on_disk(self, engine: Engine) -> bool:
-        return self._is_on_disk and bool(engine.info.file)
 
     def _remember(self, key: str, kept: KeptPrefix) -> None:
         self._kept[key] = kept
