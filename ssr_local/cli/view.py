@@ -200,8 +200,8 @@ def _vote(group: VoteGroup, spoken: bool) -> str:
     if spoken:
         mark = "Most votes" if group.winner else "Also"
         word = "path" if len(group.paths) == 1 else "paths"
-        return f"{mark}: {one_line(group.answer)}, from {word} {paths}{score}."
-    return f"{mark} {one_line(group.answer)}  (paths {paths}{score})"
+        return f"{mark}: {one_line(group.answer)}, from {word} {paths}{score}{group.refuted_words}."
+    return f"{mark} {one_line(group.answer)}  (paths {paths}{score}{group.refuted_words})"
 
 
 def _cost(result: RunResult) -> str:

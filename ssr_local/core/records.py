@@ -220,6 +220,14 @@ class VoteGroup(Struct, frozen=True, kw_only=True):
         """How many of its paths have no refuted step."""
         return len(self.paths) - len(self.refuted)
 
+    @property
+    def refuted_words(self) -> str:
+        """Which of its paths are refuted, to be put after what is said of it; "" for none."""
+        if not self.refuted:
+            return ""
+        numbers = ", ".join(str(path + 1) for path in self.refuted)
+        return f", refuted by algebra: {numbers}"
+
 
 class ModelUsage(Struct, frozen=True):
     """Tokens one model has worked through. ``num_parameters`` is for counting FLOPs."""

@@ -117,7 +117,8 @@ def _vote(group: VoteGroup) -> str:
     paths = ", ".join(str(path + 1) for path in group.paths)
     score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f}"
     won = " **(winner)**" if group.winner else ""
-    return f"- {code(group.answer)}{won}: path{'s' if len(group.paths) > 1 else ''} {paths}{score}"
+    word = "paths" if len(group.paths) > 1 else "path"
+    return f"- {code(group.answer)}{won}: {word} {paths}{score}{group.refuted_words}"
 
 
 def strategies(tree: Tree) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui.sitting import Sitting, demo_log, watch
+from tests.unit.coordinator.scripted import Paths, Turn, make_run, played
 
 LAST_STEP = Item("step", 0, 4)
 
@@ -69,6 +70,21 @@ def test_what_the_cursor_is_on_is_shown_opened_closed_and_copied() -> None:
             await at.until_said(f"Copied: {text}"[:40])
 
     watch(demo_log(), script)
+
+
+def test_a_refuted_path_says_so() -> None:
+    steps = [Turn("So there are 70 + 420 = 480.\n\n"), Turn("So \\boxed{480}.\n\n")]
+    events = tuple(played(make_run(Paths(steps), method="target")))
+
+    async def script(at: Sitting) -> None:
+        await at.until_shows("→ 480, refuted")
+        detail = at.main.query_one(DetailPane)
+        await at.put_cursor(Item("path", 0))
+        await at.until(lambda: "Algebra refutes: 70 + 420 = 480" in content(detail))
+        await at.put_cursor(Item("vote", 0))
+        await at.until(lambda: "refuted by algebra: 1" in content(detail))
+
+    watch(events, script)
 
 
 def content(pane: DetailPane) -> str:

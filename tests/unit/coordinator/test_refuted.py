@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 
+from ssr_local.cli.view import LineView
 from ssr_local.coordinator.run import Run
 from ssr_local.core.commands import OverrideVerdict
 from ssr_local.core.events import (
@@ -100,7 +102,17 @@ def test_what_the_target_writes_wrongly_is_said_and_stands() -> None:
     tree = Tree()
     tree.apply_all(events)
     assert tree.paths[0].refuted == CLAIM
-    assert CLAIM in as_markdown(tree).replace("\\", "")
+    for said in ("**Algebra refutes:** `70 + 420 = 480`", "refuted by algebra: 1"):
+        assert said in as_markdown(tree)
+    lines: list[str] = []
+    view = LineView(lines.append)
+    for event in events:
+        view.show(event)
+    assert result is not None
+    view.result(result)
+    shown = click.unstyle("\n".join(lines))
+    assert f"algebra refutes: {CLAIM}" in shown
+    assert "refuted by algebra: 1" in shown
 
 
 def test_refuted_paths_lose_their_vote_and_open_a_wave() -> None:

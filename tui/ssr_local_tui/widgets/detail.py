@@ -248,5 +248,8 @@ def _vote(group: VoteGroup, source: bool) -> RenderableType:
     score = "" if group.mean_score is None else f", mean score {group.mean_score:.1f} of 9"
     answer = clean(group.answer) if source else looks.shown_text(group.answer)
     return Group(
-        _title(word), Text(answer, style="bold"), Text(f"from paths {paths}{score}"), Text()
+        _title(word),
+        Text(answer, style="bold"),
+        Text(f"from paths {paths}{score}{group.refuted_words}"),
+        Text(),
     )
