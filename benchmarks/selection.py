@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
+from ssr_local.coordinator.templates import Message
 from ssr_local.core.records import Strategy
 from ssr_local.engine.base import Engine, EngineConfig, ExtendJob
 from ssr_local.engine.loading import load_engine
