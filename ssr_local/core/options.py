@@ -60,7 +60,7 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str,
         Meta(
             min_length=1,
-            description="strategy pool: maths, logic, code, or the path of a TOML file",
+            description="strategy pool: maths, school, logic, code, or the path of a TOML file",
         ),
     ] = "maths"
     prompt: Annotated[

@@ -164,7 +164,7 @@ def test_empty_variables_and_none_are_not_given(file: Path, empty: str) -> None:
         ("mode = 'slow'", "key 'mode' cannot be 'slow'", "full, fast1, fast2"),
         ("selection-permutations = 1", "unknown key 'selection-", "ssr-m3+perm=2"),
         ("max-steps = 0", "key 'max-steps' cannot be 0", "budget"),
-        ("strategies = ''", "key 'strategies' cannot be ''", "maths, logic, code"),
+        ("strategies = ''", "key 'strategies' cannot be ''", "maths, school, logic, code"),
         (f"mode = '{'x' * 9000}'", "...'", "full, fast1, fast2"),
         ("max_steps = 1\nmax-steps = 1", "'max_steps' is given twice", "'max-steps'"),
     ],
