@@ -172,8 +172,12 @@ class Run:
         return len(prints) == 1
 
     def can_conclude(self, path: PathState) -> bool:
-        """Whether a path can be told to state its answer when its budget is used up."""
-        return path.kind.form == "prose" and self.pool.answer == "boxed"
+        """Whether a path can be told to state its answer when its budget is used up.
+
+        Who asks for a single step wants no answer.
+        """
+        is_boxed = path.kind.form == "prose" and self.pool.answer == "boxed"
+        return is_boxed and self.options.max_steps > 1
 
     def max_tokens(self, path: PathState) -> int:
         """A path's token budget; what it needs to conclude is kept back until then."""

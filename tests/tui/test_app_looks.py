@@ -12,7 +12,7 @@ from ssr_local_tui.preferences import Preferences, load_preferences
 from ssr_local_tui.screens.welcome import WelcomeScreen
 from tests.tui.sitting import Sitting, demo_log, sit, watch
 
-NO_WORDS = " ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂"
+NO_WORDS = " ─│╭╮╰╯├└▏▍▎▌▋▊▉█▁▂▃▄▅▆▇"
 LEAST_CONTRAST = 2.7  # of Textual's own placeholder; everything of ours has more than 3
 
 
