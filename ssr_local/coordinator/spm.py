@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import NamedTuple
 
 from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import PathState
@@ -118,36 +119,44 @@ def _prefill_shared(run: Run, kinds: Sequence[PathKind]) -> None:
 
 
 def _root(run: Run, role: ModelRole, form: PathForm) -> int:
-    prefix = run.prefixes[role, form]
-    if any(whose == role for whose, _ in run.roots):
-        root, job = _sharing(run, role, prefix)
-        if not run.extend(role, [job])[0].no_room:
-            run.root_cells[role] += len(job.tokens)
-            return root
-        run.release(role, root)
-    run.root_cells[role] += len(prefix)
-    head = run.prompters[role].head(form)
-    if len(head) >= _WORTH_KEEPING and prefix[: len(head)] == head:
+    """A sequence of what the prompts of a form begin with, from what is there or kept already."""
+    prefix, head = run.prefixes[role, form], run.prompters[role].head(form)
+    nearest = _nearest(run, role, prefix)
+    if len(head) >= max(_WORTH_KEEPING, nearest.num_shared) and prefix[: len(head)] == head:
         root, _ = _open_kept(run, role, head, [head])
-        if not run.extend(role, [_rest(run, role, root, prefix)])[0].no_room:
-            return root
+        job, num_shared = _rest(run, role, root, prefix), 0
+    elif nearest.num_shared:
+        root, job = _sharing(run, role, prefix)
+        num_shared = nearest.num_shared
+    else:
+        run.root_cells[role] += len(prefix)
+        return run.open(role, prefix)
+    if run.extend(role, [job])[0].no_room:
         run.release(role, root)
-    return run.open(role, prefix)  # where there is no room, its error says for how much there is
+        return run.open(role, prefix)  # whose error says for how much there is room
+    run.root_cells[role] += len(prefix) - num_shared
+    return root
+
+
+class _Nearest(NamedTuple):
+    """The root that has most in common with a prompt, and how many tokens that is."""
+
+    root: int = -1
+    num_shared: int = 0
+
+
+def _nearest(run: Run, role: ModelRole, prompt: list[int]) -> _Nearest:
+    roots = [root for (whose, _), root in run.roots.items() if whose == role]
+    alike = [
+        _Nearest(root, shared_prefix([prompt, run.engines[role].tokens(root)])) for root in roots
+    ]
+    return max(alike, key=lambda one: one.num_shared, default=_Nearest())
 
 
 def _sharing(run: Run, role: ModelRole, prompt: list[int]) -> tuple[int, ExtendJob]:
     """A new sequence that shares what a root has in common with the prompt; what makes it whole."""
-    engine = run.engines[role]
-    alike = {
-        root: shared_prefix([prompt, engine.tokens(root)])
-        for (whose, _), root in run.roots.items()
-        if whose == role
-    }
-    nearest = max(alike, key=alike.__getitem__, default=None)
-    if nearest is None or not alike[nearest]:
-        new = run.open(role, prompt[:1])
-    else:
-        new = run.fork(role, nearest)
+    nearest = _nearest(run, role, prompt)
+    new = run.fork(role, nearest.root) if nearest.num_shared else run.open(role, prompt[:1])
     return new, _rest(run, role, new, prompt)
 
 
