@@ -130,7 +130,8 @@ def _finish(
         Console(width=None if sys.stdout.isatty() else 400).print(_table(rows, found, profile))
     if profile is None:
         num = min((one.num for one in found), default=0)
-        click.echo(f"{num} problems by all plans; it takes {FEWEST} to say something.")
+        done = "1 problem was" if num == 1 else f"{num} problems were"
+        click.echo(f"{done} tried by all plans; it takes {FEWEST} to say something.")
         click.echo("The same command goes on from here.")
         return None
     file = save_profile(pair, profile)
