@@ -124,6 +124,7 @@ class PathState:
             end_reason=self.end_reason,
             answer=self.answer,
             mean_score=self.mean_score,
+            confidence=self.confidence,
             kind=self.kind,
             wave=self.wave,
             program=self.program,

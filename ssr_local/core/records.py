@@ -174,9 +174,10 @@ def confidence(texts: Iterable[tuple[float | None, int]]) -> float | None:
 class ReasoningPath(Struct, frozen=True, kw_only=True):
     """One strategy being followed: its steps, why it ended, and the answer it stated.
 
-    ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps. Versions
-    before 0.2 did not say of which ``kind`` a path was. ``refuted`` is the first equation in its
-    steps that algebra refutes, as it was written, "" without one.
+    ``mean_score`` is the mean of the steps' scores (0 to 9), None without scored steps,
+    ``confidence`` the mean probability of its tokens under who wrote them (geometric, 0 to 1), None
+    where it is unknown. Versions before 0.2 did not say of which ``kind`` a path was. ``refuted``
+    is the first equation in its steps that algebra refutes, as it was written, "" without one.
     """
 
     index: int
@@ -187,15 +188,11 @@ class ReasoningPath(Struct, frozen=True, kw_only=True):
     end_reason: EndReason | None = None
     answer: str | None = None
     mean_score: float | None = None
+    confidence: float | None = None
     kind: PathKind | None = None
     wave: int = 0
     program: ProgramRun | None = None
     refuted: str = ""
-
-    @property
-    def confidence(self) -> float | None:
-        """The mean probability of its tokens (geometric, 0 to 1) under who wrote them."""
-        return confidence((step.log_prob, step.num_tokens) for step in self.steps)
 
     @property
     def text(self) -> str:
