@@ -32,6 +32,8 @@ def prompt_hash(strategies: str) -> str:
         prompts.path_request("{problem}", "{advice}", pool.instruction),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 1),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 2),
+        prompts.CONCLUSION,
+        pool.examples,
         pool.typical,
         pool.strategies,
         sorted(prompts.QUESTIONS.items()),
