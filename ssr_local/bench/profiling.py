@@ -21,10 +21,8 @@ from ssr_local.core.records import (
     ReasoningPath,
     RunResult,
 )
+from ssr_local.method.auto import ALONE
 from ssr_local.method.prediction import INSTRUCTION_TOKENS, kind_name
-
-ALONE = "prose:target"
-"""The plan that all others are held against."""
 
 _CUT = (None, "early_exit", "dropped", "cancelled")
 

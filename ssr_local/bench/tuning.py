@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ssr_local.api import Solver
 from ssr_local.bench.methods import MethodSpec, parse_method
-from ssr_local.bench.profiling import ALONE, MeasuredFigures, figures_from
+from ssr_local.bench.profiling import MeasuredFigures, figures_from
 from ssr_local.bench.records import Problem, Row
 from ssr_local.bench.runner import MAX_FAILURES, Bench, latest, run_bench
 from ssr_local.bench.scoring import Scorer
@@ -23,7 +23,7 @@ from ssr_local.core.errors import EngineError
 from ssr_local.core.line_file import LineFile
 from ssr_local.core.options import Effort, SolveOptions
 from ssr_local.core.records import Profile
-from ssr_local.method.auto import BUDGETS
+from ssr_local.method.auto import ALONE, BUDGETS
 
 CANDIDATES = (
     ALONE,

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -33,7 +33,7 @@ from ssr_local.core import folders
 from ssr_local.core.display import printable
 from ssr_local.core.errors import UsageError
 from ssr_local.core.line_file import locked
-from ssr_local.core.options import EngineOptions, SolveOptions, with_changes
+from ssr_local.core.options import Effort, EngineOptions, SolveOptions, with_changes
 from ssr_local.core.records import Profile
 from ssr_local.engine.demo import is_demo
 from ssr_local.models.models_file import PairSpec
@@ -160,7 +160,7 @@ def _table(rows: Sequence[Row], found: Sequence[Standing], profile: Profile | No
         known = figures.plans.get(one.plan)
         if known is None:
             continue
-        efforts = ("quick", "normal", "thorough") if profile else ()
+        efforts = get_args(Effort) if profile else ()
         chosen = [effort for effort in efforts if getattr(profile, effort) == one.plan]
         percent, low, high = known.percent
         times = "?" if known.times_target is None else f"{known.times_target:.2f}"

@@ -54,7 +54,7 @@ def remembered_speeds(options: EngineOptions) -> tuple[RememberedSpeed, ...]:
 
 def speed_of(path: Path, options: EngineOptions) -> RememberedSpeed | None:
     """What is remembered of this file."""
-    known = {(one.path, one.file_bytes): one for one in remembered_speeds(options)}
+    known = _by_file(options)
     try:
         return known.get((str(path), path.stat().st_size)) if known else None
     except OSError:
@@ -65,7 +65,7 @@ def pair_speeds(
     specs: Mapping[ModelRole, ModelSpec], options: EngineOptions
 ) -> dict[ModelRole, RememberedSpeed]:
     """What is remembered of these models' files, as they are here."""
-    known = {(one.path, one.file_bytes): one for one in remembered_speeds(options)}
+    known = _by_file(options)
     if not known:
         return {}
     files = {role: local_state(spec) for role, spec in specs.items()}
@@ -107,6 +107,11 @@ def remember_speed(
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         folders.write_atomically(file, msgspec.json.format(msgspec.json.encode(kept)))
+
+
+def _by_file(options: EngineOptions) -> dict[tuple[str, int], RememberedSpeed]:
+    """What is remembered, by path and size."""
+    return {(one.path, one.file_bytes): one for one in remembered_speeds(options)}
 
 
 def _load() -> tuple[RememberedSpeed, ...]:

@@ -13,13 +13,15 @@ from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
 from ssr_local.method.prediction import Speeds, predict
 
+ALONE = "prose:target"
+"""The plan that all others are held against."""
+
 # What programs add was measured on mathematics alone.
 _PROSE_ALONE = {
-    "quick": "prose:target",
-    "normal": "prose:target",
+    "quick": ALONE,
+    "normal": ALONE,
     "thorough": "3 x prose:target; agree",
 }
-_ALONE = "prose:target"
 
 _TOLERANCE = 1.25  # how far a prediction may be off
 BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
@@ -52,7 +54,7 @@ def choose(
     formulas in LaTeX.
     """
     if pool.answer == "code":
-        return Choice(_ALONE, "an answer that is code cannot be put to a vote")
+        return Choice(ALONE, "an answer that is code cannot be put to a vote")
     if not pool.programs:
         return Choice(_PROSE_ALONE[effort], f"programs are no help with the pool {pool.name}")
     known = profile or nearest
@@ -82,12 +84,12 @@ def choose(
 def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:
     efforts = get_args(Effort)
     less = efforts[: efforts.index(effort)]
-    return [*(getattr(plans, one) for one in reversed(less)), _ALONE]
+    return [*(getattr(plans, one) for one in reversed(less)), ALONE]
 
 
 def _fits(plan: str, effort: Effort, profile: Profile, speeds: Speeds | None) -> bool:
     times = _times_alone(plan, profile, speeds)
-    return plan == _ALONE or (times is not None and times <= _TOLERANCE * BUDGETS[effort])
+    return plan == ALONE or (times is not None and times <= _TOLERANCE * BUDGETS[effort])
 
 
 def _times_alone(plan: str, profile: Profile, speeds: Speeds | None) -> float | None:
@@ -95,7 +97,7 @@ def _times_alone(plan: str, profile: Profile, speeds: Speeds | None) -> float | 
     if not speeds:
         return None
     try:
-        planned, alone = (predict(parse_plan(one), speeds, profile) for one in (plan, _ALONE))
+        planned, alone = (predict(parse_plan(one), speeds, profile) for one in (plan, ALONE))
     except UsageError:
         return None
     return planned.seconds / alone.seconds
