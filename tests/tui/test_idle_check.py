@@ -120,6 +120,7 @@ def test_an_engine_that_fails_is_not_used_again(
         os.kill(helpers[0].pid, signal.SIGILL)  # as code that was built for another CPU does
         await at.until_said("failed its self-check")
         await at.ask("Another problem.")
+        await at.until(lambda: at.app.runs.solver._transport is not transport)
         if is_installed("llama"):
             await at.ended()
             info = at.tree.models["target"].info
@@ -127,7 +128,6 @@ def test_an_engine_that_fails_is_not_used_again(
             assert info.engine.startswith("llama.cpp")
         else:
             await at.until_shows("llama.cpp is needed")
-        assert at.app.runs.solver._transport is not transport
 
     sit(script, **options_for(model))
     assert found().difference
