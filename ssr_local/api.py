@@ -23,9 +23,11 @@ from ssr_local.core.options import EngineOptions, SolveOptions, validate, with_c
 from ssr_local.core.records import Calibration, ModelRole, RunResult, StepReading
 from ssr_local.engine.base import MOST_SEQUENCES, SEQUENCES
 from ssr_local.engine.demo import demo_pair
-from ssr_local.method.plans import plan_for
+from ssr_local.method.plans import parse_plan, plan_for
 from ssr_local.method.pools import load_pool
+from ssr_local.method.prediction import Prediction
 from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.verification import VERIFIERS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
 from ssr_local.models.models_file import ModelSpec
@@ -212,6 +214,14 @@ class Solver:
     def calibrations(self) -> dict[str, Calibration]:
         """What verifiers' values mean for this pair, by verifier; empty: nobody has measured."""
         return dict(self._pair.calibrations)
+
+    def predict(self, plan: str, verifier: str = SolveOptions().verifier) -> Prediction | None:
+        """Seconds that a plan takes on a usual problem, with the models loaded; None where the
+        speed of a model that it needs was not measured here. Raises ``UsageError``."""
+        if self._is_demo:
+            return None
+        asks = VERIFIERS[verifier].question is not None
+        return self._known.predict(parse_plan(plan), asks=asks)
 
     @property
     def to_calibrate(self) -> str:

@@ -57,7 +57,8 @@ class Row(_Result, frozen=True, kw_only=True):
     ``seed`` is the same for all methods on one (problem, repeat). ``path_outcomes`` judges
     each path's own answer, in the order of ``result.paths``. ``elapsed_s`` is wall-clock
     seconds with the models loaded already; with ``concurrency`` problems at once it is an
-    equal share of the time they all took. ``calibration_hash`` changes when what verifiers'
+    equal share of the time they all took. ``predicted_s`` is what its plan was predicted to take
+    alone, from this machine's speeds. ``calibration_hash`` changes when what verifiers'
     values mean does. ``result`` is None only when the run failed, and ``error`` says why.
     """
 
@@ -68,6 +69,7 @@ class Row(_Result, frozen=True, kw_only=True):
     result: RunResult | None
     concurrency: int
     calibration_hash: str = ""
+    predicted_s: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:

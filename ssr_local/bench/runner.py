@@ -189,7 +189,7 @@ class _RowMaker:
     """Judges what became of jobs, and knows what all rows of a bench have in common."""
 
     def __init__(self, bench: Bench, solver: Solver, scorer: Scorer, options: SolveOptions) -> None:
-        self._bench, self._scorer = bench, scorer
+        self._bench, self._scorer, self._solver = bench, scorer, solver
         self._machine, self._prompt_hash = machine(), prompt_hash(options.strategies)
         self._calibration_hash = calibration_hash(solver.calibrations)
 
@@ -221,4 +221,9 @@ class _RowMaker:
             level=problem.level,
             error="" if result else str(done.outcome),
             calibration_hash=self._calibration_hash,
+            predicted_s=self._predicted_s(result) if result and bench.at_once == 1 else None,
         )
+
+    def _predicted_s(self, result: RunResult) -> float | None:
+        predicted = self._solver.predict(result.plan, str(result.options["verifier"]))
+        return predicted.seconds if predicted else None

@@ -9,7 +9,9 @@ from ssr_local.core.records import ModelRole, Profile
 from ssr_local.engine.hardware import cpu_name
 from ssr_local.engine.speeds import RememberedSpeed, pair_speeds
 from ssr_local.method.auto import Choice, choose
+from ssr_local.method.plans import Plan
 from ssr_local.method.pools import Pool
+from ssr_local.method.prediction import Prediction, predict
 from ssr_local.method.prompts import is_typeset
 from ssr_local.models.models_file import ModelSpec, PairSpec
 from ssr_local.models.registry import Registry
@@ -33,6 +35,12 @@ class Known(Struct, frozen=True, kw_only=True):
         typeset = is_typeset(problem)
         known = (self.own, self.nearest, self.speeds, cpu_name())
         return choose(effort, pool, *known, typeset=typeset)
+
+    def predict(self, plan: Plan, *, asks: bool = False) -> Prediction | None:
+        """What a plan takes here; None where the speed of a model that it needs is not known."""
+        if any(role not in self.speeds for role in plan.roles):
+            return None
+        return predict(plan, self.speeds, self.figures, asks=asks)
 
 
 def known_of(registry: Registry, pair: PairSpec, options: EngineOptions) -> Known:

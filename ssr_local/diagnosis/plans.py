@@ -16,9 +16,8 @@ from ssr_local.diagnosis.pair_speeds import measured_speeds
 from ssr_local.engine.demo import is_demo
 from ssr_local.engine.hardware import cpu_name
 from ssr_local.engine.speeds import RememberedSpeed
-from ssr_local.method.plans import Plan, parse_plan, plan_for
+from ssr_local.method.plans import parse_plan, plan_for
 from ssr_local.method.pools import load_pool
-from ssr_local.method.prediction import predict
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.models.registry import load_registry, resolve_pair
 
@@ -101,28 +100,21 @@ def plan_rows(known: Known, solve: SolveOptions) -> tuple[PlanRow, ...]:
         default = next((name for name, plan in plans.items() if plan == own), solve.method)
         plans[default] = own
     asks = VERIFIERS[solve.verifier].question is not None
-    alone = _predicted(plans["target"], known, asks)[0]
+    alone = known.predict(plans["target"], asks=asks)
     measured: Mapping[str, PlanFigures] = known.own.plans if known.own else {}
     rows = []
     for name, plan in plans.items():
-        seconds, opened = _predicted(plan, known, asks)
+        predicted = known.predict(plan, asks=asks)
         rows.append(
             PlanRow(
                 name=name,
                 plan=plan.text,
-                seconds=seconds,
-                times_target=seconds / alone if seconds is not None and alone else None,
-                opened=opened,
+                seconds=predicted.seconds if predicted else None,
+                times_target=predicted.seconds / alone.seconds if predicted and alone else None,
+                opened=predicted.opened if predicted else (),
                 figures=measured.get(plan.text),
                 is_default=name == default,
                 why=chosen[name].why if name in chosen else "",
             )
         )
     return tuple(rows)
-
-
-def _predicted(plan: Plan, known: Known, asks: bool) -> tuple[float | None, tuple[float, ...]]:
-    if any(role not in known.speeds for role in plan.roles):
-        return None, ()
-    found = predict(plan, known.speeds, known.figures, asks=asks)
-    return found.seconds, found.opened

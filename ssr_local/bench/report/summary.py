@@ -85,7 +85,8 @@ class MethodSummary(Struct, frozen=True, kw_only=True):
     """One line of the main table.
 
     ``accuracy`` is pass@1. ``pass_at`` is over the ``num_pass_at`` problems with all
-    ``num_repeats``, and there for several repeats only. Token counts are means a run;
+    ``num_repeats``, and there for several repeats only. ``predicted_s`` is the mean of what
+    the same runs as those of ``mean_s`` were predicted to take. Token counts are means a run;
     ``acceptance`` is accepted over drafted steps, ``rewrites`` rewrites over all steps of
     methods that draft.
     """
@@ -107,6 +108,7 @@ class MethodSummary(Struct, frozen=True, kw_only=True):
     prefill_tokens: float | None
     median_s: float | None
     mean_s: float | None
+    predicted_s: float | None
     target: AgainstTarget | None
 
 
@@ -186,8 +188,16 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         ),
         median_s=median(seconds) if seconds else None,
         mean_s=mean(seconds),
+        predicted_s=_predicted_s(rows),
         target=_beside_target(runs, method),
     )
+
+
+def _predicted_s(rows: Sequence[Row]) -> float | None:
+    """None where not every run has a prediction: the two means would be of other runs."""
+    predicted = [row.predicted_s for row in rows if row.result is not None]
+    known = [seconds for seconds in predicted if seconds is not None]
+    return mean(known) if len(known) == len(predicted) else None
 
 
 def _unanswered(rows: Sequence[Row]) -> tuple[Unanswered, ...]:

@@ -86,6 +86,7 @@ def test_rows_say_what_was_done_and_what_came_of_it(
         assert (row.task, row.reference, row.concurrency, row.repeat) == ("farm", "18", 1, 0)
         assert len(row.prompt_hash) == 12
         assert "cores" in row.machine
+        assert row.predicted_s is None  # of a script
     assert rows[2].result is not None
     assert rows[2].result.options["paths"] == 3
 

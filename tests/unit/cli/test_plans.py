@@ -85,6 +85,9 @@ def test_seconds_accuracy_and_the_default(pair: dict[str, Path]) -> None:
     assert found["quick"]["figures"]["percent"] == [60, 31, 83]
     assert found["target"]["figures"] is None
     assert found["normal"]["opened"][0] == 1
+    predicted = Solver(pair="mine", threads=1).predict("program:target")
+    assert predicted is not None
+    assert predicted.seconds == found["quick"]["seconds"]
     shown = run("--pair", "mine").stdout.splitlines()
     (marked,) = [line for line in shown if line.startswith("* normal")]
     assert "unknown" in marked

@@ -25,6 +25,8 @@ GONE = (
     *(".material.tasks", ".target.accuracy", ".target.target_accuracy", ".target.same_runs"),
 )
 """Sentences of 0.1.0, some worded anew, and figures that reports no longer have."""
+NEW = (".predicted_s",)
+"""Figures that reports of 0.1.0 do not have."""
 
 
 def rows(name: str) -> list[Row]:
@@ -39,7 +41,7 @@ def figures(value: Any, path: str = "") -> dict[str, Any]:
         parts = {f"{path}.{index}": part for index, part in enumerate(value)}
     else:
         return {path: value}
-    kept = ((name, part) for name, part in parts.items() if not name.endswith(GONE))
+    kept = ((name, part) for name, part in parts.items() if not name.endswith(GONE + NEW))
     return {key: one for name, part in kept for key, one in figures(part, name).items()}
 
 

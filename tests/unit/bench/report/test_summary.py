@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.report.arrangement import arrange
@@ -32,8 +33,18 @@ def test_without_common_problems_there_are_no_ratios(others: list[Row]) -> None:
     assert _summaries(outcomes("ssr-m3", "+-+") + others)["ssr-m3"].target is None
 
 
+@pytest.mark.parametrize(("second", "mean_s"), [(4.0, 3.0), (None, None)])
+def test_predicted_seconds_are_of_the_runs_that_were_timed(
+    second: float | None, mean_s: float | None
+) -> None:
+    timed, other, failed = outcomes("target", "+-!")
+    rows = [replace(timed, predicted_s=2.0), replace(other, predicted_s=second), failed]
+    assert _summaries(rows)["target"].predicted_s == mean_s
+
+
 def test_a_method_that_only_failed_has_an_accuracy_and_no_costs() -> None:
     failed = _summaries(outcomes("ssr-m3", "!!"))["ssr-m3"]
-    assert (failed.median_s, failed.mean_s, failed.draft_tokens) == (None, None, None)
+    costs = (failed.median_s, failed.mean_s, failed.predicted_s, failed.draft_tokens)
+    assert costs == (None, None, None, None)
     assert failed.accuracy is not None
     assert failed.accuracy.value == 0.0
