@@ -54,7 +54,7 @@ def _table(report: PlansReport) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("", "name"):
         table.add_column(name, no_wrap=True)
-    for name in ("seconds", "x target", "right"):
+    for name in ("seconds", "x target", "took", "right"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("plan")
     for row in report.rows:
@@ -63,6 +63,7 @@ def _table(report: PlansReport) -> Table:
             row.name,
             "?" if row.seconds is None else f"~{row.seconds:.{1 if row.seconds < 10 else 0}f}",
             "?" if row.times_target is None else f"{row.times_target:.1f}",
+            f"{row.took_s:.{1 if row.took_s < 10 else 0}f} ({row.num_runs})" if row.took_s else "",
             _accuracy(row),
             row.plan,
         )
@@ -92,6 +93,8 @@ def _remarks(report: PlansReport) -> list[str]:
             "Seconds are predicted, from the models' speeds here and from how long"
             f" {whose} paths are and how often they agree."
         )
+    if any(row.num_runs for row in report.rows):
+        lines.append("Took: the median of the newest runs in the history, and how many they are.")
     if any(speed.disturbed for speed in report.speeds.values()):
         lines.append("Other programs were in the way of that measurement: --measure repeats it.")
     return lines

@@ -24,6 +24,7 @@ from msgspec import Struct
 from ssr_local.core.errors import HistoryError, Interrupted
 from ssr_local.core.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
 from ssr_local.core.folders import data_dir
+from ssr_local.core.records import Timing
 from ssr_local.history.database import FILE_NAME, open_database
 
 Kind = Literal["run", "check", "hint"]
@@ -51,6 +52,13 @@ class Entry(Struct, frozen=True, kw_only=True):
     method: str
     result: str | None = None
     error: str = ""
+
+
+class _TimedRun(Struct):
+    """Of a run's result what ``seconds_by_plan`` reads."""
+
+    plan: str
+    timing_s: Timing
 
 
 class Statistics(Struct, frozen=True):
@@ -138,6 +146,20 @@ class History(contextlib.AbstractContextManager["History"]):
                 yield decode_event(body)
             except msgspec.DecodeError as error:
                 raise unreadable(entry_id, error) from error
+
+    def seconds_by_plan(self, pair: str, limit: int = 200) -> dict[str, list[float]]:
+        """What this pair's newest answered runs took, models loaded, by the plan they followed."""
+        rows = self.rows(
+            "SELECT result FROM entries WHERE kind = 'run' AND status = 'answered' AND pair = ?"
+            " ORDER BY id DESC LIMIT ?",
+            (pair, limit),
+        )
+        found: dict[str, list[float]] = {}
+        for (result,) in rows:
+            with contextlib.suppress(msgspec.MsgspecError):
+                run = msgspec.json.decode(result, type=_TimedRun)
+                found.setdefault(run.plan, []).append(run.timing_s.total)
+        return found
 
     def statistics(self) -> Statistics:
         """How much there is."""

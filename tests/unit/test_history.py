@@ -11,9 +11,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ssr_local.core.errors import ConfigError, HistoryError, Interrupted
-from ssr_local.core.events import AnyEvent, Notice, StepDelta
+from ssr_local.core.events import AnyEvent, Notice, RunEnded, StepDelta
 from ssr_local.history.database import open_database
 from ssr_local.history.practice import Practice
 from ssr_local.history.saving import is_kept
@@ -46,6 +47,21 @@ def test_a_run_is_saved_as_it_happens_and_found_again(file: Path, run: list[AnyE
         assert '"answer":"18"' in (history.entry(entry.id).result or "")
         kept = [event for event in run if not isinstance(event, StepDelta)]
         assert list(history.events(entry.id)) == kept
+
+
+def test_seconds_of_answered_runs_by_plan_the_newest_first(file: Path, run: list[AnyEvent]) -> None:
+    with History(file) as history:
+        for pair, total in (("mine", 3.0), ("mine", 2.0), ("other", 9.0)):
+            recording = history.begin("run", "A farm.", pair=pair)
+            ended = run[-1]
+            assert isinstance(ended, RunEnded)
+            timing = replace(ended.result.timing_s, total=total)
+            result = replace(ended.result, plan="prose:target", timing_s=timing)
+            recording.event(replace(ended, result=result))
+        history.begin("run", "A farm.", pair="mine").fail(Interrupted("stopped"))
+        assert history.seconds_by_plan("mine") == {"prose:target": [2.0, 3.0]}
+        assert history.seconds_by_plan("mine", 1) == {"prose:target": [2.0]}
+        assert history.seconds_by_plan("none") == {}
 
 
 def test_a_runs_last_event_and_its_end_are_saved_together(

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from ssr_local.api import Solver
 from ssr_local.cli.plans import command
 from ssr_local.core import folders
+from ssr_local.core.events import AnyEvent, RunEnded
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.engine.speeds import remember_speed
+from ssr_local.history.store import History
 from ssr_local.method.prediction import INSTRUCTION_TOKENS, PROMPT_TOKENS, Speed
 from tests.tiny_gguf import write_tiny_model
 from tests.unit.cli.program import AS_FROM_THE_SHELL
@@ -63,14 +66,14 @@ def remember(files: dict[str, Path], draft: float = 4, target: float = 1, batch:
         )
 
 
-def run(*args: str, code: int = 0) -> Result:
+def run_plans(*args: str, code: int = 0) -> Result:
     result = CliRunner().invoke(command, ["--threads", "1", *args], **AS_FROM_THE_SHELL)
     assert result.exit_code == code, result
     return result
 
 
 def rows(*args: str) -> dict[str, dict[str, Any]]:
-    found = json.loads(run("--pair", "mine", "--json", *args).stdout)["rows"]
+    found = json.loads(run_plans("--pair", "mine", "--json", *args).stdout)["rows"]
     return {row["name"]: row for row in found}
 
 
@@ -88,13 +91,30 @@ def test_seconds_accuracy_and_the_default(pair: dict[str, Path]) -> None:
     predicted = Solver(pair="mine", threads=1).predict("program:target")
     assert predicted is not None
     assert predicted.seconds == found["quick"]["seconds"]
-    shown = run("--pair", "mine").stdout.splitlines()
+    shown = run_plans("--pair", "mine").stdout.splitlines()
     (marked,) = [line for line in shown if line.startswith("* normal")]
     assert "unknown" in marked
     assert marked.rstrip().endswith("program:target + prose:target; agree; prose:target")
     quick = next(line for line in shown if line.split()[:1] == ["quick"])
     assert "60 % [31, 83] of 10" in quick
     assert any("predicted" in line for line in shown)
+
+
+def test_runs_of_the_history_stand_beside_the_prediction(
+    pair: dict[str, Path], run: list[AnyEvent]
+) -> None:
+    remember(pair)
+    ended = run[-1]
+    assert isinstance(ended, RunEnded)
+    with History() as history:
+        for total in (7.0, 4.0, 5.0):
+            timing = replace(ended.result.timing_s, total=total)
+            result = replace(ended.result, plan="program:target", timing_s=timing)
+            history.begin("run", "A farm.", pair="mine").event(replace(ended, result=result))
+    found = rows()
+    assert (found["quick"]["took_s"], found["quick"]["num_runs"]) == (5.0, 3)
+    assert (found["normal"]["took_s"], found["normal"]["num_runs"]) == (None, 0)
+    assert "5.0 (3)" in run_plans("--pair", "mine").stdout
 
 
 @pytest.mark.parametrize(
@@ -137,15 +157,15 @@ def test_where_batches_gain_nothing_a_cheaper_plan_is_taken(pair: dict[str, Path
 
 
 def test_speeds_are_measured_once_and_anew_when_asked(pair: dict[str, Path]) -> None:
-    first = run("--pair", "mine")
+    first = run_plans("--pair", "mine")
     assert "timing the draft" in first.stderr
     assert "~" in first.stdout
-    assert "timing" not in run("--pair", "mine").stderr
-    assert "timing the target" in run("--pair", "mine", "--measure").stderr
+    assert "timing" not in run_plans("--pair", "mine").stderr
+    assert "timing the target" in run_plans("--pair", "mine", "--measure").stderr
 
 
 def test_without_the_models_nothing_is_predicted_and_said_why() -> None:
-    shown = run().stdout
+    shown = run_plans().stdout
     assert "~" not in shown
     assert "ssr-local models pull default" in shown
 
