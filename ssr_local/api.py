@@ -334,7 +334,10 @@ class Solver:
             note += (
                 " It has its own paths and its own end; --method ssr follows --paths and --mode."
             )
-        return with_changes(options, plan=choice.plan), note
+        max_tokens = options.max_tokens
+        if choice.max_tokens and max_tokens == usual.max_tokens:
+            max_tokens = min(max_tokens, choice.max_tokens)
+        return with_changes(options, plan=choice.plan, max_tokens=max_tokens), note
 
     @cached_property
     def _known(self) -> Known:

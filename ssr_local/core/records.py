@@ -389,7 +389,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of plans with one pair: the plan for each effort, as ``method.plans``
     reads it, in words what that rests on, and figures where there are some.
 
-    ``typeset`` are the plans for problems with formulas in LaTeX, where they differ.
+    ``plans_for`` has the plans where they differ: for a pool by its name, and for problems with
+    formulas in LaTeX as "typeset".
     ``harmful`` names the strategies whose advice does harm with this pair: they are never
     selected. ``plans`` are by the plan's text, ``kinds`` by "form:writer". ``prompt_tokens`` is the
     mean of a problem's prompt; ``machine`` and ``date`` say where and when seconds were measured.
@@ -399,7 +400,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     normal: str
     thorough: str
     note: str = ""
-    typeset: EffortPlans | None = None
+    plans_for: dict[str, EffortPlans] = {}
     harmful: tuple[str, ...] = ()
     plans: dict[str, PlanFigures] = {}
     kinds: dict[str, KindFigures] = {}

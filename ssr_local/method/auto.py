@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import Effort
 from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
-from ssr_local.method.prediction import Speeds, predict
+from ssr_local.method.prediction import Speeds, kind_name, predict
 
 ALONE = "prose:target"
 """The plan that all others are held against."""
 
 # What programs add was measured on mathematics alone.
-_PROSE_ALONE = {
-    "quick": ALONE,
-    "normal": ALONE,
-    "thorough": "3 x prose:target; agree",
-}
+_PROSE_ALONE = EffortPlans(quick=ALONE, normal=ALONE, thorough="3 x prose:target; agree")
 
 _TOLERANCE = 1.25  # how far a prediction may be off
 BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
@@ -29,11 +27,18 @@ BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
 predicted to take a quarter more than that gives way to the next cheaper effort's."""
 
 
+_BUDGET = 4
+"""How many times the mean tokens of its kind a path may write: of 140 right ones of the default
+pair none wrote more than 3.2 times as many, and those that did had lost their way."""
+
+
 class Choice(Struct, frozen=True):
-    """A plan, and why it was taken, in words."""
+    """A plan, and why it was taken, in words. ``max_tokens`` is enough for any of its paths, None
+    where nothing is known of their lengths."""
 
     plan: str
     why: str
+    max_tokens: int | None = None
 
 
 def choose(
@@ -53,32 +58,47 @@ def choose(
     machine's ``speeds``; ``machine`` is this one's CPU. ``typeset`` says that the problem has
     formulas in LaTeX.
     """
-    if pool.answer == "code":
-        return Choice(ALONE, "an answer that is code cannot be put to a vote")
-    if not pool.programs:
-        return Choice(_PROSE_ALONE[effort], f"programs are no help with the pool {pool.name}")
     known = profile or nearest
-    if known is None:
-        return Choice(_PROSE_ALONE[effort], "nothing was measured with this pair")
-    why = (
-        f"measured with this pair, {known.note}"
-        if profile
-        else f"a guess from another pair, {known.note}"
-    )
-    plans = known.typeset if typeset and known.typeset else known
-    plan: str = getattr(plans, effort)
-    if plans is known.typeset:
-        why = f"for a problem with formulas, {why}"
-    if profile and machine and profile.machine.startswith(machine):
-        return Choice(plan, why)
+    kind = "typeset" if typeset and pool.programs else pool.name
+    plans: Profile | EffortPlans
+    if profile and kind in profile.plans_for:
+        plans = profile.plans_for[kind]
+        about = "problems with formulas" if kind == "typeset" else f"the pool {kind}"
+        why = f"measured with this pair on {about}"
+    elif pool.answer == "code":
+        return Choice(ALONE, "an answer that is code cannot be put to a vote")
+    elif not pool.programs:
+        plan: str = getattr(_PROSE_ALONE, effort)
+        return Choice(plan, f"programs are no help with the pool {pool.name}")
+    elif known:
+        plans = known
+        what = "measured with this pair" if profile else "a guess from another pair"
+        why = f"{what}, {known.note}"
+    else:
+        return Choice(getattr(_PROSE_ALONE, effort), "nothing was measured with this pair")
+    plan = getattr(plans, effort)
+    chosen = Choice(plan, why, _max_tokens(plan, profile))
     times = _times_alone(plan, known, speeds)
-    if times is None:
-        return Choice(plan, why)
+    if times is None or (profile and machine and profile.machine.startswith(machine)):
+        return chosen
     if times <= _TOLERANCE * BUDGETS[effort]:
-        return Choice(plan, f"{why}; predicted to take {times:.1f} times the target alone")
+        why = f"{why}; predicted to take {times:.1f} times the target alone"
+        return replace(chosen, why=why)
     cheaper = next(one for one in _cheaper(effort, plans) if _fits(one, effort, known, speeds))
-    why = f"the plan for {effort} is predicted to take {times:.1f} times the target alone here"
-    return Choice(cheaper, f"{why}, so a cheaper one is taken")
+    why = (
+        f"the plan for {effort} is predicted to take {times:.1f} times the target alone here,"
+        " so a cheaper one is taken"
+    )
+    return Choice(cheaper, why, _max_tokens(cheaper, profile))
+
+
+def _max_tokens(plan: str, profile: Profile | None) -> int | None:
+    """Another pair's lengths say nothing: one that thinks aloud writes ten times as much."""
+    kinds = profile.kinds if profile else {}
+    names = {kind_name(path.kind) for path in parse_plan(plan).paths}
+    if not names <= {*kinds}:
+        return None
+    return math.ceil(_BUDGET * max(kinds[name].tokens for name in names))
 
 
 def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:
@@ -87,12 +107,12 @@ def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:
     return [*(getattr(plans, one) for one in reversed(less)), ALONE]
 
 
-def _fits(plan: str, effort: Effort, profile: Profile, speeds: Speeds | None) -> bool:
+def _fits(plan: str, effort: Effort, profile: Profile | None, speeds: Speeds | None) -> bool:
     times = _times_alone(plan, profile, speeds)
     return plan == ALONE or (times is not None and times <= _TOLERANCE * BUDGETS[effort])
 
 
-def _times_alone(plan: str, profile: Profile, speeds: Speeds | None) -> float | None:
+def _times_alone(plan: str, profile: Profile | None, speeds: Speeds | None) -> float | None:
     """Predicted seconds beside the target's prose; None where a speed is not known."""
     if not speeds:
         return None

@@ -16,6 +16,10 @@ from ssr_local.core.records import EndReason
 _STEP_END = re.compile(r"\S[^\S\n]*\n[^\S\n]*\n")
 _LOOK_BACK = 1
 
+_LOOPS = 4
+_SHORTEST_LOOP, _LOOP_CHARS = 10, 150
+"""How often text of how many characters has to stand there, one right after the other."""
+
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
@@ -66,6 +70,14 @@ def is_repeated(step: str, earlier: Sequence[str]) -> bool:
     return any(other.split() == words for other in earlier)
 
 
+def is_looping(step: str) -> bool:
+    """Whether a step ends in the same stretch of text over and over, as greedy decoding may."""
+    end = step.rstrip()[-_LOOP_CHARS * _LOOPS :]
+    lengths = range(_SHORTEST_LOOP, len(end) // _LOOPS + 1)
+    found = (end[-length:] for length in lengths if end.endswith(end[-length:] * _LOOPS))
+    return any(any(map(str.isalnum, stretch)) for stretch in found)  # lines are drawn in any length
+
+
 def path_end(
     *,
     step: str,
@@ -94,7 +106,7 @@ def path_end(
         return "kv_cache_full"
     if not step.strip():
         return "empty_step"
-    if is_repeated(step, (*prefix_steps, *earlier)):
+    if is_repeated(step, (*prefix_steps, *earlier)) or is_looping(step):
         return "repetition"
     if num_tokens >= max_tokens:
         return "token_budget"

@@ -188,8 +188,8 @@ def _read_calibration(table: Any, where: str, key: str) -> Any:
 def _check_profile(profile: Profile, where: str, key: str) -> None:
     for effort in get_args(Effort):
         _check_plan(getattr(profile, effort), where, f"{key}.{effort}")
-        if profile.typeset:
-            _check_plan(getattr(profile.typeset, effort), where, f"{key}.typeset.{effort}")
+        for name, plans in profile.plans_for.items():
+            _check_plan(getattr(plans, effort), where, f"{key}.plans_for.{name}.{effort}")
     for plan in profile.plans:
         _check_plan(plan, where, f"{key}.plans")
     _refuse_unknown(profile.kinds, KIND_NAMES, where, f"{key}.kinds")

@@ -156,6 +156,18 @@ def test_where_batches_gain_nothing_a_cheaper_plan_is_taken(pair: dict[str, Path
     assert "thorough is predicted to take" in note
 
 
+def test_budgets_follow_the_lengths_of_the_profile_unless_one_is_given(
+    pair: dict[str, Path],
+) -> None:
+    remember(pair)
+    solver = Solver(pair="mine", threads=1)
+    planned = [
+        solver._planned(SolveOptions(effort=effort, max_tokens=max_tokens))[0].max_tokens
+        for effort, max_tokens in (("quick", 1024), ("normal", 1024), ("normal", 600))
+    ]
+    assert planned == [200, 400, 600]
+
+
 def test_speeds_are_measured_once_and_anew_when_asked(pair: dict[str, Path]) -> None:
     first = run_plans("--pair", "mine")
     assert "timing the draft" in first.stderr

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import get_args
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from ssr_local.core.options import Effort
-from ssr_local.core.records import EffortPlans, Profile
+from ssr_local.core.records import EffortPlans, KindFigures, Profile
 from ssr_local.method.auto import choose
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import PACKAGED, load_pool
@@ -26,12 +26,32 @@ def test_a_pairs_own_profile_decides(effort: Effort) -> None:
 
 
 @pytest.mark.parametrize("effort", get_args(Effort))
-def test_problems_with_formulas_can_have_plans_of_their_own(effort: Effort) -> None:
+def test_formulas_and_pools_can_have_plans_of_their_own(effort: Effort) -> None:
     plans = EffortPlans(quick="prose:draft", normal="2 x prose:draft", thorough="3 x prose:draft")
-    known = msgspec.structs.replace(OWN, typeset=plans)
-    assert choose(effort, MATHS, known, OTHER, typeset=True).plan == getattr(plans, effort)
+    known = replace(OWN, plans_for={"typeset": plans})
+    found = choose(effort, MATHS, known, OTHER, typeset=True)
+    assert found.plan == getattr(plans, effort)
+    assert "formulas" in found.why
     assert choose(effort, MATHS, known, OTHER).plan == getattr(OWN, effort)
     assert choose(effort, MATHS, OWN, OTHER, typeset=True).plan == getattr(OWN, effort)
+    logic, code = load_pool("logic"), load_pool("code")
+    for pool in (logic, code):  # where a formula changes nothing
+        other = choose(effort, pool, known, None)
+        assert choose(effort, pool, known, None, typeset=True) == other
+        assert other.plan != getattr(plans, effort)
+        known_pool = replace(OWN, plans_for={pool.name: plans})
+        assert choose(effort, pool, known_pool, None).plan == getattr(plans, effort)
+        assert choose(effort, pool, None, known_pool) == choose(effort, pool, None, None)
+
+
+def test_a_pairs_own_lengths_bound_its_paths() -> None:
+    kinds = {"program:draft": KindFigures(tokens=70.2, right=0.5)}
+    known = replace(OWN, kinds=kinds, normal="program:draft + prose:ssd")
+    assert choose("quick", MATHS, known, None).max_tokens == 281
+    assert choose("normal", MATHS, known, None).max_tokens is None  # of prose nothing is known
+    assert choose("quick", MATHS, None, known).max_tokens is None
+    longer = replace(known, kinds=kinds | {"prose:ssd": KindFigures(tokens=200, right=0.5)})
+    assert choose("normal", MATHS, longer, None).max_tokens == 800
 
 
 def test_without_one_anothers_is_followed_and_called_a_guess() -> None:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_local.method.steps import StepSplitter, is_repeated, is_thinking, path_end, split_steps
+from ssr_local.method.steps import (
+    StepSplitter,
+    is_looping,
+    is_repeated,
+    is_thinking,
+    path_end,
+    split_steps,
+)
 
 _TEXT = st.lists(
     st.sampled_from(["a", "b c", "\n", "\n", "\n\n", " ", "\t", "\r\n", "\u00a0", "é", "\x1c", "$"])
@@ -102,12 +109,35 @@ def test_is_repeated(step: str, earlier: list[str], repeated: bool) -> None:
     assert is_repeated(step, earlier) is repeated
 
 
+@pytest.mark.parametrize(
+    ("step", "looping"),
+    [
+        ("So x = 1 " + " = \\frac{10}{10a}" * 4, True),
+        ("So x = 1 " + " = \\frac{10}{10a}" * 3, False),
+        ("So x = 1 " + " = \\frac{10}{10a}" * 9 + " = 4", False),
+        ("again and again and again and again and again and again and again and again", True),
+        ("one third is 0." + "3" * 30, False),
+        ("A table\n" + "-" * 80, False),
+        ("3 + 3 + 3 + 3 + 3 + 3 + 3 = 21", False),
+        ("", False),
+    ],
+)
+def test_is_looping(step: str, looping: bool) -> None:
+    assert is_looping(step) is looping
+
+
+@given(st.text("ab1 ", min_size=9, max_size=149), st.text("xyz", max_size=20))
+def test_any_stretch_four_times_is_a_loop(stretch: str, before: str) -> None:
+    assert is_looping(before + f"{stretch}." * 4) is any(map(str.isalnum, stretch))
+
+
 _WEIGHTY_FIRST: list[tuple[str, dict[str, Any]]] = [
     ("answered", {"answered": True}),
     ("end_of_generation", {"step_end": "end_of_generation"}),
     ("context_full", {"step_end": "context_full"}),
     ("empty_step", {"step": " \n"}),
     ("repetition", {"step": "again", "earlier": ["again"]}),
+    ("repetition", {"step": "and again, " * 20}),
     ("token_budget", {"num_tokens": 10}),
     ("step_budget", {"max_steps": 1}),
 ]
