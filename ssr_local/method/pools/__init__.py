@@ -42,7 +42,7 @@ _MOST_TYPICAL = 16
 _OPTIONAL = ("programs", "also", "examples", "typical")
 _POOL_KEYS = ("name", "description", "answer", "instruction", "strategies", *_OPTIONAL)
 _STRATEGY_KEYS = Strategy.__struct_fields__
-_WORDINGS = "wordings.toml"
+_WORDINGS, _POOLS = "wordings.toml", "pools"
 # Marks that turn text around on a terminal without being seen themselves.
 _BIDI_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -104,13 +104,15 @@ def load_pool(name_or_path: str, prompt: str = "") -> Pool:
             f"Accepted: {', '.join(words)}.",
             suggestion(prompt, tuple(words)),
         )
-    return replace(pool, **words[prompt])
+    changed = dict(words[prompt])
+    own: dict[str, str] = changed.pop(_POOLS, {}).get(pool.name, {})
+    return replace(pool, **changed, **own)
 
 
 @cache
 def wordings() -> dict[str, dict[str, Any]]:
-    """The prompts that were compared, by name: what each has in place of a pool's own words
-    (docs/measuring.md)."""
+    """The prompts that were compared, by name: what each has in place of a pool's own words, and
+    by pool what it has for that one alone (docs/measuring.md)."""
     found = parse_toml((resources.files("ssr_local.method") / _WORDINGS).read_bytes(), _WORDINGS)
     return {
         name: {**words, "examples": _examples(words, _WORDINGS)} for name, words in found.items()

@@ -13,7 +13,7 @@ from ssr_local.coordinator import templates
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
 from ssr_local.core.records import Strategy
 from ssr_local.engine.fake import CHATML, FakeEngine
-from ssr_local.method.pools import UNKNOWN, Example, Pool, wordings
+from ssr_local.method.pools import UNKNOWN, Example, Pool, load_pool
 from ssr_local.method.prompts import DIGIT, QUESTIONS
 from ssr_local.process.helper import Helper
 from tests.unit.coordinator.scripted import Paths
@@ -65,7 +65,7 @@ def test_a_models_own_template_is_used_without_a_word(helper: Helper) -> None:
 
 
 def test_a_prompt_in_other_words_has_them_in_every_template(helper: Helper) -> None:
-    pool = msgspec.structs.replace(POOL, **wordings()["first"])
+    pool = load_pool("maths", "first")
     own, builtin = (
         text(one, Prompter(one, pool, helper).paths("P?", [(UNKNOWN, "prose")])[0])
         for one in (engine(), engine(None))

@@ -227,3 +227,13 @@ def test_any_ordinary_text_comes_back_as_it_was(
     entries = [entry(c, advice=text) for c, text in zip(LETTERS, advices, strict=False)]
     name = write(tmp_path_factory.mktemp("pool"), pool_table(strategies=entries))
     assert [strategy.advice for strategy in load_pool(name).strategies] == advices
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_the_prompt_of_0_1_0_stays_what_it_was(name: str) -> None:
+    pool = load_pool(name, "first")
+    assert pool.system.startswith("You are a careful problem solver.")
+    assert pool.instruction.startswith("Reason step by step in short paragraphs")
+    assert pool.instruction.endswith("it needs." if name == "code" else "within \\boxed{}.")
+    assert not pool.examples
+    assert pool.strategies == load_pool(name).strategies
