@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from msgspec.structs import replace
 
 from ssr_local.bench.profiling import figures_from
 from ssr_local.bench.provenance import machine, now, prompt_hash
@@ -126,6 +127,9 @@ def _finish(
     from rich.console import Console
 
     profile = made[0] if made else None
+    if profile and pair.profile:  # what was not measured here stays as it was known
+        before = pair.profile
+        profile = replace(profile, plans_for=before.plans_for, harmful=before.harmful)
     if rows:
         Console(width=None if sys.stdout.isatty() else 400).print(_table(rows, found, profile))
     if profile is None:

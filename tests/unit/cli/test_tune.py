@@ -67,10 +67,16 @@ def test_a_tune_that_is_killed_goes_on_and_its_profile_is_followed(program: Prog
     assert after[: len(before)] == before
     assert len({row.key for row in after}) == len(after)
     assert b"In force" in done.stdout
-    toml = (program.folder / "data" / "profiles" / "mine.toml").read_text()
+    file = program.folder / "data" / "profiles" / "mine.toml"
+    head = "[pairs.mine.profile]\n"
+    assert head in file.read_text()
+    file.write_text(file.read_text().replace(head, f'{head}harmful = ["probability"]\n'))
+    assert program.here(*arguments()).returncode == 0
+    toml = file.read_text()
     profile = parse_models_toml(toml, "mine")[1]["mine"].profile
     assert profile is not None
     assert f"on {NUM} problems of gsm8k" in profile.note
+    assert profile.harmful == ("probability",), "what was not measured is kept"
     alone = profile.plans["prose:target"]
     assert (alone.num, alone.times_target) == (NUM, 1)
     assert alone.right == sum(
