@@ -48,6 +48,7 @@ from ssr_local.core.records import (
     StrategyScore,
     Verdict,
     VoteGroup,
+    confidence,
 )
 
 Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended", "cut off"]
@@ -104,6 +105,11 @@ class PathView:
     kind: PathKind = field(default_factory=PathKind)
     program: ProgramRun | None = None
     refuted: str = ""
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of its tokens, as ``ReasoningPath`` has it."""
+        return confidence((step.log_prob, step.num_tokens) for step in self.steps)
 
     @property
     def is_program(self) -> bool:

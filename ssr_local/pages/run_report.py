@@ -160,6 +160,7 @@ def _path(path: PathView) -> Iterator[str]:
     if path.answer is not None:
         parts = [*(parts if path.end_reason != "answered" else ()), f"answer {code(path.answer)}"]
     parts += [] if path.mean_score is None else [f"mean score {path.mean_score:.1f}"]
+    parts += [] if path.confidence is None else [f"confidence {path.confidence:.2f}"]
     yield f"**End of the path:** {'; '.join(parts)}."
 
 

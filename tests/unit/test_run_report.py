@@ -320,7 +320,7 @@ def test_a_whole_run_is_reported_in_full() -> None:
         "> ~~A slip is made here.~~",
         "In its place:\n\n> The target says it right.",
         "> So it is \\boxed{7}.",
-        "**End of the path:** answer `7`; mean score 8.2.",
+        "**End of the path:** answer `7`; mean score 8.2; confidence 0.90.",
         f"| total | {tree.result.timing_s.total:.2f} |",
         "7 of 10 drafted steps accepted (70%), 3 rewritten.",
         "- `method`: `auto`",

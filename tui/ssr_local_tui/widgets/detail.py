@@ -166,6 +166,8 @@ def _path(path: PathView, source: bool) -> RenderableType:
         parts.append(Text(f"Algebra refutes: {one_line(path.refuted)}"))
     if path.mean_score is not None:
         parts.append(Text(f"Mean score of its steps {path.mean_score:.1f} of 9"))
+    if path.confidence is not None:
+        parts.append(Text(f"Confidence {path.confidence:.2f}, the mean probability of its tokens"))
     text = "".join(step.text for step in path.steps)
     parts += [Text(), Text(clean(_cut(text))) if path.is_program else formatted(text, source)]
     return Group(*parts)
