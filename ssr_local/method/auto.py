@@ -28,8 +28,8 @@ predicted to take a quarter more than that gives way to the next cheaper effort'
 
 
 _BUDGET = 4
-"""How many times the mean tokens of its kind a path may write: of 140 right ones of the default
-pair none wrote more than 3.2 times as many, and those that did had lost their way."""
+"""How many times the mean tokens of its kind a path may write: of 140 greedy ones of the default
+pair on school problems none wrote more than 3.2 times as many."""
 
 
 class Choice(Struct, frozen=True):
@@ -64,7 +64,7 @@ def choose(
     if profile and kind in profile.plans_for:
         plans = profile.plans_for[kind]
         about = "problems with formulas" if kind == "typeset" else f"the pool {kind}"
-        why = f"measured with this pair on {about}"
+        why = f"chosen for this pair and {about}"
     elif pool.answer == "code":
         return Choice(ALONE, "an answer that is code cannot be put to a vote")
     elif not pool.programs:
@@ -77,7 +77,7 @@ def choose(
     else:
         return Choice(getattr(_PROSE_ALONE, effort), "nothing was measured with this pair")
     plan = getattr(plans, effort)
-    chosen = Choice(plan, why, _max_tokens(plan, profile))
+    chosen = Choice(plan, why, _max_tokens(plan, plans, profile))
     times = _times_alone(plan, known, speeds)
     if times is None or (profile and machine and profile.machine.startswith(machine)):
         return chosen
@@ -89,16 +89,20 @@ def choose(
         f"the plan for {effort} is predicted to take {times:.1f} times the target alone here,"
         " so a cheaper one is taken"
     )
-    return Choice(cheaper, why, _max_tokens(cheaper, profile))
+    return Choice(cheaper, why, _max_tokens(cheaper, plans, profile))
 
 
-def _max_tokens(plan: str, profile: Profile | None) -> int | None:
+def _max_tokens(plan: str, plans: Profile | EffortPlans, profile: Profile | None) -> int | None:
     """Another pair's lengths say nothing: one that thinks aloud writes ten times as much."""
-    kinds = profile.kinds if profile else {}
-    names = {kind_name(path.kind) for path in parse_plan(plan).paths}
-    if not names <= {*kinds}:
-        return None
-    return math.ceil(_BUDGET * max(kinds[name].tokens for name in names))
+    if isinstance(plans, EffortPlans):
+        tokens = plans.tokens
+    elif plans is profile:
+        names = {kind_name(path.kind) for path in parse_plan(plan).paths}
+        known = [profile.kinds[name].tokens for name in names if name in profile.kinds]
+        tokens = max(known) if len(known) == len(names) else None
+    else:
+        tokens = None
+    return math.ceil(_BUDGET * tokens) if tokens else None
 
 
 def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:

@@ -50,6 +50,10 @@ def test_a_pairs_own_lengths_bound_its_paths() -> None:
     assert choose("quick", MATHS, known, None).max_tokens == 281
     assert choose("normal", MATHS, known, None).max_tokens is None  # of prose nothing is known
     assert choose("quick", MATHS, None, known).max_tokens is None
+    special = EffortPlans(quick=OWN.quick, normal=OWN.normal, thorough=OWN.thorough, tokens=10)
+    other = replace(known, plans_for={"typeset": special, "code": replace(special, tokens=None)})
+    assert choose("quick", MATHS, other, None, typeset=True).max_tokens == 40
+    assert choose("quick", load_pool("code"), other, None).max_tokens is None
     longer = replace(known, kinds=kinds | {"prose:ssd": KindFigures(tokens=200, right=0.5)})
     assert choose("normal", MATHS, longer, None).max_tokens == 800
 
