@@ -116,7 +116,7 @@ class Run:
     failure: Exception | None = None
     result: RunResult | None = None
     prefixes: dict[tuple[ModelRole, PathForm], list[int]] = field(default_factory=dict)
-    longest_prompt: dict[ModelRole, int] = field(default_factory=dict)
+    room_needed: dict[ModelRole, int] = field(default_factory=dict)
     roots: dict[tuple[ModelRole, PathForm], int] = field(default_factory=dict)
     root_cells: Counter[ModelRole] = field(default_factory=Counter)
     probes: dict[bool, list[int]] = field(default_factory=dict)
@@ -181,7 +181,7 @@ class Run:
 
     def max_tokens(self, path: PathState) -> int:
         """A path's token budget; what it needs to conclude is kept back until then."""
-        most = self.options.max_tokens
+        most = self.options.budget
         if path.exhausted or not self.can_conclude(path):
             return most
         return most - min(_CONCLUSION_TOKENS, most // 4)

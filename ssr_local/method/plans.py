@@ -21,6 +21,7 @@ from itertools import groupby
 from typing import Literal, cast, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.display import quoted
 from ssr_local.core.errors import UsageError
@@ -92,6 +93,18 @@ class Plan(Struct, frozen=True):
     def num_selected(self) -> int:
         """How many paths follow strategies that the target selects."""
         return sum(path.strategy == SELECTED for path in self.paths)
+
+    def without_letters(self) -> Plan:
+        """The same where a pool has none of its letters; without its strategy a greedy path would
+        repeat another one."""
+
+        def free(path: PlannedPath) -> PlannedPath:
+            if path.strategy in ("", SELECTED):
+                return path
+            return PlannedPath(replace(path.kind, greedy=False))
+
+        waves = (replace(wave, paths=tuple(map(free, wave.paths))) for wave in self.waves)
+        return Plan(tuple(waves))
 
     @property
     def text(self) -> str:
