@@ -145,7 +145,7 @@ class Run:
     def is_decided(self) -> bool:
         """Whether the rule of the wave that is open holds."""
         wave = self.plan.waves[self.num_waves - 1] if self.num_waves else None
-        return wave is not None and is_over(wave.rule, self.groups)
+        return wave is not None and is_over(wave.rule, self.groups, len(self.live()))
 
     @property
     def time_is_up(self) -> bool:

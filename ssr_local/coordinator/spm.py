@@ -104,6 +104,8 @@ def _why_another(run: Run) -> str:
     if not sound:
         return "algebra refutes a step of each path with an answer"
     which = " without a refuted step" if any(group.refuted for group in sound) else ""
+    if len(sound) > 1 and sound[1].num_sound > 1:
+        return f"as many paths say {sound[0].answer} as {sound[1].answer}"
     if len(sound) == 1:
         return f"no other path{which} agrees with {sound[0].answer}"
     return f"no two paths{which} agree: {', '.join(group.answer for group in sound)}"

@@ -10,7 +10,8 @@ votes of all waves count. Methods are plans with names (docs/method.md, section 
     form   =  "prose" | "program"
     writer =  "target" | "draft" | "ssd"         ssd: the draft writes, the target verifies
     strategy = "selected" | a letter of the pool
-    rule   =  "first" | "agree"                  an answer; two paths with one answer
+    rule   =  "first" | "agree" | "decided"      an answer; two paths with one answer; an answer
+                                                 ahead by more votes than paths still write
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from ssr_local.core.errors import UsageError
 from ssr_local.core.options import MAX_PATHS, Mode, SolveOptions
 from ssr_local.core.records import ModelRole, PathForm, PathKind, VoteGroup
 
-Rule = Literal["all", "first", "agree"]
+Rule = Literal["all", "first", "agree", "decided"]
 """When a run is over: when all paths of the wave have ended, with the first answer, when two
-paths have one answer."""
+paths have one answer, when no path that still writes can change the vote."""
 
 SELECTED = "selected"
 """In place of a strategy's letter: the one that the target selects."""
@@ -123,7 +124,7 @@ def parse_plan(text: str) -> Plan:
         if position % 2 == 0:
             waves.append(Wave(tuple(path for term in part.split("+") for path in _read(term))))
         elif part not in get_args(Rule) or (part == "all" and position < len(parts) - 1):
-            raise _refused(part, "is no rule", "first, agree")
+            raise _refused(part, "is no rule", "first, agree, decided")
         else:
             waves[-1] = Wave(waves[-1].paths, cast(Rule, part))
     plan = Plan(tuple(waves))
@@ -147,12 +148,16 @@ def plan_for(options: SolveOptions) -> Plan:
     return Plan((Wave((path,) * num_paths, _RULES[options.mode]),))
 
 
-def is_over(rule: Rule, groups: Sequence[VoteGroup]) -> bool:
-    """Whether the votes so far are enough; those of paths with refuted steps do not count."""
+def is_over(rule: Rule, groups: Sequence[VoteGroup], num_live: int = 0) -> bool:
+    """Whether the votes so far are enough, the winner first, while so many paths still write;
+    those of paths with refuted steps do not count."""
     if rule == "first":
         return any(group.num_sound for group in groups)
     if rule == "agree":
         return any(group.num_sound >= 2 for group in groups)
+    if rule == "decided":
+        leader, second = (*(group.num_sound for group in groups), 0, 0)[:2]
+        return leader > second + num_live
     return False
 
 

@@ -119,6 +119,25 @@ def test_the_first_answer_ends_the_others() -> None:
     assert (len(result.paths), result.stopped) == (2, "a path has an answer")
 
 
+def test_a_decided_vote_ends_who_cannot_change_it() -> None:
+    long = [Turn(f"Thought {n}.\n\n") for n in range(20)]
+    three = "prose:target@A + prose:target@B + prose:target@C; decided"
+    run = make_run(Paths(A=answer(7), B=answer(7), C=long), plan=three)
+    events, result = solved(run)
+    reasons = [event.reason for event in of(PathEnded, events)]
+    assert reasons == ["answered", "answered", "early_exit"]
+    assert (result.answer, result.stopped) == ("7", "the vote is decided")
+    run = make_run(Paths(A=answer(7), B=answer(8), C=answer(9)), plan=f"{three}; prose:target@B")
+    events, result = solved(run)
+    assert of(WaveOpened, events)[1].why == "no two paths agree: 7, 8, 9"
+    assert (result.answer, result.stopped) == ("8", "all paths have ended")
+    tie = "2 x prose:target@A + 2 x prose:target@B; decided; prose:target@B"
+    run = make_run(Paths(A=answer(7), B=answer(8)), plan=tie)
+    events, result = solved(run)
+    assert of(WaveOpened, events)[1].why == "as many paths say 7 as 8"
+    assert result.answer == "8"
+
+
 def test_a_program_and_prose_agree() -> None:
     run = make_run(
         Forms(program("price = 6", "return price * 7"), A=answer(42)),
