@@ -93,14 +93,13 @@ def model_options(function: _F) -> _F:
     return options_of(SolveOptions, _SOLVE_OPTIONS)(options_of(EngineOptions)(function))
 
 
-def settings_for(task: str, overrides: Mapping[str, Any]) -> Settings:
-    """The settings in force, with the task's own pool unless another was asked for."""
+def settings_for(task: str, overrides: Mapping[str, Any], prompt: str = "") -> Settings:
+    """The settings in force, that prompt and, unless another was asked for, the task's pool."""
     settings = settings_in_force(overrides)
+    changes = {"prompt": prompt}
     if overrides.get("strategies") is None:
-        pool = TASKS[task].strategies
-        solve = with_changes(settings.solve, strategies=pool)
-        settings = msgspec.structs.replace(settings, solve=solve)
-    return settings
+        changes["strategies"] = TASKS[task].strategies
+    return msgspec.structs.replace(settings, solve=with_changes(settings.solve, **changes))
 
 
 def folder_for(task: str, out: Path | None) -> Path:
