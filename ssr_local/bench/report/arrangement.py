@@ -19,10 +19,12 @@ from ssr_local.method.verification import VERIFIERS
 TARGET = "target"
 """The baseline where none is named: what everything is compared with."""
 
-_EFFORTS = tuple(f"auto-{effort}" for effort in get_args(Effort))
-_KINDS = ("target", "draft", *_EFFORTS, "parallel", "parallel-spm", "specreason", "ssr")
+_KINDS = (
+    *("target", "draft", *(f"auto-{effort}" for effort in get_args(Effort))),
+    *("parallel", "parallel-spm", "specreason", "ssr"),
+)
 _NAME = re.compile(
-    rf"(?P<kind>target|draft|{'|'.join(_EFFORTS)}|parallel-spm|parallel|specreason|ssr)"
+    rf"(?P<kind>{'|'.join(_KINDS)})"
     r"(?:-m?(?P<paths>\d{1,3}))?(?P<mode>-fast[12])?(?P<changes>(?:\+.*)?)",
     re.DOTALL,
 )
@@ -101,17 +103,18 @@ def arrange(rows: Sequence[Row], baseline: str = TARGET) -> tuple[tuple[Runs, ..
     ``baseline`` is named, the one form of the target alone that there is stands in for it. Raises
     ``UsageError`` for a baseline that no task has.
     """
-    names: dict[tuple[str, str, str], str] = {}
-    for row in rows:
-        if row.result is not None:
-            key = (row.task, row.method, row.prompt_hash)
-            names.setdefault(key, _full_name(row.method, row.result.options))
+    names = {
+        (row.task, row.method, row.prompt_hash): _full_name(row.method, row.result.options)
+        for row in reversed(rows)
+        if row.result is not None
+    }
     groups: dict[tuple[str, int], dict[str, dict[Unit, Row]]] = {}
     num_twice = 0
     for row in rows:
-        name = names.get((row.task, row.method, row.prompt_hash), row.method)
         if row.result is not None:
             name = _full_name(row.method, row.result.options)
+        else:
+            name = names.get((row.task, row.method, row.prompt_hash), row.method)
         units = groups.setdefault((row.task, row.concurrency), {}).setdefault(name, {})
         num_twice += (row.problem, row.repeat) in units
         units.setdefault((row.problem, row.repeat), msgspec.structs.replace(row, method=name))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.report.arrangement import Option, Runs, method_order
@@ -22,7 +23,7 @@ _T = TypeVar("_T")
 class ModelUsed(Struct, frozen=True, kw_only=True):
     """One model file as it was run."""
 
-    role: str
+    role: str = ""
     name: str
     file: str
     sha256: str | None
@@ -84,14 +85,8 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
 
 def _files(pair: Models) -> list[ModelUsed]:
     return [
-        ModelUsed(
-            role=role,
-            name=info.name,
-            file=_file_name(info.file),
-            sha256=info.sha256,
-            num_parameters=info.num_parameters,
-            engine=info.engine,
-            device=info.device,
+        replace(
+            convert(info, ModelUsed, from_attributes=True), role=role, file=_file_name(info.file)
         )
         for role, info in (("draft", pair.draft), ("target", pair.target))
         if info is not None
