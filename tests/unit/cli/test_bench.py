@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ssr_local.bench.provenance import prompt_hash
 from ssr_local.bench.records import Row
 from ssr_local.bench.store import ROWS, WALKS
 from ssr_local.cli.bench.parameters import kept_in
@@ -86,6 +87,7 @@ def test_a_bench_in_other_words_beside_another_baseline(program: Program) -> Non
     done = program.here(*asked)
     assert done.returncode == 0, done.stderr
     assert {row.result.options["prompt"] for row in rows(program) if row.result} == {"short"}
+    assert {row.prompt_hash for row in rows(program)} == {prompt_hash("maths", "short")}
     refused = program.here(*asked[:-2])
     assert refused.returncode == 2
     assert b"was begun with prompt = 'short'" in refused.stderr
