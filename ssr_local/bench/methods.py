@@ -53,10 +53,11 @@ _NEEDS = {
     **dict.fromkeys(("verifier", "threshold"), (VERIFIED_METHODS, "verifies no steps")),
     "prompt": (frozenset(get_args(Method)), ""),
 }
-# What a name does not say is the default, whatever the user's own settings are.
+# What a name does not say is the default, whatever the user's own settings are; the prompt is the
+# bench's.
 _USUAL = {
     name: getattr(SolveOptions(), name)
-    for name in ["plan", "effort", "paths", "mode", "prompt", "selection", "selection_permutations"]
+    for name in ["plan", "effort", "paths", "mode", "selection", "selection_permutations"]
 }
 _NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,3})?")
 

@@ -24,11 +24,14 @@ def machine() -> str:
     )
 
 
-def prompt_hash(strategies: str) -> str:
-    """Twelve hexadecimal digits that change with any text sent to a model over this pool."""
-    pool = load_pool(strategies)
+def prompt_hash(strategies: str, prompt: str = "") -> str:
+    """Twelve hexadecimal digits that change with any text sent to a model over this pool.
+
+    ``prompt`` names other words than the pool's, as in ``load_pool``, which says what it raises.
+    """
+    pool = load_pool(strategies, prompt)
     texts = (
-        prompts.PROGRAM_INSTRUCTION,
+        pool.system + pool.program_instruction,
         prompts.path_request("{problem}", "{advice}", pool.instruction),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 1),
         prompts.selection_request("{problem}", ["{letter}"], pool.strategies[:1], 2),

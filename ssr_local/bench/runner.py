@@ -190,7 +190,8 @@ class _RowMaker:
 
     def __init__(self, bench: Bench, solver: Solver, scorer: Scorer, options: SolveOptions) -> None:
         self._bench, self._scorer, self._solver = bench, scorer, solver
-        self._machine, self._prompt_hash = machine(), prompt_hash(options.strategies)
+        self._machine = machine()
+        self._prompt_hash = prompt_hash(options.strategies, options.prompt)
         self._calibration_hash = calibration_hash(solver.calibrations)
 
     def row(self, job: Job, done: _Done) -> Row:

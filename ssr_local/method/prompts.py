@@ -59,8 +59,8 @@ def is_typeset(problem: str) -> bool:
 
 def path_request(problem: str, advice: str, instruction: str) -> str:
     """What a path is asked: the problem, the strategy's advice as a hint, the instruction."""
-    hint = f"Hint: {advice}\n\n" if advice else ""
-    return f"{problem}\n\n{hint}{instruction}"
+    hint = f"Hint: {advice}" if advice else ""
+    return "\n\n".join(filter(None, (problem, hint, instruction)))
 
 
 def selection_request(

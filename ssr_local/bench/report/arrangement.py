@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
 
 from ssr_local.bench.records import Row
 from ssr_local.bench.statistics import Share, mcnemar, mean, share
-from ssr_local.core.options import VERIFIED_METHODS, SolveOptions
+from ssr_local.core.display import printable, quoted
+from ssr_local.core.errors import UsageError
+from ssr_local.core.options import VERIFIED_METHODS, Effort, SolveOptions
 from ssr_local.method.verification import VERIFIERS
 
 TARGET = "target"
-"""The method everything is compared with."""
+"""The baseline where none is named: what everything is compared with."""
 
-_KINDS = ("target", "draft", "parallel", "parallel-spm", "specreason", "ssr")
+_KINDS = (
+    *("target", "draft", *(f"auto-{effort}" for effort in get_args(Effort))),
+    *("parallel", "parallel-spm", "specreason", "ssr"),
+)
 _NAME = re.compile(
-    r"(?P<kind>target|draft|parallel-spm|parallel|specreason|ssr)"
+    rf"(?P<kind>{'|'.join(_KINDS)})"
     r"(?:-m?(?P<paths>\d{1,3}))?(?P<mode>-fast[12])?(?P<changes>(?:\+.*)?)",
     re.DOTALL,
 )
@@ -29,16 +35,22 @@ Unit = tuple[str, int]
 
 
 class Runs(Struct, frozen=True, kw_only=True):
-    """The rows of one task at one concurrency: method -> problem and repeat -> row."""
+    """The rows of one task at one concurrency: method -> problem and repeat -> row.
+
+    ``baseline`` is the method that the others are compared with.
+    """
 
     task: str
     concurrency: int
+    baseline: str | None
     rows: dict[str, dict[Unit, Row]]
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods' names in the order of the tables."""
-        return tuple(sorted(self.rows, key=method_order))
+        """The methods' names in the order of the tables, the baseline first."""
+        return tuple(
+            sorted(self.rows, key=lambda name: (name != self.baseline, method_order(name)))
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -82,36 +94,62 @@ class Runs(Struct, frozen=True, kw_only=True):
         return mcnemar(pairs.count((True, False)), pairs.count((False, True)))
 
 
-def arrange(rows: Sequence[Row]) -> tuple[tuple[Runs, ...], int]:
+def arrange(rows: Sequence[Row], baseline: str = TARGET) -> tuple[tuple[Runs, ...], int]:
     """The rows by task and concurrency, and how many stand there twice (the first is kept).
 
-    A method's name says which verifier and threshold it ran with, where they are not the usual:
-    what is usual, and what a bench was told, changes. Nobody knows the options of a failed run,
-    so it gets the name of the others.
+    A method's name says which prompt, verifier and threshold it ran with, where they are not the
+    usual: what is usual, and what a bench was told, changes. Nobody knows the options of a failed
+    run, so it gets the name of the others. Where no method is ``TARGET`` and no other
+    ``baseline`` is named, the one form of the target alone that there is stands in for it. Raises
+    ``UsageError`` for a baseline that no task has.
     """
-    names: dict[tuple[str, str], str] = {}
-    for row in rows:
-        if row.result is not None:
-            names.setdefault((row.task, row.method), _full_name(row.method, row.result.options))
+    names = {
+        (row.task, row.method, row.prompt_hash): _full_name(row.method, row.result.options)
+        for row in reversed(rows)
+        if row.result is not None
+    }
     groups: dict[tuple[str, int], dict[str, dict[Unit, Row]]] = {}
     num_twice = 0
     for row in rows:
-        name = names.get((row.task, row.method), row.method)
         if row.result is not None:
             name = _full_name(row.method, row.result.options)
+        else:
+            name = names.get((row.task, row.method, row.prompt_hash), row.method)
         units = groups.setdefault((row.task, row.concurrency), {}).setdefault(name, {})
         num_twice += (row.problem, row.repeat) in units
         units.setdefault((row.problem, row.repeat), msgspec.structs.replace(row, method=name))
+    known = sorted({name for methods in groups.values() for name in methods}, key=method_order)
+    if baseline != TARGET and baseline not in known:
+        raise UsageError(
+            f"No row is of the baseline {quoted(baseline)}.",
+            f"There are: {', '.join(map(printable, known))}.",
+            "Name one of these with --baseline.",
+        )
     return (
         tuple(
-            Runs(task=task, concurrency=concurrency, rows=methods)
+            Runs(
+                task=task,
+                concurrency=concurrency,
+                baseline=_baseline(methods, baseline),
+                rows=methods,
+            )
             for (task, concurrency), methods in sorted(groups.items(), key=lambda item: item[0])
         ),
         num_twice,
     )
 
 
+def _baseline(methods: Collection[str], wanted: str) -> str | None:
+    if wanted in methods:
+        return wanted
+    forms = [name for name in methods if wanted == TARGET and is_alone(name, TARGET)]
+    return forms[0] if len(forms) == 1 else None
+
+
 def _full_name(method: str, options: Mapping[str, Option]) -> str:
+    prompt = f"+prompt={options['prompt']}" if options.get("prompt") else ""
+    if prompt not in method:
+        method += prompt
     if options.get("method") not in VERIFIED_METHODS:
         return method
     usual = SolveOptions()
@@ -140,10 +178,9 @@ def method_order(name: str) -> tuple[int, int, str, str, str]:
     )
 
 
-def is_plain_ssr(name: str) -> bool:
-    """Whether a method is SSR itself, early exits included, and no ablation of it."""
-    parts = _NAME.fullmatch(name)
-    return parts is not None and parts["kind"] == "ssr" and not parts["changes"]
+def is_alone(name: str, model: str) -> bool:
+    """Whether a method is one path in prose by that model alone, in whatever words it is asked."""
+    return re.fullmatch(rf"(?:{model}|(?:greedy )?prose:{model})(?:\+\S+)?", name) is not None
 
 
 def exits_early(name: str) -> bool:

@@ -11,8 +11,8 @@ from ssr_local.bench.statistics import Share
 
 _ABOUT = """\
 Points of accuracy are second less first, seconds second over first; neither is tested, as the two
-hold different runs. Time and FLOPs are beside `target`, first and second: FLOPs do not know the
-machine, so where theirs are the same and those of time are not, the machines differ."""
+hold different runs. Time and FLOPs are beside each one's baseline, first and second: FLOPs do not
+know the machine, so where theirs are the same and those of time are not, the machines differ."""
 
 _HEAD = ("Task", "Method", "Points", "Seconds", "Accuracy", "Time", "Decode FLOPs", "Total FLOPs")
 
@@ -61,9 +61,9 @@ def _warnings(
     for role in ("draft", "target"):
         if _hashes(a, role) != _hashes(b, role):
             yield f"Different models ({role} model): this is not one pair on two machines."
+    tasks = {task.task for task, _ in pairs}
     mine, theirs = (
-        {task.task: dict(material.prompt_hashes)[task.task] for task, _ in pairs}
-        for material in (a, b)
+        {pair for pair in material.prompt_hashes if pair[0] in tasks} for material in (a, b)
     )
     if mine != theirs:
         yield "Different prompts: the models were not asked the same things."
@@ -71,6 +71,8 @@ def _warnings(
     if changed:
         yield f"Different options: {', '.join(sorted(changed))}."
     for one, two in pairs:
+        if one.baseline != two.baseline:
+            yield f"{one.title}: different baselines ({one.baseline}, {two.baseline})."
         if one.problems != two.problems:
             yield (
                 f"{one.title}: not the same problems ({len({*one.problems} & {*two.problems})}"

@@ -11,9 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.bench.report.arrangement import is_plain_ssr
+from ssr_local.bench.report.arrangement import is_alone
 from ssr_local.bench.report.markdown import FEWEST_FOR_INTERVAL
-from ssr_local.bench.report.summary import AgainstTarget, MethodSummary
+from ssr_local.bench.report.summary import AgainstBaseline, MethodSummary
 from ssr_local.bench.report.tradeoff import Tradeoff
 from ssr_local.bench.statistics import Ratio
 
@@ -48,14 +48,14 @@ _WORTH: dict[tuple[str, str], Worth] = {
 
 
 class MethodDecision(Struct, frozen=True, kw_only=True):
-    """What one SSR method is worth beside the target alone."""
+    """What one method is worth beside the baseline."""
 
     method: str
     worth: Worth
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What SSR methods are worth, and the method to ``use``: None when nothing can be advised."""
+    """What methods are worth, and the method to ``use``: None when nothing can be advised."""
 
     findings: tuple[MethodDecision, ...]
     use: str | None
@@ -66,12 +66,12 @@ def decide(summaries: Sequence[MethodSummary], tradeoff: Tradeoff) -> Decision:
     findings = tuple(
         MethodDecision(method=summary.method, worth=worth(summary.target) or "not shown to pay")
         for summary in summaries
-        if is_plain_ssr(summary.method) and summary.target is not None
+        if summary.target is not None and not is_alone(summary.method, "draft")
     )
     return Decision(findings=findings, use=to_use(tradeoff))
 
 
-def worth(beside: AgainstTarget) -> Worth | None:
+def worth(beside: AgainstBaseline) -> Worth | None:
     """What the two differences decide; None where time has no interval to judge by."""
     time, p = beside.time, beside.p
     if time is None or p is None or time.num < FEWEST_FOR_INTERVAL or not beside.timed_alone:
@@ -81,7 +81,7 @@ def worth(beside: AgainstTarget) -> Worth | None:
     return _WORTH.get((_accuracy_class(beside, p), _speed(time)), "not shown to pay")
 
 
-def _accuracy_class(beside: AgainstTarget, p: float) -> str:
+def _accuracy_class(beside: AgainstBaseline, p: float) -> str:
     if p < ALPHA:
         return "more" if beside.gain > 0 else "less"
     loss = -beside.gain / beside.num_problems

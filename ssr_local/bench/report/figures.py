@@ -10,7 +10,7 @@ from msgspec import Struct
 from ssr_local.bench.labels.process_labels import THRESHOLD
 from ssr_local.bench.labels.verifiers import VerifierReport, score_verifiers
 from ssr_local.bench.records import Row, Walk
-from ssr_local.bench.report.arrangement import Runs, arrange
+from ssr_local.bench.report.arrangement import TARGET, Runs, arrange
 from ssr_local.bench.report.decision import Decision, decide
 from ssr_local.bench.report.depth import Depth, depth
 from ssr_local.bench.report.failures import Signature, failures
@@ -26,6 +26,7 @@ class TaskReport(Struct, frozen=True, kw_only=True):
 
     task: str
     concurrency: int
+    baseline: str | None
     problems: tuple[str, ...]
     methods: tuple[MethodSummary, ...]
     tradeoff: Tradeoff
@@ -55,12 +56,15 @@ def build_report(
     *,
     calibrations: Mapping[str, Calibration] | None = None,
     threshold: float = THRESHOLD,
+    baseline: str = TARGET,
 ) -> Report:
     """The report on these rows, of any tasks, methods and directories.
 
-    The last two are what ``score_verifiers`` takes. Raises ``UsageError`` without scipy.
+    ``calibrations`` and ``threshold`` are what ``score_verifiers`` takes; ``baseline`` is the
+    method that the others are compared with. Raises ``UsageError`` without scipy, and for a
+    baseline that no task has.
     """
-    groups, num_twice = arrange(rows)
+    groups, num_twice = arrange(rows, baseline)
     return Report(
         material=gather(groups, walks, num_twice),
         tasks=tuple(map(_task, groups)),
@@ -75,6 +79,7 @@ def _task(runs: Runs) -> TaskReport:
     return TaskReport(
         task=runs.task,
         concurrency=runs.concurrency,
+        baseline=runs.baseline,
         problems=runs.problems,
         methods=summaries,
         tradeoff=tradeoff,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from ssr_local.bench.records import Row, Walk
 from ssr_local.bench.report.arrangement import Option, Runs, method_order
@@ -13,7 +14,8 @@ from ssr_local.core.records import Models
 
 # Models are compared by their hashes; a method that needs one model may or may not name both.
 _OF_MODELS = frozenset(("pair", "draft", "target", "seed"))
-_OF_METHODS = _OF_MODELS | {"method", "paths", "mode", "selection"}
+_OF_METHODS = _OF_MODELS | {"method", "effort", "plan", "paths", "mode", "prompt", "selection"}
+_OF_AUTO = frozenset(("plan", "max_tokens"))  # what it chooses problem by problem
 _SHOWN_CHARS = 12
 _T = TypeVar("_T")
 
@@ -21,7 +23,7 @@ _T = TypeVar("_T")
 class ModelUsed(Struct, frozen=True, kw_only=True):
     """One model file as it was run."""
 
-    role: str
+    role: str = ""
     name: str
     file: str
     sha256: str | None
@@ -83,14 +85,8 @@ def gather(groups: Sequence[Runs], walks: Sequence[Walk], num_twice: int) -> Mat
 
 def _files(pair: Models) -> list[ModelUsed]:
     return [
-        ModelUsed(
-            role=role,
-            name=info.name,
-            file=_file_name(info.file),
-            sha256=info.sha256,
-            num_parameters=info.num_parameters,
-            engine=info.engine,
-            device=info.device,
+        replace(
+            convert(info, ModelUsed, from_attributes=True), role=role, file=_file_name(info.file)
         )
         for role, info in (("draft", pair.draft), ("target", pair.target))
         if info is not None
@@ -108,7 +104,7 @@ def _settings(
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         for name, value in (row.result.options if row.result else {}).items():
-            if name not in without:
+            if name not in without and not (name in _OF_AUTO and row.method.startswith("auto-")):
                 found.setdefault(name, {})[_text(value)] = None
     return tuple(
         SharedSetting(name, tuple(sorted(values))) for name, values in sorted(found.items())
@@ -140,10 +136,21 @@ def _warnings(
         yield from _mixed(f"{role} models", hashes, "nothing here is about one pair")
         yield from _mixed(f"engines ({role})", (f.engine for f in files), "times differ by engine")
         yield from _mixed(f"devices ({role})", (f.device for f in files), "times differ by device")
-    for task in sorted({line.task for line in lines}):
-        hashes = (line.prompt_hash for line in lines if line.task == task)
-        yield from _mixed(f"prompts of {task}", hashes, "methods were asked different things")
+    asked: dict[tuple[str, str], set[str]] = {}
+    for line in lines:
+        if isinstance(line, Walk) or line.result:
+            asked.setdefault((line.task, _prompt(line)), set()).add(line.prompt_hash)
+    for (task, prompt), texts in sorted(asked.items()):
+        what = f"prompts of {task}" + (f" named {prompt}" if prompt else "")
+        yield from _mixed(what, texts, "methods were asked different things")
     yield from _mixed_options(rows)
+
+
+def _prompt(line: Row | Walk) -> str:
+    """The name that other words than the pool's were asked for by."""
+    return str(
+        line.result.options.get("prompt", "") if isinstance(line, Row) and line.result else ""
+    )
 
 
 def _mixed(what: str, values: Iterable[str], so: str) -> Iterable[str]:

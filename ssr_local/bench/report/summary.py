@@ -1,4 +1,4 @@
-"""The main table: the result of each method of one task, alone and against the target. Pure."""
+"""The main table: the result of each method of one task, alone and against the baseline. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 from msgspec import Struct
 
 from ssr_local.bench.records import Outcome, Row
-from ssr_local.bench.report.arrangement import TARGET, Runs, accuracy, by_problem, is_right
+from ssr_local.bench.report.arrangement import Runs, accuracy, by_problem, is_right
 from ssr_local.bench.statistics import (
     Interval,
     Ratio,
@@ -44,15 +44,15 @@ class Unanswered(Struct, frozen=True):
         return text + (f" ({'; '.join(self.reasons[:MAX_LISTED])})" if self.reasons else "")
 
 
-class AgainstTarget(Struct, frozen=True, kw_only=True):
-    """A method beside the target, over what both have tried.
+class AgainstBaseline(Struct, frozen=True, kw_only=True):
+    """A method beside the baseline, over what both have tried.
 
     The ratios leave out failed runs; repeats are averaged in a problem before problems are
     drawn anew for ``time``'s interval, which is missing (both ends at the value) unless
     ``timed_alone``: problems solved at once share one time. ``num_right``,
     ``num_target_right``, the exact McNemar ``p`` and ``difference`` (Newcombe's paired 95 %
-    interval of the shares of right answers, method less target) look at the first repeat both
-    have, one trial a problem.
+    interval of the shares of right answers, method less baseline) look at the first repeat both
+    have, one trial a problem. "target" in names is the baseline: so 0.1.0 has it in report.json.
     """
 
     num_problems: int
@@ -67,7 +67,7 @@ class AgainstTarget(Struct, frozen=True, kw_only=True):
 
     @property
     def gain(self) -> int:
-        """How many more problems than the target it solved."""
+        """How many more problems than the baseline it solved."""
         return self.num_right - self.num_target_right
 
 
@@ -109,7 +109,7 @@ class MethodSummary(Struct, frozen=True, kw_only=True):
     median_s: float | None
     mean_s: float | None
     predicted_s: float | None
-    target: AgainstTarget | None
+    target: AgainstBaseline | None
 
 
 def summarise(runs: Runs) -> tuple[MethodSummary, ...]:
@@ -117,21 +117,20 @@ def summarise(runs: Runs) -> tuple[MethodSummary, ...]:
     return tuple(_summary(runs, method) for method in runs.methods)
 
 
-def _beside_target(runs: Runs, method: str) -> AgainstTarget | None:
+def _beside(runs: Runs, method: str) -> AgainstBaseline | None:
     """None when the two have tried nothing in common."""
-    if method == TARGET or TARGET not in runs.rows:
+    baseline = runs.baseline
+    if baseline is None or method == baseline or not (units := runs.shared([method, baseline])):
         return None
-    if not (units := runs.shared([method, TARGET])):
-        return None
-    pairs = runs.pairs(method, TARGET, units, is_right)
+    pairs = runs.pairs(method, baseline, units, is_right)
     cells = [pairs.count((one, two)) for one in (True, False) for two in (True, False)]
-    mine, theirs = runs.at(method, units), runs.at(TARGET, units)
+    mine, theirs = runs.at(method, units), runs.at(baseline, units)
     both = [
         (one, two)
         for one, two in zip(mine, theirs, strict=True)
         if one.result is not None and two.result is not None
     ]
-    return AgainstTarget(
+    return AgainstBaseline(
         num_problems=len(pairs),
         num_right=cells[0] + cells[1],
         num_target_right=cells[0] + cells[2],
@@ -189,7 +188,7 @@ def _summary(runs: Runs, method: str) -> MethodSummary:
         median_s=median(seconds) if seconds else None,
         mean_s=mean(seconds),
         predicted_s=_predicted_s(rows),
-        target=_beside_target(runs, method),
+        target=_beside(runs, method),
     )
 
 

@@ -17,14 +17,14 @@ from ssr_local.bench.report.markdown import (
 )
 from ssr_local.bench.report.material import Material
 from ssr_local.bench.report.plots import pictures
-from ssr_local.bench.report.summary import AgainstTarget, MethodSummary
+from ssr_local.bench.report.summary import AgainstBaseline, MethodSummary
 
 _HEAD = """\
-Accuracy is pass@1 over problems; points, exact McNemar p, time and FLOPs are beside `target` on the
-problems both have, and ratios below 1 are in favour of the method. A decision counts a difference
-in accuracy as shown below p = 0.05 (not corrected for the number of methods) and one in time when
-its interval leaves out 1. \"use\" is the fastest method that could not be told apart from the most
-accurate one."""
+Accuracy is pass@1 over problems; points, exact McNemar p, time and FLOPs are beside the baseline
+({}) on the problems both have, and ratios below 1 are in favour of the method. A decision counts
+a difference in accuracy as shown below p = 0.05 (not corrected for the number of methods) and one
+in time when its interval leaves out 1. "use" is the fastest method that could not be told apart
+from the most accurate one."""
 
 _STEPS = """\
 A step is bad where the target's own rate of right answers fell by more than the margin from before
@@ -50,15 +50,22 @@ def report_head(report: Report) -> str:
     """The result: one table, three sentences, and what should not have been mixed."""
     rows = [_head_row(task, method) for task in report.tasks for method in task.methods]
     heads = ("Task", "Method", "Decision", "Problems", "Accuracy [95 %]")
-    beside = ("Points to target [95 %]", "p", "Time [95 %]", "Decode FLOPs", "Total FLOPs")
+    beside = ("Points [95 %]", "p", "Time [95 %]", "Decode FLOPs", "Total FLOPs")
     warnings = bullets(escaped(text, 0) for text in report.material.warnings)
-    shown = [table((*heads, *beside), rows, num_left=3), _HEAD] if rows else ["No rows."]
+    named = sorted({task.baseline for task in report.tasks if task.baseline})
+    baselines = " or ".join(map(escaped, named)) or "none here, --baseline names one"
+    shown = (
+        [table((*heads, *beside), rows, num_left=3), _HEAD.format(baselines)]
+        if rows
+        else ["No rows."]
+    )
     return "\n\n".join(filter(None, (*shown, warnings)))
 
 
 def _head_row(task: TaskReport, method: MethodSummary) -> Sequence[str]:
     beside, decision = method.target, task.decision
-    said: list[str] = [one.worth for one in decision.findings if one.method == method.method]
+    said = ["baseline"] if task.baseline == method.method else []
+    said += [one.worth for one in decision.findings if one.method == method.method]
     said += ["use"] if decision.use == method.method else []
     return (
         escaped(task.title),
@@ -72,7 +79,7 @@ def _head_row(task: TaskReport, method: MethodSummary) -> Sequence[str]:
     )
 
 
-def _points(beside: AgainstTarget) -> str:
+def _points(beside: AgainstBaseline) -> str:
     """The difference in accuracy on the first repeat both have, as its p looks at it."""
     if beside.difference is None:
         return DASH

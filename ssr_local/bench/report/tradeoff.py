@@ -60,21 +60,16 @@ def trade(runs: Runs) -> Tradeoff:
     compared = [name for name in runs.methods if 2 * tried[name] >= max(tried.values())]
     units = runs.shared(compared)
     rows = {name: runs.at(name, units) for name in compared} if units else {}
-    timed = [
-        index
-        for index in range(len(units))
-        if all(found[index].result is not None for found in rows.values())
-    ]
+    done = enumerate(zip(*rows.values(), strict=True))
+    timed = [index for index, found in done if all(row.result is not None for row in found)]
     points = [
         point
         for name, found in rows.items()
         if (point := _point(name, found, [found[index] for index in timed], runs.timed_alone))
     ]
-    best = (
-        min(points, key=lambda one: (-one.accuracy.value, one.cost("seconds") or math.inf)).method
-        if points
-        else None
-    )
+    ranked = sorted(points, key=lambda one: (-one.accuracy.value, one.cost("seconds") or math.inf))
+    best = ranked[0].method if ranked else None
+    fronts = {cost: front(points, cost) for cost in COSTS}
     return Tradeoff(
         num_problems=len({problem for problem, _ in units}),
         num_timed=len({units[index][0] for index in timed}),
@@ -86,7 +81,7 @@ def trade(runs: Runs) -> Tradeoff:
                 p_best=runs.p(best, point.method, units, is_right)
                 if best is not None and best != point.method
                 else None,
-                fronts=tuple(cost for cost in COSTS if point in front(points, cost)),
+                fronts=tuple(cost for cost in COSTS if point in fronts[cost]),
             )
             for point in points
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,13 +47,7 @@ threshold_option = click.option(
 
 def in_order(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     """Several options as one decorator."""
-
-    def decorate(function: _F) -> _F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    return lambda function: reduce(lambda made, option: option(made), reversed(options), function)
 
 
 data_options = in_order(
@@ -93,14 +89,13 @@ def model_options(function: _F) -> _F:
     return options_of(SolveOptions, _SOLVE_OPTIONS)(options_of(EngineOptions)(function))
 
 
-def settings_for(task: str, overrides: Mapping[str, Any]) -> Settings:
-    """The settings in force, with the task's own pool unless another was asked for."""
+def settings_for(task: str, overrides: Mapping[str, Any], prompt: str = "") -> Settings:
+    """The settings in force, that prompt and, unless another was asked for, the task's pool."""
     settings = settings_in_force(overrides)
+    changes = {"prompt": prompt}
     if overrides.get("strategies") is None:
-        pool = TASKS[task].strategies
-        solve = with_changes(settings.solve, strategies=pool)
-        settings = msgspec.structs.replace(settings, solve=solve)
-    return settings
+        changes["strategies"] = TASKS[task].strategies
+    return msgspec.structs.replace(settings, solve=with_changes(settings.solve, **changes))
 
 
 def folder_for(task: str, out: Path | None) -> Path:
@@ -154,15 +149,8 @@ class Countdown:
         self._done += amount
         spent = time.monotonic() - self._started
         left = max(0, self._total - self._done)
-        more = f"; about {in_words(spent / self._done * left)} left" if self._done else ""
-        remark(f"[{self._done}/{self._total}] {text}{more}")
-
-
-def in_words(seconds: float) -> str:
-    """A span of time: "40 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+        rest = timedelta(seconds=round(spent / self._done * left)) if self._done else None
+        remark(
+            f"[{self._done}/{self._total}] {text}"
+            + (f"; about {rest} left" if rest is not None else "")
+        )

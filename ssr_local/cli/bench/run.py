@@ -25,6 +25,7 @@ from ssr_local.cli.bench.parameters import (
     settings_for,
 )
 from ssr_local.engine.base import MOST_SEQUENCES
+from ssr_local.method.pools import wordings
 from ssr_local.transport.requests import check_room_for
 
 
@@ -47,6 +48,11 @@ from ssr_local.transport.requests import check_room_for
     show_default=True,
     help="problems in the same batches: 1 measures latency, more measure throughput",
 )
+@click.option(
+    "--prompt",
+    type=click.Choice([*wordings()]),
+    help="the words that problems are asked in, instead of the pool's; +prompt=NAME for one method",
+)
 @model_options
 def command(
     task: str,
@@ -59,6 +65,7 @@ def command(
     methods: str,
     repeats: int,
     concurrency: int,
+    prompt: str | None,
     **overrides: Any,
 ) -> int:
     """Solve a task's problems with several methods and keep every run as a row of OUT/rows.jsonl.
@@ -68,14 +75,16 @@ def command(
     3: model missing or damaged; 4: the engine failed again and again; 130: stopped.
     """
     specs = parse_methods(methods)
-    settings = settings_for(task, overrides)
+    settings = settings_for(task, overrides, prompt or "")
     problems = problems_of(task, data, skip, limit)
     bench = Bench(task, problems, specs, repeats, seed, concurrency)
     folder = folder_for(task, out)
     for spec in specs:
         at_once = min(concurrency, len(problems))
         check_room_for([spec.options(settings.solve)] * at_once, MOST_SEQUENCES)
-    common = in_common(settings, verified=True, seed=seed, concurrency=concurrency)
+    common = in_common(
+        settings, verified=True, seed=seed, concurrency=concurrency, prompt=prompt or ""
+    )
     with (
         Scorer(allow_code=allow_code) as scorer,
         open_for_writing(folder, ROWS, Row, common) as file,

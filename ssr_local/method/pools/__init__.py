@@ -92,7 +92,7 @@ def load_pool(name_or_path: str, prompt: str = "") -> Pool:
 
     A packaged name comes first; write ``./maths`` for a file of such a name. ``prompt`` names
     other words to ask in (``wordings``). Raises ``ConfigError`` naming the file, the key and what
-    is accepted.
+    is accepted, and for words that ask for a box where the pool's answers are code.
     """
     pool = _load(name_or_path)
     if not prompt:
@@ -106,7 +106,13 @@ def load_pool(name_or_path: str, prompt: str = "") -> Pool:
         )
     changed = dict(words[prompt])
     own: dict[str, str] = changed.pop(_POOLS, {}).get(pool.name, {})
-    return replace(pool, **changed, **own)
+    if pool.answer == "code" and "instruction" in changed and "instruction" not in own:
+        raise ConfigError(
+            f"The prompt {quoted(prompt)} cannot be asked with the pool {quoted(pool.name)}.",
+            "It asks for an answer in a box, and this pool's answers are code.",
+            "Choose another pool or prompt: ssr-local bench methods",
+        )
+    return replace(pool, **(changed | own))
 
 
 @cache
@@ -115,7 +121,8 @@ def wordings() -> dict[str, dict[str, Any]]:
     by pool what it has for that one alone (docs/measuring.md)."""
     found = parse_toml((resources.files("ssr_local.method") / _WORDINGS).read_bytes(), _WORDINGS)
     return {
-        name: {**words, "examples": _examples(words, _WORDINGS)} for name, words in found.items()
+        name: words | {"examples": _examples(words, _WORDINGS)} if "examples" in words else words
+        for name, words in found.items()
     }
 
 

@@ -50,6 +50,13 @@ def test_a_name_says_what_it_changes(name: str, changes: dict[str, object]) -> N
     assert options.max_tokens == 77
 
 
+def test_a_method_is_asked_in_the_words_of_the_bench_unless_it_names_its_own() -> None:
+    bench = SolveOptions(prompt="short")
+    prompts = {"target": "short", "greedy prose:target": "short", "target+prompt=first": "first"}
+    for name, prompt in prompts.items():
+        assert parse_method(name).options(bench).prompt == prompt
+
+
 @pytest.mark.parametrize(
     ("written", "canonical"),
     [

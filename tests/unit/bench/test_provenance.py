@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssr_local.bench.provenance import prompt_hash
+from ssr_local.method.pools import wordings
 
 POOL = """
 name = "mine"
@@ -33,3 +34,8 @@ def test_a_text_that_models_are_sent_changes_the_hash(tmp_path: Path, changed: s
         (tmp_path / name).write_text(text)
         hashes.append(prompt_hash(str(tmp_path / name)))
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_every_prompt_has_a_hash_of_its_own() -> None:
+    names = ["", *wordings()]
+    assert len({prompt_hash("maths", name) for name in names}) == len(names)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ssr_local.bench.provenance import prompt_hash
 from ssr_local.bench.records import Row
 from ssr_local.bench.store import ROWS, WALKS
 from ssr_local.cli.bench.parameters import kept_in
@@ -79,6 +80,25 @@ def test_from_rows_to_a_report(program: Program) -> None:
     assert report.stdout.decode().strip() in text
     figures = json.loads((program.folder / "out" / "report.json").read_bytes())
     assert {one["method"] for one in figures["tasks"][0]["methods"]} == set(METHODS)
+
+
+def test_a_bench_in_other_words_beside_another_baseline(program: Program) -> None:
+    asked = run_arguments("--methods", "target,ssr-m3", "--prompt", "short")
+    done = program.here(*asked)
+    assert done.returncode == 0, done.stderr
+    assert {row.result.options["prompt"] for row in rows(program) if row.result} == {"short"}
+    assert {row.prompt_hash for row in rows(program)} == {prompt_hash("maths", "short")}
+    refused = program.here(*asked[:-2])
+    assert refused.returncode == 2
+    assert b"was begun with prompt = 'short'" in refused.stderr
+    report = program.here(
+        "bench", "report", "out", "--no-plots", "--baseline", "ssr-m3+prompt=short"
+    )
+    assert report.returncode == 0, report.stderr
+    (task,) = json.loads((program.folder / "out" / "report.json").read_bytes())["tasks"]
+    assert task["baseline"] == "ssr-m3+prompt=short"
+    beside = {one["method"]: one["target"] is not None for one in task["methods"]}
+    assert beside == {"ssr-m3+prompt=short": False, "target+prompt=short": True}
 
 
 @pytest.mark.parametrize(

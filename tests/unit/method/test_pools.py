@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.records import Strategy
-from ssr_local.method.pools import LETTERS, MAX_POOL_BYTES, PACKAGED, UNKNOWN, Example, load_pool
+from ssr_local.method.pools import (
+    LETTERS,
+    MAX_POOL_BYTES,
+    PACKAGED,
+    UNKNOWN,
+    Example,
+    load_pool,
+    wordings,
+)
 from ssr_local.method.prompts import CONTENT_FREE
 
 
@@ -237,3 +245,26 @@ def test_the_prompt_of_0_1_0_stays_what_it_was(name: str) -> None:
     assert pool.instruction.endswith("it needs." if name == "code" else "within \\boxed{}.")
     assert not pool.examples
     assert pool.strategies == load_pool(name).strategies
+
+
+def test_prompts_to_compare_are_told_apart_in_prose_and_in_programs() -> None:
+    pools = [load_pool("maths", name) for name in ("", *wordings())]
+    assert len({(one.system, one.instruction, one.examples) for one in pools}) >= 10
+    assert len({(one.system, one.program_instruction) for one in pools}) >= 5
+
+
+@pytest.mark.parametrize("prompt", wordings())
+def test_a_prompt_asks_for_a_box_where_the_pool_wants_one(prompt: str) -> None:
+    for name in ("maths", "school", "logic"):
+        pool = load_pool(name, prompt)
+        assert r"\boxed" in pool.system + pool.instruction
+        assert all(r"\boxed" in one.solution for one in pool.examples)
+
+
+def test_a_prompt_that_asks_for_a_box_is_refused_where_answers_are_code() -> None:
+    refused = [name for name, words in wordings().items() if "instruction" in words]
+    for name in refused:
+        with pytest.raises(ConfigError, match="this pool's answers are code"):
+            load_pool("code", name)
+    for name in wordings().keys() - refused:
+        assert r"\boxed" not in load_pool("code", name).instruction

@@ -11,6 +11,7 @@ from ssr_local.bench.report.arrangement import (
     arrange,
     method_order,
 )
+from ssr_local.core.errors import UsageError
 from ssr_local.core.options import SolveOptions
 from tests.unit.bench.report.made_rows import outcomes, result, row
 
@@ -31,14 +32,54 @@ def test_of_two_rows_with_one_key_the_first_counts() -> None:
         ("ssr-m3+tau=5", {"threshold": 5.0}, "ssr-m3+tau=5"),
         ("ssr-m3+min-likelihood+tau=7", {}, "ssr-m3"),
         ("target", {"method": "target", "threshold": 5.0}, "target"),
+        ("target", {"method": "target", "prompt": "short"}, "target+prompt=short"),
+        ("target+prompt=short", {"method": "target", "prompt": "short"}, "target+prompt=short"),
+        ("ssr-m3+random", {"prompt": "short"}, "ssr-m3+prompt=short+random"),
+        ("greedy prose:target", {"method": "auto", "prompt": "short"},
+         "greedy prose:target+prompt=short"),
     ],
-)
+)  # fmt: skip
 def test_names_say_how_steps_were_judged_where_that_is_not_usual(
     method: str, options: dict[str, Any], name: str
 ) -> None:
     usual = {"method": "ssr", "verifier": SolveOptions().verifier, "threshold": 7.0}
     (runs,), _ = arrange([row(method, found=result(options=usual | options))])
     assert runs.methods == (name,)
+
+
+@pytest.mark.parametrize(
+    ("methods", "wanted", "baseline"),
+    [
+        (["auto-quick", "target", "target+prompt=first"], "target", "target"),
+        (["auto-quick", "target+prompt=first"], "target", "target+prompt=first"),
+        (["program:target", "prose:target", "3 x prose:target; agree"], "target", "prose:target"),
+        (["greedy prose:target+prompt=short", "draft"], "target",
+         "greedy prose:target+prompt=short"),
+        (["greedy prose:target", "prose:target"], "target", None),  # which of the two?
+        (["program:target", "prose:target + prose:target"], "target", None),
+        (["auto-quick", "target"], "auto-quick", "auto-quick"),
+    ],
+)  # fmt: skip
+def test_the_baseline_is_the_one_named_or_the_only_form_of_the_target(
+    methods: list[str], wanted: str, baseline: str | None
+) -> None:
+    (runs,), _ = arrange([row(name) for name in methods], wanted)
+    assert runs.baseline == baseline
+    assert runs.methods[0] == baseline or baseline is None
+
+
+def test_a_baseline_need_not_be_in_every_task_but_in_one() -> None:
+    rows = [row("target"), row("ssr-m3"), row("target", task="logic")]
+    groups, _ = arrange(rows, "ssr-m3")
+    assert [runs.baseline for runs in groups] == ["ssr-m3", None]
+    with pytest.raises(UsageError, match="There are: target, ssr-m3"):
+        arrange(rows, "ssr-m5")
+
+
+def test_a_failed_run_is_asked_as_those_of_its_bench() -> None:
+    short = row("target", found=result(options={"prompt": "short"}), prompt_hash="b")
+    (runs,), _ = arrange([row("target"), short, row("target", "p2", "failed", prompt_hash="b")])
+    assert [len(runs.of(name)) for name in ("target", "target+prompt=short")] == [1, 2]
 
 
 def test_shared_is_what_every_method_has_tried() -> None:
@@ -53,6 +94,9 @@ def test_methods_are_ordered_by_kind_paths_exit_and_changes() -> None:
     names = [
         "target",
         "draft",
+        "auto-quick",
+        "auto-normal",
+        "auto-thorough",
         "parallel-3",
         "parallel-10",
         "parallel-spm-3",

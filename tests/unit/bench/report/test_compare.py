@@ -49,6 +49,11 @@ def test_what_makes_two_directories_incomparable_is_told(second: dict[str, Any],
     assert text.count("\n- ") == 1
 
 
+def test_different_baselines_are_told() -> None:
+    text = _text([row()], [row("target+prompt=first")])
+    assert "different baselines (target, target+prompt=first)" in text
+
+
 def test_other_tasks_may_have_other_prompts() -> None:
     text = _text([row()], [row(), row(task="logic", prompt_hash="other")])
     assert "Different prompts" not in text

@@ -57,6 +57,26 @@ def test_tasks_may_have_different_prompts_and_methods_different_options() -> Non
     assert _gather(rows).warnings == ()
 
 
+def test_what_auto_and_prompts_choose_is_no_mixture() -> None:
+    auto = [
+        row("auto-normal", f"p{num}", found=result(options={"plan": plan, "max_tokens": num}))
+        for num, plan in enumerate(("prose:target", "program:target"))
+    ]
+    asked = [
+        row("target", found=result(options={"plan": "", "prompt": prompt}), prompt_hash=prompt)
+        for prompt in ("short", "first")
+    ]
+    found = _gather([*auto, *asked])
+    assert found.warnings == ()
+    assert [(one.name, one.values) for one in found.settings if one.name == "max_tokens"] == [
+        ("max_tokens", ("512",))
+    ]
+    assert not {"plan", "prompt"} & {one.name for one in found.settings}
+    again = row("ssr-m3", found=result(options={"prompt": "short"}), prompt_hash="other")
+    (warning,) = _gather([*asked, again]).warnings
+    assert "prompts of gsm8k named short" in warning
+
+
 @pytest.mark.parametrize("folder", ["/home/somebody/models/", "C:\\Users\\somebody\\"])
 def test_folders_above_a_file_are_not_handed_on(folder: str) -> None:
     moved = structs.replace(model("large-target"), file=f"{folder}large.gguf")

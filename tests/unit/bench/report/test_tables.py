@@ -6,6 +6,7 @@ import json
 import re
 from functools import cache
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from ssr_local.bench.labels.verifiers import score_verifiers
 from ssr_local.bench.records import Rate, Row
 from ssr_local.bench.report.compare import compare_markdown
 from ssr_local.bench.report.figures import Report, build_report, report_json
+from ssr_local.bench.report.markdown import escaped
 from ssr_local.bench.report.tables import report_head, report_markdown, steps_markdown
 from tests.unit.bench.labels.made_walks import planted, walk
 from tests.unit.bench.report.made_rows import (
@@ -50,16 +52,26 @@ def test_it_begins_with_one_table_and_at_most_three_sentences() -> None:
     assert after.startswith("## ")
 
 
-def test_the_first_table_has_every_method_beside_the_target_and_the_decision() -> None:
-    rows = outcomes("target", "+" * 12) + outcomes("ssr-m3", "-" + "+" * 11, seconds=4.0)
-    head = report_head(build_report(rows))
+@pytest.mark.parametrize("baseline", ["target", "target+prompt=first", "a*b"])
+def test_the_first_table_has_every_method_beside_the_baseline_and_the_decision(
+    baseline: str,
+) -> None:
+    rows = outcomes(baseline, "+" * 12) + outcomes("ssr-m3", "-" + "+" * 11, seconds=4.0)
+    head = report_head(build_report(rows, baseline="a*b" if baseline == "a*b" else "target"))
+    assert f"({escaped(baseline)})" in head
     cells = [[one.strip() for one in line.split("|")[1:-1]] for line in head.splitlines()[2:4]]
     assert [line[:4] for line in cells] == [
-        ["gsm8k", "target", "-", "12"],
+        ["gsm8k", escaped(baseline), "baseline", "12"],
         ["gsm8k", "ssr-m3", "pays in time, use", "12"],
     ]
     assert cells[1][5:8] == ["-8 [-35, 17]", "1.00", "0.40"]
     assert cells[0][5:] == ["-"] * 5
+
+
+def test_without_a_baseline_the_report_says_how_to_name_one() -> None:
+    head = report_head(build_report(outcomes("ssr-m3", "++") + outcomes("auto-quick", "+-")))
+    assert "--baseline" in head
+    assert "decided" not in head
 
 
 def test_what_should_not_be_mixed_is_told_before_any_section() -> None:
