@@ -68,7 +68,7 @@ def candidates(
     return tuple({method.name: method for method in methods}.values())
 
 
-def is_typeset_task(problems: Iterable[Problem]) -> bool:
+def are_typeset(problems: Iterable[Problem]) -> bool:
     """Whether more than half of the problems have formulas in LaTeX."""
     kinds = [is_typeset(one.problem) for one in problems]
     return 2 * sum(kinds) > len(kinds)

@@ -21,9 +21,9 @@ from ssr_local.bench.tasks import TASKS, load_problems
 from ssr_local.bench.tuning import (
     FEWEST,
     Standing,
+    are_typeset,
     candidates,
     choose_plans,
-    is_typeset_task,
     measured_profile,
     plans_in,
     rows_of,
@@ -38,7 +38,7 @@ from ssr_local.core.display import printable
 from ssr_local.core.errors import UsageError
 from ssr_local.core.line_file import locked
 from ssr_local.core.options import Effort, EngineOptions, SolveOptions, with_changes
-from ssr_local.core.records import EffortPlans
+from ssr_local.core.records import EffortPlans, ModelRole
 from ssr_local.engine.demo import is_demo
 from ssr_local.method.auto import ALONE
 from ssr_local.method.plans import parse_plan
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 _SETTINGS = Path(ROWS).with_suffix(".settings.json").name
-_MODELS = ("draft", "target")
+_MODELS = get_args(ModelRole)
 
 
 @click.command()
@@ -132,7 +132,7 @@ def _methods(
     pair: PairSpec, problems: Sequence[Problem], rows: Sequence[Row]
 ) -> tuple[MethodSpec, ...]:
     """The plans to try whose models are here; what the others need is said."""
-    typeset = is_typeset_task(problems)
+    typeset = are_typeset(problems)
     known = [plans_in(one, typeset=typeset) for one in (shipped_profile(pair), pair.profile)]
     methods = candidates(known, (row.method for row in rows))
     draft = load_registry().model(pair.draft)
@@ -158,16 +158,16 @@ def _finish(
     if not rows:
         return False
     tried = {row.problem for row in rows}
-    typeset = is_typeset_task(one for one in problems if one.id in tried)
+    typeset = are_typeset(one for one in problems if one.id in tried)
     found, figures = standings(rows, plans), figures_from(rows)
     chosen = choose_plans(found, plans_in(pair.profile, typeset=typeset))
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 400).print(_table(found, figures, chosen))
     if chosen is None:
-        num = min(one.num for one in found)
+        num = max(one.num for one in found)
         done = "1 problem was" if num == 1 else f"{num} problems were"
-        click.echo(f"{done} tried by all plans; it takes {FEWEST} to say something.")
+        click.echo(f"{done} tried by all plans in the race; it takes {FEWEST} to say something.")
         click.echo("The same command goes on from here.")
         return False
     note = summary(chosen, found, name)

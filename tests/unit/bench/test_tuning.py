@@ -14,9 +14,9 @@ from ssr_local.bench.store import ROWS, open_for_writing
 from ssr_local.bench.tuning import (
     FEWEST,
     Standing,
+    are_typeset,
     candidates,
     choose_plans,
-    is_typeset_task,
     measured_profile,
     plans_in,
     rows_of,
@@ -210,8 +210,8 @@ def test_problems_with_formulas_give_the_plans_for_those() -> None:
 def test_more_than_half_of_the_problems_decide_which_plans_are_measured() -> None:
     texts = ("$x^2$", "Hens?", r"\frac{1}{2}")
     made = [Problem(id=text, problem=text, answer="1") for text in texts]
-    assert is_typeset_task(made)
-    assert not is_typeset_task(made[:2])
+    assert are_typeset(made)
+    assert not are_typeset(made[:2])
 
 
 def test_rows_of_other_problems_and_other_tasks_do_not_count() -> None:
