@@ -8,10 +8,14 @@ import time
 
 import pytest
 
-from ssr_local.bench.records import Row
+from ssr_local.bench.records import Problem, Row
 from ssr_local.bench.store import ROWS
+from ssr_local.cli.tune import _methods
 from ssr_local.core.line_file import read_lines
+from ssr_local.core.records import Profile
+from ssr_local.method.auto import ALONE
 from ssr_local.models.models_toml import parse_models_toml
+from ssr_local.models.registry import load_registry, save_profile
 from tests.tiny_gguf import TURN_END, ids, token_id, write_tiny_model
 
 from .program import Program
@@ -103,7 +107,11 @@ def test_a_tune_that_is_killed_goes_on_and_its_profile_is_followed(program: Prog
     assert b"Nothing was found out" in program.here(*arguments("--forget")).stdout
 
 
-def test_plans_whose_draft_is_not_here_are_left_out(program: Program) -> None:
+def test_formulas_give_plans_of_their_own_and_plans_without_their_draft_are_left_out(
+    program: Program,
+) -> None:
+    data = program.folder / "p.jsonl"
+    data.write_text(data.read_text().replace("Hens", r"\\(x\\) hens"))
     file = program.folder / "config" / "models.toml"
     lines = file.read_text().splitlines()
     toml = f"""[models.small]
@@ -119,6 +127,22 @@ draft = "small"
     assert b"not here: prose:ssd, 3 x prose:ssd; agree." in done.stderr
     assert b"ssr-local models pull small" in done.stderr
     assert not any("ssd" in row.method for row in rows(program))
+    toml = (program.folder / "data" / "profiles" / "mine.toml").read_text()
+    profile = parse_models_toml(toml, "mine")[1]["mine"].profile
+    assert profile is not None
+    assert profile.plans_for["typeset"].thorough == profile.thorough
+
+
+def test_shipped_plans_are_tried_also_when_another_profile_is_in_force() -> None:
+    pair = load_registry().pair("default")
+    shipped = pair.profile
+    assert shipped is not None
+    save_profile(pair, Profile(quick="5 x prose:target", normal=ALONE, thorough=ALONE))
+    problems = [Problem(id=text, problem=text, answer="1") for text in ("Hens?", r"\(x\)", "$y$")]
+    pair = load_registry().pair("default")
+    for some, plans in ((problems[:1], shipped), (problems, shipped.plans_for["typeset"])):
+        names = [one.name for one in _methods(pair, some, ())]
+        assert {"5 x prose:target", plans.quick, plans.normal, plans.thorough} <= set(names)
 
 
 def test_too_little_time_for_a_profile_says_how_to_go_on(program: Program) -> None:
