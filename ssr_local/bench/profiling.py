@@ -1,6 +1,7 @@
 """From rows to the figures of a profile: kinds of path, plans, agreement. Pure.
 
-A path that was ended because others sufficed says nothing of its length and is left out.
+Kinds and agreement count each problem once, and paths of a plan's first wave alone: later ones are
+opened where the first were of no use, on hard problems.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from ssr_local.bench.statistics import mean, wilson
 from ssr_local.core.records import (
     Agreement,
     KindFigures,
-    PathForm,
-    PathKind,
     PlanFigures,
     ReasoningPath,
-    RunResult,
 )
 from ssr_local.method.auto import ALONE
+from ssr_local.method.plans import parse_plan
 from ssr_local.method.prediction import INSTRUCTION_TOKENS, kind_name
 
-_CUT = (None, "early_exit", "dropped", "cancelled")
+_CUT = (None, "early_exit", "dropped", "cancelled", "time_limit")
+_NEEDED = {"first": 1, "agree": 2}  # paths with which a rule can hold
+
+_Judged = tuple[ReasoningPath, Outcome]
 
 
 class MeasuredFigures(Struct, frozen=True, kw_only=True):
@@ -93,20 +95,33 @@ def _of_plan(rows: Sequence[Row], alone: dict[str, Row]) -> PlanFigures:
 
 
 def _kinds(rows: Sequence[Row]) -> dict[str, KindFigures]:
-    found: dict[PathKind, list[tuple[ReasoningPath, Outcome]]] = {}
+    found: dict[str, dict[str, _Judged]] = {}
     for row in rows:
-        assert row.result is not None
-        for path, outcome in zip(row.result.paths, row.path_outcomes, strict=True):
-            if path.kind is not None and path.end_reason not in _CUT and path.steps:
-                found.setdefault(path.kind, []).append((path, outcome))
-    return {kind_name(kind): _kind(kind, paths, rows) for kind, paths in found.items()}
+        for name, judged in _first_wave(row).items():
+            if judged[0].steps:
+                found.setdefault(name, {}).setdefault(row.problem, judged)
+    return {name: _kind(name, [*paths.values()], rows) for name, paths in found.items()}
 
 
-def _kind(
-    kind: PathKind, paths: Sequence[tuple[ReasoningPath, Outcome]], rows: Sequence[Row]
-) -> KindFigures:
+def _first_wave(row: Row) -> dict[str, _Judged]:
+    """The first path of each kind in a run's first wave. None of a wave of which a path was cut
+    short, or that its rule can cut short: whole ones are then of the problems where paths differ.
+    """
+    wave = parse_plan(plan_of(row)).waves[0]
+    if row.result is None or len(wave.paths) > _NEEDED.get(wave.rule, len(wave.paths)):
+        return {}
+    found: dict[str, _Judged] = {}
+    for path, outcome in zip(row.result.paths, row.path_outcomes, strict=True):
+        if path.wave == 0 and path.kind is not None:
+            found.setdefault(kind_name(path.kind), (path, outcome))
+            if path.end_reason in _CUT:
+                return {}
+    return found
+
+
+def _kind(name: str, paths: Sequence[_Judged], rows: Sequence[Row]) -> KindFigures:
     tokens = sum(step.num_tokens for path, _ in paths for step in path.steps)
-    acceptance, rewrite = _kept(kind, rows) if kind.verified else (None, 1.0)
+    acceptance, rewrite = _kept(name, rows) if name.endswith(":ssd") else (None, 1.0)
     return KindFigures(
         tokens=round(max(1.0, tokens / len(paths)), 1),
         answers=round(sum(path.answer is not None for path, _ in paths) / len(paths), 3),
@@ -117,16 +132,16 @@ def _kind(
     )
 
 
-def _kept(kind: PathKind, rows: Sequence[Row]) -> tuple[float | None, float]:
+def _kept(name: str, rows: Sequence[Row]) -> tuple[float | None, float]:
     """The share of drafted tokens that stayed, and tokens rewritten for one that did not; of runs
     in which the draft wrote nothing else."""
     drafted = kept = rewritten = 0
     for result in (row.result for row in rows if row.result):
-        kinds = {path.kind for path in result.paths if path.kind and path.kind.writer == "draft"}
-        if kinds != {kind}:
+        paths = [path for path in result.paths if path.kind and path.kind.writer == "draft"]
+        if {kind_name(path.kind) for path in paths if path.kind} != {name}:
             continue
         drafted += result.usage.draft.decode_tokens
-        for step in (step for path in result.paths if path.kind == kind for step in path.steps):
+        for step in (step for path in paths for step in path.steps):
             kept += step.num_tokens * (step.author == "draft")
             rewritten += step.num_tokens * (step.author == "target")
     if not drafted:
@@ -136,22 +151,15 @@ def _kept(kind: PathKind, rows: Sequence[Row]) -> tuple[float | None, float]:
 
 
 def _agreement(rows: Sequence[Row]) -> Agreement | None:
-    """How often the first program and the first prose path of a run had one answer."""
-    same = right = num = 0
+    """How often a program and a prose path of the target's that began together had one answer."""
+    right: dict[str, bool | None] = {}  # by problem; None where they differ
     for row in rows:
-        assert row.result is not None
-        pair = [_first(row.result, form) for form in ("program", "prose")]
-        if any(path is None or path.end_reason in _CUT for path in pair):
+        wave = _first_wave(row)
+        pair = [wave[name] for name in ("program:target", "prose:target") if name in wave]
+        if row.result is None or len(pair) < 2 or row.problem in right:
             continue
-        num += 1
-        indices = {path.index for path in pair if path is not None}
-        if any(indices <= {*group.paths} for group in row.result.votes):
-            same += 1
-            right += row.path_outcomes[min(indices)] == "right"
-    return Agreement(same=same, right=right, num=num) if num else None
-
-
-def _first(result: RunResult, form: PathForm) -> ReasoningPath | None:
-    wanted = PathKind(form=form)
-    kinds = ((path, path.kind) for path in result.paths if path.kind is not None)
-    return next((path for path, kind in kinds if kind_name(kind) == kind_name(wanted)), None)
+        indices = {path.index for path, _ in pair}
+        is_same = any(indices <= {*group.paths} for group in row.result.votes)
+        right[row.problem] = pair[0][1] == "right" if is_same else None
+    same = [one for one in right.values() if one is not None]
+    return Agreement(same=len(same), right=sum(same), num=len(right)) if right else None

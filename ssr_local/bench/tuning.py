@@ -1,7 +1,7 @@
 """Finds the plans that pay with a pair on this machine: paired, alternating, dropping losers.
 
-Problem by problem all plans still in the race are run; what can no longer win is dropped. The
-decisions are pure; rows are the bench's own.
+Problem by problem all plans still in the race are run. The decisions are pure; rows are the
+bench's own.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.api import Solver
 from ssr_local.bench.methods import MethodSpec, parse_method
-from ssr_local.bench.profiling import MeasuredFigures, figures_from
+from ssr_local.bench.profiling import MeasuredFigures
 from ssr_local.bench.records import Problem, Row
 from ssr_local.bench.runner import MAX_FAILURES, Bench, latest, run_bench
 from ssr_local.bench.scoring import Scorer
-from ssr_local.bench.statistics import paired_difference
 from ssr_local.core.errors import EngineError
 from ssr_local.core.line_file import LineFile
 from ssr_local.core.options import Effort, SolveOptions
-from ssr_local.core.records import Profile
-from ssr_local.method.auto import ALONE, BUDGETS
+from ssr_local.core.records import EffortPlans, Profile
+from ssr_local.method.auto import ALONE, BUDGETS, TOLERANCE
+from ssr_local.method.plans import parse_plan
+from ssr_local.method.prediction import kind_name
+from ssr_local.method.prompts import is_typeset
 
 CANDIDATES = (
     ALONE,
@@ -35,13 +38,13 @@ CANDIDATES = (
     "prose:ssd",
     "3 x prose:ssd; agree",
 )
-"""What is tried besides the plans of the profile in force."""
+"""What is tried besides the plans that are known for the pair."""
 
-FEWEST = 6
-"""Problems from which something is said, and a plan may be dropped for being never better."""
-FEWEST_SLOW = 2
-"""Problems after which a plan that no effort could afford is dropped."""
-_CLEARLY_FASTER = 0.9
+FEWEST = 10
+"""Problems from which something is said, and a plan may be dropped for solving fewer."""
+_FEWEST_SLOW, _FEWEST_EQUAL = 3, 20
+_CLEARLY_MORE, _CLEARLY_FASTER = 2, 0.8
+_DEAREST = TOLERANCE * max(BUDGETS.values())
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -55,19 +58,39 @@ class Standing(Struct, frozen=True, kw_only=True):
     dropped: str = ""
 
 
-def candidates(profile: Profile | None) -> tuple[MethodSpec, ...]:
-    """The plans to try, each once, the target's prose first."""
-    own = [getattr(profile, effort) for effort in get_args(Effort)] if profile else []
-    methods = [parse_method(plan) for plan in (*CANDIDATES, *own)]
+def candidates(
+    known: Iterable[Profile | EffortPlans | None], tried: Iterable[str] = ()
+) -> tuple[MethodSpec, ...]:
+    """The plans to try, each once, the target's prose first: ours, those ``known`` for the
+    efforts, and those that were ``tried`` before."""
+    own = [getattr(plans, effort) for plans in known if plans for effort in get_args(Effort)]
+    methods = [parse_method(plan) for plan in (*CANDIDATES, *own, *tried)]
     return tuple({method.name: method for method in methods}.values())
+
+
+def are_typeset(problems: Iterable[Problem]) -> bool:
+    """Whether more than half of the problems have formulas in LaTeX."""
+    kinds = [is_typeset(one.problem) for one in problems]
+    return 2 * sum(kinds) > len(kinds)
+
+
+def plans_in(profile: Profile | None, *, typeset: bool) -> Profile | EffortPlans | None:
+    """The plans that a profile has for problems with formulas, or for those without."""
+    return profile.plans_for.get("typeset", profile) if profile and typeset else profile
+
+
+def rows_of(lines: Iterable[Row], task: str, problems: Iterable[Problem]) -> list[Row]:
+    """Those of these problems, each once."""
+    ids = {problem.id for problem in problems}
+    return [row for row in latest(lines) if row.task == task and row.problem in ids]
 
 
 def standings(rows: Iterable[Row], plans: Sequence[str]) -> tuple[Standing, ...]:
     """How the plans stand; who was dropped is found out anew from the rows, problem by problem.
 
-    A plan is out when no effort could afford it; when a plan that takes no longer is more often
-    right, by the 95 % interval of the paired difference; when a clearly faster one has solved
-    all that it solved.
+    A plan is out when after 3 problems it takes more than any effort may, with a quarter of
+    tolerance; when it is slower than another and solved at least 2 fewer of 10 problems or
+    more; when it is slower and solved no more of 20.
     """
     found: dict[str, dict[str, Row]] = {plan: {} for plan in plans}
     order: dict[str, None] = {}
@@ -83,51 +106,81 @@ def standings(rows: Iterable[Row], plans: Sequence[str]) -> tuple[Standing, ...]
             continue
         done.append(problem)
         now = [_standing(plan, found[plan], done) for plan in racing]
-        why = {one.plan: _loss(one, now) for one in now}
-        dropped |= {one.plan: _out(one, why[one.plan]) for one in now if why[one.plan]}
-        racing = [plan for plan in racing if not why[plan]]
+        losers = [replace(one, dropped=why) for one in now if (why := _loss(one, now))]
+        dropped |= {one.plan: one for one in losers}
+        racing = [plan for plan in racing if plan not in dropped]
     racers = {plan: _standing(plan, found[plan], done) for plan in racing}
     return tuple((dropped | racers)[plan] for plan in plans)
 
 
-def choose_plans(found: Sequence[Standing]) -> dict[Effort, str] | None:
+def choose_plans(
+    found: Sequence[Standing], in_force: Profile | EffortPlans | None = None
+) -> EffortPlans | None:
     """For each effort the most accurate plan that it can afford, the fastest of equals; None with
-    too few problems."""
-    racing = [one for one in found if not one.dropped]
+    too few problems.
+
+    A plan ``in_force`` that is still in the race and within the budget stays unless another one
+    solved at least 2 problems more, or no fewer in less than 0.8 of its seconds.
+    """
     alone = next(one for one in found if one.plan == ALONE)
     if alone.num < FEWEST:
         return None
 
-    def best(budget: float) -> str:
-        able = [one for one in racing if one.seconds <= budget * alone.seconds]
+    def best(effort: Effort) -> str:
+        budget = BUDGETS[effort] * alone.seconds
+        able = [one for one in found if not one.dropped and one.seconds <= budget]
+        kept = parse_plan(getattr(in_force, effort)).text if in_force else ""
+        now = next((one for one in able if one.plan == kept), None)
+        if now:
+            able = [one for one in able if _is_clearly_better(one, now)] or [now]
         return min(able, key=lambda one: (-len(one.right), one.seconds)).plan
 
-    return {effort: best(BUDGETS[effort]) for effort in get_args(Effort)}
+    return EffortPlans(quick=best("quick"), normal=best("normal"), thorough=best("thorough"))
+
+
+def summary(chosen: EffortPlans, found: Sequence[Standing], task: str) -> str:
+    """What the choice rests on, in words."""
+    by_plan = {one.plan: one for one in found}
+    said = (f"{one} {len(by_plan[getattr(chosen, one)].right)}" for one in get_args(Effort))
+    num = by_plan[ALONE].num
+    return f"on {num} problems of {task}, on this machine: solved by {', '.join(said)}"
 
 
 def measured_profile(
-    rows: Sequence[Row], found: Sequence[Standing], *, task: str, machine: str, date: str
-) -> tuple[Profile, MeasuredFigures] | None:
-    """The profile that rows give, and all their figures; None with too few problems."""
-    chosen = choose_plans(found)
-    if chosen is None:
-        return None
-    figures = figures_from(rows)
-    by_plan = {one.plan: one for one in found}
-    said = (f"{one} {len(by_plan[plan].right)}" for one, plan in chosen.items())
-    num = by_plan[ALONE].num
-    return Profile(
-        quick=chosen["quick"],
-        normal=chosen["normal"],
-        thorough=chosen["thorough"],
-        note=f"on {num} problems of {task}, on this machine: solved by {', '.join(said)}",
-        plans=figures.plans,
-        kinds=figures.kinds,
-        agree=figures.agree,
-        prompt_tokens=figures.prompt_tokens,
-        machine=machine,
-        date=date,
-    ), figures
+    before: Profile | None,
+    chosen: EffortPlans,
+    figures: MeasuredFigures,
+    *,
+    typeset: bool,
+    note: str,
+    machine: str,
+    date: str,
+) -> Profile:
+    """The profile with what was measured; what was not stays as it was known ``before``.
+
+    Of problems with formulas the plans alone are taken: what else there is was measured without.
+    """
+    if typeset and before:
+        profile = before
+    else:
+        known = before or Profile(quick=ALONE, normal=ALONE, thorough=ALONE)
+        profile = replace(
+            known,
+            quick=chosen.quick,
+            normal=chosen.normal,
+            thorough=chosen.thorough,
+            note=note,
+            plans=known.plans | figures.plans,
+            kinds=known.kinds | figures.kinds,
+            agree=figures.agree or known.agree,
+            prompt_tokens=figures.prompt_tokens or known.prompt_tokens,
+            machine=machine,
+            date=date,
+        )
+    if typeset:
+        plans = replace(chosen, tokens=_tokens(chosen, figures))
+        profile = replace(profile, plans_for=profile.plans_for | {"typeset": plans})
+    return profile
 
 
 def tune(
@@ -153,7 +206,7 @@ def tune(
     for number, problem in enumerate(problems):
         if len(file.lines) != known:
             known = len(file.lines)
-            found = standings(latest(file.lines), list(by_name))
+            found = standings(rows_of(file.lines, task, problems), list(by_name))
             racing = [by_name[one.plan] for one in found if not one.dropped]
         first = number % len(racing)
         turn = (*racing[first:], *racing[:first])
@@ -183,29 +236,29 @@ def _standing(plan: str, rows: Mapping[str, Row], problems: Sequence[str]) -> St
 
 
 def _loss(one: Standing, others: Sequence[Standing]) -> str:
-    """Why a plan cannot win any more, "" while it can."""
+    """Why a plan is out, "" while it is in."""
     if one.plan == ALONE:
         return ""
     alone = next(other for other in others if other.plan == ALONE)
-    dearest = max(BUDGETS.values())
-    if one.num >= FEWEST_SLOW and one.seconds > 1.5 * dearest * alone.seconds:
-        return f"takes more than {dearest:g} times the target's time"
-    for other in others:
-        if other is one or other.seconds > one.seconds:
-            continue
-        both, more, less = (
-            len(one.right & other.right),
-            len(other.right - one.right),
-            len(one.right - other.right),
-        )
-        interval = paired_difference(both, more, less, one.num - both - more - less)
-        if one.num >= FEWEST and interval is not None and interval.low > 0:
-            return f"less accurate and no faster than {other.plan}"
-        faster = other.seconds < _CLEARLY_FASTER * one.seconds
-        if one.num >= FEWEST and faster and not less:
-            return f"slower and never better than {other.plan}"
+    if one.num >= _FEWEST_SLOW and one.seconds > _DEAREST * alone.seconds:
+        return f"takes over {_DEAREST:g} times the target's time"
+    for other in (other for other in others if other.seconds < one.seconds):
+        fewer = len(other.right) - len(one.right)
+        if one.num >= FEWEST and fewer >= _CLEARLY_MORE:
+            return f"slower than {other.plan}, which solved {fewer} more of {one.num}"
+        if one.num >= _FEWEST_EQUAL and fewer >= 0:
+            return f"slower than {other.plan}, and solved no more of {one.num}"
     return ""
 
 
-def _out(one: Standing, why: str) -> Standing:
-    return Standing(plan=one.plan, right=one.right, num=one.num, seconds=one.seconds, dropped=why)
+def _is_clearly_better(one: Standing, now: Standing) -> bool:
+    more = len(one.right) - len(now.right)
+    return more >= _CLEARLY_MORE or (more >= 0 and one.seconds < _CLEARLY_FASTER * now.seconds)
+
+
+def _tokens(plans: EffortPlans, figures: MeasuredFigures) -> float | None:
+    """Mean tokens of the longest kind of their paths: it bounds them all."""
+    texts = [getattr(plans, effort) for effort in get_args(Effort)]
+    names = {kind_name(path.kind) for text in texts for path in parse_plan(text).paths}
+    known = [figures.kinds[name].tokens for name in names if name in figures.kinds]
+    return max(known) if len(known) == len(names) else None

@@ -22,7 +22,8 @@ ALONE = "prose:target"
 # What programs add was measured on mathematics alone.
 _PROSE_ALONE = EffortPlans(quick=ALONE, normal=ALONE, thorough="3 x prose:target; agree")
 
-_TOLERANCE = 1.25  # how far a prediction may be off
+TOLERANCE = 1.25
+"""How far a prediction, or a mean over few problems, may be off."""
 BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
 """How many times the seconds of the target's prose alone an effort's plan may take. One that is
 predicted to take a quarter more than that gives way to the next cheaper effort's."""
@@ -85,7 +86,7 @@ def choose(
     times = _times_alone(plan, known, speeds)
     if times is None or (profile and machine and profile.machine.startswith(machine)):
         return chosen
-    if times <= _TOLERANCE * BUDGETS[effort]:
+    if times <= TOLERANCE * BUDGETS[effort]:
         why = f"{why}; predicted to take {times:.1f} times the target alone"
         return replace(chosen, why=why)
     cheaper = next(one for one in _cheaper(effort, plans) if _fits(one, effort, known, speeds))
@@ -135,7 +136,7 @@ def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:
 
 def _fits(plan: str, effort: Effort, profile: Profile | None, speeds: Speeds | None) -> bool:
     times = _times_alone(plan, profile, speeds)
-    return plan == ALONE or (times is not None and times <= _TOLERANCE * BUDGETS[effort])
+    return plan == ALONE or (times is not None and times <= TOLERANCE * BUDGETS[effort])
 
 
 def _times_alone(plan: str, profile: Profile | None, speeds: Speeds | None) -> float | None:

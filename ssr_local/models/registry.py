@@ -122,7 +122,17 @@ def profile_file(pair: str) -> Path:
 
 def save_profile(pair: PairSpec, profile: Profile) -> Path:
     """Keep a pair's measured profile, and return the file; ``unlink`` forgets it."""
-    return _save(pair, profile_file(pair.name), _profile_toml(pair.name, profile))
+    import tomlkit
+
+    tables = {"pairs": {pair.name: {"profile": _without_none(msgspec.to_builtins(profile))}}}
+    return _save(pair, profile_file(pair.name), tomlkit.dumps(tables))
+
+
+def shipped_profile(pair: PairSpec) -> Profile | None:
+    """What came with ssr-local for a pair of these two models, whatever was measured since."""
+    _, pairs = parse_models_toml(_shipped(), FILE_NAME)
+    models = pair.draft, pair.target
+    return next((one.profile for one in pairs.values() if (one.draft, one.target) == models), None)
 
 
 def _save(pair: PairSpec, file: Path, tables: str) -> Path:
@@ -137,26 +147,11 @@ def _save(pair: PairSpec, file: Path, tables: str) -> Path:
     return file
 
 
-def _profile_toml(pair: str, profile: Profile) -> str:
-    """A profile as models.toml has it: a line for each plan and kind of path."""
-    import tomlkit
-
-    def line(figures: Mapping[str, Any]) -> Any:
-        found = tomlkit.inline_table()
-        found.update({name: one for name, one in figures.items() if one is not None})
-        return found
-
-    table = tomlkit.table()
-    for name, value in msgspec.to_builtins(profile).items():
-        if name in ("plans", "kinds") and value:
-            table[name] = tomlkit.table()
-            for key, figures in value.items():
-                table[name][key] = line(figures)
-        elif value:
-            table[name] = line(value) if isinstance(value, dict) else value
-    document = tomlkit.document()
-    document["pairs"] = {pair: {"profile": table}}
-    return tomlkit.dumps(document)
+def _without_none(value: Any) -> Any:
+    """TOML has no word for what is not known."""
+    if isinstance(value, dict):
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
+    return value
 
 
 def _as_measured_here(pair: PairSpec, file: Path) -> PairSpec:

@@ -49,13 +49,52 @@ def test_plans_beside_the_targets_prose_on_the_problems_of_both() -> None:
     assert found.prompt_tokens == 60
 
 
-def test_kinds_without_paths_that_were_cut_short() -> None:
-    rows = [alone("a", "right"), two_forms("a", agree=True, prose_end="early_exit")]
-    found = figures_from(rows)
+@pytest.mark.parametrize("end", ["early_exit", "time_limit", "cancelled"])
+def test_a_wave_of_which_a_path_was_cut_short_says_nothing(end: EndReason) -> None:
+    found = figures_from([alone("a", "right"), two_forms("a", agree=True, prose_end=end)])
+    assert list(found.kinds) == ["prose:target"]
     assert found.kinds["prose:target"].num == 1
-    assert found.kinds["prose:target"].tokens == 30
-    assert found.kinds["program:target"].tokens == 8
-    assert found.agree is None, "the prose was not heard"
+    assert found.agree is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "num"),
+    [
+        ("prose:target; first; 3 x prose:target", 1),
+        ("program:target + prose:target; agree; prose:target", 1),
+        ("3 x prose:target", 1),
+        ("3 x prose:target; agree", 0),
+        ("2 x prose:target; first", 0),
+    ],
+)
+def test_paths_count_of_waves_that_their_rule_cannot_cut_short(plan: str, num: int) -> None:
+    """Elsewhere whole waves are those of problems on which paths differ."""
+    long = [replace(ALONE, num_tokens=90)]
+    paths = [replace(path([ALONE]), kind=PROSE), replace(path(long, index=1), kind=PROSE, wave=1)]
+    found = replace(result(paths), plan=plan)
+    figures = figures_from([row(plan, found=found, paths=["right", "wrong"])])
+    assert {name: (kind.num, kind.tokens, kind.right) for name, kind in figures.kinds.items()} == (
+        {"prose:target": (1, 15, 1)} if num else {}
+    )
+
+
+def test_each_problem_counts_once_and_greedy_paths_are_no_kind_of_their_own() -> None:
+    greedy = replace(alone("a", "wrong"), method="greedy prose:target")
+    assert greedy.result is not None
+    steps = replace(path([ALONE] * 4), kind=replace(PROSE, greedy=True))
+    greedy = replace(greedy, result=replace(greedy.result, paths=(steps,), plan=greedy.method))
+    same = [alone("a", "right"), greedy, greedy, two_forms("a", agree=True)]
+    kind = figures_from([*same, replace(greedy, problem="b")]).kinds["prose:target"]
+    assert (kind.num, kind.tokens, kind.right) == (2, 45, 0.5)
+
+
+def test_a_program_after_which_prose_was_opened_is_no_agreement() -> None:
+    one = two_forms("a", agree=True)
+    assert one.result is not None
+    program, prose = one.result.paths
+    plan = "program:target; first; prose:target"
+    later = replace(one.result, paths=(program, replace(prose, wave=1)), plan=plan)
+    assert figures_from([replace(one, result=later, method=plan)]).agree is None
 
 
 def test_agreement_and_how_often_it_is_right() -> None:
@@ -63,6 +102,7 @@ def test_agreement_and_how_often_it_is_right() -> None:
         two_forms("a", agree=True),
         two_forms("b", agree=True, right=False),
         two_forms("c", agree=False),
+        replace(two_forms("a", agree=False), method="program:target + prose:target; agree"),
     ]
     assert figures_from(rows).agree == Agreement(same=2, right=1, num=3)
 

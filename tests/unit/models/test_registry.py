@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ssr_local.core import folders
 from ssr_local.core.errors import ConfigError, ModelNotFoundError
@@ -437,8 +438,12 @@ def test_a_profile_measured_here_comes_before_the_shipped_one_and_after_the_user
         machine="a CPU, 2 cores",
         date="2026-11-28",
     )
+    registry.save_profile(pair, shipped)
+    assert load_registry().pair("default").profile == shipped, "with figures that are not known"
     file = registry.save_profile(pair, measured)
     assert load_registry().pair("default").profile == measured
+    assert registry.shipped_profile(pair) == shipped
+    assert registry.shipped_profile(replace(pair, target="qwen2.5-0.5b")) is None
     assert load_registry().pair("default").calibrations == pair.calibrations
     file.write_text(file.read_text().replace("qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"))
     assert load_registry().pair("default").profile == shipped, "it is of other models"
