@@ -21,7 +21,8 @@ _REDRAWS_PER_S = 4
 _PHASES: Mapping[Phase, str] = {
     "idle": "starting",
     "loading": "loaded",
-    "selecting": "reading the problem",
+    "reading": "reading the problem",
+    "selecting": "choosing strategies",
     "running": "solving",
 }
 # Rows that are left to the lines above; with fewer, the paths are only counted.

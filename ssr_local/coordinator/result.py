@@ -40,13 +40,14 @@ def build_result(run: Run) -> RunResult:
         given=run.prefix_steps,
         plan=run.plan.text,
         stopped=_stopped(run),
+        waves=tuple(run.waves),
         selection_orders=run.orders,
     )
 
 
 def _stopped(run: Run) -> str:
     if run.cancelled:
-        return "cancelled"
+        return "it was stopped"
     if run.is_decided:
         rule = run.plan.waves[run.num_waves - 1].rule
         return "a path has an answer" if rule == "first" else "two paths agree"

@@ -51,12 +51,12 @@ from ssr_local.core.records import (
     confidence,
 )
 
-Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended", "cut off"]
+Phase = Literal["idle", "loading", "reading", "selecting", "running", "paused", "ended", "cut off"]
 StepState = Literal["writing", "waiting", "accepted", "rewriting", "rewritten", "unverified"]
 """How far a step is: its author writes; it waits for its verdict; it was kept; the target
 writes its own; that replaces it; nobody judges steps, or it was cut off before."""
 
-Kind = Literal["run", "strategies", "path", "step", "votes", "notices"]
+Kind = Literal["run", "strategies", "waves", "path", "step", "votes", "notices"]
 
 
 class Node(NamedTuple):
@@ -103,6 +103,7 @@ class PathView:
     answer: str | None = None
     mean_score: float | None = None
     kind: PathKind = field(default_factory=PathKind)
+    wave: int = 0
     program: ProgramRun | None = None
     refuted: str = ""
 
@@ -158,6 +159,7 @@ class Tree:
         self.pool: tuple[Strategy, ...] = ()
         self.scores: tuple[StrategyScore, ...] = ()
         self.chosen: tuple[str, ...] = ()
+        self.waves: dict[int, WaveOpened] = {}
         self.paths: dict[int, PathView] = {}
         self.groups: tuple[VoteGroup, ...] = ()
         self.notices: list[str] = []
@@ -185,6 +187,26 @@ class Tree:
     def live_paths(self) -> list[PathView]:
         """The paths that have not ended, in order."""
         return [path for path in self.paths.values() if path.end_reason is None]
+
+    @property
+    def shown_waves(self) -> dict[int, WaveOpened]:
+        """The waves so far, none where the plan has but one."""
+        return self.waves if any(wave.num_planned > 1 for wave in self.waves.values()) else {}
+
+    def by_wave(self) -> list[tuple[WaveOpened | None, list[PathView]]]:
+        """The paths with the wave each is shown below, None where it is none."""
+        shown = self.shown_waves
+        below: dict[int | None, list[PathView]] = {number: [] for number in (None, *shown)}
+        for path in self.paths.values():
+            below[path.wave if path.wave in shown else None].append(path)
+        return [
+            (None if number is None else shown[number], paths) for number, paths in below.items()
+        ]
+
+    @property
+    def stopped(self) -> str:
+        """Why no more was needed, "" until the run has ended."""
+        return self.result.stopped if self.result else ""
 
     @property
     def ranked_strategies(self) -> tuple[StrategyScore, ...]:
@@ -238,7 +260,10 @@ class Tree:
                 self.phase = "running"
                 return (Node("strategies"), Node("run"))
             case WaveOpened():
-                self.phase = "selecting"
+                self.waves[event.wave] = event
+                if self.phase != "paused":
+                    self.phase = "selecting" if event.selects else "reading"
+                return (Node("waves"), Node("run"))
             case VotesCounted():
                 self.groups = event.groups
                 return (Node("votes"),)
@@ -260,7 +285,7 @@ class Tree:
     # The run as a whole ----------------------------------------------------
 
     def _started(self, event: RunStarted) -> None:
-        self.phase = "selecting"
+        self.phase = "reading"
         self.problem, self.options, self.given = event.problem, event.options, event.given
         self.pool = event.pool
         roles: tuple[ModelRole, ModelRole] = ("draft", "target")
@@ -289,7 +314,7 @@ class Tree:
                 self.phase = "running"
             kind = event.kind or PathKind(verified=self.options.get("method") in VERIFIED_METHODS)
             self.paths[event.path] = PathView(
-                event.path, event.strategy, event.selection_score, kind=kind
+                event.path, event.strategy, event.selection_score, kind=kind, wave=event.wave
             )
             return (Node("path", event.path), Node("strategies"))
         path = self.paths.get(event.path)

@@ -34,6 +34,7 @@ STATES: dict[StepState, str] = {
 PHASES = {
     "idle": "ready",
     "loading": "loading",
+    "reading": "reading the problem",
     "selecting": "choosing strategies",
     "running": "solving",
     "paused": "paused",

@@ -64,8 +64,10 @@ def _root(tree: Tree) -> Branch:
         root.add(_text(f"prefix step {number}  {_shown(step)}"))
     if tree.scores:
         root.add(_text("strategies: " + ", ".join(map(_strategy, tree.scores)), "dim"))
-    for path in tree.paths.values():
-        _add_path(root, path)
+    for wave, paths in tree.by_wave():
+        branch = root if wave is None else root.add(_text(_line(wave.title), "bold"))
+        for path in paths:
+            _add_path(branch, path)
     for group in tree.groups:
         root.add(_text(_vote(group)))
     root.add(_end(tree))
@@ -114,10 +116,11 @@ def _end(tree: Tree) -> Text:
     result = tree.result
     if result is None:
         return _text(f"not ended: as of {tree.at_s:.1f} s", "bold yellow")
+    why = f"  ({_line(tree.stopped)})" if tree.stopped else ""
     if result.answer is not None:
-        return _text(f"answer: {_answer(result.answer)}", "bold green")
+        return _text(f"answer: {_answer(result.answer)}{why}", "bold green")
     stopped = result.status == "cancelled"
-    return _text("stopped before its end" if stopped else "no answer", "bold yellow")
+    return _text("stopped before its end" if stopped else f"no answer{why}", "bold yellow")
 
 
 def _answer(text: str) -> str:

@@ -142,7 +142,11 @@ def test_a_run_that_is_steered(command: AnyCommand, when: int) -> None:
     assert steps_of(kept) == steps_of(whole)
 
 
-LOGS = [log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))]
+TWO_WAVES = "prose:target@A; agree; prose:target@B + prose:target@C"
+LOGS = [
+    *(log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))),
+    log(paths=Paths(TURNS, A=OTHER), plan=TWO_WAVES),
+]
 
 
 @given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))
@@ -207,4 +211,25 @@ def test_a_run_goes_through_its_phases() -> None:
     for event in log({5: Pause()}):
         tree.apply(event)
         seen.add(tree.phase)
-    assert seen == {"idle", "selecting", "running", "paused", "ended"}
+    assert seen == {"idle", "reading", "selecting", "running", "paused", "ended"}
+
+
+def test_a_later_wave_says_why_it_was_opened_and_selects_nothing() -> None:
+    tree, phases = Tree(), []
+    for event in LOGS[-1]:
+        if "waves" in {node.kind for node in tree.apply(event)}:
+            phases.append(tree.phase)
+    assert phases == ["reading", "reading"]
+    assert [wave and wave.title for wave, _ in tree.by_wave()] == [
+        None, "Wave 1: 1 path", "Wave 2: no other path agrees with 8",
+    ]  # fmt: skip
+    assert [[path.index for path in paths] for _, paths in tree.by_wave()] == [[], [0], [1, 2]]
+    assert tree.result is not None
+    assert tree.result.waves == ("", "no other path agrees with 8")
+    assert tree.stopped == "all paths have ended"
+
+
+def test_a_plan_of_one_wave_shows_none() -> None:
+    tree = grown(LOGS[0])
+    assert tree.shown_waves == {}
+    assert [(wave, len(paths)) for wave, paths in tree.by_wave()] == [(None, len(tree.paths))]

@@ -10,6 +10,7 @@ from ssr_local.core.tree import Node, PathView, StepView, Tree
 
 ItemKind = Literal[
     "problem",
+    "wave",
     "path",
     "step",
     "rejected",
@@ -25,8 +26,8 @@ ItemKind = Literal[
 class Item(Struct, frozen=True):
     """What a line of the tree stands for.
 
-    ``index`` is the path's, or that of the strategy, vote or notice in its list; ``step``
-    counts from 0.
+    ``index`` is the path's or the wave's, or that of the strategy, vote or notice in its list;
+    ``step`` counts from 0.
     """
 
     kind: ItemKind
