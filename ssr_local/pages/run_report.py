@@ -65,7 +65,7 @@ def standing(tree: Tree, status: str = "") -> str:
         }
         words = how.get(status, "**This run has not ended.** It still goes on, or it was cut off.")
         return f"{words} This is what there was of it after {tree.at_s:.1f} s."
-    why = f": {name(tree.stopped)}" if tree.stopped else ""
+    why = f"; {name(tree.stopped)}" if tree.stopped else ""
     return {
         "answered": f"The run ended with an answer{why}.",
         "no_answer": f"The run ended, and no path came to an answer{why}.",

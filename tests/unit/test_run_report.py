@@ -235,7 +235,7 @@ def test_waves_and_why_the_run_is_over_are_reported() -> None:
         *("Wave 2: no other path agrees with 8", "Path 2: B name B", "Path 3: C name C"),
     ]
     assert "`prose:target@A`. Enough when two paths agree." in report
-    assert "The run ended with an answer: all paths have ended." in report
+    assert "The run ended with an answer; all paths have ended." in report
     for page in (page_of_run(grown(LOGS[-1])), as_svg(grown(LOGS[-1])).replace("&#160;", " ")):
         assert "Wave 2: no other path agrees with 8" in page
         assert "all paths have ended" in page
@@ -320,7 +320,7 @@ def test_a_whole_run_is_reported_in_full() -> None:
     tree = grown(log())
     report = as_markdown(tree)
     assert tree.result is not None
-    assert "The run ended with an answer: all paths have ended." in report
+    assert "The run ended with an answer; all paths have ended." in report
     assert "not ended" not in report
     for expected in (
         "> How many?",
