@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ssr_local.core.display import one_line
-from ssr_local.core.tree import PathView, Phase, Tree
+from ssr_local.core.tree import Phase, Tree
+from ssr_local.core.views import PathView
 
 if TYPE_CHECKING:
     from rich.text import Text

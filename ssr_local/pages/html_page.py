@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from ssr_local.core.display import END_WORDS, RULE_WORDS, one_line
 from ssr_local.core.events import AnyEvent
-from ssr_local.core.tree import PathView, StepState, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepState, StepView
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml, plain
 from ssr_local.pages.results import agreement, circumstances, result_of, tree_of

@@ -8,7 +8,8 @@ import msgspec
 
 from ssr_local.core.display import END_WORDS, RULE_WORDS, clean, one_line
 from ssr_local.core.records import ModelUsage, RunResult, VoteGroup
-from ssr_local.core.tree import ModelView, PathView, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import ModelView, PathView, StepView
 from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED
 from ssr_local.pages.foreign import code, name, quote, struck
 

@@ -11,7 +11,8 @@ from rich.tree import Tree as Branch
 
 from ssr_local.core.display import END_WORDS, clean, one_line
 from ssr_local.core.records import StrategyScore, VoteGroup
-from ssr_local.core.tree import PathView, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui.latex import readable
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")

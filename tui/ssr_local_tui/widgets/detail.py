@@ -17,7 +17,8 @@ from textual.widgets import Static
 
 from ssr_local.core.display import END_WORDS, RULE_WORDS, clean, one_line
 from ssr_local.core.records import Verdict, VoteGroup, confidence
-from ssr_local.core.tree import PathView, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
 from ssr_local_tui.widgets.items import Item

@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.core.tree import Node, PathView, StepView, Tree
+from ssr_local.core.tree import Node, Tree
+from ssr_local.core.views import PathView, StepView
 
 ItemKind = Literal[
     "problem",

@@ -18,7 +18,8 @@ from textual.widgets import Tree as TreeWidget
 from textual.widgets.tree import TreeNode
 
 from ssr_local.core.display import one_line
-from ssr_local.core.tree import Node, PathView, StepView, Tree
+from ssr_local.core.tree import Node, Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui import looks
 from ssr_local_tui.widgets.items import NOTICES, PROBLEM, PRUNED, VOTES, Item
 
