@@ -8,6 +8,7 @@ from rich.console import Console
 from textual.widgets import Select
 
 from ssr_local.core.events import PathOpened
+from ssr_local.core.tree import Tree
 from ssr_local_tui.widgets.detail import DetailPane, formatted
 from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.metrics import MetricsPane
@@ -110,16 +111,20 @@ def test_waves_have_rows_of_their_own() -> None:
     watch(LOGS[-1], script)
 
 
-@pytest.mark.parametrize("num", range(1, len(LOGS[-1]), 3))
-def test_waves_drawn_as_they_come_look_as_drawn_at_once(num: int) -> None:
-    async def script(at: Sitting) -> None:
-        tree = at.main.run_tree
-        grown = {item: line.parent and line.parent.data for item, line in tree._lines.items()}
-        tree.show_run(at.tree)
-        again = {item: line.parent and line.parent.data for item, line in tree._lines.items()}
-        assert grown == again
+def test_waves_drawn_as_they_come_look_as_drawn_at_once() -> None:
+    def above(tree: RunTree) -> dict[Item, Item | None]:
+        return {item: line.parent and line.parent.data for item, line in tree._lines.items()}
 
-    watch(LOGS[-1][:num], script)
+    async def script(at: Sitting) -> None:
+        tree, state = at.main.run_tree, Tree()
+        at_once = above(tree)
+        tree.show_run(state)
+        for event in LOGS[-1]:
+            tree.sync(state.apply(event))
+        assert above(tree) == at_once
+        assert at_once[Item("path", 2)] == Item("wave", 1)
+
+    watch(LOGS[-1], script)
 
 
 def content(pane: DetailPane) -> str:
