@@ -112,17 +112,17 @@ def test_waves_have_rows_of_their_own() -> None:
 
 
 def test_waves_drawn_as_they_come_look_as_drawn_at_once() -> None:
-    def above(tree: RunTree) -> dict[Item, Item | None]:
-        return {item: line.parent and line.parent.data for item, line in tree._lines.items()}
+    def below(tree: RunTree) -> dict[Item, list[Item | None]]:
+        return {item: [one.data for one in line.children] for item, line in tree._lines.items()}
 
     async def script(at: Sitting) -> None:
         tree, state = at.main.run_tree, Tree()
-        at_once = above(tree)
+        at_once = below(tree)
         tree.show_run(state)
         for event in LOGS[-1]:
             tree.sync(state.apply(event))
-        assert above(tree) == at_once
-        assert at_once[Item("path", 2)] == Item("wave", 1)
+        assert below(tree) == at_once
+        assert at_once[Item("wave", 1)] == [Item("path", 1), Item("path", 2)]
 
     watch(LOGS[-1], script)
 
