@@ -317,26 +317,29 @@ class Solver:
         given: Sequence[str],
         changes: Mapping[str, Any],
     ) -> SolveRequest:
-        chosen, note = self._planned(with_changes(options or SolveOptions(), **changes), problem)
+        wanted = with_changes(options or SolveOptions(), **changes)
+        chosen, note = self._planned(wanted, problem, given)
+        chosen = with_changes(chosen, max_tokens=chosen.budget)
         request = SolveRequest(problem, chosen, tuple(given), note)
         return validated(request, self._max_sequences)
 
-    def _planned(self, options: SolveOptions, problem: str = "") -> tuple[SolveOptions, str]:
-        """The options with the plan that they leave to us, and why it was chosen."""
+    def _planned(
+        self, options: SolveOptions, problem: str = "", given: Sequence[str] = ()
+    ) -> tuple[SolveOptions, str]:
+        """The options with the plan and the budget that they leave to us, and why it was chosen."""
         if options.method != "auto" or options.plan:
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""
-        choice = self._known.choose(options.effort, load_pool(options.strategies), problem)
+        pool = load_pool(options.strategies)
+        choice = self._known.choose(options.effort, pool, problem, given)
         note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
         usual = SolveOptions()
         if (options.paths, options.mode) != (usual.paths, usual.mode):
             note += (
                 " It has its own paths and its own end; --method ssr follows --paths and --mode."
             )
-        max_tokens = options.max_tokens
-        if choice.max_tokens and max_tokens == usual.max_tokens:
-            max_tokens = min(max_tokens, choice.max_tokens)
+        max_tokens = options.max_tokens or choice.max_tokens or 0
         return with_changes(options, plan=choice.plan, max_tokens=max_tokens), note
 
     @cached_property

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from ssr_local.core.errors import UsageError
@@ -31,6 +32,11 @@ _MISSING_MEMBER = re.compile(r"module '(\w+)' has no attribute|cannot import nam
 
 _lock = threading.Lock()
 _pool: Any = None
+
+
+def can_run_programs() -> bool:
+    """Whether Monty is installed: it has no build for some computers."""
+    return find_spec(_LIBRARY) is not None
 
 
 def library() -> Any:

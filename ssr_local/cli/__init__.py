@@ -71,7 +71,7 @@ class _Commands(LazyGroup):
 )
 @click.version_option(VERSION, prog_name="ssr-local")
 def _group() -> None:
-    """Two small language models on this computer solve a problem together, offline."""
+    """Small language models on this computer solve problems, check yours and help, offline."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Sequence
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ssr_local.answers.program_pool import can_run_programs
 from ssr_local.core.options import Effort, EngineOptions
 from ssr_local.core.records import ModelRole, Profile
 from ssr_local.engine.hardware import cpu_name
 from ssr_local.engine.speeds import RememberedSpeed, pair_speeds
-from ssr_local.method.auto import Choice, choose
+from ssr_local.method.auto import Choice, choose, choose_after
 from ssr_local.method.plans import Plan
 from ssr_local.method.pools import Pool
 from ssr_local.method.prediction import Prediction, predict
@@ -30,8 +34,14 @@ class Known(Struct, frozen=True, kw_only=True):
         """What lengths and agreement of paths are taken from."""
         return self.own or self.nearest
 
-    def choose(self, effort: Effort, pool: Pool, problem: str = "") -> Choice:
-        """The plan for an effort, on a problem."""
+    def choose(
+        self, effort: Effort, pool: Pool, problem: str = "", given: Sequence[str] = ()
+    ) -> Choice:
+        """The plan for an effort, on a problem and the steps that its paths begin with."""
+        if given and pool.answer != "code":
+            return choose_after(effort, given)
+        if not can_run_programs():
+            pool = replace(pool, programs=False)
         typeset = is_typeset(problem)
         known = (self.own, self.nearest, self.speeds, cpu_name())
         return choose(effort, pool, *known, typeset=typeset)

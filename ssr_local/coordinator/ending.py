@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ssr_local.coordinator.path import PathState, current_step
 from ssr_local.coordinator.run import Run
 from ssr_local.core.events import AnyEvent, PathEnded, ProgramRan, VotesCounted
-from ssr_local.core.records import EndReason, Step
+from ssr_local.core.records import EndReason, ProgramRun, Step
 from ssr_local.mathtext.text import extract_answer, last_number
 from ssr_local.method import voting
 from ssr_local.method.steps import THINK_CLOSE, is_thinking, path_end
@@ -68,7 +68,7 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     if path.kind.form == "prose":
         path.refuted = next(filter(None, (run.refute(one.text) for one in path.steps)), "")
     if reason in _FINISHED and path.kind.form == "program":
-        path.program = run.run_program(path.text)
+        path.program = _run_program(run, path)
         path.answer = path.program.value
         if path.answer is None:
             reason = "program_failed"
@@ -91,6 +91,17 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     is_last = not run.live() and run.num_waves == len(run.plan.waves)
     if path.answer is not None and not is_last:
         yield from count_votes(run)
+
+
+def _run_program(run: Run, path: PathState) -> ProgramRun:
+    """Run what the path itself wrote, together with a program that was given if it goes on."""
+    _, closed, after = path.text.rpartition(THINK_CLOSE)
+    own = after if closed else path.text.removeprefix(path.opening)
+    program = run.run_program(own)
+    if program.value is None and any("```" in step for step in run.prefix_steps):
+        whole = run.run_program(after)
+        return whole if whole.value is not None else program
+    return program
 
 
 def end_all(run: Run, reason: EndReason) -> Iterator[AnyEvent]:

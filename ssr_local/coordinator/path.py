@@ -63,6 +63,7 @@ class Judged:
     tokens: dict[ModelRole, list[int]]
     verdict: Verdict
     num_steps: int
+    exhausted: EndReason | None = None
 
 
 @dataclass(slots=True)

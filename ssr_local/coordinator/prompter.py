@@ -37,8 +37,9 @@ class Beginning(NamedTuple):
 class Prompter:
     """The prompts of one model for one pool of strategies.
 
-    Making one tries the model's chat template on every kind of dialogue, so that all the
-    prompts of a run have one form; ``notices`` says when the built-in one is used.
+    Making one tries the model's chat template on every kind of dialogue, the pool's system text
+    included, so that all the prompts of a run have one form; ``notices`` says when the built-in
+    one is used.
     """
 
     def __init__(self, engine: Engine, pool: Pool, helper: Helper) -> None:
@@ -47,13 +48,15 @@ class Prompter:
         self._helper = helper
         self._template = engine.chat_template
         self._family = family_of(engine.vocabulary.special_texts)
-        self._heads: dict[PathForm, list[int]] = {}
+        self._heads: dict[tuple[PathForm, bool], list[int]] = {}
         self.notices: list[str] = []
         if not self._template:
             self._use_builtin("its file has none")
         asked = (Message("user", _USER_MARK),)
         questions = {name: question.text for name, question in prompts.QUESTIONS.items()}
-        opened, *probes = self._render([asked, *map(_probe, questions.values())])
+        _, opened, *probes = self._render(
+            [self._system + asked, asked, *map(_probe, questions.values())]
+        )
         self.opens_thinking = is_thinking(opened)
         """Whether the template itself opens a think block for the assistant."""
         self._probes = dict(zip(questions, probes, strict=True))
@@ -96,12 +99,15 @@ class Prompter:
             )
         )
 
-    def head(self, form: PathForm) -> list[int]:
-        """Token ids that stand before every problem that is to be solved in this form."""
-        if form not in self._heads:
-            problems = [self.paths(problem, [(UNKNOWN, form)])[0] for problem in ("A", "1")]
-            self._heads[form] = problems[0][: shared_prefix(problems)]
-        return self._heads[form]
+    def head(self, form: PathForm, problem: str) -> list[int]:
+        """Token ids that stand before a problem, and before every other one with formulas, or
+        without, that is to be solved in this form."""
+        typeset = prompts.is_typeset(problem)
+        if (form, typeset) not in self._heads:
+            like = ("A $1$", "1 $1$") if typeset else ("A", "1")
+            asked = [self.paths(one, [(UNKNOWN, form)])[0] for one in like]
+            self._heads[form, typeset] = asked[0][: shared_prefix(asked)]
+        return self._heads[form, typeset]
 
     def opening(self, prefix_steps: Sequence[str]) -> str:
         """What a path's prompt already holds of its text."""
@@ -177,8 +183,12 @@ class Prompter:
         return ""
 
     def _encode(self, dialogues: Sequence[Dialogue]) -> list[list[int]]:
-        system = (Message("system", self._pool.system),) if self._pool.system else ()
-        return [self._tokenize(text) for text in self._render([system + one for one in dialogues])]
+        texts = self._render([self._system + one for one in dialogues])
+        return [self._tokenize(text) for text in texts]
+
+    @property
+    def _system(self) -> Dialogue:
+        return (Message("system", self._pool.system),) if self._pool.system else ()
 
     def _tokenize(self, text: str) -> list[int]:
         vocabulary = self._engine.vocabulary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssr_local.coordinator.run import Run
-from ssr_local.core.records import Flops, RunResult, Timing
+from ssr_local.core.records import Flops, Rule, RunResult, Timing
 from ssr_local.method import voting
 from ssr_local.version import VERSION
 
@@ -45,10 +45,17 @@ def build_result(run: Run) -> RunResult:
     )
 
 
+_DECIDED: dict[Rule, str] = {
+    "first": "a path has an answer",
+    "agree": "two paths agree",
+    "decided": "the vote is decided",
+}
+
+
 def _stopped(run: Run) -> str:
     if run.cancelled:
         return "it was stopped"
     if run.is_decided:
         rule = run.plan.waves[run.num_waves - 1].rule
-        return "a path has an answer" if rule == "first" else "two paths agree"
+        return _DECIDED[rule]
     return "the time is up" if run.time_is_up else "all paths have ended"

@@ -116,7 +116,7 @@ class Run:
     failure: Exception | None = None
     result: RunResult | None = None
     prefixes: dict[tuple[ModelRole, PathForm], list[int]] = field(default_factory=dict)
-    longest_prompt: dict[ModelRole, int] = field(default_factory=dict)
+    room_needed: dict[ModelRole, int] = field(default_factory=dict)
     roots: dict[tuple[ModelRole, PathForm], int] = field(default_factory=dict)
     root_cells: Counter[ModelRole] = field(default_factory=Counter)
     probes: dict[bool, list[int]] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class Run:
     def is_decided(self) -> bool:
         """Whether the rule of the wave that is open holds."""
         wave = self.plan.waves[self.num_waves - 1] if self.num_waves else None
-        return wave is not None and is_over(wave.rule, self.groups)
+        return wave is not None and is_over(wave.rule, self.groups, len(self.live()))
 
     @property
     def time_is_up(self) -> bool:
@@ -186,7 +186,7 @@ class Run:
 
     def max_tokens(self, path: PathState) -> int:
         """A path's token budget; what it needs to conclude is kept back until then."""
-        most = self.options.max_tokens
+        most = self.options.budget
         if path.exhausted or not self.can_conclude(path):
             return most
         return most - min(_CONCLUSION_TOKENS, most // 4)

@@ -33,9 +33,12 @@ def room_for(run: Run) -> dict[ModelRole, int]:
     cells: dict[ModelRole, int] = {}
     for role, engine in run.engines.items():
         forms, selections = _path_prompts(run, role), _selection_prompts(run, role)
-        run.longest_prompt[role] = max(map(len, itertools.chain(selections, *forms.values())))
-        _refuse(engine, run.longest_prompt[role], engine.context_length)
+        whole = itertools.chain(selections, *forms.values())
+        longest = max(map(len, whole), default=0)
+        _refuse(engine, longest, engine.context_length)
         shared = {form: shared_prefix(prompts) for form, prompts in forms.items()}
+        # What each form begins with stays; the paths' own ends come and go.
+        run.room_needed[role] = max(longest, 1 + sum(shared.values()))
         cells[role] = num_cells(
             run.plan,
             run.options,
@@ -61,9 +64,9 @@ def _refuse(engine: Engine, num_tokens: int, limit: int) -> None:
 
 
 def check_room(run: Run) -> None:
-    """Raise ``ProblemError`` when a prompt is longer than what a model has room for now."""
+    """Raise ``ProblemError`` when prompts are longer than what a model has room for now."""
     for role, engine in run.engines.items():
-        _refuse(engine, run.longest_prompt[role], engine.max_tokens)
+        _refuse(engine, run.room_needed[role], engine.max_tokens)
 
 
 def open_wave(run: Run) -> Iterator[AnyEvent]:
@@ -108,6 +111,8 @@ def _why_another(run: Run) -> str:
     if not sound:
         return "algebra refutes a step of each path with an answer"
     which = " without a refuted step" if any(group.refuted for group in sound) else ""
+    if len(sound) > 1 and sound[1].num_sound > 1:
+        return f"as many paths say {sound[0].answer} as {sound[1].answer}"
     if len(sound) == 1:
         return f"no other path{which} agrees with {sound[0].answer}"
     return f"no two paths{which} agree: {', '.join(group.answer for group in sound)}"
@@ -123,7 +128,7 @@ def _prefill_shared(run: Run, kinds: Sequence[PathKind]) -> None:
 
 def _root(run: Run, role: ModelRole, form: PathForm) -> int:
     """A sequence of what the prompts of a form begin with, from what is there or kept already."""
-    prefix, head = run.prefixes[role, form], run.prompters[role].head(form)
+    prefix, head = run.prefixes[role, form], run.prompters[role].head(form, run.problem)
     nearest = _nearest(run, role, prefix)
     if len(head) >= max(_WORTH_KEEPING, nearest.num_shared) and prefix[: len(head)] == head:
         root, _ = _open_kept(run, role, head, [head])
@@ -265,7 +270,9 @@ def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, .
     gets after it for the pool's typical problems."""
     prompter = run.prompters["target"]
     typical = prompter.typical(order)
-    tokens = typical[0][: max(1, shared_prefix(typical))]
+    # Of one prompt alone the problem would be taken for what stands before it.
+    alike = [*typical, *prompter.selections("", [order], 1)]
+    tokens = typical[0][: max(1, shared_prefix(alike))]
     candidates = prompter.candidates([strategy.letter for strategy in run.pool.strategies])
 
     def baseline(seq_id: int) -> tuple[float, ...]:

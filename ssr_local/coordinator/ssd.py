@@ -156,7 +156,8 @@ def _judged(run: Run, path: PathState, tokens: list[int], verdict: Verdict) -> S
     step = current_step(path)
     drafted = run.engines["draft"].tokens(path.sequences["draft"], step.marks["draft"])
     run.num_drafted += 1
-    path.judged = Judged(step, {"draft": drafted, "target": tokens}, verdict, len(path.steps))
+    read: dict[ModelRole, list[int]] = {"draft": drafted, "target": tokens}
+    path.judged = Judged(step, read, verdict, len(path.steps), path.exhausted)
     return run.at(StepVerified(path=path.index, step=path.step_index, verdict=verdict))
 
 

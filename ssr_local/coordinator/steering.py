@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-import msgspec
+from msgspec import structs
 
 from ssr_local.coordinator.ending import end
 from ssr_local.coordinator.path import Judged, PathState
@@ -64,12 +65,10 @@ def _add_path(run: Run, letter: str) -> Iterator[AnyEvent]:
     if reason:
         yield run.notice(f"No path was added on {letter}: {reason}.")
         return
-    selected = [path.kind for path in run.plan.paths if path.strategy == SELECTED]
-    kind = selected[0] if selected else run.plan.waves[0].paths[-1].kind
-    kind = msgspec.structs.replace(
-        kind, greedy=False
-    )  # another greedy one would only repeat the first
-    yield from open_paths(run, [(kind, letter)])
+    opened = [path for wave in run.plan.waves[: run.num_waves] for path in wave.paths]
+    kind = next((path.kind for path in opened if path.strategy == SELECTED), opened[-1].kind)
+    # Another greedy one would only repeat the first.
+    yield from open_paths(run, [(structs.replace(kind, greedy=False), letter)])
 
 
 def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
@@ -80,10 +79,8 @@ def _override(run: Run, command: OverrideVerdict) -> Iterator[AnyEvent]:
         yield run.notice(f"Path {command.path + 1} has no such verdict to change.")
         return
     _back_to(run, path, judged)
-    verdict = msgspec.structs.replace(
-        judged.verdict, accepted=command.accept, reason="changed by the user"
-    )
-    path.judged = Judged(judged.step, judged.tokens, verdict, judged.num_steps)
+    verdict = structs.replace(judged.verdict, accepted=command.accept, reason="changed by the user")
+    path.judged = replace(judged, verdict=verdict)
     yield run.at(
         StepVerified(path=path.index, step=path.step_index, verdict=verdict, overridden=True)
     )
@@ -106,5 +103,5 @@ def _back_to(run: Run, path: PathState, judged: Judged) -> None:
     del path.steps[judged.num_steps :]
     for role, seq_id in path.sequences.items():
         run.engines[role].stop_step(seq_id)
-    path.current = judged.step
+    path.current, path.exhausted = judged.step, judged.exhausted
     run.truncate(path)

@@ -30,6 +30,7 @@ RULE_WORDS: Mapping[str, str] = {
     "all": "Enough when all its paths have ended.",
     "first": "Enough when a path has an answer.",
     "agree": "Enough when two paths agree.",
+    "decided": "Enough when no path that still writes can change the vote.",
 }
 """When a wave is enough (``records.Rule``), in words."""
 

@@ -23,6 +23,8 @@ Selection = Literal["logprob", "generate", "none", "random", "first"]
 VerifierName = Literal["min-likelihood", "number-likelihood", "likelihood", "digit"]
 
 MAX_PATHS = 12
+USUAL_BUDGET = 1024
+"""Tokens of a path of whose length nothing is known."""
 
 
 class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,9 +84,14 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     threshold: Annotated[
         float, Meta(ge=0, le=9, description="lowest score at which a step is kept")
     ] = 7.0
-    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="token budget of one path")] = (
-        1024
-    )
+    max_tokens: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description=f"token budget of one path; 0: the plan's, else {USUAL_BUDGET}",
+        ),
+    ] = 0
     max_steps: Annotated[int, Meta(ge=1, le=10_000, description="step budget of one path")] = 64
     max_step_tokens: Annotated[
         int, Meta(ge=1, le=100_000, description="tokens after which a step ends anyway")
@@ -106,6 +113,11 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[int, Meta(ge=0, le=2**32 - 2)] | None,
         Meta(description="makes a run repeatable on one machine; drawn at random when not given"),
     ] = None
+
+    @property
+    def budget(self) -> int:
+        """The tokens that a path may write."""
+        return self.max_tokens or USUAL_BUDGET
 
 
 class EngineOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -62,9 +62,9 @@ class Strategy(Struct, frozen=True):
     advice: str
 
 
-Rule = Literal["all", "first", "agree"]
+Rule = Literal["all", "first", "agree", "decided"]
 """When a run is over: when all paths of the wave have ended, with the first answer, when two
-paths have one answer."""
+paths have one answer, when no path that still writes can change the vote."""
 
 
 class PathKind(Struct, frozen=True):

@@ -19,7 +19,7 @@ from ssr_local.engine.packages import EngineName
 
 SEQUENCES = 14
 """How many sequences a model holds at once unless asked for more: the most paths there can
-be, their shared prefix, and one for selection."""
+be, and what they share in each of two forms."""
 
 MOST_SEQUENCES = 32
 """How many it can be asked for, because so many rows of logits are read from one call."""
@@ -205,7 +205,8 @@ class Engine(Protocol):
         """Take a sequence out of the running batch; what it has decoded stays."""
 
     def decode_round(self) -> list[Delta]:
-        """One token for every sequence in the running batch, in one call."""
+        """One token for every sequence in the running batch, in one call; for one that writes alone
+        maybe a guessed one too, as a delta of its own."""
 
     def truncate(self, seq_id: int, num_tokens: int) -> None:
         """Forget everything after the first ``num_tokens`` (at least one) tokens."""

@@ -51,10 +51,11 @@ class KeptPrefixes:
     def find(self, engine: Engine, prompts: Sequence[Sequence[int]]) -> KeptPrefix | None:
         """What is kept of what these prompts' tokens begin with, for this file and library."""
         key = _key(engine, prompts)
-        if (kept := self._kept.get(key)) is None and engine.info.file:
+        kept = self._kept.get(key)
+        if kept is None and engine.info.file:
             kept = _read(_path(engine, key), key)
-            if kept is not None:
-                self._remember(key, kept)
+        if kept is not None:
+            self._remember(key, kept)
         return kept
 
     def keep(self, engine: Engine, prompts: Sequence[Sequence[int]], kept: KeptPrefix) -> None:
@@ -65,6 +66,7 @@ class KeptPrefixes:
             _write(_path(engine, key), key, kept)
 
     def _remember(self, key: str, kept: KeptPrefix) -> None:
+        self._kept.pop(key, None)  # what was used last goes last
         self._kept[key] = kept
         while sum(len(one.state) for one in self._kept.values()) > MOST_IN_MEMORY_BYTES:
             if (oldest := next(iter(self._kept))) == key:

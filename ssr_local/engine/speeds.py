@@ -20,6 +20,7 @@ from ssr_local.engine.hardware import cpu_name
 from ssr_local.method.prediction import Speed
 from ssr_local.models.download import local_state
 from ssr_local.models.models_file import ModelSpec
+from ssr_local.models.split import split_parts
 
 FILE_NAME = "speeds.json"
 
@@ -56,7 +57,8 @@ def speed_of(path: Path, options: EngineOptions) -> RememberedSpeed | None:
     """What is remembered of this file."""
     known = _by_file(options)
     try:
-        return known.get((str(path), path.stat().st_size)) if known else None
+        num_bytes = sum(part.stat().st_size for part in split_parts(path)) if known else 0
+        return known.get((str(path), num_bytes))
     except OSError:
         return None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.options import Effort
+from ssr_local.core.options import Effort, SolveOptions
 from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
@@ -27,6 +28,7 @@ BUDGETS: dict[Effort, float] = {"quick": 1.0, "normal": 2.0, "thorough": 4.0}
 predicted to take a quarter more than that gives way to the next cheaper effort's."""
 
 
+_POOL = SolveOptions().strategies
 _BUDGET = 4
 """How many times the mean tokens of its kind a path may write: of 140 greedy ones of the default
 pair on school problems none wrote more than 3.2 times as many."""
@@ -76,6 +78,8 @@ def choose(
         why = f"{what}, {known.note}"
     else:
         return Choice(getattr(_PROSE_ALONE, effort), "nothing was measured with this pair")
+    if plans is known and pool.name != _POOL:
+        plans = _without_letters(known)
     plan = getattr(plans, effort)
     chosen = Choice(plan, why, _max_tokens(plan, plans, profile))
     times = _times_alone(plan, known, speeds)
@@ -92,17 +96,35 @@ def choose(
     return Choice(cheaper, why, _max_tokens(cheaper, plans, profile))
 
 
+def choose_after(effort: Effort, given: Sequence[str]) -> Choice:
+    """The plan for an effort where steps are given already, which all paths go on from: in their
+    form."""
+    form = "program" if any("```" in step for step in given) else "prose"
+    plan: str = getattr(_PROSE_ALONE, effort).replace("prose", form)
+    what = "a program" if form == "program" else "prose"
+    return Choice(plan, f"the steps that are given are {what}")
+
+
 def _max_tokens(plan: str, plans: Profile | EffortPlans, profile: Profile | None) -> int | None:
     """Another pair's lengths say nothing: one that thinks aloud writes ten times as much."""
     if isinstance(plans, EffortPlans):
         tokens = plans.tokens
-    elif plans is profile:
+    elif profile:
         names = {kind_name(path.kind) for path in parse_plan(plan).paths}
         known = [profile.kinds[name].tokens for name in names if name in profile.kinds]
         tokens = max(known) if len(known) == len(names) else None
     else:
         tokens = None
     return math.ceil(_BUDGET * tokens) if tokens else None
+
+
+def _without_letters(profile: Profile) -> Profile:
+    """The letters in a profile's plans are those of the default pool."""
+    plans = {
+        effort: parse_plan(getattr(profile, effort)).without_letters().text
+        for effort in get_args(Effort)
+    }
+    return replace(profile, **plans)
 
 
 def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:

@@ -10,7 +10,8 @@ votes of all waves count. Methods are plans with names (docs/method.md, section 
     form   =  "prose" | "program"
     writer =  "target" | "draft" | "ssd"         ssd: the draft writes, the target verifies
     strategy = "selected" | a letter of the pool
-    rule   =  "first" | "agree"                  an answer; two paths with one answer
+    rule   =  "first" | "agree" | "decided"      an answer; two paths with one answer; an answer
+                                                 ahead by more votes than paths still write
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from itertools import groupby
 from typing import cast, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.display import quoted
 from ssr_local.core.errors import UsageError
@@ -94,6 +96,18 @@ class Plan(Struct, frozen=True):
         """How many paths follow strategies that the target selects."""
         return sum(path.strategy == SELECTED for path in self.paths)
 
+    def without_letters(self) -> Plan:
+        """The same where a pool has none of its letters; without its strategy a greedy path would
+        repeat another one."""
+
+        def free(path: PlannedPath) -> PlannedPath:
+            if path.strategy in ("", SELECTED):
+                return path
+            return PlannedPath(replace(path.kind, greedy=False))
+
+        waves = (replace(wave, paths=tuple(map(free, wave.paths))) for wave in self.waves)
+        return Plan(tuple(waves))
+
     @property
     def text(self) -> str:
         """The plan as ``parse_plan`` reads it."""
@@ -111,7 +125,7 @@ def parse_plan(text: str) -> Plan:
         if position % 2 == 0:
             waves.append(Wave(tuple(path for term in part.split("+") for path in _read(term))))
         elif part not in get_args(Rule) or (part == "all" and position < len(parts) - 1):
-            raise _refused(part, "is no rule", "first, agree")
+            raise _refused(part, "is no rule", "first, agree, decided")
         else:
             waves[-1] = Wave(waves[-1].paths, cast(Rule, part))
     plan = Plan(tuple(waves))
@@ -135,12 +149,16 @@ def plan_for(options: SolveOptions) -> Plan:
     return Plan((Wave((path,) * num_paths, _RULES[options.mode]),))
 
 
-def is_over(rule: Rule, groups: Sequence[VoteGroup]) -> bool:
-    """Whether the votes so far are enough; those of paths with refuted steps do not count."""
+def is_over(rule: Rule, groups: Sequence[VoteGroup], num_live: int = 0) -> bool:
+    """Whether the votes so far are enough, the winner first, while so many paths still write;
+    those of paths with refuted steps do not count."""
     if rule == "first":
         return any(group.num_sound for group in groups)
     if rule == "agree":
         return any(group.num_sound >= 2 for group in groups)
+    if rule == "decided":
+        leader, second = (*(group.num_sound for group in groups), 0, 0)[:2]
+        return leader > second + num_live
     return False
 
 

@@ -1,8 +1,8 @@
 """Every text a model is sent, apart from the strategies' own sentences. Pure.
 
-On a path the problem comes first, so that everything before the advice is one shared prefix
-for all paths and for verification. For selection it comes after the pool, so that everything
-before it is one prefix for all problems.
+On a path worked examples come first, and then the problem, so that everything before the advice
+is one shared prefix for all paths and for verification. For selection the problem comes after
+the pool, so that everything before it is one prefix for all problems.
 """
 
 from __future__ import annotations

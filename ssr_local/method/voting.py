@@ -1,4 +1,4 @@
-"""From the paths' answers to the final one, and when to stop early (docs/method.md, section 3)."""
+"""From the paths' answers to the final one (docs/method.md, section 3)."""
 
 from __future__ import annotations
 

@@ -163,9 +163,9 @@ def test_budgets_follow_the_lengths_of_the_profile_unless_one_is_given(
     solver = Solver(pair="mine", threads=1)
     planned = [
         solver._planned(SolveOptions(effort=effort, max_tokens=max_tokens))[0].max_tokens
-        for effort, max_tokens in (("quick", 1024), ("normal", 1024), ("normal", 600))
+        for effort, max_tokens in (("quick", 0), ("normal", 0), ("normal", 1024))
     ]
-    assert planned == [200, 400, 600]
+    assert planned == [200, 400, 1024]
 
 
 def test_speeds_are_measured_once_and_anew_when_asked(pair: dict[str, Path]) -> None:

@@ -25,6 +25,7 @@ from ssr_local.core.events import (
     StepVerified,
 )
 from ssr_local.core.records import PathKind
+from ssr_local.method.prompts import CONCLUSION
 from tests.unit.coordinator.scripted import Desk, Paths, Ticks, Turn, make_run, steered
 
 LONG = [*(Turn(f"Line {number} of many.\n\n") for number in range(5)), Turn("\\boxed{7}")]
@@ -201,6 +202,15 @@ def test_a_kept_step_is_rejected_after_all(delay: int, paths: int) -> None:
     assert run.num_accepted == sum(step.accepted is True for step in steps)
     assert path.num_tokens == sum(step.num_tokens for step in path.steps)
     assert run.groups[0].answer == "7"
+
+
+def test_a_step_that_is_rejected_after_all_is_rewritten_though_the_budget_was_used_up() -> None:
+    turns = [Turn("One.\n\n"), Turn("Two.\n\n", 0.9, "Right.\n\n"), *LONG]
+    run = make_run(Paths(turns), method="specreason", max_steps=2)
+    second = lambda event: isinstance(event, StepVerified) and event.step == 1  # noqa: E731
+    list(steered(run, once(second, OverrideVerdict(0, accept=False))))
+    assert run.paths[0].steps[1].text == "Right.\n\n"
+    assert run.paths[0].steps[2].text.startswith(CONCLUSION)
 
 
 def test_a_verdict_can_be_changed_back() -> None:

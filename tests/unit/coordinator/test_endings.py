@@ -61,7 +61,7 @@ def test_why_a_path_ends(
     assert reasons - ({"context_full"} if reason == "kv_cache_full" else set()) == {reason}
     for path in run.paths:
         assert path.answer == ("1" if reason == "answered" else None)
-        assert path.num_tokens <= run.options.max_tokens
+        assert path.num_tokens <= run.options.budget
 
 
 def test_no_room_for_a_paths_prompt() -> None:
@@ -255,7 +255,7 @@ def test_a_path_at_its_budgets_end_is_told_to_conclude(
     for path in run.paths:
         assert path.answer == answer
         assert f"\n\n{CONCLUSION}{answer}}}" in path.text
-        assert path.num_tokens <= run.options.max_tokens
+        assert path.num_tokens <= run.options.budget
     assert run.groups[0].answer == answer
 
     silent = make_run(Concluding(turns, "", yes), method=method, **options)

@@ -143,7 +143,7 @@ def test_every_log(
         settled = [
             step for step in path.steps if run.plan.is_verified and step.accepted is not None
         ]
-        assert path.num_tokens <= run.options.max_tokens
+        assert path.num_tokens <= run.options.budget
         assert all(step.text.strip() for step in path.steps)
         assert all((step.author == "target") is (not step.accepted) for step in settled)
 

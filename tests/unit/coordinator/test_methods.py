@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ssr_local.core.events import (
     Notice,
@@ -17,7 +18,10 @@ from ssr_local.core.events import (
     VotesCounted,
 )
 from ssr_local.core.records import REWRITE_SCORE
+from ssr_local.method.pools import Example
+from ssr_local.method.prompts import CONTENT_FREE
 from tests.unit.coordinator.scripted import (
+    POOL,
     Paths,
     Turn,
     engine_of,
@@ -103,8 +107,10 @@ def test_what_harms_a_pair_is_never_selected(selection: str) -> None:
     assert {row.letter for row in selected.scores} >= {"A", "C"}, "the tree shows them"
 
 
-def test_the_second_problem_does_not_prefill_the_pool_again() -> None:
-    runs = [make_run(Paths(ANSWER)) for _ in range(2)]
+@pytest.mark.parametrize("typical", [CONTENT_FREE, ("Who knows?",)])
+def test_the_second_problem_does_not_prefill_the_pool_again(typical: tuple[str, ...]) -> None:
+    pool_of = replace(POOL, typical=typical)
+    runs = [make_run(Paths(ANSWER), pool=pool_of) for _ in range(2)]
     runs[1].engines, runs[1].prompters = runs[0].engines, runs[0].prompters
     runs[1].kept = runs[0].kept
     prefilled = []
@@ -114,6 +120,20 @@ def test_the_second_problem_does_not_prefill_the_pool_again() -> None:
     pool = engine_of(run, "target").tokenize(" ".join(s.advice for s in run.pool.strategies))
     assert prefilled[0] - prefilled[1] > len(pool)
     assert runs[0].scores == runs[1].scores
+
+
+@pytest.mark.parametrize("problem", ["How many?", "What is $x^2$ for $x = 3$?"])
+def test_the_second_problem_does_not_prefill_the_examples_again(problem: str) -> None:
+    shown = "A long story " * 40
+    examples = (Example(shown, "\\boxed{1}"), Example(f"{shown} $x$", "\\boxed{2}"))
+    pool = replace(POOL, examples=examples)
+    runs = [make_run(Paths(ANSWER), pool=pool, method="target", problem=problem) for _ in range(2)]
+    runs[1].engines, runs[1].prompters = runs[0].engines, runs[0].prompters
+    runs[1].kept = runs[0].kept
+    for run in runs:
+        played(run)
+    first, second = (run.usage.target.prefill_tokens for run in runs)
+    assert first - second > len(engine_of(runs[0], "target").tokenize(shown))
 
 
 def test_selection_leaves_its_sequences_to_the_paths() -> None:

@@ -142,6 +142,17 @@ def test_a_template_that_hangs_is_not_tried_again(
     assert prompt == path_text(engine(), helper)
 
 
+def test_a_template_without_system_text_is_not_used_for_some_of_the_prompts(
+    helper: Helper,
+) -> None:
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    pool = load_pool("maths", "first")
+    prompter = Prompter(engine(template + CHATML), pool, helper)
+    assert len(prompter.notices) == 1
+    prompter.paths("P?", [(UNKNOWN, "prose")])
+    assert len(prompter.notices) == 1, "it was known before"
+
+
 def test_one_form_for_all_prompts_of_a_run(helper: Helper) -> None:
     """A template that cannot render a probe is not used for paths either."""
     template = "{% if messages | length > 2 %}{{ raise_exception('one turn') }}{% endif %}" + CHATML

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ssr_local.coordinator.run import Run
-from ssr_local.core.errors import UsageError
+from ssr_local.core.commands import AddPath
+from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.events import (
     AnyEvent,
     PathEnded,
@@ -22,8 +24,19 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.records import PathKind, RunResult
 from ssr_local.engine.base import StepJob
+from ssr_local.method.pools import Example
 from ssr_local.method.prompts import PROGRAM_INSTRUCTION
-from tests.unit.coordinator.scripted import ASSISTANT, Paths, Ticks, Turn, make_run, played
+from tests.unit.coordinator.scripted import (
+    ASSISTANT,
+    POOL,
+    Paths,
+    Ticks,
+    Turn,
+    make_run,
+    played,
+    steered,
+)
+from tests.unit.coordinator.test_commands import LONG, once
 
 
 def answer(number: int) -> list[Turn]:
@@ -106,6 +119,25 @@ def test_the_first_answer_ends_the_others() -> None:
     events, result = solved(run)
     assert [event.reason for event in of(PathEnded, events)] == ["answered", "early_exit"]
     assert (len(result.paths), result.stopped) == (2, "a path has an answer")
+
+
+def test_a_decided_vote_ends_who_cannot_change_it() -> None:
+    long = [Turn(f"Thought {n}.\n\n") for n in range(20)]
+    three = "prose:target@A + prose:target@B + prose:target@C; decided"
+    run = make_run(Paths(A=answer(7), B=answer(7), C=long), plan=three)
+    events, result = solved(run)
+    reasons = [event.reason for event in of(PathEnded, events)]
+    assert reasons == ["answered", "answered", "early_exit"]
+    assert (result.answer, result.stopped) == ("7", "the vote is decided")
+    run = make_run(Paths(A=answer(7), B=answer(8), C=answer(9)), plan=f"{three}; prose:target@B")
+    events, result = solved(run)
+    assert of(WaveOpened, events)[1].why == "no two paths agree: 7, 8, 9"
+    assert (result.answer, result.stopped) == ("8", "all paths have ended")
+    tie = "2 x prose:target@A + 2 x prose:target@B; decided; prose:target@B"
+    run = make_run(Paths(A=answer(7), B=answer(8)), plan=tie)
+    events, result = solved(run)
+    assert of(WaveOpened, events)[1].why == "as many paths say 7 as 8"
+    assert result.answer == "8"
 
 
 def test_a_program_and_prose_agree() -> None:
@@ -251,3 +283,64 @@ def test_a_greedy_path_takes_the_likeliest_tokens_beside_others_that_are_drawn(
         PathKind("target", greedy=True),
         PathKind("target"),
     ]
+
+
+def test_a_program_after_prefix_steps_is_what_the_path_itself_wrote() -> None:
+    given = ("Let x be the price.\n\n", "x = 5\n\n")
+    for own, value in (("```python\nx = 12\n```\n\n", "12"), ("So \\boxed{12}.\n\n", None)):
+        script = Forms("".join(given) + own)
+        _, result = solved(make_run(script, plan="program:target", prefix_steps=given))
+        assert result.answer == value, "5 is not what it says"
+    whole = Forms("```python\nx = 5\n\n" + "y = 2 * x\n```\n\n")
+    _, result = solved(
+        make_run(whole, plan="program:target", prefix_steps=("```python\nx = 5\n\n",))
+    )
+    assert result.answer == "10", "it goes on with what was given"
+
+
+def test_a_program_that_was_thought_of_is_not_the_one_that_was_written() -> None:
+    text = "<think>\n```python\nprint(7)\n```\nNo, wrong.\n</think>\n\n```python\nx = 12\n```\n\n"
+    _, result = solved(make_run(Forms(text), plan="program:target"))
+    assert result.answer == "12"
+
+
+def test_a_path_added_in_an_early_wave_is_of_a_kind_that_is_open() -> None:
+    run = make_run(
+        Paths(LONG, A=answer(7)),
+        plan="prose:target; first; prose:ssd@selected",
+        clock=Ticks(step_s=0.3),  # so that the KV cache is measured with it
+    )
+    events = list(steered(run, once(lambda event: isinstance(event, PathOpened), AddPath("A"))))
+    added = of(PathOpened, events)[1]
+    assert (added.strategy.letter, added.wave, added.kind) == ("A", 0, PathKind())
+    assert run.result is not None
+    assert run.result.answer == "7"
+
+
+def test_without_a_selection_a_model_that_writes_nothing_needs_no_prompt() -> None:
+    run = make_run(Paths(answer(7)), plan="prose:draft@selected", selection="none")
+    assert solved(run)[1].answer == "7"
+
+
+def test_a_cache_that_cannot_hold_what_both_forms_begin_with_is_refused_before() -> None:
+    problem = "How many? " * 20
+    pool = replace(POOL, examples=(Example("How many? " * 9, "So \\boxed{1}."),))
+    script = Forms(program("return 7"), A=answer(7))
+
+    def solve_with(num_cells: int, plan: str) -> str | None:
+        cells = {"num_cells": num_cells}
+        return solved(make_run(script, plan=plan, problem=problem, pool=pool, target=cells))[
+            1
+        ].answer
+
+    both, alone = "program:target + prose:target@A", "prose:target@A"
+    fits = next(n for n in range(50, 900, 10) if _answers(solve_with, n, alone))
+    with pytest.raises(ProblemError, match="room for"):
+        solve_with(fits, both)
+
+
+def _answers(solve_with: Any, num_cells: int, plan: str) -> bool:
+    try:
+        return solve_with(num_cells, plan) == "7"
+    except ProblemError:
+        return False

@@ -40,7 +40,7 @@ WRONG: list[tuple[Any, str, Any]] = [
     (SolveOptions, "plan", "x" * 501),
     (SolveOptions, "threshold", 9.1),
     (SolveOptions, "threshold", math.nan),
-    (SolveOptions, "max_tokens", 0),
+    (SolveOptions, "max_tokens", -1),
     (SolveOptions, "max_steps", 10**6),
     (SolveOptions, "max_step_tokens", 0),
     (SolveOptions, "time_limit", -1.0),

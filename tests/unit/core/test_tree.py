@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.commands import AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
+from ssr_local.core.display import RULE_WORDS
 from ssr_local.core.events import (
     AnyEvent,
     Notice,
@@ -18,6 +20,7 @@ from ssr_local.core.events import (
     StepDelta,
     StepVerified,
 )
+from ssr_local.core.records import Rule
 from ssr_local.core.tree import Node, Tree
 from tests.unit.coordinator.scripted import Desk, Paths, Turn, make_run, steered
 
@@ -227,6 +230,10 @@ def test_a_later_wave_says_why_it_was_opened_and_selects_nothing() -> None:
     assert tree.result is not None
     assert tree.result.waves == ("", "no other path agrees with 8")
     assert tree.stopped == "all paths have ended"
+
+
+def test_every_rule_has_words() -> None:
+    assert set(RULE_WORDS) == set(get_args(Rule))
 
 
 def test_a_plan_of_one_wave_shows_none() -> None:

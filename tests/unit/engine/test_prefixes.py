@@ -152,3 +152,16 @@ def test_what_is_kept_goes_with_its_model_alone(engine: FakeEngine, tmp_path: Pa
     assert remove_kept(kept_files(Path("x"), "ab" * 32)) > 0
     found = [KeptPrefixes().find(one, PROMPTS) for one in (engine, other, hashed)]
     assert found == [None, KEPT, None]
+
+
+def test_memory_forgets_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefixes, "MOST_IN_MEMORY_BYTES", 2 * len(KEPT.state))
+    nameless, kept = FakeEngine(PlainScript()), KeptPrefixes()
+    for number in (1, 2):
+        kept.keep(nameless, [[number]], KEPT)
+    assert kept.find(nameless, [[1]]) == KEPT  # and so it is used last
+    kept.keep(nameless, [[3]], KEPT)
+    assert [kept.find(nameless, [[n]]) is not None for n in (1, 2, 3)] == [True, False, True]
+    kept.keep(nameless, [[1]], KEPT)  # kept again, it is not the oldest any more
+    kept.keep(nameless, [[4]], KEPT)
+    assert [kept.find(nameless, [[n]]) is not None for n in (1, 3, 4)] == [True, False, True]

@@ -7,7 +7,7 @@ import pytest
 from ssr_local.core import folders
 from ssr_local.core.options import EngineOptions
 from ssr_local.engine import speeds as remembered
-from ssr_local.engine.speeds import FILE_NAME, remember_speed, remembered_speeds
+from ssr_local.engine.speeds import FILE_NAME, remember_speed, remembered_speeds, speed_of
 from ssr_local.method.prediction import Speed
 
 
@@ -77,3 +77,16 @@ def test_a_cache_folder_that_cannot_be_made_costs_only_the_memory(
     monkeypatch.setenv("SSR_LOCAL_CACHE_DIR", str(tmp_path / "file" / "cache"))
     remember(3)
     assert speeds() == []
+
+
+def test_a_model_in_several_files_is_found_by_the_size_of_all(tmp_path: Path) -> None:
+    parts = [tmp_path / f"m-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for part in parts:
+        part.write_bytes(b"GGUF")
+    speed, options = Speed(prefill=9, decode=((1, 5.0),)), EngineOptions()
+    remember_speed("m", parts[0], speed, options, file_bytes=8, on_gpu=False, disturbed=False)
+    found = speed_of(parts[0], options)
+    assert found is not None
+    assert found.tokens_per_s == 5
+    parts[1].unlink()
+    assert speed_of(parts[0], options) is None

@@ -5,9 +5,11 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
+from ssr_local.coordinator import choosing
+from ssr_local.coordinator.choosing import Known
 from ssr_local.core.options import Effort
 from ssr_local.core.records import EffortPlans, KindFigures, Profile
-from ssr_local.method.auto import choose
+from ssr_local.method.auto import choose, choose_after
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import PACKAGED, load_pool
 from ssr_local.method.prediction import Speed
@@ -16,6 +18,7 @@ from ssr_local.models.registry import load_registry
 OWN = Profile(quick="program:draft", normal="prose:ssd", thorough="3 x prose:ssd", note="on 60")
 OTHER = Profile(quick="prose:target", normal="2 x prose:target", thorough="prose:draft", note="x")
 MATHS = load_pool("maths")
+FAST = Speed(prefill=1e9, decode=((1, 10.0),))
 
 
 @pytest.mark.parametrize("effort", get_args(Effort))
@@ -105,3 +108,46 @@ def test_a_plan_too_slow_for_its_effort_gives_way_to_a_cheaper_one(
     choice = choose(effort, MATHS, profile, None, speeds, machine)
     assert choice.plan == plan
     assert ("cheaper" in choice.why) == (plan != getattr(profile, effort))
+
+
+@pytest.mark.parametrize("effort", get_args(Effort))
+@pytest.mark.parametrize("name", PACKAGED)
+@pytest.mark.parametrize("typeset", [False, True])
+def test_plans_that_ship_name_strategies_that_the_pool_has(
+    effort: Effort, name: str, typeset: bool
+) -> None:
+    pool = load_pool(name)
+    for pair in load_registry().pairs.values():
+        nearest = load_registry().pair("default").profile
+        for profile in {id(one): one for one in (pair.profile, None)}.values():
+            found = choose(effort, pool, profile, nearest, typeset=typeset)
+            for path in parse_plan(found.plan).paths:
+                pool.by_letter(path.strategy or "M")
+
+
+def test_a_pool_of_ones_own_is_not_taken_for_the_default_one() -> None:
+    known = replace(OWN, normal="greedy program:target@N; agree; prose:ssd@selected")
+    assert choose("normal", MATHS, known, None).plan == known.normal
+    mine = replace(MATHS, name="mine", strategies=MATHS.strategies[:3])
+    assert choose("normal", mine, known, None).plan == ("program:target; agree; prose:ssd@selected")
+    slow = {"draft": Speed(prefill=1, decode=((1, 0.1),)), "target": FAST}
+    assert "@N" not in choose("normal", mine, known, None, slow).plan
+
+
+@pytest.mark.parametrize(
+    ("given", "plan"),
+    [
+        (["Let x be 5.\n\n"], "3 x prose:target; agree"),
+        (["```python\nx = 5\n\n", "y = 2 * x\n\n"], "3 x program:target; agree"),
+    ],
+)
+def test_steps_that_are_given_are_gone_on_with_in_their_form(given: list[str], plan: str) -> None:
+    assert choose_after("thorough", given).plan == plan
+
+
+def test_without_an_interpreter_nobody_writes_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Known(own=load_registry().pair("default").profile, nearest=None)
+    assert "program" in known.choose("normal", MATHS).plan
+    monkeypatch.setattr(choosing, "can_run_programs", lambda: False)
+    assert "program" not in known.choose("normal", MATHS).plan
+    assert "program" not in known.choose("thorough", MATHS, "What is $x^2$?").plan

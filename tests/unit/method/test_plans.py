@@ -18,13 +18,13 @@ KINDS = [
     for greedy in (False, True)
 ]  # type: ignore[arg-type]
 PATHS = st.builds(PlannedPath, st.sampled_from(KINDS), st.sampled_from(["", "A", "L", "selected"]))
-RULES = st.sampled_from(["first", "agree"])
+RULES = st.sampled_from(["first", "agree", "decided"])
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     waves = draw(st.lists(st.lists(PATHS, min_size=1, max_size=3), min_size=1, max_size=4))
-    last = draw(st.sampled_from(["all", "first", "agree"]))
+    last = draw(st.sampled_from(["all", "first", "agree", "decided"]))
     rules = [*(draw(RULES) for _ in waves[1:]), last]
     return Plan(tuple(Wave(tuple(w), rule) for w, rule in zip(waves, rules, strict=True)))
 
@@ -121,3 +121,19 @@ def group(answer: str, *paths: int, refuted: tuple[int, ...] = ()) -> VoteGroup:
 def test_when_a_run_is_over(groups: list[VoteGroup], first: bool, agree: bool) -> None:
     assert (is_over("first", groups), is_over("agree", groups)) == (first, agree)
     assert not is_over("all", groups)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most_live"),
+    [((), -1), ((1,), 0), ((2,), 1), ((1, 1), -1), ((3, 1), 1), ((3, 1, 1), 1), ((2, 2), -1)],
+)
+def test_a_vote_is_decided_when_no_other_path_can_change_it(
+    sizes: tuple[int, ...], most_live: int
+) -> None:
+    """With one path more the second answer could draw level, or another."""
+    groups = [group(str(i), *range(10 * i, 10 * i + size)) for i, size in enumerate(sizes)]
+    assert [is_over("decided", groups, live) for live in range(4)] == [
+        live <= most_live for live in range(4)
+    ]
+    if sizes:
+        assert not is_over("decided", [group("0", *range(9), refuted=tuple(range(9)))], 0)
