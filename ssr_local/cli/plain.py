@@ -34,7 +34,8 @@ from ssr_local.core.errors import EngineCrashed, Interrupted, SSRError, UsageErr
 from ssr_local.core.events import AnyEvent, encode_event, read_events
 from ssr_local.core.records import RunResult
 from ssr_local.core.toml_file import reason_of
-from ssr_local.core.tree import PathView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView
 from ssr_local.method.pools import load_pool
 from ssr_local.pages.run_report import step_words
 

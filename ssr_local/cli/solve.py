@@ -21,7 +21,7 @@ from ssr_local.cli.status import Screen, screen_for
 from ssr_local.cli.view import LineView
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import EngineCrashed, SSRError, UsageError
-from ssr_local.core.events import AnyEvent, write_events
+from ssr_local.core.events import AnyEvent, WaveOpened, write_events
 from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.core.records import RunResult
 from ssr_local.core.tree import Tree
@@ -75,11 +75,13 @@ def command(
 
 
 def _take(event: AnyEvent, tree: Tree) -> None:
-    """Fold an event into the tree; of all that happens only notices are said, each once."""
+    """Fold an event into the tree; only notices are said, each once, and why waves were opened."""
     num_notices = len(tree.notices)
     tree.apply(event)
     for message in tree.notices[num_notices:]:
         remark(f"Note: {message}")
+    if isinstance(event, WaveOpened) and event.why:
+        remark(one_line(event.title))
 
 
 def _logged(stream: Iterator[AnyEvent], log: IO[bytes]) -> Iterator[AnyEvent]:

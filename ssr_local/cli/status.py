@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ssr_local.core.display import one_line
-from ssr_local.core.tree import PathView, Phase, Tree
+from ssr_local.core.tree import Phase, Tree
+from ssr_local.core.views import PathView
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,7 +22,8 @@ _REDRAWS_PER_S = 4
 _PHASES: Mapping[Phase, str] = {
     "idle": "starting",
     "loading": "loaded",
-    "selecting": "reading the problem",
+    "reading": "reading the problem",
+    "selecting": "choosing strategies",
     "running": "solving",
 }
 # Rows that are left to the lines above; with fewer, the paths are only counted.

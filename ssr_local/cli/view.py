@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import click
 
-from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.display import END_WORDS, RULE_WORDS, clean, one_line
 from ssr_local.core.events import (
     AnyEvent,
     ModelLoaded,
@@ -24,6 +24,7 @@ from ssr_local.core.events import (
     StepDrafted,
     StepRewritten,
     StepVerified,
+    WaveOpened,
 )
 from ssr_local.core.options import VERIFIED_METHODS
 from ssr_local.core.records import ModelRole, RunResult, VoteGroup
@@ -66,6 +67,9 @@ class LineView:
             self._line(f"Note: {one_line(event.message)}", fg="yellow")
         elif isinstance(event, SelectionScored):
             self._selection(event)
+        elif isinstance(event, WaveOpened):
+            if self._tree.shown_waves:
+                self._line(f"{one_line(event.title)}. {RULE_WORDS[event.rule]}", bold=True)
         elif isinstance(event, PathOpened):
             if self._spoken:
                 self._line(f"{self._name(event.path)} begins: {one_line(event.strategy.name)}")
@@ -211,7 +215,7 @@ def _cost(result: RunResult) -> str:
         if result.acceptance_rate is None
         else f", {result.num_accepted} of {result.num_drafted} drafted steps kept"
     )
-    stopped = f" ({result.stopped})" if result.stopped else ""
+    stopped = f" ({one_line(result.stopped)})" if result.stopped else ""
     return (
         f"{timing.total:.1f} s{stopped}{rate}; tokens decoded: draft {usage.draft.decode_tokens},"
         f" target {usage.target.decode_tokens}; prefilled: draft {usage.draft.prefill_tokens},"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ssr_local.coordinator.run import Run
-from ssr_local.core.records import Flops, RunResult, Timing
+from ssr_local.core.records import Flops, Rule, RunResult, Timing
 from ssr_local.method import voting
-from ssr_local.method.plans import Rule
 from ssr_local.version import VERSION
 
 
@@ -41,6 +40,7 @@ def build_result(run: Run) -> RunResult:
         given=run.prefix_steps,
         plan=run.plan.text,
         stopped=_stopped(run),
+        waves=tuple(run.waves),
         selection_orders=run.orders,
     )
 
@@ -54,7 +54,7 @@ _DECIDED: dict[Rule, str] = {
 
 def _stopped(run: Run) -> str:
     if run.cancelled:
-        return "cancelled"
+        return "it was stopped"
     if run.is_decided:
         rule = run.plan.waves[run.num_waves - 1].rule
         return _DECIDED[rule]

@@ -73,8 +73,8 @@ class Run:
     ``note`` is a remark to begin with, ``option_values`` what the result says was in force, and
     nobody fills the ``commands`` unless they are given. ``kept`` holds what was prefilled for
     earlier problems, ``harmful`` names the strategies that are never selected.
-    ``num_waves`` counts the waves that were opened, ``letters`` are what the target has
-    selected, and ``num_followed`` how many of them paths follow already.
+    ``waves`` says why each wave was opened, ``letters`` are what the target has selected, and
+    ``num_followed`` how many of them paths follow already.
     ``prefixes`` are the tokens that all prompts of a form begin with on a model, ``roots`` the
     sequences that hold them, ``root_cells`` how many KV-cache cells these take.
     ``prefilled`` and ``decoded`` count the tokens each model has evaluated for
@@ -101,7 +101,7 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     paused_s: float = 0.0
     paths: list[PathState] = field(default_factory=list)
-    num_waves: int = 0
+    waves: list[str] = field(default_factory=list)
     letters: tuple[str, ...] | None = None
     num_followed: int = 0
     scores: tuple[StrategyScore, ...] = ()
@@ -133,6 +133,11 @@ class Run:
         if self.cancelled:
             return "cancelled"
         return "answered" if self.groups else "no_answer"
+
+    @property
+    def num_waves(self) -> int:
+        """How many waves were opened."""
+        return len(self.waves)
 
     @property
     def has_more(self) -> bool:

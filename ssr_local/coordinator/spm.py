@@ -73,16 +73,23 @@ def open_wave(run: Run) -> Iterator[AnyEvent]:
     """Open the plan's next wave: its shared prefixes, its strategies, its paths."""
     wave = run.plan.waves[run.num_waves]
     kinds = tuple(path.kind for path in wave.paths)
-    why = _why_another(run)
-    yield run.at(WaveOpened(wave=run.num_waves, paths=kinds, why=why))
-    if why:
-        yield run.notice(f"Another {_counted(len(kinds), 'path')} opened, because {why}.")
-    run.num_waves += 1
+    selects = run.letters is None and any(path.strategy == SELECTED for path in wave.paths)
+    opened = WaveOpened(
+        wave=run.num_waves,
+        paths=kinds,
+        why=_why_another(run),
+        text=wave.text,
+        rule=wave.rule,
+        num_planned=len(run.plan.waves),
+        selects=selects,
+    )
+    run.waves.append(opened.why)
+    yield run.at(opened)
     if run.num_waves == 1:
         for note in _notes(run):
             yield run.notice(note)
     # First, because its prompt shares nothing with the paths': it needs no cells beside theirs.
-    if any(path.strategy == SELECTED for path in wave.paths) and run.letters is None:
+    if selects:
         run.letters = yield from select(run)
     _prefill_shared(run, kinds)
     selected = iter((run.letters or ())[run.num_followed :])
@@ -109,10 +116,6 @@ def _why_another(run: Run) -> str:
     if len(sound) == 1:
         return f"no other path{which} agrees with {sound[0].answer}"
     return f"no two paths{which} agree: {', '.join(group.answer for group in sound)}"
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{word} was" if number == 1 else f"{number} {word}s were"
 
 
 def _prefill_shared(run: Run, kinds: Sequence[PathKind]) -> None:

@@ -26,6 +26,13 @@ END_WORDS: Mapping[str, str] = {
     "cancelled": "stopped",
 }
 """Why a path ended (``records.EndReason``), in words."""
+RULE_WORDS: Mapping[str, str] = {
+    "all": "Enough when all its paths have ended.",
+    "first": "Enough when a path has an answer.",
+    "agree": "Enough when two paths agree.",
+    "decided": "Enough when no path that still writes can change the vote.",
+}
+"""When a wave is enough (``records.Rule``), in words."""
 
 # No part of it can match the same text twice over, so the time grows with the length alone.
 _ESCAPES = re.compile(

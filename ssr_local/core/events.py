@@ -21,6 +21,7 @@ from ssr_local.core.records import (
     OptionValues,
     PathKind,
     ProgramRun,
+    Rule,
     RunResult,
     StepReading,
     Strategy,
@@ -82,11 +83,24 @@ class SelectionScored(Event, frozen=True, kw_only=True, tag=True):
 
 
 class WaveOpened(Event, frozen=True, kw_only=True, tag=True):
-    """A plan's paths are opened, counted from 0; ``why`` says why those before were not enough."""
+    """A plan's paths are opened, counted from 0; ``why`` says why those before were not enough.
+
+    ``text`` is them as the plan has them; ``selects``: the target chooses strategies for them now.
+    """
 
     wave: int
     paths: tuple[PathKind, ...]
     why: str = ""
+    text: str = ""
+    rule: Rule = "all"
+    num_planned: int = 1
+    selects: bool = False
+
+    @property
+    def title(self) -> str:
+        """Which wave it is, and why it was opened or how many paths it has."""
+        num = len(self.paths)
+        return f"Wave {self.wave + 1}: {self.why or f'{num} path' + 's' * (num != 1)}"
 
 
 class PathOpened(Event, frozen=True, kw_only=True, tag=True):

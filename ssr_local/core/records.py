@@ -62,6 +62,11 @@ class Strategy(Struct, frozen=True):
     advice: str
 
 
+Rule = Literal["all", "first", "agree", "decided"]
+"""When a run is over: when all paths of the wave have ended, with the first answer, when two
+paths have one answer, when no path that still writes can change the vote."""
+
+
 class PathKind(Struct, frozen=True):
     """Who writes a path, whether the target verifies its steps, what its text is, and whether
     each token is the likeliest one, whatever the temperature."""
@@ -303,7 +308,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     ``acceptance_rate`` is accepted / drafted steps, None when nothing was verified.
     ``best_path`` is the index of the path to show when no path finished with an answer.
     ``plan`` is the plan that was followed, as ``method.plans`` writes it, and ``stopped`` says in
-    words why no more of it was needed.
+    words why no more of it was needed; ``waves`` says why each was opened, "" for the first.
     ``given`` are the steps every path began with, written by neither model. With several
     letter orders ``selection_orders`` has, for each, the letters it alone would have chosen.
     """
@@ -330,6 +335,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     given: tuple[str, ...] = ()
     plan: str = ""
     stopped: str = ""
+    waves: tuple[str, ...] = ()
     selection_orders: tuple[tuple[str, ...], ...] = ()
 
 

@@ -8,7 +8,6 @@ events gives a valid tree, also one cut off in the middle of a step.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal, NamedTuple
 
@@ -37,26 +36,18 @@ from ssr_local.core.events import (
 )
 from ssr_local.core.options import VERIFIED_METHODS
 from ssr_local.core.records import (
-    EndReason,
-    ModelInfo,
     ModelRole,
     PathKind,
-    ProgramRun,
     ReasoningPath,
     RunResult,
     Strategy,
     StrategyScore,
-    Verdict,
     VoteGroup,
-    confidence,
 )
+from ssr_local.core.views import Counts, ModelView, PathView, StepView
 
-Phase = Literal["idle", "loading", "selecting", "running", "paused", "ended", "cut off"]
-StepState = Literal["writing", "waiting", "accepted", "rewriting", "rewritten", "unverified"]
-"""How far a step is: its author writes; it waits for its verdict; it was kept; the target
-writes its own; that replaces it; nobody judges steps, or it was cut off before."""
-
-Kind = Literal["run", "strategies", "path", "step", "votes", "notices"]
+Phase = Literal["idle", "loading", "reading", "selecting", "running", "paused", "ended", "cut off"]
+Kind = Literal["run", "strategies", "waves", "path", "step", "votes", "notices"]
 
 
 class Node(NamedTuple):
@@ -65,80 +56,6 @@ class Node(NamedTuple):
     kind: Kind
     path: int = -1
     step: int = -1
-
-
-@dataclass(slots=True)
-class StepView:
-    """One step as it is shown.
-
-    ``text`` is what stands in the path; ``rejected`` the draft's version that does not any
-    more, None when nothing was rejected.
-    """
-
-    author: ModelRole
-    text: str = ""
-    state: StepState = "writing"
-    rejected: str | None = None
-    verdict: Verdict | None = None
-    overridden: bool = False
-    num_tokens: int = 0
-    elapsed_s: float = 0.0
-    log_prob: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether something is still to come for it."""
-        return self.state in ("writing", "waiting", "rewriting")
-
-
-@dataclass(slots=True)
-class PathView:
-    """One path as it is shown; ``end_reason`` is None while it lives."""
-
-    index: int
-    strategy: Strategy
-    selection_score: float | None
-    steps: list[StepView] = field(default_factory=list)
-    end_reason: EndReason | None = None
-    answer: str | None = None
-    mean_score: float | None = None
-    kind: PathKind = field(default_factory=PathKind)
-    program: ProgramRun | None = None
-    refuted: str = ""
-
-    @property
-    def confidence(self) -> float | None:
-        """The mean probability of its tokens, as ``ReasoningPath`` has it."""
-        return confidence((step.log_prob, step.num_tokens) for step in self.steps)
-
-    @property
-    def is_program(self) -> bool:
-        """Whether its text is code."""
-        return self.kind.form == "program"
-
-
-@dataclass(slots=True)
-class ModelView:
-    """One model: ``info`` is None until it is loaded."""
-
-    name: str
-    info: ModelInfo | None = None
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the run has done so far, counted from its events."""
-
-    drafted: int = 0
-    accepted: int = 0
-    rewritten: int = 0
-    draft_tokens: int = 0
-    target_tokens: int = 0
-
-    @property
-    def acceptance_rate(self) -> float | None:
-        """Accepted among judged steps, 0 to 1; None when none was judged."""
-        return self.accepted / self.drafted if self.drafted else None
 
 
 class Tree:
@@ -158,6 +75,7 @@ class Tree:
         self.pool: tuple[Strategy, ...] = ()
         self.scores: tuple[StrategyScore, ...] = ()
         self.chosen: tuple[str, ...] = ()
+        self.waves: dict[int, WaveOpened] = {}
         self.paths: dict[int, PathView] = {}
         self.groups: tuple[VoteGroup, ...] = ()
         self.notices: list[str] = []
@@ -185,6 +103,26 @@ class Tree:
     def live_paths(self) -> list[PathView]:
         """The paths that have not ended, in order."""
         return [path for path in self.paths.values() if path.end_reason is None]
+
+    @property
+    def shown_waves(self) -> dict[int, WaveOpened]:
+        """The waves so far, none where the plan has but one."""
+        return self.waves if any(wave.num_planned > 1 for wave in self.waves.values()) else {}
+
+    def by_wave(self) -> list[tuple[WaveOpened | None, list[PathView]]]:
+        """The paths with the wave each is shown below, None where it is none."""
+        shown = self.shown_waves
+        below: dict[int | None, list[PathView]] = {number: [] for number in (None, *shown)}
+        for path in self.paths.values():
+            below[path.wave if path.wave in shown else None].append(path)
+        return [
+            (None if number is None else shown[number], paths) for number, paths in below.items()
+        ]
+
+    @property
+    def stopped(self) -> str:
+        """Why no more was needed, "" until the run has ended."""
+        return self.result.stopped if self.result else ""
 
     @property
     def ranked_strategies(self) -> tuple[StrategyScore, ...]:
@@ -238,7 +176,10 @@ class Tree:
                 self.phase = "running"
                 return (Node("strategies"), Node("run"))
             case WaveOpened():
-                self.phase = "selecting"
+                self.waves[event.wave] = event
+                if self.phase != "paused":
+                    self.phase = "selecting" if event.selects else "reading"
+                return (Node("waves"), Node("run"))
             case VotesCounted():
                 self.groups = event.groups
                 return (Node("votes"),)
@@ -260,7 +201,7 @@ class Tree:
     # The run as a whole ----------------------------------------------------
 
     def _started(self, event: RunStarted) -> None:
-        self.phase = "selecting"
+        self.phase = "reading"
         self.problem, self.options, self.given = event.problem, event.options, event.given
         self.pool = event.pool
         roles: tuple[ModelRole, ModelRole] = ("draft", "target")
@@ -289,7 +230,7 @@ class Tree:
                 self.phase = "running"
             kind = event.kind or PathKind(verified=self.options.get("method") in VERIFIED_METHODS)
             self.paths[event.path] = PathView(
-                event.path, event.strategy, event.selection_score, kind=kind
+                event.path, event.strategy, event.selection_score, kind=kind, wave=event.wave
             )
             return (Node("path", event.path), Node("strategies"))
         path = self.paths.get(event.path)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,11 +27,7 @@ from msgspec.structs import replace
 from ssr_local.core.display import quoted
 from ssr_local.core.errors import UsageError
 from ssr_local.core.options import MAX_PATHS, Mode, SolveOptions
-from ssr_local.core.records import ModelRole, PathForm, PathKind, VoteGroup
-
-Rule = Literal["all", "first", "agree", "decided"]
-"""When a run is over: when all paths of the wave have ended, with the first answer, when two
-paths have one answer, when no path that still writes can change the vote."""
+from ssr_local.core.records import ModelRole, PathForm, PathKind, Rule, VoteGroup
 
 SELECTED = "selected"
 """In place of a strategy's letter: the one that the target selects."""
@@ -65,6 +61,11 @@ class Wave(Struct, frozen=True):
 
     paths: tuple[PlannedPath, ...]
     rule: Rule = "all"
+
+    @property
+    def text(self) -> str:
+        """Its paths as ``parse_plan`` reads them."""
+        return " + ".join(_terms(self.paths))
 
 
 class Plan(Struct, frozen=True):
@@ -112,7 +113,7 @@ class Plan(Struct, frozen=True):
         """The plan as ``parse_plan`` reads it."""
         parts: list[str] = []
         for wave in self.waves:
-            parts += [" + ".join(_terms(wave.paths)), wave.rule]
+            parts += [wave.text, wave.rule]
         return "; ".join(parts).removesuffix("; all")
 
 

@@ -15,8 +15,8 @@ from statistics import NormalDist
 from msgspec import Struct
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import KindFigures, ModelRole, PathForm, PathKind, Profile
-from ssr_local.method.plans import SELECTED, Plan, Rule, Wave
+from ssr_local.core.records import KindFigures, ModelRole, PathForm, PathKind, Profile, Rule
+from ssr_local.method.plans import SELECTED, Plan, Wave
 
 Speeds = Mapping[ModelRole, "Speed"]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ssr_local.core.display import END_WORDS, one_line
+from ssr_local.core.display import END_WORDS, RULE_WORDS, one_line
 from ssr_local.core.events import AnyEvent
-from ssr_local.core.tree import PathView, StepState, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepState, StepView
 from ssr_local.history.store import Entry
 from ssr_local.pages.formulas import formatted, mathml, plain
 from ssr_local.pages.results import agreement, circumstances, result_of, tree_of
@@ -93,8 +94,13 @@ def _run(tree: Tree, status: str = "") -> Iterator[str]:
         yield "<details open><summary>Prefix steps, written by neither model</summary>"
         yield from (f'<div class="step">{formatted(text)}</div>' for text in tree.given)
         yield "</details>"
-    for path in tree.paths.values():
-        yield from _path(path)
+    for wave, paths in tree.by_wave():
+        if wave is not None:
+            yield f"<h2>{plain(one_line(wave.title))}</h2>"
+            words = f"{one_line(wave.text)}. {RULE_WORDS[wave.rule]}"
+            yield f'<p class="said">{plain(words)}</p>'
+        for path in paths:
+            yield from _path(path)
     more = formatted("\n\n".join((*strategies(tree), figures(tree))), formulas=False)
     yield f"<details><summary>Strategies and figures</summary>{more}</details>"
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.display import END_WORDS, RULE_WORDS, clean, one_line
 from ssr_local.core.records import ModelUsage, RunResult, VoteGroup
-from ssr_local.core.tree import ModelView, PathView, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import ModelView, PathView, StepView
 from ssr_local.history.store import CANCELLED, FAILED, GOING, INTERRUPTED
 from ssr_local.pages.foreign import code, name, quote, struck
 
@@ -40,7 +41,7 @@ def as_markdown(
         *_answer(tree),
         *_votes(tree),
         *strategies(tree),
-        *(part for path in tree.paths.values() for part in _path(path)),
+        *_paths(tree),
         figures(tree),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -65,9 +66,10 @@ def standing(tree: Tree, status: str = "") -> str:
         }
         words = how.get(status, "**This run has not ended.** It still goes on, or it was cut off.")
         return f"{words} This is what there was of it after {tree.at_s:.1f} s."
+    why = f"; {name(tree.stopped)}" if tree.stopped else ""
     return {
-        "answered": "The run ended with an answer.",
-        "no_answer": "The run ended, and no path came to an answer.",
+        "answered": f"The run ended with an answer{why}.",
+        "no_answer": f"The run ended, and no path came to an answer{why}.",
         "cancelled": "**This run was stopped before its end:** some of it is missing.",
     }[tree.result.status]
 
@@ -139,6 +141,15 @@ def strategies(tree: Tree) -> Iterator[str]:
         for row in scores
     ]
     yield _table(("letter", "strategy", "score (0 to 1)", "chosen", "paths"), rows)
+
+
+def _paths(tree: Tree) -> Iterator[str]:
+    for wave, paths in tree.by_wave():
+        if wave is not None:
+            yield f"## {name(wave.title)}"
+            yield f"{code(wave.text)}. {RULE_WORDS[wave.rule]}"
+        for path in paths:
+            yield from _path(path)
 
 
 def _path(path: PathView) -> Iterator[str]:

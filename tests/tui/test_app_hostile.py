@@ -63,7 +63,7 @@ def check_screen(at: Sitting) -> None:
 
 
 ITEMS = [
-    *(Item("problem"), Item("path", 0), Item("step", 0, 0), Item("vote", 0)),
+    *(Item("problem"), Item("wave", 0), Item("path", 0), Item("step", 0, 0), Item("vote", 0)),
     *(Item("notices"), Item("notice", 0), Item("pruned"), Item("strategy", 1)),
 ]
 

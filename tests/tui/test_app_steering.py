@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from textual.widgets import OptionList
 
-from ssr_local.core.tree import Node, PathView
+from ssr_local.core.tree import Node
+from ssr_local.core.views import PathView
 from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import Sitting, sit
 

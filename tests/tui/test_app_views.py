@@ -8,12 +8,14 @@ from rich.console import Console
 from textual.widgets import Select
 
 from ssr_local.core.events import PathOpened
+from ssr_local.core.tree import Tree
 from ssr_local_tui.widgets.detail import DetailPane, formatted
 from ssr_local_tui.widgets.items import Item
 from ssr_local_tui.widgets.metrics import MetricsPane
 from ssr_local_tui.widgets.run_tree import RunTree
 from tests.tui.sitting import Sitting, demo_log, watch
 from tests.unit.coordinator.scripted import Paths, Turn, make_run, played
+from tests.unit.core.test_tree import LOGS
 
 LAST_STEP = Item("step", 0, 4)
 
@@ -85,6 +87,44 @@ def test_a_refuted_path_says_so() -> None:
         await at.until(lambda: "refuted by algebra: 1" in content(detail))
 
     watch(events, script)
+
+
+def test_waves_have_rows_of_their_own() -> None:
+    async def script(at: Sitting) -> None:
+        detail = at.main.query_one(DetailPane)
+        await at.until_shows("Votes: all paths have ended")
+        await at.put_cursor(Item("path", 1))
+        await at.press("left", "left")
+        assert at.main.run_tree.selected_item == Item("wave", 1)
+        await at.until(lambda: "prose:target@B + prose:target@C" in content(detail))
+        assert "Enough when all its paths have ended" in content(detail)
+        await at.press("c")
+        assert at.app.clipboard == "prose:target@B + prose:target@C"
+        await at.press("left")
+        await at.until(lambda: not at.shows("2 B name B"))
+        assert at.shows("Wave 2: no other path agrees with 8")
+        await at.put_cursor(Item("step", 2, 0))  # what is closed opens
+        assert at.shows("3 C name C")
+        await at.put_cursor(Item("votes"))
+        await at.until(lambda: "The run is over: all paths have ended." in content(detail))
+
+    watch(LOGS[-1], script)
+
+
+def test_waves_drawn_as_they_come_look_as_drawn_at_once() -> None:
+    def below(tree: RunTree) -> dict[Item, list[Item | None]]:
+        return {item: [one.data for one in line.children] for item, line in tree._lines.items()}
+
+    async def script(at: Sitting) -> None:
+        tree, state = at.main.run_tree, Tree()
+        at_once = below(tree)
+        tree.show_run(state)
+        for event in LOGS[-1]:
+            tree.sync(state.apply(event))
+        assert below(tree) == at_once
+        assert at_once[Item("wave", 1)] == [Item("path", 1), Item("path", 2)]
+
+    watch(LOGS[-1], script)
 
 
 def content(pane: DetailPane) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.records import Strategy
-from ssr_local.core.tree import PathView, StepView
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui.compare import aligned, disagreement, summary
 
 

@@ -14,7 +14,7 @@ from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Re
 from ssr_local.core.commands import AnyCommand, Cancel
 from ssr_local.core.events import AnyEvent, PathOpened, StepVerified
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.tree import PathView
+from ssr_local.core.views import PathView
 from ssr_local.models.download import ToFetch
 from ssr_local_tui import runs
 from ssr_local_tui.controller import LOOKING, STARTING, RunController

@@ -33,6 +33,7 @@ from ssr_local.core.records import Timing
 from ssr_local_tui.preferences import Preferences
 from ssr_local_tui.widgets.items import Item
 from tests.tui.sitting import WELCOMED, Sitting, demo_log, sit, watch
+from tests.unit.core.test_tree import LOGS
 
 FOLDER = Path(__file__).parent / "snapshots"
 ACCEPT = "SSR_LOCAL_ACCEPT_SNAPSHOTS"
@@ -120,6 +121,7 @@ STATES = {
     "settings": State(opened("SettingsScreen", "escape", "s")),
     "running": State(running, lambda: up_to(StepVerified, 8)),
     "ended": State(as_it_is, whole),
+    "waves": State(as_it_is, lambda: even(LOGS[-1])),
     "rejected": State(on_a_rejected_step, whole),
     "comparison": State(opened("ComparisonScreen", "v"), whole),
     "help": State(opened("HelpScreen", "question_mark"), whole),

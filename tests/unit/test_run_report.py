@@ -45,7 +45,9 @@ from ssr_local.core.records import (
     VoteGroup,
 )
 from ssr_local.core.tree import Tree
+from ssr_local.pages.html_page import page_of_run
 from ssr_local.pages.run_report import as_markdown
+from ssr_local_tui.picture import as_svg
 from tests.unit.coordinator.scripted import Paths
 from tests.unit.core.test_tree import ENDS_EMPTY, LOGS, grown, log
 
@@ -184,7 +186,7 @@ def poisoned(text: str) -> list[AnyEvent]:
         start,
         Notice(message=text),
         SelectionScored(mode=text, scores=scores, chosen=("A",)),
-        WaveOpened(wave=0, paths=(PathKind("draft", True),), why=text),
+        WaveOpened(wave=0, paths=(PathKind(),), why=text, text=text, num_planned=2),
         PathOpened(path=0, strategy=strategy, selection_score=None, kind=PathKind("draft", True)),
         StepDrafted(path=0, step=0, author="draft", text=text, num_tokens=1),
         StepVerified(path=0, step=0, verdict=verdict),
@@ -218,11 +220,25 @@ def test_nothing_from_outside_runs_in_a_report(text: str) -> None:
     page = check_page(as_markdown(grown(events)))
     # No text closes or swallows the sections that come after it.
     assert len(page.headings) == len(usual)
-    assert [h for h in page.headings if not h.startswith("Path")] == [
-        h for h in usual if not h.startswith("Path")
+    assert [h for h in page.headings if not h.startswith(("Path", "Wave"))] == [
+        h for h in usual if not h.startswith(("Path", "Wave"))
     ]
     for count in range(len(events)):
         check_page(as_markdown(grown(events[:count])))
+
+
+def test_waves_and_why_the_run_is_over_are_reported() -> None:
+    report = as_markdown(grown(LOGS[-1]))
+    headings = [words for words in viewed(report).headings if words.startswith(("Wave", "Path"))]
+    assert headings == [
+        *("Wave 1: 1 path", "Path 1: A name A"),
+        *("Wave 2: no other path agrees with 8", "Path 2: B name B", "Path 3: C name C"),
+    ]
+    assert "`prose:target@A`. Enough when two paths agree." in report
+    assert "The run ended with an answer; all paths have ended." in report
+    for page in (page_of_run(grown(LOGS[-1])), as_svg(grown(LOGS[-1])).replace("&#160;", " ")):
+        assert "Wave 2: no other path agrees with 8" in page
+        assert "all paths have ended" in page
 
 
 @given(st.text(alphabet=st.sampled_from("<>!/[](){}:`~*_#-|\\&;\n \tajs0"), max_size=60))
@@ -304,7 +320,7 @@ def test_a_whole_run_is_reported_in_full() -> None:
     tree = grown(log())
     report = as_markdown(tree)
     assert tree.result is not None
-    assert "The run ended with an answer." in report
+    assert "The run ended with an answer; all paths have ended." in report
     assert "not ended" not in report
     for expected in (
         "> How many?",

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from ssr_local.answers.compare import compare
 from ssr_local.core.display import one_line
-from ssr_local.core.tree import PathView
+from ssr_local.core.views import PathView
 from ssr_local.mathtext.numbers import Number, numbers_in
 from ssr_local_tui.latex import formula
 

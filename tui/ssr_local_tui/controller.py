@@ -19,7 +19,8 @@ from textual.message import Message
 from ssr_local import AddPath, DropPath, Interrupted, OverrideVerdict, Pause, Resume, SSRError
 from ssr_local.core.commands import AnyCommand
 from ssr_local.core.options import SolveOptions
-from ssr_local.core.tree import Node, PathView, StepView, Tree
+from ssr_local.core.tree import Node, Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local.models.download import ToFetch
 from ssr_local_tui.feed import Feed, Pace
 from ssr_local_tui.host import Host

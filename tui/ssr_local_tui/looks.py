@@ -6,7 +6,8 @@ from rich.cells import cell_len, set_cell_size
 
 from ssr_local.core.display import END_WORDS, one_line
 from ssr_local.core.records import ModelRole, Timing, Usage
-from ssr_local.core.tree import PathView, StepState, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepState, StepView
 from ssr_local.method.verification import MAX_SCORE
 from ssr_local_tui.latex import readable
 
@@ -34,6 +35,7 @@ STATES: dict[StepState, str] = {
 PHASES = {
     "idle": "ready",
     "loading": "loading",
+    "reading": "reading the problem",
     "selecting": "choosing strategies",
     "running": "solving",
     "paused": "paused",

@@ -11,7 +11,8 @@ from rich.tree import Tree as Branch
 
 from ssr_local.core.display import END_WORDS, clean, one_line
 from ssr_local.core.records import StrategyScore, VoteGroup
-from ssr_local.core.tree import PathView, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui.latex import readable
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
@@ -64,8 +65,10 @@ def _root(tree: Tree) -> Branch:
         root.add(_text(f"prefix step {number}  {_shown(step)}"))
     if tree.scores:
         root.add(_text("strategies: " + ", ".join(map(_strategy, tree.scores)), "dim"))
-    for path in tree.paths.values():
-        _add_path(root, path)
+    for wave, paths in tree.by_wave():
+        branch = root if wave is None else root.add(_text(_line(wave.title), "bold"))
+        for path in paths:
+            _add_path(branch, path)
     for group in tree.groups:
         root.add(_text(_vote(group)))
     root.add(_end(tree))
@@ -114,10 +117,11 @@ def _end(tree: Tree) -> Text:
     result = tree.result
     if result is None:
         return _text(f"not ended: as of {tree.at_s:.1f} s", "bold yellow")
+    why = f"  ({_line(tree.stopped)})" if tree.stopped else ""
     if result.answer is not None:
-        return _text(f"answer: {_answer(result.answer)}", "bold green")
+        return _text(f"answer: {_answer(result.answer)}{why}", "bold green")
     stopped = result.status == "cancelled"
-    return _text("stopped before its end" if stopped else "no answer", "bold yellow")
+    return _text("stopped before its end" if stopped else f"no answer{why}", "bold yellow")
 
 
 def _answer(text: str) -> str:

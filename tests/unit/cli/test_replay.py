@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import click
 import msgspec
 import pytest
 
@@ -9,12 +10,25 @@ from ssr_local.cli import view
 from ssr_local.core.events import AnyEvent, Notice, RunEnded, encode_event
 from ssr_local.core.records import Status, Step
 from tests.unit.cli.program import Program
+from tests.unit.core.test_tree import LOGS
 from tests.unit.test_run_report import poisoned
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07\u202eevil"
 
 
 *HOSTILE, END = poisoned(EVIL)
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+def test_waves_are_said_and_why_the_run_is_over(spoken: bool) -> None:
+    lines: list[str] = []
+    shown = view.LineView(lines.append, spoken=spoken)
+    for event in LOGS[-1]:
+        shown.show(event)
+    text = click.unstyle("\n".join(lines))
+    assert "Wave 1: 1 path. Enough when two paths agree." in text
+    assert "Wave 2: no other path agrees with 8. Enough when all its paths have ended." in text
+    assert "s (all paths have ended)" in text
 
 
 def ended(status: Status, answer: str | None, best_path: int | None = None) -> RunEnded:

@@ -14,7 +14,6 @@ from ssr_local.core.commands import AddPath
 from ssr_local.core.errors import ProblemError, UsageError
 from ssr_local.core.events import (
     AnyEvent,
-    Notice,
     PathEnded,
     PathOpened,
     ProgramRan,
@@ -93,7 +92,10 @@ def test_paths_that_differ_open_another_wave() -> None:
     events, result = solved(run)
     waves = of(WaveOpened, events)
     assert [wave.why for wave in waves] == ["", "no two paths agree: 7, 8"]
-    assert any("no two paths agree" in notice.message for notice in of(Notice, events))
+    assert [(wave.text, wave.rule, wave.num_planned, wave.selects) for wave in waves] == [
+        ("prose:target@A + prose:target@B", "agree", 2, False),
+        ("prose:target@D + prose:target@C", "all", 2, False),
+    ]
     assert [(path.wave, path.strategy) for path in result.paths] == [
         (0, "A"), (0, "B"), (1, "D"), (1, "C"),
     ]  # fmt: skip
@@ -226,6 +228,7 @@ def test_waves_follow_what_was_selected_in_turn() -> None:
     events, result = solved(run)
     assert [path.strategy for path in result.paths] == ["A", "B", "C"]
     assert len(of(SelectionScored, events)) == 1
+    assert [wave.selects for wave in of(WaveOpened, events)] == [True, False]
 
 
 def test_no_wave_is_opened_when_the_time_is_up() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssr_local.core.commands import AnyCommand, Cancel, DropPath, OverrideVerdict, Pause
+from ssr_local.core.display import RULE_WORDS
 from ssr_local.core.events import (
     AnyEvent,
     Notice,
@@ -18,6 +20,7 @@ from ssr_local.core.events import (
     StepDelta,
     StepVerified,
 )
+from ssr_local.core.records import Rule
 from ssr_local.core.tree import Node, Tree
 from tests.unit.coordinator.scripted import Desk, Paths, Turn, make_run, steered
 
@@ -142,7 +145,11 @@ def test_a_run_that_is_steered(command: AnyCommand, when: int) -> None:
     assert steps_of(kept) == steps_of(whole)
 
 
-LOGS = [log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))]
+TWO_WAVES = "prose:target@A; agree; prose:target@B + prose:target@C"
+LOGS = [
+    *(log(), log(method="parallel"), log({20: Cancel()}), log(paths=Paths(ENDS_EMPTY, A=TURNS))),
+    log(paths=Paths(TURNS, A=OTHER), plan=TWO_WAVES),
+]
 
 
 @given(st.integers(0, len(LOGS) - 1), st.floats(0, 1))
@@ -207,4 +214,29 @@ def test_a_run_goes_through_its_phases() -> None:
     for event in log({5: Pause()}):
         tree.apply(event)
         seen.add(tree.phase)
-    assert seen == {"idle", "selecting", "running", "paused", "ended"}
+    assert seen == {"idle", "reading", "selecting", "running", "paused", "ended"}
+
+
+def test_a_later_wave_says_why_it_was_opened_and_selects_nothing() -> None:
+    tree, phases = Tree(), []
+    for event in LOGS[-1]:
+        if "waves" in {node.kind for node in tree.apply(event)}:
+            phases.append(tree.phase)
+    assert phases == ["reading", "reading"]
+    assert [wave and wave.title for wave, _ in tree.by_wave()] == [
+        None, "Wave 1: 1 path", "Wave 2: no other path agrees with 8",
+    ]  # fmt: skip
+    assert [[path.index for path in paths] for _, paths in tree.by_wave()] == [[], [0], [1, 2]]
+    assert tree.result is not None
+    assert tree.result.waves == ("", "no other path agrees with 8")
+    assert tree.stopped == "all paths have ended"
+
+
+def test_every_rule_has_words() -> None:
+    assert set(RULE_WORDS) == set(get_args(Rule))
+
+
+def test_a_plan_of_one_wave_shows_none() -> None:
+    tree = grown(LOGS[0])
+    assert tree.shown_waves == {}
+    assert [(wave, len(paths)) for wave, paths in tree.by_wave()] == [(None, len(tree.paths))]

@@ -13,7 +13,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Select, Static
 
-from ssr_local.core.tree import PathView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView
 from ssr_local_tui import looks
 from ssr_local_tui.compare import Disagreement, aligned, disagreement, summary
 from ssr_local_tui.screens.dialog import Dialog

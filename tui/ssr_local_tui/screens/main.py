@@ -15,7 +15,8 @@ from textual.timer import Timer
 from textual.widgets import Tree as TreeWidget
 
 from ssr_local.core.display import clean, one_line
-from ssr_local.core.tree import Node, PathView, Tree
+from ssr_local.core.tree import Node, Tree
+from ssr_local.core.views import PathView
 from ssr_local_tui.controller import RunController
 from ssr_local_tui.feed import Pace
 from ssr_local_tui.host import Host, host_of

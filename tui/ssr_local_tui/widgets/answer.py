@@ -57,7 +57,8 @@ def _content(tree: Tree, error: SSRError | None, again: str) -> tuple[str, Text]
         )
     if result.status == "cancelled":
         return "none", Text("Stopped before there was an answer. What there is stays.")
-    return "none", Text("No path came to an answer.")
+    why = f"; {clean(tree.stopped)}" if tree.stopped else ""
+    return "none", Text(f"No path came to an answer{why}.")
 
 
 def _votes(tree: Tree) -> str:

@@ -15,9 +15,10 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
 
-from ssr_local.core.display import END_WORDS, clean, one_line
+from ssr_local.core.display import END_WORDS, RULE_WORDS, clean, one_line
 from ssr_local.core.records import Verdict, VoteGroup, confidence
-from ssr_local.core.tree import PathView, StepView, Tree
+from ssr_local.core.tree import Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui import looks
 from ssr_local_tui.latex import readable
 from ssr_local_tui.widgets.items import Item
@@ -78,12 +79,16 @@ def detail_of(tree: Tree, item: Item, *, source: bool) -> RenderableType:
         return _step(step, item.step, source or (path is not None and path.is_program))
     if item.kind == "path" and path is not None:
         return _path(path, source)
+    if item.kind == "wave" and index in tree.waves:
+        wave = tree.waves[index]
+        lines = (clean(wave.text), RULE_WORDS[wave.rule])
+        return Group(_title(one_line(wave.title)), *map(Text, lines))
     if item.kind == "strategy":
         return _strategy(tree, index)
     if item.kind == "vote" and index < len(tree.groups):
         return _vote(tree.groups[index], source)
     if item.kind == "votes":
-        return Group(*(_vote(group, source) for group in tree.groups))
+        return Group(*(_vote(group, source) for group in tree.groups), *_stopped(tree))
     if item.kind == "notice" and index < len(tree.notices):
         return Text(clean(tree.notices[index]))
     if item.kind == "notices":
@@ -98,6 +103,8 @@ def text_of(tree: Tree, item: Item) -> str:
     path, step = item.path_in(tree), item.step_in(tree)
     if step is not None:
         return ((step.rejected if item.kind == "rejected" else step.text) or "").strip()
+    if item.kind == "wave" and item.index in tree.waves:
+        return tree.waves[item.index].text
     if item.kind == "path" and path is not None:
         return "".join(step.text for step in path.steps).strip()
     if item.kind == "vote" and item.index < len(tree.groups):
@@ -146,6 +153,10 @@ def _problem(tree: Tree, source: bool) -> RenderableType:
         word = "Answer" if tree.result is not None else "Answer so far"
         parts += [Text(), _title(word), Text(looks.shown_text(winner.answer), style="bold")]
     return Group(*parts)
+
+
+def _stopped(tree: Tree) -> list[RenderableType]:
+    return [Text(f"The run is over: {one_line(tree.stopped)}.")] if tree.stopped else []
 
 
 def _path(path: PathView, source: bool) -> RenderableType:

@@ -6,10 +6,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ssr_local.core.tree import Node, PathView, StepView, Tree
+from ssr_local.core.tree import Node, Tree
+from ssr_local.core.views import PathView, StepView
 
 ItemKind = Literal[
     "problem",
+    "wave",
     "path",
     "step",
     "rejected",
@@ -25,8 +27,8 @@ ItemKind = Literal[
 class Item(Struct, frozen=True):
     """What a line of the tree stands for.
 
-    ``index`` is the path's, or that of the strategy, vote or notice in its list; ``step``
-    counts from 0.
+    ``index`` is the path's or the wave's, or that of the strategy, vote or notice in its list;
+    ``step`` counts from 0.
     """
 
     kind: ItemKind

@@ -18,7 +18,8 @@ from textual.widgets import Tree as TreeWidget
 from textual.widgets.tree import TreeNode
 
 from ssr_local.core.display import one_line
-from ssr_local.core.tree import Node, PathView, StepView, Tree
+from ssr_local.core.tree import Node, Tree
+from ssr_local.core.views import PathView, StepView
 from ssr_local_tui import looks
 from ssr_local_tui.widgets.items import NOTICES, PROBLEM, PRUNED, VOTES, Item
 
@@ -35,7 +36,11 @@ _MOVES = frozenset(
 
 
 def _order(item: Item) -> tuple[int, int]:
-    return ("path", "notices", "pruned", "votes").index(item.kind), item.index
+    return ("wave", "path", "notices", "pruned", "votes").index(item.kind), item.index
+
+
+def _depth(line: _Line) -> int:
+    return 0 if line.parent is None else 1 + _depth(line.parent)
 
 
 class RunTree(TreeWidget[Item]):
@@ -95,6 +100,9 @@ class RunTree(TreeWidget[Item]):
         """Draw again what has changed."""
         item = self.selected_item
         kinds = {node.kind for node in changed}
+        for number in self.state.shown_waves if "waves" in kinds else ():
+            if (wave := Item("wave", number)) not in self._lines:
+                self._add(self.root, wave, is_open=True)
         for node in sorted(changed):
             if node.kind == "path" or node.kind == "step":
                 self._sync_path(node.path, node.step)
@@ -153,7 +161,7 @@ class RunTree(TreeWidget[Item]):
     # Keeping lines in step with the state ------------------------------------
 
     def _whole(self) -> set[Node]:
-        nodes = {Node("run"), Node("strategies"), Node("votes"), Node("notices")}
+        nodes = {Node("run"), Node("strategies"), Node("waves"), Node("votes"), Node("notices")}
         for path in self.state.paths.values():
             nodes.add(Node("path", path.index))
             nodes |= {Node("step", path.index, step) for step in range(len(path.steps))}
@@ -166,7 +174,8 @@ class RunTree(TreeWidget[Item]):
         item = Item("path", index)
         line = self._lines.get(item)
         if line is None:
-            line = self._add_below_root(item, is_open=True)
+            above = self._lines.get(Item("wave", path.wave), self.root)
+            line = self._add(above, item, is_open=True)
         while len(line.children) > len(path.steps):
             self._remove(line.children[-1])
         for number in range(len(line.children), len(path.steps)):
@@ -198,7 +207,7 @@ class RunTree(TreeWidget[Item]):
                 self._remove(line)
             return
         if line is None:
-            line = self._add_below_root(group, is_open=is_open)
+            line = self._add(self.root, group, is_open=is_open)
         if [child.data for child in line.children] != items:
             for child in list(line.children):
                 self._remove(child)
@@ -208,11 +217,11 @@ class RunTree(TreeWidget[Item]):
             child.refresh()
         line.refresh()
 
-    def _add_below_root(self, item: Item, *, is_open: bool) -> _Line:
-        """A new line among paths, in their order, and groups, which stand after them."""
-        children = [one.data for one in self.root.children if one.data is not None]
+    def _add(self, above: _Line, item: Item, *, is_open: bool) -> _Line:
+        """A new line among waves and paths, in their order, and groups, which come after them."""
+        children = [one.data for one in above.children if one.data is not None]
         before = sum(_order(one) < _order(item) for one in children)
-        line = self._lines[item] = self.root.add("", data=item, expand=is_open, before=before)
+        line = self._lines[item] = above.add("", data=item, expand=is_open, before=before)
         return line
 
     def _remove(self, line: _Line) -> None:
@@ -230,9 +239,8 @@ class RunTree(TreeWidget[Item]):
 
     def render_label(self, node: _Line, base_style: Style, style: Style) -> Text:
         item = node.data or PROBLEM
-        depth = {"problem": 0, "step": 2, "strategy": 2, "vote": 2, "notice": 2, "rejected": 3}
         has_icon = node.allow_expand and item.kind != "step"  # a step's sign says it already
-        used = depth.get(item.kind, 1) * self.guide_depth + (2 if has_icon else 0)
+        used = _depth(node) * self.guide_depth + (2 if has_icon else 0)
         width = max(8, self.scrollable_content_region.width - used)
         label = self._label(item, node, width)
         if node is self.cursor_node:
@@ -252,6 +260,9 @@ class RunTree(TreeWidget[Item]):
         if item.kind == "problem":
             text = looks.shown_text(state.problem) or "No problem yet"
             return Text(looks.head(text, width), self._style("strong"))
+        if item.kind == "wave":
+            words = one_line(state.waves[item.index].title)
+            return Text(looks.head(words, width), self._style("strong"))
         if item.kind == "path":
             return self._path_label(state.paths[item.index], width)
         if item.kind == "step" or item.kind == "rejected":
@@ -266,7 +277,8 @@ class RunTree(TreeWidget[Item]):
         if item.kind == "strategy":
             return Text(looks.head(self._strategy(item.index), width), self._style("dim"))
         if item.kind == "votes":
-            return Text("Votes", self._style("strong"))
+            why = looks.head(f": {one_line(state.stopped)}", width - 5) if state.stopped else ""
+            return Text.assemble(("Votes", self._style("strong")), (why, self._style("dim")))
         if item.kind == "vote":
             return self._vote_label(item.index, width)
         if item.kind == "notices":
