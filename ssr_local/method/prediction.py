@@ -40,7 +40,8 @@ _GUESSED: dict[PathForm, float] = {"prose": 0.66, "program": 0.39}
 _GUESSES_RIGHT = 0.5
 _GUESS_LIMIT = 1.4
 """How often a path that writes alone has a guess at its next token, how many are right, and how
-many times one row two may cost for guesses to be made: engine/lookup.py."""
+many times one row two may cost for guesses to be made (engine/lookup.py): a little less than were
+right, so that what is switched on gains."""
 
 _Writer = tuple[PathKind, KindFigures]
 
@@ -65,6 +66,11 @@ class Speed(Struct, frozen=True, kw_only=True):
         return self.decode[0][1]
 
     def round_s(self, rows: float) -> float:
+    @property
+    def guesses_pay(self) -> bool:
+        """Whether two rows are so cheap that a guess at the next token is worth one."""
+        return 2 in dict(self.decode) and self.round_s(2) < _GUESS_LIMIT * self.round_s(1)
+
         """Seconds of a call that decodes one token in each of so many rows.
 
         Linear between measured calls and beyond them, never less for more rows: a call that was
@@ -99,10 +105,9 @@ def ssd_token_s(
 
 def written_s(speed: Speed, paths: int, form: PathForm = "prose") -> float:
     """Seconds of a token that a model writes on so many paths at once, each by itself."""
-    one, two = speed.round_s(1), speed.round_s(2)
-    if paths > 1 or 2 not in dict(speed.decode) or two >= _GUESS_LIMIT * one:
+    if paths > 1 or not speed.guesses_pay:
         return speed.round_s(paths) / paths
-    share = _GUESSED[form]
+    one, two, share = speed.round_s(1), speed.round_s(2), _GUESSED[form]
     return (one + share * (two - one)) / (1 + share * _GUESSES_RIGHT)
 
 
