@@ -238,13 +238,14 @@ class Solver:
         """The process id of the worker while it lives."""
         return self._transport.pid if self._transport else None
 
-    def to_fetch(self, options: SolveOptions | None = None) -> ToFetch:
-        """What would have to be downloaded before these options can run; false for nothing.
+    def to_fetch(self, *options: SolveOptions) -> ToFetch:
+        """What would have to be downloaded before these options can run, without any both models;
+        false for nothing.
 
         The hub is asked for sizes that are not known here.
         """
-        roles = self._roles_for(options)
-        return download.to_fetch(self._specs(roles), ask_hub=True)
+        roles = sorted({role for one in options for role in self._roles_for(one)})
+        return download.to_fetch(self._specs(roles or ("draft", "target")), ask_hub=True)
 
     def fetch(self, options: SolveOptions | None = None) -> None:
         """Download what these options need and is not here yet; nothing is loaded.
