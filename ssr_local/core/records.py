@@ -343,8 +343,8 @@ class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What was measured of one kind of path: its mean tokens, and of ``num`` paths the shares with
     an answer and with the right one, 0 to 1.
 
-    Of SSD paths ``acceptance`` is the share of drafted steps that were kept, and ``rewrite`` how
-    many tokens the target wrote for one that was not.
+    Of SSD paths ``acceptance`` is the share of drafted tokens that were kept, and ``rewrite`` how
+    many the target wrote for one that was not.
     """
 
     tokens: _Amount
@@ -357,7 +357,8 @@ class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class PlanFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of one plan: of ``num`` problems how many it solved, in percent with the
-    95 % interval, mean tokens, and seconds as a multiple of the target's prose alone.
+    95 % interval, mean tokens, the share of drafted steps that were kept, and seconds as a multiple
+    of the target's prose alone.
     """
 
     right: _Count
