@@ -26,7 +26,7 @@ from ssr_local.engine.demo import demo_pair
 from ssr_local.method.plans import parse_plan, plan_for
 from ssr_local.method.pools import load_pool
 from ssr_local.method.prediction import Prediction
-from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.prompts import QUESTIONS, is_typeset
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
@@ -215,13 +215,25 @@ class Solver:
         """What verifiers' values mean for this pair, by verifier; empty: nobody has measured."""
         return dict(self._pair.calibrations)
 
-    def predict(self, plan: str, verifier: str = SolveOptions().verifier) -> Prediction | None:
-        """Seconds that a plan takes on a usual problem, with the models loaded; None where the
-        speed of a model that it needs was not measured here. Raises ``UsageError``."""
+    def predict(
+        self,
+        plan: str,
+        verifier: str = SolveOptions().verifier,
+        *,
+        problem: str = "",
+        strategies: str = SolveOptions().strategies,
+    ) -> Prediction | None:
+        """Seconds that a plan takes on a usual problem of a pool like this one, with the models
+        loaded; None where the speed of a model that it needs was not measured here. Raises
+        ``UsageError``."""
         if self._is_demo:
             return None
-        asks = VERIFIERS[verifier].question is not None
-        return self._known.predict(parse_plan(plan), asks=asks)
+        return self._known.predict(
+            parse_plan(plan),
+            load_pool(strategies),
+            typeset=is_typeset(problem),
+            asks=VERIFIERS[verifier].question is not None,
+        )
 
     @property
     def to_calibrate(self) -> str:
@@ -324,21 +336,11 @@ class Solver:
 
     def _planned(self, options: SolveOptions, problem: str = "") -> tuple[SolveOptions, str]:
         """The options with the plan that they leave to us, and why it was chosen."""
-        if options.method != "auto" or options.plan:
+        if options.method != "auto" or options.plan:  # whatever is known of the pair
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""
-        choice = self._known.choose(options.effort, load_pool(options.strategies), problem)
-        note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
-        usual = SolveOptions()
-        if (options.paths, options.mode) != (usual.paths, usual.mode):
-            note += (
-                " It has its own paths and its own end; --method ssr follows --paths and --mode."
-            )
-        max_tokens = options.max_tokens
-        if choice.max_tokens and max_tokens == usual.max_tokens:
-            max_tokens = min(max_tokens, choice.max_tokens)
-        return with_changes(options, plan=choice.plan, max_tokens=max_tokens), note
+        return self._known.planned(options, typeset=is_typeset(problem))
 
     @cached_property
     def _known(self) -> Known:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ssr_local.core.options import Effort, EngineOptions
+from ssr_local.core.options import Effort, EngineOptions, SolveOptions, with_changes
 from ssr_local.core.records import ModelRole, Profile
 from ssr_local.engine.hardware import cpu_name
 from ssr_local.engine.speeds import RememberedSpeed, pair_speeds
-from ssr_local.method.auto import Choice, choose
+from ssr_local.method.auto import Choice, choose, problems_of
 from ssr_local.method.plans import Plan
-from ssr_local.method.pools import Pool
-from ssr_local.method.prediction import Prediction, predict
-from ssr_local.method.prompts import is_typeset
+from ssr_local.method.pools import Pool, load_pool
+from ssr_local.method.prediction import Prediction, figures_on, predict
 from ssr_local.models.models_file import ModelSpec, PairSpec
 from ssr_local.models.registry import Registry
 
@@ -30,17 +29,36 @@ class Known(Struct, frozen=True, kw_only=True):
         """What lengths and agreement of paths are taken from."""
         return self.own or self.nearest
 
-    def choose(self, effort: Effort, pool: Pool, problem: str = "") -> Choice:
-        """The plan for an effort, on a problem."""
-        typeset = is_typeset(problem)
+    def choose(self, effort: Effort, pool: Pool, *, typeset: bool = False) -> Choice:
+        """The plan for an effort; ``typeset``: on problems with formulas in LaTeX."""
         known = (self.own, self.nearest, self.speeds, cpu_name())
         return choose(effort, pool, *known, typeset=typeset)
 
-    def predict(self, plan: Plan, *, asks: bool = False) -> Prediction | None:
-        """What a plan takes here; None where the speed of a model that it needs is not known."""
+    def planned(self, options: SolveOptions, *, typeset: bool = False) -> tuple[SolveOptions, str]:
+        """The options with the plan that they leave to us, and why it was chosen."""
+        if options.method != "auto" or options.plan:
+            return options, ""
+        choice = self.choose(options.effort, load_pool(options.strategies), typeset=typeset)
+        note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
+        usual = SolveOptions()
+        if (options.paths, options.mode) != (usual.paths, usual.mode):
+            note += (
+                " It has its own paths and its own end; --method ssr follows --paths and --mode."
+            )
+        max_tokens = options.max_tokens
+        if choice.max_tokens and max_tokens == usual.max_tokens:
+            max_tokens = min(max_tokens, choice.max_tokens)
+        return with_changes(options, plan=choice.plan, max_tokens=max_tokens), note
+
+    def predict(
+        self, plan: Plan, pool: Pool, *, typeset: bool = False, asks: bool = False
+    ) -> Prediction | None:
+        """What a plan takes here on a pool's usual problems, or those with formulas; None where
+        the speed of a model that it needs is not known."""
         if any(role not in self.speeds for role in plan.roles):
             return None
-        return predict(plan, self.speeds, self.figures, asks=asks)
+        figures = figures_on(self.figures, problems_of(pool, typeset=typeset))
+        return predict(plan, self.speeds, figures, asks=asks)
 
 
 def known_of(registry: Registry, pair: PairSpec, options: EngineOptions) -> Known:

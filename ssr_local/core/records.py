@@ -255,7 +255,8 @@ class Timing(Struct, frozen=True):
     """Wall-clock seconds of one run by phase; ``total`` covers all of it.
 
     ``draft`` is what the draft wrote, ``rewrite`` what the target wrote in place of
-    rejected steps, ``write`` what it wrote where nobody drafts.
+    rejected steps, ``write`` what it wrote where nobody drafts. ``paused`` is how long the user
+    had it stand still.
     """
 
     selection: float = 0.0
@@ -265,6 +266,7 @@ class Timing(Struct, frozen=True):
     rewrite: float = 0.0
     write: float = 0.0
     vote: float = 0.0
+    paused: float = 0.0
     total: float = 0.0
 
 

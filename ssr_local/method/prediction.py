@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import KindFigures, ModelRole, PathForm, PathKind, Profile
@@ -65,12 +66,12 @@ class Speed(Struct, frozen=True, kw_only=True):
         """Of one path that writes alone."""
         return self.decode[0][1]
 
-    def round_s(self, rows: float) -> float:
     @property
     def guesses_pay(self) -> bool:
         """Whether two rows are so cheap that a guess at the next token is worth one."""
         return 2 in dict(self.decode) and self.round_s(2) < _GUESS_LIMIT * self.round_s(1)
 
+    def round_s(self, rows: float) -> float:
         """Seconds of a call that decodes one token in each of so many rows.
 
         Linear between measured calls and beyond them, never less for more rows: a call that was
@@ -160,6 +161,18 @@ def figures_of(kind: PathKind, profile: Profile | None) -> KindFigures:
     like = (kind, PathKind(kind.writer, False, kind.form), PathKind("target", False, kind.form))
     names = map(kind_name, like)
     return next((known[name] for name in names if name in known), _USUAL[kind.form])
+
+
+def figures_on(profile: Profile | None, problems: str) -> Profile | None:
+    """A profile with the length of paths on such problems, by their name in ``plans_for``, in
+    place of its usual ones; shares of answers stay."""
+    tokens = profile.plans_for[problems].tokens if profile and problems in profile.plans_for else 0
+    if profile is None or not tokens:
+        return profile
+    kinds = {f"{form}:target": usual for form, usual in _USUAL.items()} | profile.kinds
+    return replace(
+        profile, kinds={name: replace(one, tokens=tokens) for name, one in kinds.items()}
+    )
 
 
 def kind_name(kind: PathKind) -> str:
