@@ -26,7 +26,7 @@ from ssr_local.engine.demo import demo_pair
 from ssr_local.method.plans import parse_plan, plan_for
 from ssr_local.method.pools import load_pool
 from ssr_local.method.prediction import Prediction
-from ssr_local.method.prompts import QUESTIONS
+from ssr_local.method.prompts import QUESTIONS, is_typeset
 from ssr_local.method.verification import VERIFIERS
 from ssr_local.models import download
 from ssr_local.models.download import Progress, ToFetch
@@ -215,13 +215,25 @@ class Solver:
         """What verifiers' values mean for this pair, by verifier; empty: nobody has measured."""
         return dict(self._pair.calibrations)
 
-    def predict(self, plan: str, verifier: str = SolveOptions().verifier) -> Prediction | None:
-        """Seconds that a plan takes on a usual problem, with the models loaded; None where the
-        speed of a model that it needs was not measured here. Raises ``UsageError``."""
+    def predict(
+        self,
+        plan: str,
+        verifier: str = SolveOptions().verifier,
+        *,
+        problem: str = "",
+        strategies: str = SolveOptions().strategies,
+    ) -> Prediction | None:
+        """Seconds that a plan takes on a usual problem of a pool like this one, with the models
+        loaded; None where the speed of a model that it needs was not measured here. Raises
+        ``UsageError``."""
         if self._is_demo:
             return None
-        asks = VERIFIERS[verifier].question is not None
-        return self._known.predict(parse_plan(plan), asks=asks)
+        return self._known.predict(
+            parse_plan(plan),
+            load_pool(strategies),
+            typeset=is_typeset(problem),
+            asks=VERIFIERS[verifier].question is not None,
+        )
 
     @property
     def to_calibrate(self) -> str:
@@ -238,13 +250,14 @@ class Solver:
         """The process id of the worker while it lives."""
         return self._transport.pid if self._transport else None
 
-    def to_fetch(self, options: SolveOptions | None = None) -> ToFetch:
-        """What would have to be downloaded before these options can run; false for nothing.
+    def to_fetch(self, *options: SolveOptions) -> ToFetch:
+        """What would have to be downloaded before these options can run, without any both models;
+        false for nothing.
 
         The hub is asked for sizes that are not known here.
         """
-        roles = self._roles_for(options)
-        return download.to_fetch(self._specs(roles), ask_hub=True)
+        roles = sorted({role for one in options for role in self._roles_for(one)})
+        return download.to_fetch(self._specs(roles or ("draft", "target")), ask_hub=True)
 
     def fetch(self, options: SolveOptions | None = None) -> None:
         """Download what these options need and is not here yet; nothing is loaded.
@@ -327,20 +340,11 @@ class Solver:
         self, options: SolveOptions, problem: str = "", given: Sequence[str] = ()
     ) -> tuple[SolveOptions, str]:
         """The options with the plan and the budget that they leave to us, and why it was chosen."""
-        if options.method != "auto" or options.plan:
+        if options.method != "auto" or options.plan:  # whatever is known of the pair
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""
-        pool = load_pool(options.strategies)
-        choice = self._known.choose(options.effort, pool, problem, given)
-        note = f"Plan {choice.plan} ({options.effort}): {choice.why}."
-        usual = SolveOptions()
-        if (options.paths, options.mode) != (usual.paths, usual.mode):
-            note += (
-                " It has its own paths and its own end; --method ssr follows --paths and --mode."
-            )
-        max_tokens = options.max_tokens or choice.max_tokens or 0
-        return with_changes(options, plan=choice.plan, max_tokens=max_tokens), note
+        return self._known.planned(options, typeset=is_typeset(problem), given=given)
 
     @cached_property
     def _known(self) -> Known:

@@ -155,9 +155,10 @@ def _agreement(rows: Sequence[Row]) -> Agreement | None:
     right: dict[str, bool | None] = {}  # by problem; None where they differ
     for row in rows:
         wave = _first_wave(row)
-        pair = [wave[name] for name in ("program:target", "prose:target") if name in wave]
-        if row.result is None or len(pair) < 2 or row.problem in right:
+        words = wave.get("brief:target") or wave.get("prose:target")
+        if row.result is None or not words or "program:target" not in wave or row.problem in right:
             continue
+        pair = (wave["program:target"], words)
         indices = {path.index for path, _ in pair}
         is_same = any(indices <= {*group.paths} for group in row.result.votes)
         right[row.problem] = pair[0][1] == "right" if is_same else None

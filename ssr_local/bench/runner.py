@@ -226,5 +226,8 @@ class _RowMaker:
         )
 
     def _predicted_s(self, result: RunResult) -> float | None:
-        predicted = self._solver.predict(result.plan, str(result.options["verifier"]))
+        verifier, strategies = (str(result.options[name]) for name in ("verifier", "strategies"))
+        predicted = self._solver.predict(
+            result.plan, verifier, problem=result.problem, strategies=strategies
+        )
         return predicted.seconds if predicted else None

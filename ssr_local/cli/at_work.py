@@ -33,17 +33,15 @@ def remark(text: str) -> None:
 
 
 @contextmanager
-def solver_for(
-    settings: Settings, options: SolveOptions | None = None, at_once: int = 1
-) -> Iterator[Solver]:
-    """A solver that says what it downloads: all models, or those that ``options`` need."""
+def solver_for(settings: Settings, *options: SolveOptions, at_once: int = 1) -> Iterator[Solver]:
+    """A solver that says what it downloads: both models, or those that ``options`` need."""
     with (
         progress_shown() as progress,
         Solver(
             engine=settings.engine, at_once=at_once, on_progress=progress, on_notice=remark
         ) as solver,
     ):
-        if missing := solver.to_fetch(options):
+        if missing := solver.to_fetch(*options):
             remark(f"Models are missing. Downloaded first, once: {missing}.")
         yield solver
 

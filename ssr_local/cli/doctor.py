@@ -13,7 +13,7 @@ from ssr_local.cli.at_work import remark
 from ssr_local.cli.parameters import options_of
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ConfigError, EngineError, ModelError
-from ssr_local.core.options import EngineOptions
+from ssr_local.core.options import EngineOptions, SolveOptions
 from ssr_local.diagnosis import Report, diagnose
 from ssr_local.diagnosis.findings import SectionName
 
@@ -27,6 +27,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 @click.command()
+@options_of(SolveOptions, ("method", "effort", "strategies"))
 @options_of(EngineOptions)
 @click.option("--no-speed", is_flag=True, help="do not load the models to time them")
 @click.option("--self-check", is_flag=True, help="check the engines with the models again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ def _table(report: PlansReport) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("", "name"):
         table.add_column(name, no_wrap=True)
-    for name in ("seconds", "x target", "took", "right"):
+    has_figures = any(row.figures for row in report.rows)
+    for name in ("seconds", "x target", "took", *(["right"] if has_figures else [])):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("plan")
     for row in report.rows:
@@ -64,7 +66,7 @@ def _table(report: PlansReport) -> Table:
             "?" if row.seconds is None else f"~{row.seconds:.{1 if row.seconds < 10 else 0}f}",
             "?" if row.times_target is None else f"{row.times_target:.1f}",
             f"{row.took_s:.{1 if row.took_s < 10 else 0}f} ({row.num_runs})" if row.took_s else "",
-            _accuracy(row),
+            *([_accuracy(row)] if has_figures else []),
             row.plan,
         )
         style = "bold" if row.is_default else ""
@@ -83,9 +85,9 @@ def _remarks(report: PlansReport) -> list[str]:
     default = next(row for row in report.rows if row.is_default)
     taken = f'* What ssr-local solve "..." does with the pair {printable(report.pair)}'
     lines = [f"{taken}: {printable(default.why)}." if default.why else f"{taken}."]
-    missing = [role for role in ("draft", "target") if role not in report.speeds]
+    missing = {role: name for role, name in report.models.items() if role not in report.speeds}
     if missing:
-        pull = f"ssr-local models pull {printable(report.pair)}"
+        pull = f"ssr-local models pull {printable(shlex.join(missing.values()))}"
         lines.append(f"No seconds without the {' and the '.join(missing)}: {pull}")
     if report.speeds:
         whose = "another pair's (a guess)" if report.is_guess else "this pair's"

@@ -65,7 +65,7 @@ def end(run: Run, path: PathState, reason: EndReason) -> Iterator[AnyEvent]:
     if step is not None and step.text.strip():  # what it was stopped in stays, unverified
         path.steps.append(step.record())
     path.state = "ended"
-    if path.kind.form == "prose":
+    if path.kind.form != "program":
         path.refuted = next(filter(None, (run.refute(one.text) for one in path.steps)), "")
     if reason in _FINISHED and path.kind.form == "program":
         path.program = _run_program(run, path)

@@ -86,7 +86,7 @@ class Prompter:
 
     def _before(self, problem: str, form: PathForm) -> Dialogue:
         """The turns that show how problems like this one are solved."""
-        if form == "program":
+        if form != "brief":
             return ()
         kind = prompts.is_typeset(problem)
         return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssr_local.coordinator.run import Run
-from ssr_local.core.records import Flops, Rule, RunResult, Timing
+from ssr_local.core.records import Flops, Rule, RunResult
 from ssr_local.method import voting
 from ssr_local.version import VERSION
 
@@ -21,7 +21,7 @@ def build_result(run: Run) -> RunResult:
         paths=paths,
         votes=run.groups,
         usage=usage,
-        timing_s=Timing(**run.seconds, total=run.clock() - run.started),
+        timing_s=run.timing,
         acceptance_rate=run.num_accepted / run.num_drafted if run.num_drafted else None,
         flops=Flops(
             decode=sum(model.decode_flops for model in used),

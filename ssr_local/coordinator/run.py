@@ -181,7 +181,7 @@ class Run:
 
         Who asks for a single step wants no answer.
         """
-        is_boxed = path.kind.form == "prose" and self.pool.answer == "boxed"
+        is_boxed = path.kind.form != "program" and self.pool.answer == "boxed"
         return is_boxed and self.options.max_steps > 1
 
     def max_tokens(self, path: PathState) -> int:
@@ -303,6 +303,11 @@ class Run:
         self.notices.append(message)
         return self.at(Notice(message=message))
 
+    @property
+    def timing(self) -> Timing:
+        """Where the seconds went until now."""
+        return Timing(**self.seconds, paused=self.paused_s, total=self.clock() - self.started)
+
     def kv_cells(self) -> dict[ModelRole, int]:
         """How many KV-cache cells the paths take on each model, what they share counted once."""
         cells = {}
@@ -322,11 +327,10 @@ class Run:
         if now - self.measured_s < _MEASURED_EVERY_S:
             return
         self.measured_s = now
-        seconds = Timing(**self.seconds, total=now - self.started)
         yield self.at(
             RunMeasured(
                 usage=self.usage,
-                timing_s=seconds,
+                timing_s=self.timing,
                 kv_cells=self.kv_cells(),
                 num_threads=max(engine.num_threads for engine in self.engines.values()),
             )

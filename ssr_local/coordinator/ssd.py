@@ -100,7 +100,7 @@ def _written(run: Run, path: PathState) -> Iterator[AnyEvent]:
     if not path.kind.verified:
         yield from commit_step(run, path, step.record())
         return
-    claim = run.refute(step.text) if path.kind.form == "prose" else ""
+    claim = run.refute(step.text) if path.kind.form != "program" else ""
     if not claim:
         path.state = "drafted"
         return

@@ -15,7 +15,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 ModelRole = Literal["draft", "target"]
 """Which of the two models."""
 
-PathForm = Literal["prose", "program"]
+PathForm = Literal["prose", "brief", "program"]
+"""What a path's text is: reasoning in words, the same in few words after worked examples, or a
+program that computes the answer."""
 """What a path's text is: reasoning that states its answer, or code that is run for it."""
 
 EndReason = Literal[
@@ -260,7 +262,8 @@ class Timing(Struct, frozen=True):
     """Wall-clock seconds of one run by phase; ``total`` covers all of it.
 
     ``draft`` is what the draft wrote, ``rewrite`` what the target wrote in place of
-    rejected steps, ``write`` what it wrote where nobody drafts.
+    rejected steps, ``write`` what it wrote where nobody drafts. ``paused`` is how long the user
+    had it stand still.
     """
 
     selection: float = 0.0
@@ -270,6 +273,7 @@ class Timing(Struct, frozen=True):
     rewrite: float = 0.0
     write: float = 0.0
     vote: float = 0.0
+    paused: float = 0.0
     total: float = 0.0
 
 
@@ -349,8 +353,8 @@ class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What was measured of one kind of path: its mean tokens, and of ``num`` paths the shares with
     an answer and with the right one, 0 to 1.
 
-    Of SSD paths ``acceptance`` is the share of drafted steps that were kept, and ``rewrite`` how
-    many tokens the target wrote for one that was not.
+    Of SSD paths ``acceptance`` is the share of drafted tokens that were kept, and ``rewrite`` how
+    many the target wrote for one that was not.
     """
 
     tokens: _Amount
@@ -363,7 +367,8 @@ class KindFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class PlanFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was measured of one plan: of ``num`` problems how many it solved, in percent with the
-    95 % interval, mean tokens, and seconds as a multiple of the target's prose alone.
+    95 % interval, mean tokens, the share of drafted steps that were kept, and seconds as a multiple
+    of the target's prose alone.
     """
 
     right: _Count

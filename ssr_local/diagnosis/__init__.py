@@ -10,55 +10,53 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
+from ssr_local.coordinator.choosing import known_of
 from ssr_local.core import folders
 from ssr_local.core.config import Settings, config_file, load_settings
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ConfigError, SSRError
-from ssr_local.core.options import EngineOptions, SolveOptions, validate
+from ssr_local.core.options import Effort, EngineOptions, SolveOptions, validate
 from ssr_local.core.records import ModelRole
-from ssr_local.diagnosis import checks, speculation
+from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.engines import look_at_choice, measured_other
 from ssr_local.diagnosis.findings import Book, Finding, Section, SectionName, State, short
-from ssr_local.diagnosis.pair_facts import (
-    ROLES,
-    PairModel,
-    cells_of,
-    look_at_pair,
-    needed_bytes,
-)
+from ssr_local.diagnosis.pair_facts import PairFacts, PairModel, look_at_pair
 from ssr_local.diagnosis.pair_speeds import remember
-from ssr_local.diagnosis.speculation import Speculation
+from ssr_local.diagnosis.plans import PlanRow, plan_rows, seconds_of, taken
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed, engine_facts, measure_model
 from ssr_local.engine import hardware
 from ssr_local.engine.choice import EngineChoice
 from ssr_local.engine.packages import PACKAGES, version
-from ssr_local.method.verification import Judge
+from ssr_local.method.verification import VERIFIERS, Judge
 from ssr_local.models.download import file_sha256
+from ssr_local.models.registry import load_registry
 from ssr_local.transport.setup import ModelFile, Setup
 from ssr_local.version import VERSION
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
-    """One model of the pair. Sizes are in bytes, ``kv_bytes`` under the options in force.
+    """One model of the pair, and whether the settings in force need it. Sizes are in bytes.
 
-    What only a whole file tells is None without one, ``speed`` when it was not measured.
+    What only a whole file tells is None without one, ``speed`` when it was not measured;
+    ``num_cells`` and ``kv_bytes`` are 0 where it is not needed.
     """
 
     role: ModelRole
     name: str
     path: str
     state: str
+    is_needed: bool
     hash_checked: bool
     file_bytes: int
     architecture: str | None = None
     quantisation: str | None = None
     context_length: int | None = None
+    num_cells: int
     kv_bytes: int | None = None
-    kv_bytes_default: int | None = None
     engine: str | None = None
     engine_why: str | None = None
     speed: ModelSpeed | None = None
@@ -68,8 +66,9 @@ class ModelReport(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """What the doctor found; ``ssr-local doctor --json`` prints exactly this.
 
-    ``memory_needed_bytes`` is for both files and their KV caches of ``num_cells`` cells each,
-    None when a file is not there. ``engine`` is None when no engine can start.
+    ``memory_needed_bytes`` is for the models that are needed and their KV caches, None when a
+    file is not there. ``engine`` is None when no engine can start. ``plans`` are those of the
+    efforts and of the settings in force.
     """
 
     version: str
@@ -77,10 +76,8 @@ class Report(Struct, frozen=True, kw_only=True):
     sections: tuple[Section, ...]
     engine: EngineFacts | None
     models: tuple[ModelReport, ...]
-    num_cells: int
-    num_cells_default: int
     memory_needed_bytes: int | None
-    speculation: tuple[Speculation, ...]
+    plans: tuple[PlanRow, ...]
 
     def count(self, state: State, section: SectionName | None = None) -> int:
         """How many findings are in that state, in one section or in all."""
@@ -111,12 +108,13 @@ def diagnose(
     _look_at_folders(book)
     _look_at_machine(settings, book, with_speed)
     engine = _look_at_engine(settings, book)
-    cells = cells_of(settings)
-    pair, models = look_at_pair(settings, cells, book)
-    needed = needed_bytes(models)
+    facts = look_at_pair(settings, book)
+    models = facts.models if facts else ()
+    needed = facts.needed_bytes if facts else None
     gpu_bytes = checks.gpu_bytes(engine, settings.engine.gpu_layers)
-    if needed is not None:
-        book.add("models", checks.memory_needed(needed, hardware.memory(), gpu_bytes))
+    if facts and needed is not None:
+        roles = tuple(facts.cells)
+        book.add("models", checks.memory_needed(needed, roles, hardware.memory(), gpu_bytes))
     picks = look_at_choice(models, engine, settings, book, on_progress, with_check=self_check)
     speeds: dict[ModelRole, ModelSpeed] = {}
     others: dict[ModelRole, ModelSpeed] = {}
@@ -127,15 +125,11 @@ def diagnose(
         if (speed := speeds.get(model.role)) is not None:
             here = model.here
             remember(model.spec.name, here.path, here.present_bytes, speed, settings.engine)
-    estimates = _look_at_speeds(speeds, settings, book)
-    if pair is not None:
-        solve = settings.solve
-        judge = Judge(solve.verifier, solve.threshold, pair.calibrations)
-        book.add("models", checks.vocabularies(speeds.get("draft"), speeds.get("target")))
-        book.add("models", checks.calibration(judge, solve.verifier, pair.to_calibrate))
+    _look_at_speeds(speeds, book)
+    rows = _look_at_plans(facts, speeds, settings, book) if facts else ()
     return Report(
         version=VERSION,
-        pair=short(pair.name if pair else settings.engine.pair),
+        pair=short(facts.pair.name if facts else settings.engine.pair),
         sections=book.sections(),
         engine=engine,
         models=tuple(
@@ -144,10 +138,8 @@ def diagnose(
             )
             for model in models
         ),
-        num_cells=cells.own,
-        num_cells_default=cells.default,
         memory_needed_bytes=needed,
-        speculation=estimates,
+        plans=rows,
     )
 
 
@@ -261,28 +253,38 @@ def _measure(
             if other is not None:
                 others[model.role] = other
         except SSRError as error:
-            book.add_error(f"{model.role} run", error)
+            book.add_error(f"{model.role} run", error, model.fault)
     return speeds, others
 
 
-def _look_at_speeds(
-    speeds: Mapping[ModelRole, ModelSpeed], settings: Settings, book: Book
-) -> tuple[Speculation, ...]:
+def _look_at_speeds(speeds: Mapping[ModelRole, ModelSpeed], book: Book) -> None:
     for role, measured in speeds.items():
         book.add("speed", checks.speed(role, measured))
         book.add(
             "speed",
             *(Finding(f"{role} note", "warning", one_line(note)) for note in measured.notes),
         )
-    if len(speeds) < len(ROLES):
-        return ()
-    disturbed = any(checks.is_disturbed(measured) for measured in speeds.values())
-    estimates = tuple(
-        speculation.estimate(speeds["draft"], speeds["target"], num_paths, settings.solve.verifier)
-        for num_paths in (1, 3)
-    )
-    book.add("speed", *(speculation.judge(estimate, disturbed) for estimate in estimates))
-    return estimates
+
+
+def _look_at_plans(
+    facts: PairFacts, speeds: Mapping[ModelRole, ModelSpeed], settings: Settings, book: Book
+) -> tuple[PlanRow, ...]:
+    """What drafting needs and whether it pays, and what the plans take."""
+    solve, pair = settings.solve, facts.pair
+    draft, target = speeds.get("draft"), speeds.get("target")
+    if facts.is_verified:
+        judge = Judge(solve.verifier, solve.threshold, pair.calibrations)
+        book.add("models", checks.vocabularies(draft, target))
+        book.add("models", checks.calibration(judge, solve.verifier, pair.to_calibrate))
+    if draft and target:
+        asks = VERIFIERS[solve.verifier].question is not None
+        book.add("speed", checks.drafting(draft, target, asks=asks, is_used=facts.is_verified))
+    known = known_of(load_registry(), pair, settings.engine)  # with what was measured just now
+    rows = plan_rows(known, solve, taken(facts.specs, solve))
+    efforts = get_args(Effort)
+    rows = tuple(row for row in rows if row.is_default or row.name.split(",")[0] in efforts)
+    book.add("speed", *(seconds_of(row) for row in rows if row.seconds or row.took_s))
+    return rows
 
 
 def _model_report(
@@ -297,13 +299,14 @@ def _model_report(
         name=model.spec.name,
         path=str(model.here.path),
         state=model.here.state,
+        is_needed=bool(model.num_cells),
         hash_checked=model.here.checked,
         file_bytes=model.here.present_bytes,
         architecture=one_line(header.architecture, 40) if header else None,
         quantisation=header.file_type if header else None,
         context_length=header.context_length if header else None,
+        num_cells=model.num_cells,
         kv_bytes=model.kv_bytes if header else None,
-        kv_bytes_default=model.default_kv_bytes if header else None,
         engine=picked.engine if picked else None,
         engine_why=one_line(picked.why) if picked else None,
         speed=measured,

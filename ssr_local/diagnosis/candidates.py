@@ -34,7 +34,8 @@ def look_around(settings: Settings) -> tuple[Machine, tuple[Recommendation, ...]
     """This machine, and all pairs from best to lightest on it, with the settings in force."""
     registry, machine = load_registry(), _machine(settings)
     candidates = [candidate_of(registry, pair) for pair in registry.pairs.values()]
-    return machine, recommend(machine, candidates, cells_of(settings).own)
+    cells = cells_of(settings.solve, settings.engine.ctx)
+    return machine, recommend(machine, candidates, max(cells.values()))
 
 
 def _machine(settings: Settings) -> Machine:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import platform
 import re
+import shlex
 from collections.abc import Sequence
+from typing import get_args
 
 from ssr_local.core.display import human_bytes, one_line
+from ssr_local.core.options import Method, SolveOptions
+from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis.findings import Finding, State, advised, short
 from ssr_local.diagnosis.speed import EngineFacts, ModelSpeed
 from ssr_local.engine.devices import Device
 from ssr_local.engine.hardware import Graphics, GraphicsMaker, Memory
+from ssr_local.method.plans import plan_for
+from ssr_local.method.prediction import Speed, break_even
 from ssr_local.method.verification import VERIFIERS, Judge
 from ssr_local.models.download import LocalModel
 from ssr_local.models.models_file import ModelSpec
@@ -153,7 +159,7 @@ def _gpu_build(gpu: Graphics) -> str:
 def model_file(role: str, spec: ModelSpec, here: LocalModel, known_hash: bool) -> Finding:
     """Whether a model's file is here and whole."""
     name = short(spec.name)
-    pull = f"ssr-local models pull {name}"
+    pull = f"ssr-local models pull {shlex.quote(one_line(spec.name))}"
     if here.state == "missing":
         advice = f"Fetch it: {pull}" if spec.in_place is None else f"Put it at {here.path}."
         size = human_bytes(here.total_bytes) if here.total_bytes else "size not known"
@@ -175,6 +181,14 @@ def model_file(role: str, spec: ModelSpec, here: LocalModel, known_hash: bool) -
     return advised(role, f"{name}: present, {human_bytes(here.present_bytes)}, {checked}", advice)
 
 
+def unneeded(found: Finding, role: ModelRole) -> Finding:
+    """What is wrong with the file of a model that the settings in force do not need."""
+    methods = [method for method in get_args(Method) if method != "auto"]
+    those = (one for one in methods if role in plan_for(SolveOptions(method=one)).roles)
+    value = f"{found.value}; needed by --method {', '.join(those)}"
+    return Finding(found.name, "ok", value, found.advice)
+
+
 def context(role: str, context_length: int, wanted: int) -> Finding:
     """Whether one path's budget fits into what the model was trained for, in tokens."""
     value, advice = f"{context_length} tokens", ""
@@ -193,19 +207,17 @@ def chat_template(role: str, present: bool) -> Finding:
     return advised(name, value, "Take an 'instruct' or 'chat' version of the model.")
 
 
-def kv_cache(role: str, default: tuple[int, int], own: tuple[int, int]) -> Finding:
-    """Memory of the KV cache: (cells, bytes) under the default options and the user's."""
-    text = "{1} for {0} cells, with the {2} options"
-    shown = [text.format(default[0], human_bytes(default[1]), "default")]
-    if own != default:
-        shown.append(text.format(own[0], human_bytes(own[1]), "present"))
-    return Finding(f"{role} KV cache", "ok", "; ".join(shown))
+def kv_cache(role: str, num_cells: int, num_bytes: int) -> Finding:
+    """Memory of the KV cache."""
+    return Finding(f"{role} KV cache", "ok", f"{human_bytes(num_bytes)} for {num_cells} cells")
 
 
-def memory_needed(needed: int, memory: Memory, gpu_bytes: int) -> Finding:
-    """Whether both files and both KV caches fit into main memory and the GPU's."""
+def memory_needed(
+    needed: int, roles: Sequence[ModelRole], memory: Memory, gpu_bytes: int
+) -> Finding:
+    """Whether the files of these models and their KV caches fit into main memory and the GPU's."""
     name = "memory needed"
-    value = f"{human_bytes(needed)} for both models and their KV caches"
+    value = f"{human_bytes(needed)} for the {' and the '.join(roles)}, with KV cache"
     if not memory.total_bytes:
         return Finding(name, "ok", value)
     smaller = "Take a smaller pair (ssr-local models recommend), or give a smaller --ctx"
@@ -267,6 +279,18 @@ def speed(role: str, measured: ModelSpeed) -> Finding:
             "Close them and measure again: these speeds are too low, and so are a run's meanwhile."
         )
     return advised(f"{role} speed", value, advice)
+
+
+def drafting(draft: Speed, target: Speed, *, asks: bool, is_used: bool) -> Finding:
+    """From which acceptance rate SSD paths are faster than as many by the target."""
+    even = {num: break_even(draft, target, num, asks=asks) for num in (1, 3)}
+    shown = (
+        f"{_count(num, 'path')}: {'never' if one is None else f'from {one:.0%} of its tokens kept'}"
+        for num, one in even.items()
+    )
+    slow = is_used and all(one is None for one in even.values())
+    value = f"faster than the target alone: {'; '.join(shown)}"
+    return advised("drafting", value, "For speed take --effort quick." if slow else "")
 
 
 def is_disturbed(measured: ModelSpeed) -> bool:

@@ -52,7 +52,7 @@ def look_at_choice(
                 obstacle=missing,
             )
         except SSRError as error:
-            book.add_error(f"{model.role} engine", error)
+            book.add_error(f"{model.role} engine", error, model.fault)
             continue
         picks[model.role] = picked
         book.add("engine", _choice(model, picked, missing))
@@ -100,7 +100,7 @@ def _check(
             advice = f"Run: {INSTALL['llama']}."
         if name == "llama":
             advice = "Do not trust its answers. Build llama-cpp-python again, or try --engine ik."
-        found = Finding(label, "problem", f"{title} failed: {result.difference}", advice)
+        found = Finding(label, model.fault, f"{title} failed: {result.difference}", advice)
     book.add("engine", found)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ssr_local.core.display import one_line
-from ssr_local.core.errors import ConfigError, ModelError, SSRError
+from ssr_local.core.errors import ModelError, SSRError, UsageError
 
 State = Literal["ok", "warning", "problem"]
 SectionName = Literal["machine", "configuration", "engine", "models", "speed"]
@@ -46,13 +46,13 @@ class Book:
         """Enter findings after those the section has."""
         self._findings[section].extend(found)
 
-    def add_error(self, name: str, error: SSRError) -> None:
-        """An error as a problem, in the section that its kind belongs to."""
+    def add_error(self, name: str, error: SSRError, state: State = "problem") -> None:
+        """An error as a finding, in the section that its kind belongs to."""
         section: SectionName = "models" if isinstance(error, ModelError) else "engine"
-        if isinstance(error, ConfigError):
+        if isinstance(error, UsageError):
             section = "configuration"
         value = one_line(f"{error.what} {error.why}")
-        self.add(section, Finding(name, "problem", value, one_line(error.next_step)))
+        self.add(section, Finding(name, state, value, one_line(error.next_step)))
 
     def sections(self) -> tuple[Section, ...]:
         """What was found so far, without sections that have nothing."""

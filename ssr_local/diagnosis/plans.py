@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from msgspec import Struct
 
@@ -14,15 +14,19 @@ from ssr_local.core.config import Settings
 from ssr_local.core.errors import HistoryError, UsageError
 from ssr_local.core.options import Effort, SolveOptions
 from ssr_local.core.records import ModelRole, PlanFigures
+from ssr_local.diagnosis.findings import Finding
 from ssr_local.diagnosis.pair_speeds import measured_speeds
 from ssr_local.engine.demo import is_demo
 from ssr_local.engine.hardware import cpu_name
 from ssr_local.engine.speeds import RememberedSpeed
 from ssr_local.history.database import FILE_NAME
 from ssr_local.history.store import History
-from ssr_local.method.plans import parse_plan, plan_for
+from ssr_local.method.auto import problems_of
+from ssr_local.method.plans import Plan, parse_plan, plan_for
 from ssr_local.method.pools import load_pool
+from ssr_local.method.prompts import is_typeset
 from ssr_local.method.verification import VERIFIERS
+from ssr_local.models.models_file import ModelSpec
 from ssr_local.models.registry import load_registry, resolve_pair
 
 _NAMED = {
@@ -30,9 +34,10 @@ _NAMED = {
     "parallel-3": SolveOptions(method="parallel", paths=3),
     "ssr-m3": SolveOptions(method="ssr", paths=3),
 }
-
-
 _MOST_RUNS = 20
+
+Taken = Mapping[tuple[str, str], Sequence[float]]
+"""Seconds of runs, the newest first, by plan and problems (``problems_of``)."""
 
 
 class PlanRow(Struct, frozen=True, kw_only=True):
@@ -41,7 +46,8 @@ class PlanRow(Struct, frozen=True, kw_only=True):
 
     ``took_s`` is the median of the ``num_runs`` newest runs of the history that followed it.
     ``figures`` is what was measured of it with this pair. ``is_default`` says that the settings in
-    force take it, ``why`` why an effort's plan was chosen.
+    force take it, ``why`` why an effort's plan was chosen, ``typeset`` that all this is of problems
+    with formulas in LaTeX.
     """
 
     name: str
@@ -54,12 +60,15 @@ class PlanRow(Struct, frozen=True, kw_only=True):
     figures: PlanFigures | None = None
     is_default: bool = False
     why: str = ""
+    typeset: bool = False
 
 
 class PlansReport(Struct, frozen=True, kw_only=True):
-    """What ``ssr-local plans --json`` prints. ``is_guess``: lengths of paths are another pair's."""
+    """What ``ssr-local plans --json`` prints; ``models`` are the pair's by name. ``is_guess``:
+    lengths of paths are another pair's."""
 
     pair: str
+    models: dict[ModelRole, str]
     cpu: str
     strategies: str
     speeds: dict[ModelRole, RememberedSpeed]
@@ -85,42 +94,53 @@ def list_plans(
         )
     registry = load_registry()
     pair = resolve_pair(registry, pair=options.pair, draft=options.draft, target=options.target)
-    measured_speeds(specs_of(registry, pair), options, anew=measure, on_progress=on_progress)
+    specs = specs_of(registry, pair)
+    measured_speeds(specs, options, anew=measure, on_progress=on_progress)
     known = known_of(registry, pair, options)
     return PlansReport(
         pair=pair.name,
+        models={role: spec.name for role, spec in specs.items()},
         cpu=cpu_name(),
         strategies=settings.solve.strategies,
         speeds=known.speeds,
         is_guess=pair.profile is None,
         measured=known.figures.note if known.figures else "",
-        rows=plan_rows(known, settings.solve, _taken(pair.name)),
+        rows=plan_rows(known, settings.solve, taken(specs, settings.solve)),
     )
 
 
-def plan_rows(
-    known: Known, solve: SolveOptions, taken: Mapping[str, Sequence[float]] = {}
-) -> tuple[PlanRow, ...]:
-    """One row for each effort and named method, and for what the settings take if that is none.
+class _Listed(NamedTuple):
+    name: str
+    plan: Plan
+    why: str = ""
+    typeset: bool = False
 
-    ``taken`` has the seconds of runs by plan, the newest first.
-    """
-    pool = load_pool(solve.strategies)
-    chosen = {effort: known.choose(effort, pool) for effort in get_args(Effort)}
-    plans = {effort: parse_plan(choice.plan) for effort, choice in chosen.items()}
-    plans |= {name: plan_for(options) for name, options in _NAMED.items()}
-    default: str = solve.effort if solve.method == "auto" and not solve.plan else ""
-    if not default:
+
+def plan_rows(known: Known, solve: SolveOptions, taken: Taken) -> tuple[PlanRow, ...]:
+    """One row for each effort, another where formulas change its plan, one for each named method,
+    and one for what the settings take if that is none of them."""
+    listed = _listed(known, solve)
+    names = [one.name for one in listed]
+    default = {solve.effort, _with_formulas(solve.effort)}
+    if solve.method != "auto" or solve.plan:
         own = plan_for(solve)
-        default = next((name for name, plan in plans.items() if plan == own), solve.method)
-        plans[default] = own
+        same = next((one.name for one in listed if one.plan == own and not one.typeset), "")
+        name = same or ("plan" if solve.plan or solve.method in names else solve.method)
+        listed += [] if same else [_Listed(name, own)]
+        default = {name}
+    pool = load_pool(solve.strategies)
     asks = VERIFIERS[solve.verifier].question is not None
-    alone = known.predict(plans["target"], asks=asks)
-    measured: Mapping[str, PlanFigures] = known.own.plans if known.own else {}
+    target = plan_for(_NAMED["target"])
     rows = []
-    for name, plan in plans.items():
-        predicted = known.predict(plan, asks=asks)
-        runs = taken.get(plan.text, ())[:_MOST_RUNS]
+    for name, plan, why, typeset in listed:
+        problems = problems_of(pool, typeset=typeset)
+        predicted, alone = (
+            known.predict(one, pool, typeset=typeset, asks=asks) for one in (plan, target)
+        )
+        runs = taken.get((plan.text, problems), ())[:_MOST_RUNS]
+        # A profile's figures are of the problems that its own plans are for.
+        is_known = known.own and pool.programs and problems not in known.own.plans_for
+        measured = known.own.plans if known.own and is_known else {}
         rows.append(
             PlanRow(
                 name=name,
@@ -131,19 +151,53 @@ def plan_rows(
                 took_s=median(runs) if runs else None,
                 num_runs=len(runs),
                 figures=measured.get(plan.text),
-                is_default=name == default,
-                why=chosen[name].why if name in chosen else "",
+                is_default=name in default,
+                why=why,
+                typeset=typeset,
             )
         )
     return tuple(rows)
 
 
-def _taken(pair: str) -> dict[str, list[float]]:
-    """Seconds of this pair's runs by plan; none where there is no history that can be read."""
+def _listed(known: Known, solve: SolveOptions) -> list[_Listed]:
+    pool, found = load_pool(solve.strategies), list[_Listed]()
+    for effort in get_args(Effort):
+        usual, special = (known.choose(effort, pool, typeset=one) for one in (False, True))
+        found.append(_Listed(effort, parse_plan(usual.plan), usual.why))
+        if special.plan != usual.plan:
+            name = _with_formulas(effort)
+            found.append(_Listed(name, parse_plan(special.plan), special.why, typeset=True))
+    return found + [_Listed(name, plan_for(options)) for name, options in _NAMED.items()]
+
+
+def _with_formulas(effort: str) -> str:
+    return f"{effort}, formulas"
+
+
+def seconds_of(row: PlanRow) -> Finding:
+    """What a plan is predicted to take, and what it took."""
+    said = []
+    if row.seconds is not None:
+        said.append(f"~{row.seconds:.1f} s a problem, predicted")
+    if row.took_s is not None:
+        said.append(f"{row.took_s:.1f} s measured (median of the newest runs: {row.num_runs})")
+    return Finding(row.name, "ok", "; ".join(said))
+
+
+def taken(specs: Mapping[ModelRole, ModelSpec], solve: SolveOptions) -> Taken:
+    """What runs of these models on this pool took; nothing where there is no history that can be
+    read."""
+    found: dict[tuple[str, str], list[float]] = {}
     if not (folders.data_dir() / FILE_NAME).exists():
-        return {}
+        return found
     try:
         with History() as history:
-            return history.seconds_by_plan(pair)
+            runs = history.timed_runs(specs["draft"].name, specs["target"].name)
     except HistoryError:
-        return {}
+        return found
+    pool = load_pool(solve.strategies)
+    for run in runs:
+        if run.options.get("strategies") == solve.strategies:
+            problems = problems_of(pool, typeset=is_typeset(run.problem))
+            found.setdefault((run.plan, problems), []).append(run.seconds)
+    return found

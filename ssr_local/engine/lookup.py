@@ -12,20 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ssr_local.method.prediction import Speed
-
 _MATCHED = 2
-_SHARE_RIGHT = 0.4
-"""Of the guesses; a little less than measured, so that what is switched on gains."""
-
-
-def pays(speed: Speed) -> bool:
-    """Whether a batch of two rows is so cheap on this machine that a guess is worth it."""
-    rates = dict(speed.decode)
-    if 1 not in rates or 2 not in rates:
-        return False
-    cost = 2 * rates[1] / rates[2]  # seconds of a batch of two rows beside one of one row
-    return cost < 1 + _SHARE_RIGHT
 
 
 class PromptLookup:

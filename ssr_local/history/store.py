@@ -24,7 +24,7 @@ from msgspec import Struct
 from ssr_local.core.errors import HistoryError, Interrupted
 from ssr_local.core.events import AnyEvent, RunEnded, StepDelta, decode_event, encode_event
 from ssr_local.core.folders import data_dir
-from ssr_local.core.records import Timing
+from ssr_local.core.records import Models, OptionValues, Timing
 from ssr_local.history.database import FILE_NAME, open_database
 
 Kind = Literal["run", "check", "hint"]
@@ -54,11 +54,19 @@ class Entry(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class _TimedRun(Struct):
-    """Of a run's result what ``seconds_by_plan`` reads."""
+class TimedRun(Struct, frozen=True, kw_only=True):
+    """Of a run's result what says how long it took, and with what."""
 
+    problem: str
     plan: str
+    options: OptionValues
+    models: Models
     timing_s: Timing
+
+    @property
+    def seconds(self) -> float:
+        """Without pauses, the models loaded."""
+        return self.timing_s.total - self.timing_s.paused
 
 
 class Statistics(Struct, frozen=True):
@@ -147,18 +155,20 @@ class History(contextlib.AbstractContextManager["History"]):
             except msgspec.DecodeError as error:
                 raise unreadable(entry_id, error) from error
 
-    def seconds_by_plan(self, pair: str, limit: int = 200) -> dict[str, list[float]]:
-        """What this pair's newest answered runs took, models loaded, by the plan they followed."""
+    def timed_runs(self, draft: str, target: str, limit: int = 200) -> list[TimedRun]:
+        """Of the newest answered runs those by models of these names, the newest first."""
         rows = self.rows(
-            "SELECT result FROM entries WHERE kind = 'run' AND status = 'answered' AND pair = ?"
+            "SELECT result FROM entries WHERE kind = 'run' AND status = 'answered'"
             " ORDER BY id DESC LIMIT ?",
-            (pair, limit),
+            (limit,),
         )
-        found: dict[str, list[float]] = {}
+        found = []
         for (result,) in rows:
-            with contextlib.suppress(msgspec.MsgspecError):
-                run = msgspec.json.decode(result, type=_TimedRun)
-                found.setdefault(run.plan, []).append(run.timing_s.total)
+            with contextlib.suppress(msgspec.MsgspecError):  # another version's
+                run = msgspec.json.decode(result, type=TimedRun)
+                used = ((run.models.draft, draft), (run.models.target, target))
+                if all(model is None or model.name == name for model, name in used):
+                    found.append(run)
         return found
 
     def statistics(self) -> Statistics:

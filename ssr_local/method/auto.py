@@ -14,7 +14,7 @@ from ssr_local.core.options import Effort, SolveOptions
 from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
-from ssr_local.method.prediction import Speeds, kind_name, predict
+from ssr_local.method.prediction import Speeds, figures_on, kind_name, predict
 
 ALONE = "prose:target"
 """The plan that all others are held against."""
@@ -44,6 +44,11 @@ class Choice(Struct, frozen=True):
     max_tokens: int | None = None
 
 
+def problems_of(pool: Pool, *, typeset: bool) -> str:
+    """The name that a profile has for problems of a pool, with formulas in LaTeX or not."""
+    return "typeset" if typeset and pool.programs else pool.name
+
+
 def choose(
     effort: Effort,
     pool: Pool,
@@ -62,7 +67,8 @@ def choose(
     formulas in LaTeX.
     """
     known = profile or nearest
-    kind = "typeset" if typeset and pool.programs else pool.name
+    kind = problems_of(pool, typeset=typeset)
+    figures = figures_on(known, kind)
     plans: Profile | EffortPlans
     if profile and kind in profile.plans_for:
         plans = profile.plans_for[kind]
@@ -83,13 +89,13 @@ def choose(
         plans = _without_letters(known)
     plan = getattr(plans, effort)
     chosen = Choice(plan, why, _max_tokens(plan, plans, profile))
-    times = _times_alone(plan, known, speeds)
+    times = _times_alone(plan, figures, speeds)
     if times is None or (profile and machine and profile.machine.startswith(machine)):
         return chosen
     if times <= TOLERANCE * BUDGETS[effort]:
         why = f"{why}; predicted to take {times:.1f} times the target alone"
         return replace(chosen, why=why)
-    cheaper = next(one for one in _cheaper(effort, plans) if _fits(one, effort, known, speeds))
+    cheaper = next(one for one in _cheaper(effort, plans) if _fits(one, effort, figures, speeds))
     why = (
         f"the plan for {effort} is predicted to take {times:.1f} times the target alone here,"
         " so a cheaper one is taken"

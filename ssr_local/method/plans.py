@@ -7,7 +7,7 @@ votes of all waves count. Methods are plans with names (docs/method.md, section 
     plan   =  wave { ";" rule ";" wave } [ ";" rule ]
     wave   =  term { "+" term }
     term   =  [ number "x" ] [ "greedy" ] form ":" writer [ "@" strategy ]
-    form   =  "prose" | "program"
+    form   =  "prose" | "brief" | "program"      brief: prose, after the pool's worked examples
     writer =  "target" | "draft" | "ssd"         ssd: the draft writes, the target verifies
     strategy = "selected" | a letter of the pool
     rule   =  "first" | "agree" | "decided"      an answer; two paths with one answer; an answer

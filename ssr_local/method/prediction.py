@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ssr_local.core.errors import UsageError
 from ssr_local.core.records import KindFigures, ModelRole, PathForm, PathKind, Profile, Rule
@@ -40,7 +41,8 @@ _GUESSED: dict[PathForm, float] = {"prose": 0.66, "program": 0.39}
 _GUESSES_RIGHT = 0.5
 _GUESS_LIMIT = 1.4
 """How often a path that writes alone has a guess at its next token, how many are right, and how
-many times one row two may cost for guesses to be made: engine/lookup.py."""
+many times one row two may cost for guesses to be made (engine/lookup.py): a little less than were
+right, so that what is switched on gains."""
 
 _Writer = tuple[PathKind, KindFigures]
 
@@ -63,6 +65,11 @@ class Speed(Struct, frozen=True, kw_only=True):
     def tokens_per_s(self) -> float:
         """Of one path that writes alone."""
         return self.decode[0][1]
+
+    @property
+    def guesses_pay(self) -> bool:
+        """Whether two rows are so cheap that a guess at the next token is worth one."""
+        return 2 in dict(self.decode) and self.round_s(2) < _GUESS_LIMIT * self.round_s(1)
 
     def round_s(self, rows: float) -> float:
         """Seconds of a call that decodes one token in each of so many rows.
@@ -99,10 +106,9 @@ def ssd_token_s(
 
 def written_s(speed: Speed, paths: int, form: PathForm = "prose") -> float:
     """Seconds of a token that a model writes on so many paths at once, each by itself."""
-    one, two = speed.round_s(1), speed.round_s(2)
-    if paths > 1 or 2 not in dict(speed.decode) or two >= _GUESS_LIMIT * one:
+    if paths > 1 or not speed.guesses_pay:
         return speed.round_s(paths) / paths
-    share = _GUESSED[form]
+    one, two, share = speed.round_s(1), speed.round_s(2), _GUESSED[form]
     return (one + share * (two - one)) / (1 + share * _GUESSES_RIGHT)
 
 
@@ -155,6 +161,18 @@ def figures_of(kind: PathKind, profile: Profile | None) -> KindFigures:
     like = (kind, PathKind(kind.writer, False, kind.form), PathKind("target", False, kind.form))
     names = map(kind_name, like)
     return next((known[name] for name in names if name in known), _USUAL[kind.form])
+
+
+def figures_on(profile: Profile | None, problems: str) -> Profile | None:
+    """A profile with the length of paths on such problems, by their name in ``plans_for``, in
+    place of its usual ones; shares of answers stay."""
+    tokens = profile.plans_for[problems].tokens if profile and problems in profile.plans_for else 0
+    if profile is None or not tokens:
+        return profile
+    kinds = {f"{form}:target": usual for form, usual in _USUAL.items()} | profile.kinds
+    return replace(
+        profile, kinds={name: replace(one, tokens=tokens) for name, one in kinds.items()}
+    )
 
 
 def kind_name(kind: PathKind) -> str:

@@ -12,7 +12,6 @@ from ssr_local.core.errors import SSRError
 from ssr_local.core.events import AnyEvent, ModelLoaded, ModelLoading, Notice
 from ssr_local.core.options import EngineOptions
 from ssr_local.core.records import Calibration, ModelRole
-from ssr_local.engine import lookup
 from ssr_local.engine.base import SEQUENCES, Cancelled, Engine, EngineConfig
 from ssr_local.engine.choice import (
     EngineChoice,
@@ -118,7 +117,7 @@ def load_chosen(
         num_cells=options.ctx or 1024,
         max_cells=options.ctx or None,
         max_sequences=setup.max_sequences,
-        prompt_lookup=speed is not None and lookup.pays(speed),
+        prompt_lookup=speed is not None and speed.guesses_pay,
         notes=(chosen.note,) if chosen.note else (),
     )
     return load_engine(config, should_stop)

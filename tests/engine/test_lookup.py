@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssr_local.engine.base import Sampling, StepJob
-from ssr_local.engine.lookup import PromptLookup, pays
+from ssr_local.engine.lookup import PromptLookup
 from ssr_local.method.prediction import Speed
 from tests.engine.conftest import Load, Tiny
 from tests.engine.harness import GREEDY, LIBRARIES, check_cache, exact_attention, write
@@ -48,7 +48,7 @@ def test_a_guess_is_what_followed_the_last_time(tokens: list[int], guess: int | 
 def test_it_is_for_machines_where_a_second_row_is_cheap(
     decode: tuple[tuple[int, float], ...], gains: bool
 ) -> None:
-    assert pays(Speed(prefill=70.0, decode=decode)) is gains
+    assert Speed(prefill=70.0, decode=decode).guesses_pay is gains
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.4, 0.95, 5), Sampling(1.2, 1.0, 8)])

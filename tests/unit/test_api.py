@@ -185,7 +185,9 @@ def test_what_the_default_pair_still_needs() -> None:
     draft = one.to_fetch(SolveOptions(method="draft")).num_bytes
     target = one.to_fetch(SolveOptions(method="target")).num_bytes
     assert both == draft + target
-    assert one.to_fetch().num_bytes == target, "the plan of this pair needs no draft"
+    assert one.to_fetch(SolveOptions()).num_bytes == target, "its plan needs no draft"
+    several = (SolveOptions(method="target"), SolveOptions(method="ssr"))
+    assert one.to_fetch(*several).num_bytes == one.to_fetch().num_bytes == both
     assert draft > 1e8
 
 

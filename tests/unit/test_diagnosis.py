@@ -21,6 +21,21 @@ from tests.tiny_gguf import write_tiny_model
 
 Put = Callable[..., Path]
 
+PROFILE = """
+[pairs.tiny.profile]
+quick = "prose:target"
+normal = "program:target + prose:target; agree; prose:target"
+thorough = "3 x prose:ssd"
+[pairs.tiny.profile.kinds]
+"prose:target" = { tokens = 150, right = 0.5 }
+"program:target" = { tokens = 50, right = 0.5 }
+[pairs.tiny.profile.plans_for.typeset]
+quick = "prose:target"
+normal = "4 x prose:target"
+thorough = "prose:target"
+tokens = 100
+"""
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -69,7 +84,7 @@ def problems(report: Report) -> list[tuple[str, str]]:
 def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
     pair("calibrations.digit.knots = [[0, 0], [9, 9]]\n", target={"arch": "mamba"})
     said: list[str] = []
-    report = diagnose({"pair": "tiny"}, on_progress=said.append)
+    report = diagnose({"pair": "tiny", "method": "ssr"}, on_progress=said.append)
     assert problems(report) == []
     sections = [section.name for section in report.sections]
     assert sections == ["machine", "configuration", "engine", "models", "speed"]
@@ -79,8 +94,11 @@ def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
     assert finding(report, "models", "calibration").state == "warning"
     assert finding(report, "models", "memory needed").state == "ok"
     assert "tokens/s" in finding(report, "speed", "target speed").value
-    assert finding(report, "speed", "SSR, 3 paths").value
-    assert [one.num_paths for one in report.speculation] == [1, 3]
+    assert finding(report, "speed", "drafting").value
+    assert [row.name for row in report.plans] == ["quick", "normal", "thorough", "ssr-m3"]
+    for row in report.plans:
+        predicted = f"~{row.seconds:.1f} s a problem, predicted"
+        assert finding(report, "speed", row.name).value == predicted
     assert said == [
         "Loading and timing the draft, draft ...",
         "Loading and timing the target, target ...",
@@ -101,35 +119,45 @@ def test_a_whole_pair_is_examined_and_timed(pair: Put) -> None:
 @pytest.mark.parametrize(
     ("options", "config", "cells"),
     [
-        ({}, "", 320 + 3 * (72 + 1024 + 128)),
-        ({"ctx": 5000}, "", 5000),
-        ({}, "paths = 5\nmax_tokens = 500\n", 320 + 5 * (72 + 500 + 128)),
-        ({}, "method = 'target'\n", 320 + 72 + 1024 + 128),
+        ({"method": "ssr"}, "", (320 + 3 * (72 + 1024 + 128),) * 2),
+        ({"method": "ssr", "ctx": 5000}, "", (5000, 5000)),
+        (
+            {"method": "ssr"},
+            "paths = 5\nmax_tokens = 500\n",
+            (320 + 5 * (72 + 500 + 128),) * 2,
+        ),
+        ({"method": "draft"}, "", (320 + 72 + 1024 + 128, 0)),
+        ({}, "method = 'target'\n", (0, 320 + 72 + 1024 + 128)),
+        # Two paths at a time, of a length that is known; on problems with formulas four.
+        ({}, "", (0, 320 + 4 * (72 + 400 + 128))),
+        ({"effort": "quick"}, "max_tokens = 500\n", (0, 320 + 72 + 500 + 128)),
     ],
 )
 def test_kv_caches_and_memory_are_those_of_a_run(
-    pair: Put, home: Path, options: dict[str, int], config: str, cells: int
+    pair: Put, home: Path, options: dict[str, Any], config: str, cells: tuple[int, int]
 ) -> None:
-    pair()
+    pair(PROFILE)
     (home / "config" / "config.toml").write_text(config)
     report = diagnose({"pair": "tiny"} | options, with_speed=False)
     # 2 layers, 2 heads of 16 elements for keys and values each, 2 bytes an element
-    kv_bytes = 2 * 2 * 16 * 2 * 2 * cells
-    default = 320 + 3 * (72 + 1024 + 128)
-    assert (report.num_cells, report.num_cells_default) == (cells, default)
-    assert [model.kv_bytes for model in report.models] == [kv_bytes, kv_bytes]
-    assert report.models[0].kv_bytes_default == kv_bytes // cells * default
-    files = sum((home / f"{role}.gguf").stat().st_size for role in ("draft", "target"))
-    assert report.memory_needed_bytes == files + 2 * kv_bytes
-    assert f"{cells} cells" in finding(report, "models", "draft KV cache").value
+    kv_bytes = [2 * 2 * 16 * 2 * 2 * one for one in cells]
+    assert [model.num_cells for model in report.models] == [*cells]
+    assert [model.kv_bytes for model in report.models] == kv_bytes
+    needed = [role for role, one in zip(("draft", "target"), cells, strict=True) if one]
+    assert [model.role for model in report.models if model.is_needed] == needed
+    files = sum((home / f"{role}.gguf").stat().st_size for role in needed)
+    assert report.memory_needed_bytes == files + sum(kv_bytes)
+    said = [one.value for _, one in findings(report) if one.name.endswith("KV cache")]
+    assert [value.rpartition(" for ")[2] for value in said] == [f"{n} cells" for n in cells if n]
 
 
 def test_without_speed_nothing_is_loaded(pair: Put) -> None:
     pair(target={"chat_template": None})
     said: list[str] = []
-    report = diagnose({"pair": "tiny"}, with_speed=False, on_progress=said.append)
+    options = {"pair": "tiny", "method": "ssr"}
+    report = diagnose(options, with_speed=False, on_progress=said.append)
     assert said == []
-    assert report.speculation == ()
+    assert {row.seconds for row in report.plans} == {None}
     assert [model.speed for model in report.models] == [None, None]
     states = [finding(report, "models", f"{m.role} chat template").state for m in report.models]
     assert states == ["ok", "warning"]
@@ -139,9 +167,15 @@ def test_without_speed_nothing_is_loaded(pair: Put) -> None:
 
 def test_a_missing_pair(home: Path) -> None:
     report = diagnose({})
-    assert problems(report) == [("models", "draft"), ("models", "target")]
-    assert "ssr-local models pull" in finding(report, "models", "draft").advice
-    assert "1.6 GB to fetch" in finding(report, "models", "disk space").value
+    assert problems(report) == [("models", "target")]
+    remark = finding(report, "models", "draft")
+    assert remark.state == "ok"
+    assert "needed by --method ssr, draft, specreason" in remark.value
+    assert "ssr-local models pull" in remark.advice
+    assert "1.1 GB to fetch" in finding(report, "models", "disk space").value
+    ssr = diagnose({"method": "ssr"})
+    assert problems(ssr) == [("models", "draft"), ("models", "target")]
+    assert "1.6 GB to fetch" in finding(ssr, "models", "disk space").value
     assert report.memory_needed_bytes is None
     assert [model.state for model in report.models] == ["missing", "missing"]
 
@@ -168,11 +202,13 @@ def no_gguf(path: Path) -> None:
 def test_a_model_that_cannot_be_used(pair: Put, spoil: Callable[[Path], None], name: str) -> None:
     folder = pair()
     spoil(folder / "draft.gguf")
-    report = diagnose({"pair": "tiny"})
+    report = diagnose({"pair": "tiny", "method": "ssr"})
     assert problems(report) == [("models", name)]
     assert finding(report, "models", name).advice
     assert finding(report, "speed", "target speed")
-    assert report.speculation == ()
+    assert not [one for _, one in findings(report) if one.name == "drafting"]
+    unused = diagnose({"pair": "tiny", "method": "target"}, with_speed=name == "draft run")
+    assert (problems(unused), finding(unused, "models", name).state) == ([], "warning")
 
 
 def test_a_folder_that_cannot_be_looked_into(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +269,7 @@ def test_an_engine_that_cannot_start(
     report = diagnose({"pair": "tiny"})
     assert problems(report) == [("engine", "llama.cpp")]
     assert report.engine is None
-    assert finding(report, "models", "draft KV cache")
+    assert finding(report, "models", "target KV cache")
     assert "speed" not in [section.name for section in report.sections]
 
 
@@ -244,8 +280,8 @@ def test_models_too_large_for_the_memory_are_not_loaded(
     monkeypatch.setattr(hardware, "memory", lambda: Memory(10**6, 10**6))
     report = diagnose({"pair": "tiny"})
     assert problems(report) == [("models", "memory needed")]
-    assert "not measured" in finding(report, "speed", "draft speed").value
-    assert [model.speed for model in report.models] == [None, None]
+    assert "not measured" in finding(report, "speed", "target speed").value
+    assert report.models[1].speed is None
 
 
 def test_the_demonstration_needs_no_models() -> None:
@@ -269,3 +305,12 @@ def test_nothing_from_a_file_reaches_a_terminal_as_it_is(pair: Put, home: Path) 
     assert finding(report, "models", "draft kind").value.startswith("Evilleader: qwen2")
     texts = [text for _, one in findings(report) for text in (one.name, one.value, one.advice)]
     assert all(text == one_line(text) for text in texts)
+
+
+def test_a_plan_or_a_pool_that_is_wrong_is_a_finding(pair: Put, home: Path) -> None:
+    pair()
+    for text, words in (("plan = 'prose:nobody'", "'nobody'"), ("strategies = 'mats'", "'mats'")):
+        (home / "config" / "config.toml").write_text(text)
+        report = diagnose({"pair": "tiny"}, with_speed=False)
+        assert problems(report) == [("configuration", "plan")]
+        assert words in finding(report, "configuration", "plan").value

@@ -49,19 +49,30 @@ def test_a_run_is_saved_as_it_happens_and_found_again(file: Path, run: list[AnyE
         assert list(history.events(entry.id)) == kept
 
 
-def test_seconds_of_answered_runs_by_plan_the_newest_first(file: Path, run: list[AnyEvent]) -> None:
+def test_answered_runs_by_the_models_that_did_them_the_newest_first(
+    file: Path, run: list[AnyEvent]
+) -> None:
+    ended = run[-1]
+    assert isinstance(ended, RunEnded)
+    both = ended.result.models
+    assert both.draft is not None
+    assert both.target is not None
+    names = (both.draft.name, both.target.name)
     with History(file) as history:
-        for pair, total in (("mine", 3.0), ("mine", 2.0), ("other", 9.0)):
-            recording = history.begin("run", "A farm.", pair=pair)
-            ended = run[-1]
-            assert isinstance(ended, RunEnded)
-            timing = replace(ended.result.timing_s, total=total)
-            result = replace(ended.result, plan="prose:target", timing_s=timing)
-            recording.event(replace(ended, result=result))
+        for total, models in (
+            (3.0, both),
+            (2.0, replace(both, draft=None)),
+            (9.0, replace(both, target=replace(both.target, name="other"))),
+        ):
+            timing = replace(ended.result.timing_s, paused=0.5, total=total)
+            result = replace(ended.result, plan="prose:target", models=models, timing_s=timing)
+            # What the entry says of the pair is what the settings said.
+            history.begin("run", "A farm.", pair="mine").event(replace(ended, result=result))
         history.begin("run", "A farm.", pair="mine").fail(Interrupted("stopped"))
-        assert history.seconds_by_plan("mine") == {"prose:target": [2.0, 3.0]}
-        assert history.seconds_by_plan("mine", 1) == {"prose:target": [2.0]}
-        assert history.seconds_by_plan("none") == {}
+        assert [one.seconds for one in history.timed_runs(*names)] == [1.5, 2.5]
+        assert [one.seconds for one in history.timed_runs("another", names[1])] == [1.5]
+        assert [one.seconds for one in history.timed_runs("another", "other")] == []
+        assert len(history.timed_runs(*names, 2)) == 1
 
 
 def test_a_runs_last_event_and_its_end_are_saved_together(

@@ -79,9 +79,9 @@ def command(
     problems = problems_of(task, data, skip, limit)
     bench = Bench(task, problems, specs, repeats, seed, concurrency)
     folder = folder_for(task, out)
-    for spec in specs:
-        at_once = min(concurrency, len(problems))
-        check_room_for([spec.options(settings.solve)] * at_once, MOST_SEQUENCES)
+    options = [spec.options(settings.solve) for spec in specs]
+    for one in options:
+        check_room_for([one] * min(concurrency, len(problems)), MOST_SEQUENCES)
     common = in_common(
         settings, verified=True, seed=seed, concurrency=concurrency, prompt=prompt or ""
     )
@@ -93,7 +93,7 @@ def command(
         wanted = bench.keys()
         left = sum(len(wave) for wave in bench.waves(file.lines))
         remark(f"{left} of {len(wanted)} rows to do, in {folder}.")
-        with kept_in(folder), solver_for(settings, at_once=concurrency) as solver:
+        with kept_in(folder), solver_for(settings, *options, at_once=concurrency) as solver:
             countdown = Countdown(left)
             said: set[str] = set()
             for row in run_bench(bench, solver, scorer, settings.solve, file):

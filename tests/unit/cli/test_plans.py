@@ -15,6 +15,7 @@ from ssr_local.cli.plans import command
 from ssr_local.core import folders
 from ssr_local.core.events import AnyEvent, RunEnded
 from ssr_local.core.options import EngineOptions, SolveOptions
+from ssr_local.core.records import Models
 from ssr_local.engine.speeds import remember_speed
 from ssr_local.history.store import History
 from ssr_local.method.prediction import INSTRUCTION_TOKENS, PROMPT_TOKENS, Speed
@@ -38,6 +39,16 @@ right = 0.6
 tokens = 50
 answers = 0.8
 right = 0.6
+[pairs.mine.profile.plans_for.typeset]
+quick = "program:target"
+normal = "3 x prose:target"
+thorough = "3 x prose:target"
+tokens = 30
+[pairs.mine.profile.plans_for.logic]
+quick = "program:target"
+normal = "prose:target"
+thorough = "prose:target"
+tokens = 20
 """
 
 
@@ -80,19 +91,25 @@ def rows(*args: str) -> dict[str, dict[str, Any]]:
 def test_seconds_accuracy_and_the_default(pair: dict[str, Path]) -> None:
     remember(pair)
     found = rows()
-    assert list(found) == ["quick", "normal", "thorough", "target", "parallel-3", "ssr-m3"]
-    assert [name for name, row in found.items() if row["is_default"]] == ["normal"]
+    efforts = ["quick", "normal", "normal, formulas", "thorough"]
+    assert list(found) == [*efforts, "target", "parallel-3", "ssr-m3"]
+    assert [name for name, row in found.items() if row["is_default"]] == efforts[1:3]
     assert found["target"]["seconds"] == pytest.approx(100 + READ_S)
     assert found["target"]["times_target"] == 1
     assert found["quick"]["seconds"] == pytest.approx(50 + READ_S)
     assert found["quick"]["figures"]["percent"] == [60, 31, 83]
     assert found["target"]["figures"] is None
     assert found["normal"]["opened"][0] == 1
-    predicted = Solver(pair="mine", threads=1).predict("program:target")
-    assert predicted is not None
-    assert predicted.seconds == found["quick"]["seconds"]
+    special = found["normal, formulas"]
+    assert (special["plan"], special["typeset"]) == ("3 x prose:target", True)
+    assert special["seconds"] < found["thorough"]["seconds"] / 2, "30 tokens in place of 100"
+    solver = Solver(pair="mine", threads=1)
+    for row, problem in ((found["quick"], "How many?"), (special, "What is $\\frac12$?")):
+        predicted = solver.predict(row["plan"], problem=problem)
+        assert predicted is not None
+        assert predicted.seconds == row["seconds"]
     shown = run_plans("--pair", "mine").stdout.splitlines()
-    (marked,) = [line for line in shown if line.startswith("* normal")]
+    marked, _ = [line for line in shown if line.startswith("* normal")]
     assert "unknown" in marked
     assert marked.rstrip().endswith("program:target + prose:target; agree; prose:target")
     quick = next(line for line in shown if line.split()[:1] == ["quick"])
@@ -107,12 +124,24 @@ def test_runs_of_the_history_stand_beside_the_prediction(
     ended = run[-1]
     assert isinstance(ended, RunEnded)
     with History() as history:
-        for total in (7.0, 4.0, 5.0):
-            timing = replace(ended.result.timing_s, total=total)
-            result = replace(ended.result, plan="program:target", timing_s=timing)
+        own = Models(target=replace(ended.result.models.target, name="target"))
+        other = Models(target=replace(ended.result.models.target, name="another"))
+        logic = ended.result.options | {"strategies": "logic"}
+        for total, changes in (
+            (7.0, {}),
+            (5.0, {}),
+            (9.0, {"models": other}),
+            (9.0, {"options": logic}),
+            (9.0, {"problem": "What is $x + 1$?"}),
+            (4.0, {}),
+        ):
+            timing = replace(ended.result.timing_s, paused=100.0, total=100 + total)
+            result = replace(ended.result, plan="program:target", models=own, timing_s=timing)
+            result = replace(result, **changes)
             history.begin("run", "A farm.", pair="mine").event(replace(ended, result=result))
     found = rows()
     assert (found["quick"]["took_s"], found["quick"]["num_runs"]) == (5.0, 3)
+    assert rows("--strategies", "logic")["quick"]["took_s"] == 9
     assert (found["normal"]["took_s"], found["normal"]["num_runs"]) == (None, 0)
     assert "5.0 (3)" in run_plans("--pair", "mine").stdout
 
@@ -128,18 +157,42 @@ def test_the_settings_decide_which_is_the_default(
     pair: dict[str, Path], options: tuple[str, ...], default: str, plan: str
 ) -> None:
     remember(pair)
-    (row,) = [row for row in rows(*options).values() if row["is_default"]]
+    row = next(row for row in rows(*options).values() if row["is_default"])
     assert (row["name"], row["plan"]) == (default, plan)
+
+
+def test_a_pool_has_its_own_lengths_and_no_figures_of_another(pair: dict[str, Path]) -> None:
+    remember(pair)
+    found = rows("--strategies", "logic")
+    assert "normal, formulas" not in found
+    for name in ("quick", "target"):
+        assert found[name]["seconds"] == pytest.approx(20 + READ_S)
+        assert found[name]["figures"] is None
+    predicted = Solver(pair="mine", threads=1).predict("prose:target", strategies="logic")
+    assert predicted is not None
+    assert predicted.seconds == found["target"]["seconds"]
+    shown = run_plans("--pair", "mine", "--strategies", "logic").stdout
+    assert "right" not in shown.splitlines()[0]
 
 
 def test_a_plan_of_ones_own_is_listed_too(
     pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remember(pair)
-    monkeypatch.setenv("SSR_LOCAL_METHOD", "specreason")
-    found = rows()
-    assert found["specreason"]["is_default"]
-    assert found["specreason"]["plan"] == "prose:ssd"
+    for settings, name, plan in (
+        ({"METHOD": "specreason"}, "specreason", "prose:ssd"),
+        ({"METHOD": "target"}, "target", "prose:target"),
+        ({"METHOD": "target", "PLAN": "prose:draft"}, "plan", "prose:draft"),
+        ({"METHOD": "target", "MODE": "fast1"}, "plan", "prose:target; first"),
+        ({"METHOD": "auto", "PLAN": "program:target"}, "quick", "program:target"),
+    ):
+        with monkeypatch.context() as patch:
+            for option, value in settings.items():
+                patch.setenv(f"SSR_LOCAL_{option}", value)
+            found = rows()
+        assert [row["name"] for row in found.values() if row["is_default"]] == [name]
+        assert found[name]["plan"] == plan
+        assert found["target"]["plan"] == "prose:target"
 
 
 def test_where_batches_gain_nothing_a_cheaper_plan_is_taken(pair: dict[str, Path]) -> None:
@@ -179,7 +232,9 @@ def test_speeds_are_measured_once_and_anew_when_asked(pair: dict[str, Path]) -> 
 def test_without_the_models_nothing_is_predicted_and_said_why() -> None:
     shown = run_plans().stdout
     assert "~" not in shown
-    assert "ssr-local models pull default" in shown
+    assert "ssr-local models pull qwen2.5-coder-0.5b qwen2.5-coder-1.5b" in shown
+    other = run_plans("--target", "some/Big:Q4_K_M").stdout
+    assert "pull qwen2.5-coder-0.5b some/Big:Q4_K_M" in other
 
 
 def test_the_demonstration_has_none(program: Any) -> None:

@@ -77,6 +77,8 @@ def test_a_pause_does_not_use_up_the_time_limit() -> None:
     events = list(steered(run, react, [Pause(), Resume()]))
     assert sum(isinstance(e, RunPaused | RunResumed) for e in events) == 2
     assert {e.reason for e in events if isinstance(e, PathEnded)} == {"answered"}
+    assert run.timing.paused == pytest.approx(1000, abs=1)
+    assert run.timing.total > run.timing.paused
 
 
 def test_commands_given_with_a_pause_are_obeyed_during_it() -> None:

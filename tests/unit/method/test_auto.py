@@ -61,6 +61,22 @@ def test_a_pairs_own_lengths_bound_its_paths() -> None:
     assert choose("normal", MATHS, longer, None).max_tokens == 800
 
 
+def test_a_plan_is_held_against_the_lengths_of_such_problems() -> None:
+    kinds = {
+        "prose:target": KindFigures(tokens=200, right=0.5),
+        "program:target": KindFigures(tokens=20, right=0.5),
+    }
+    plan = "program:target"
+    plans = EffortPlans(quick=plan, normal=plan, thorough=plan, tokens=100)
+    known = replace(OWN, quick=plan, kinds=kinds, plans_for={"typeset": plans})
+    speeds = {"target": Speed(prefill=1e9, decode=((1, 10.0),))}
+    usual, special = (
+        choose("quick", MATHS, known, None, speeds, typeset=one) for one in (False, True)
+    )
+    assert "0.1 times" in usual.why
+    assert "1.0 times" in special.why
+
+
 def test_without_one_anothers_is_followed_and_called_a_guess() -> None:
     choice = choose("normal", MATHS, None, OTHER)
     assert choice.plan == OTHER.normal

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import Agreement, KindFigures, PathKind, Profile
+from ssr_local.core.records import Agreement, EffortPlans, KindFigures, PathForm, PathKind, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.prediction import (
     INSTRUCTION_TOKENS,
@@ -19,6 +19,7 @@ from ssr_local.method.prediction import (
     break_even,
     correlation_of,
     figures_of,
+    figures_on,
     predict,
     undecided,
     written_s,
@@ -43,6 +44,7 @@ PREFILL_S = (PROMPT_TOKENS + INSTRUCTION_TOKENS) / 100
 OFF = -SPREAD * NormalDist().inv_cdf(0.625 / 2.25)
 # 0.4 agree; 0.3 would by chance, 0.5 at most: half way.
 CORRELATION = 0.5
+FORMS: tuple[PathForm, ...] = ("prose", "program")
 
 
 def seconds(plan: str, **changes: object) -> float:
@@ -150,6 +152,21 @@ def test_a_question_after_each_step_is_paid_for() -> None:
     plan = parse_plan("prose:ssd")
     more = predict(plan, SPEEDS, PROFILE, asks=True).seconds - seconds("prose:ssd")
     assert more == pytest.approx(200 * (46 / 40) / 100)
+
+
+def test_problems_with_a_length_of_their_own() -> None:
+    plans = EffortPlans(quick="x", normal="x", thorough="x", tokens=20)
+    none = EffortPlans(quick="x", normal="x", thorough="x")
+    known = replace(PROFILE, plans_for={"logic": plans, "code": none})
+    assert figures_on(known, "maths") == figures_on(known, "code") == known
+    found = figures_on(known, "logic")
+    assert found is not None
+    assert {one.tokens for one in found.kinds.values()} == {20}
+    assert found.kinds["prose:ssd"].acceptance == 0.75
+    # Where no kind was measured, those that others are like.
+    bare = figures_on(replace(known, kinds={}), "logic")
+    assert {figures_of(PathKind("draft", True, form), bare).tokens for form in FORMS} == {20}
+    assert figures_on(None, "logic") is None
 
 
 def test_without_a_speed_nothing_is_predicted() -> None:
