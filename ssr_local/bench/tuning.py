@@ -25,7 +25,6 @@ from ssr_local.core.options import Effort, SolveOptions
 from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.auto import ALONE, BUDGETS, TOLERANCE
 from ssr_local.method.plans import parse_plan
-from ssr_local.method.prediction import kind_name
 from ssr_local.method.prompts import is_typeset
 
 CANDIDATES = (
@@ -176,7 +175,7 @@ def measured_profile(
             date=date,
         )
     if typeset:
-        plans = replace(chosen, tokens=_tokens(chosen, figures))
+        plans = replace(chosen, kinds=figures.kinds)
         profile = replace(profile, plans_for=profile.plans_for | {"typeset": plans})
     return profile
 
@@ -252,11 +251,3 @@ def _loss(one: Standing, others: Sequence[Standing]) -> str:
 def _is_clearly_better(one: Standing, now: Standing) -> bool:
     more = len(one.right) - len(now.right)
     return more >= _CLEARLY_MORE or (more >= 0 and one.seconds < _CLEARLY_FASTER * now.seconds)
-
-
-def _tokens(plans: EffortPlans, figures: MeasuredFigures) -> float | None:
-    """Mean tokens of the longest kind of their paths: it bounds them all."""
-    texts = [getattr(plans, effort) for effort in get_args(Effort)]
-    names = {kind_name(path.kind) for text in texts for path in parse_plan(text).paths}
-    known = [figures.kinds[name].tokens for name in names if name in figures.kinds]
-    return max(known) if len(known) == len(names) else None

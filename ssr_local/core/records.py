@@ -389,13 +389,13 @@ class Agreement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class EffortPlans(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The plan for each effort, as ``method.plans`` reads it, and the mean tokens of their paths
-    where that is known."""
+    """The plan for each effort, as ``method.plans`` reads it, and what was measured of kinds of
+    path, by "form:writer"."""
 
     quick: str
     normal: str
     thorough: str
-    tokens: _Amount | None = None
+    kinds: dict[str, KindFigures] = {}
 
 
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -114,15 +114,10 @@ def choose_after(effort: Effort, given: Sequence[str]) -> Choice:
 
 def _max_tokens(plan: str, plans: Profile | EffortPlans, profile: Profile | None) -> int | None:
     """Another pair's lengths say nothing: one that thinks aloud writes ten times as much."""
-    if isinstance(plans, EffortPlans):
-        tokens = plans.tokens
-    elif profile:
-        names = {kind_name(path.kind) for path in parse_plan(plan).paths}
-        known = [profile.kinds[name].tokens for name in names if name in profile.kinds]
-        tokens = max(known) if len(known) == len(names) else None
-    else:
-        tokens = None
-    return math.ceil(_BUDGET * tokens) if tokens else None
+    names = {kind_name(path.kind) for path in parse_plan(plan).paths}
+    if profile is None or not names <= {*plans.kinds}:
+        return None
+    return math.ceil(_BUDGET * max(plans.kinds[name].tokens for name in names))
 
 
 def _without_letters(profile: Profile) -> Profile:

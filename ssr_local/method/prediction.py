@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
+from typing import get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,14 +31,14 @@ ROWS = (1, 2, 3, 4, 6, 8)
 """How many rows a batch is measured with."""
 
 KIND_NAMES = tuple(
-    f"{form}:{writer}" for form in ("prose", "program") for writer in ("target", "draft", "ssd")
+    f"{form}:{writer}" for form in get_args(PathForm) for writer in ("target", "draft", "ssd")
 )
 """Kinds of path as a profile names them."""
 
 SPREAD = 0.4
 """Standard deviation of the length of paths on one problem, as a share of the mean."""
 
-_GUESSED: dict[PathForm, float] = {"prose": 0.66, "program": 0.39}
+_GUESSED: dict[PathForm, float] = {"prose": 0.66, "brief": 0.66, "program": 0.39}
 _GUESSES_RIGHT = 0.5
 _GUESS_LIMIT = 1.4
 """How often a path that writes alone has a guess at its next token, how many are right, and how
@@ -46,9 +47,10 @@ right, so that what is switched on gains."""
 
 _Writer = tuple[PathKind, KindFigures]
 
-_USUAL = {
+_USUAL: dict[PathForm, KindFigures] = {
     "program": KindFigures(tokens=75, answers=0.9, right=0.6),
     "prose": KindFigures(tokens=280, answers=0.9, right=0.6),
+    "brief": KindFigures(tokens=130, answers=0.9, right=0.55),
 }
 _USUAL_ACCEPTANCE = 0.55
 _USUAL_CORRELATION = 0.5
@@ -151,7 +153,7 @@ def predict(
         writing, ended, still_open = _writing(wave, speeds, profile, seen, asks)
         seconds += reached * (begun + writing)
         reached *= still_open
-        seen = ended if wave.rule == "agree" else []  # after "first": none has an answer
+        seen = [] if wave.rule == "first" else ended  # after that none has an answer
     return Prediction(seconds=seconds, opened=tuple(opened))
 
 
@@ -164,15 +166,11 @@ def figures_of(kind: PathKind, profile: Profile | None) -> KindFigures:
 
 
 def figures_on(profile: Profile | None, problems: str) -> Profile | None:
-    """A profile with the length of paths on such problems, by their name in ``plans_for``, in
-    place of its usual ones; shares of answers stay."""
-    tokens = profile.plans_for[problems].tokens if profile and problems in profile.plans_for else 0
-    if profile is None or not tokens:
+    """A profile with what was measured of paths on such problems, by their name in ``plans_for``,
+    before what was on its usual ones."""
+    if profile is None or problems not in profile.plans_for:
         return profile
-    kinds = {f"{form}:target": usual for form, usual in _USUAL.items()} | profile.kinds
-    return replace(
-        profile, kinds={name: replace(one, tokens=tokens) for name, one in kinds.items()}
-    )
+    return replace(profile, kinds=profile.kinds | profile.plans_for[problems].kinds)
 
 
 def kind_name(kind: PathKind) -> str:
@@ -180,22 +178,34 @@ def kind_name(kind: PathKind) -> str:
     return f"{kind.form}:{'ssd' if kind.verified else kind.writer}"
 
 
-def undecided(rule: Rule, ended: Sequence[KindFigures], correlation: float) -> float:
-    """The chance that a rule does not hold when these paths have ended.
+def undecided(
+    rule: Rule, ended: Sequence[KindFigures], correlation: float, num_live: int = 0
+) -> float:
+    """The chance that a rule does not hold when these paths have ended and so many still write.
 
     Of ``correlation`` of the problems one luck decides over all paths, on the others each has its
-    own: two samples of one problem are alike, and agreement is rarer than without.
+    own: two samples of one problem are alike, and agreement is rarer than without. Wrong answers
+    count as all different.
     """
     if rule == "all":
         return 1.0
     shares = sorted((one.answers if rule == "first" else one.right) for one in ended)
-    needed = 1 if rule == "first" else 2
-    if len(shares) < needed:
-        return 1.0
-    alone = math.prod(1 - share for share in shares)
-    if needed == 2:
-        alone = _at_most_one(shares)
-    return correlation * (1 - shares[-needed]) + (1 - correlation) * alone
+    num = len(shares)
+    bounds = (0.0, *shares, 1.0)
+    alike = [bounds[num - k + 1] - bounds[num - k] for k in range(num + 1)]
+    apart = [1.0]  # the chance that so many are right
+    for share in shares:
+        none, one = (*apart, 0.0), (0.0, *apart)
+        apart = [a * (1 - share) + b * share for a, b in zip(none, one, strict=True)]
+
+    def is_enough(right: int) -> bool:
+        if rule == "decided":
+            return right > min(1, num - right) + num_live
+        return right >= (1 if rule == "first" else 2)
+
+    chances = zip(alike, apart, strict=True)
+    mixed = (correlation * a + (1 - correlation) * b for a, b in chances)
+    return math.fsum(chance for right, chance in enumerate(mixed) if not is_enough(right))
 
 
 def correlation_of(profile: Profile | None) -> float:
@@ -204,18 +214,12 @@ def correlation_of(profile: Profile | None) -> float:
     measured = profile.agree if profile else None
     if profile is None or measured is None or measured.num == 0:
         return _USUAL_CORRELATION
-    one, two = (figures_of(PathKind(form=form), profile).right for form in ("prose", "program"))
+    words: PathForm = "brief" if "brief:target" in profile.kinds else "prose"
+    one, two = (figures_of(PathKind(form=form), profile).right for form in (words, "program"))
     apart, together = one * two, min(one, two)
     if together <= apart:
         return _USUAL_CORRELATION
     return min(1.0, max(0.0, (measured.same / measured.num - apart) / (together - apart)))
-
-
-def _at_most_one(shares: Sequence[float]) -> float:
-    none, one = 1.0, 0.0
-    for share in shares:
-        none, one = none * (1 - share), one * (1 - share) + none * share
-    return none + one
 
 
 def _prefill_s(
@@ -252,7 +256,7 @@ def _writing(
     known = [(path.kind, figures_of(path.kind, profile)) for path in wave.paths]
     left = sorted(zip(_lengths(known), range(len(known)), strict=True), reverse=True)
     seconds, now, ended = 0.0, 0.0, list(before)
-    start = undecided(wave.rule, before, correlation)
+    start = undecided(wave.rule, before, correlation, len(left))
     still = 1.0
     while left:
         rounds, index = left[-1]
@@ -262,7 +266,8 @@ def _writing(
             now = rounds
         left.pop()
         ended.append(known[index][1])
-        still = undecided(wave.rule, ended, correlation) / start if start else 0.0
+        now_open = undecided(wave.rule, ended, correlation, len(left))
+        still = now_open / start if start else 0.0
     return seconds, ended, still
 
 

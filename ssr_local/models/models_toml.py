@@ -193,6 +193,8 @@ def _check_profile(profile: Profile, where: str, key: str) -> None:
     for plan in profile.plans:
         _check_plan(plan, where, f"{key}.plans")
     _refuse_unknown(profile.kinds, KIND_NAMES, where, f"{key}.kinds")
+    for name, plans in profile.plans_for.items():
+        _refuse_unknown(plans.kinds, KIND_NAMES, where, f"{key}.plans_for.{name}.kinds")
 
 
 def _check_plan(plan: str, where: str, key: str) -> None:

@@ -33,7 +33,8 @@ thorough = "3 x prose:ssd"
 quick = "prose:target"
 normal = "4 x prose:target"
 thorough = "prose:target"
-tokens = 100
+[pairs.tiny.profile.plans_for.typeset.kinds]
+"prose:target" = { tokens = 100, right = 0.5 }
 """
 
 

@@ -60,9 +60,9 @@ class Pool(Struct, frozen=True):
     ``strategies`` are lettered from A in order, M left out: ``UNKNOWN`` is not among them.
     ``programs`` says that code which computes the answer is a way to solve its problems.
     ``system`` is the system message; without one the chat template has the last word.
-    ``examples`` are turns that stand before the problem when prose is asked for, before one with
-    formulas in LaTeX those that have some too, before others the others. What letters get for the
-    ``typical`` problems is subtracted in selection.
+    ``examples`` are turns that stand before the problem when brief prose is asked for, before one
+    with formulas in LaTeX those that have some too, before others the others. What letters get for
+    the ``typical`` problems is subtracted in selection.
     """
 
     name: str

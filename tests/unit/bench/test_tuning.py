@@ -199,9 +199,13 @@ def test_what_was_not_measured_of_a_profile_stays() -> None:
 
 def test_problems_with_formulas_give_the_plans_for_those() -> None:
     before = Profile(quick=ALONE, normal=ALONE, thorough=ALONE, note="old", kinds=SOME)
-    typeset = replace(CHOSEN, tokens=40)
-    assert measured(before, typeset=True) == replace(before, plans_for={"typeset": typeset})
     alone = measured(None, typeset=True)
+    typeset = replace(CHOSEN, kinds=alone.kinds)
+    assert {name: kind.tokens for name, kind in typeset.kinds.items()} == {
+        "prose:target": 40,
+        "program:target": 10,
+    }
+    assert measured(before, typeset=True) == replace(before, plans_for={"typeset": typeset})
     assert alone == replace(measured(None, typeset=False), plans_for={"typeset": typeset})
     assert plans_in(alone, typeset=True) == typeset
     assert plans_in(before, typeset=True) == plans_in(before, typeset=False) == before

@@ -127,7 +127,7 @@ def test_the_second_problem_does_not_prefill_the_examples_again(problem: str) ->
     shown = "A long story " * 40
     examples = (Example(shown, "\\boxed{1}"), Example(f"{shown} $x$", "\\boxed{2}"))
     pool = replace(POOL, examples=examples)
-    runs = [make_run(Paths(ANSWER), pool=pool, method="target", problem=problem) for _ in range(2)]
+    runs = [make_run(Paths(ANSWER), pool=pool, plan="brief:target", problem=problem) for _ in "12"]
     runs[1].engines, runs[1].prompters = runs[0].engines, runs[0].prompters
     runs[1].kept = runs[0].kept
     for run in runs:

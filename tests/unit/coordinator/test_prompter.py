@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ssr_local.coordinator import templates
 from ssr_local.coordinator.prompter import Prompter, shared_prefix
-from ssr_local.core.records import Strategy
+from ssr_local.core.records import PathForm, Strategy
 from ssr_local.engine.fake import CHATML, FakeEngine
 from ssr_local.method.pools import UNKNOWN, Example, Pool, load_pool
 from ssr_local.method.prompts import DIGIT, QUESTIONS
@@ -75,18 +75,18 @@ def test_a_prompt_in_other_words_has_them_in_every_template(helper: Helper) -> N
     assert builtin == f"<|im_start|>user\n{pool.system}\n\n{words}"
 
 
-def test_examples_stand_before_a_problem_to_be_solved_in_prose(helper: Helper) -> None:
+def test_examples_stand_before_a_problem_to_be_solved_in_few_words(helper: Helper) -> None:
     one = engine()
     pool = msgspec.structs.replace(POOL, examples=(Example("1 + 1?", "\\boxed{2}"),))
     prompter = Prompter(one, pool, helper)
-    prose, program = (
-        text(one, p) for p in prompter.paths("P?", [(UNKNOWN, "prose"), (UNKNOWN, "program")])
-    )
+    asked_for: list[tuple[Strategy, PathForm]] = [(UNKNOWN, form) for form in get_args(PathForm)]
+    prose, brief, program = (text(one, p) for p in prompter.paths("P?", asked_for))
     asked = f"<|im_start|>user\nP?\n\n{pool.instruction}<|im_end|>\n<|im_start|>assistant\n"
     shown = asked.replace("P?", "1 + 1?")
-    assert prose == f"{shown}\\boxed{{2}}<|im_end|>\n{asked}"
+    assert prose == asked
+    assert brief == f"{shown}\\boxed{{2}}<|im_end|>\n{asked}"
     assert program == asked.replace(pool.instruction, pool.program_instruction)
-    (typeset,) = prompter.paths("What is $x^2$?", [(UNKNOWN, "prose")])
+    (typeset,) = prompter.paths("What is $x^2$?", [(UNKNOWN, "brief")])
     assert text(one, typeset) == asked.replace("P?", "What is $x^2$?")
 
 

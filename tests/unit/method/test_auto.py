@@ -53,8 +53,9 @@ def test_a_pairs_own_lengths_bound_its_paths() -> None:
     assert choose("quick", MATHS, known, None).max_tokens == 281
     assert choose("normal", MATHS, known, None).max_tokens is None  # of prose nothing is known
     assert choose("quick", MATHS, None, known).max_tokens is None
-    special = EffortPlans(quick=OWN.quick, normal=OWN.normal, thorough=OWN.thorough, tokens=10)
-    other = replace(known, plans_for={"typeset": special, "code": replace(special, tokens=None)})
+    shorter = {"program:draft": KindFigures(tokens=10, right=0.5)}
+    special = EffortPlans(quick=OWN.quick, normal=OWN.normal, thorough=OWN.thorough, kinds=shorter)
+    other = replace(known, plans_for={"typeset": special, "code": replace(special, kinds={})})
     assert choose("quick", MATHS, other, None, typeset=True).max_tokens == 40
     assert choose("quick", load_pool("code"), other, None).max_tokens is None
     longer = replace(known, kinds=kinds | {"prose:ssd": KindFigures(tokens=200, right=0.5)})
@@ -67,7 +68,8 @@ def test_a_plan_is_held_against_the_lengths_of_such_problems() -> None:
         "program:target": KindFigures(tokens=20, right=0.5),
     }
     plan = "program:target"
-    plans = EffortPlans(quick=plan, normal=plan, thorough=plan, tokens=100)
+    longer = {"program:target": KindFigures(tokens=200, right=0.5)}
+    plans = EffortPlans(quick=plan, normal=plan, thorough=plan, kinds=longer)
     known = replace(OWN, quick=plan, kinds=kinds, plans_for={"typeset": plans})
     speeds = {"target": Speed(prefill=1e9, decode=((1, 10.0),))}
     usual, special = (
@@ -166,4 +168,4 @@ def test_without_an_interpreter_nobody_writes_programs(monkeypatch: pytest.Monke
     assert "program" in known.choose("normal", MATHS).plan
     monkeypatch.setattr(choosing, "can_run_programs", lambda: False)
     assert "program" not in known.choose("normal", MATHS).plan
-    assert "program" not in known.choose("thorough", MATHS, "What is $x^2$?").plan
+    assert "program" not in known.choose("thorough", MATHS, typeset=True).plan

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ssr_local.core.errors import UsageError
-from ssr_local.core.records import Agreement, EffortPlans, KindFigures, PathForm, PathKind, Profile
+from ssr_local.core.records import Agreement, EffortPlans, KindFigures, PathKind, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.prediction import (
     INSTRUCTION_TOKENS,
@@ -44,7 +44,6 @@ PREFILL_S = (PROMPT_TOKENS + INSTRUCTION_TOKENS) / 100
 OFF = -SPREAD * NormalDist().inv_cdf(0.625 / 2.25)
 # 0.4 agree; 0.3 would by chance, 0.5 at most: half way.
 CORRELATION = 0.5
-FORMS: tuple[PathForm, ...] = ("prose", "program")
 
 
 def seconds(plan: str, **changes: object) -> float:
@@ -155,18 +154,28 @@ def test_a_question_after_each_step_is_paid_for() -> None:
 
 
 def test_problems_with_a_length_of_their_own() -> None:
-    plans = EffortPlans(quick="x", normal="x", thorough="x", tokens=20)
+    shorter = {"prose:target": KindFigures(tokens=20, right=0.5)}
+    plans = EffortPlans(quick="x", normal="x", thorough="x", kinds=shorter)
     none = EffortPlans(quick="x", normal="x", thorough="x")
     known = replace(PROFILE, plans_for={"logic": plans, "code": none})
     assert figures_on(known, "maths") == figures_on(known, "code") == known
     found = figures_on(known, "logic")
     assert found is not None
-    assert {one.tokens for one in found.kinds.values()} == {20}
-    assert found.kinds["prose:ssd"].acceptance == 0.75
-    # Where no kind was measured, those that others are like.
+    assert found.kinds == PROFILE.kinds | shorter
+    # Kinds that were not measured are like those of the same form.
     bare = figures_on(replace(known, kinds={}), "logic")
-    assert {figures_of(PathKind("draft", True, form), bare).tokens for form in FORMS} == {20}
+    assert figures_of(PathKind("draft", True), bare).tokens == 20
     assert figures_on(None, "logic") is None
+
+
+def test_a_decided_vote_ends_a_wave_before_its_longest_path() -> None:
+    one = KindFigures(tokens=9, right=0.5)
+    assert undecided("decided", [one], 0.5, 2) == 1
+    assert [undecided("decided", [one, one], alike, 1) for alike in (0, 1)] == [0.75, 0.5]
+    assert undecided("decided", [one], 0.3, 0) == 0.5
+    assert undecided("decided", [one] * 3, 0, 0) == 0.5
+    three = [seconds(f"3 x prose:target; {rule}") for rule in ("agree", "decided", "all")]
+    assert three[0] == three[1] < three[2]
 
 
 def test_without_a_speed_nothing_is_predicted() -> None:
