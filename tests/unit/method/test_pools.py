@@ -243,7 +243,6 @@ def test_the_prompt_of_0_1_0_stays_what_it_was(name: str) -> None:
     assert pool.system.startswith("You are a careful problem solver.")
     assert pool.instruction.startswith("Reason step by step in short paragraphs")
     assert pool.instruction.endswith("it needs." if name == "code" else "within \\boxed{}.")
-    assert not pool.examples
     assert pool.strategies == load_pool(name).strategies
 
 
