@@ -15,6 +15,7 @@ from ssr_local.core.records import EffortPlans, Profile
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.pools import Pool
 from ssr_local.method.prediction import Speeds, figures_on, kind_name, predict
+from ssr_local.method.prompts import is_typeset
 
 ALONE = "prose:target"
 """The plan that all others are held against."""
@@ -85,8 +86,7 @@ def choose(
         why = f"{what}, {known.note}"
     else:
         return Choice(getattr(_PROSE_ALONE, effort), "nothing was measured with this pair")
-    if plans is known and pool.name != _POOL:
-        plans = _without_letters(known)
+    plans = _fitted(plans, pool, letters=plans is not known or pool.name == _POOL, typeset=typeset)
     plan = getattr(plans, effort)
     chosen = Choice(plan, why, _max_tokens(plan, plans, profile))
     times = _times_alone(plan, figures, speeds)
@@ -120,13 +120,17 @@ def _max_tokens(plan: str, plans: Profile | EffortPlans, profile: Profile | None
     return math.ceil(_BUDGET * max(plans.kinds[name].tokens for name in names))
 
 
-def _without_letters(profile: Profile) -> Profile:
-    """The letters in a profile's plans are those of the default pool."""
-    plans = {
-        effort: parse_plan(getattr(profile, effort)).without_letters().text
-        for effort in get_args(Effort)
+def _fitted(
+    plans: Profile | EffortPlans, pool: Pool, *, letters: bool, typeset: bool
+) -> Profile | EffortPlans:
+    """The plans as a pool can follow them that may lack the ``letters`` of strategies, or worked
+    examples for such problems."""
+    shown = any(is_typeset(example.problem) is typeset for example in pool.examples)
+    texts = {effort: parse_plan(getattr(plans, effort)) for effort in get_args(Effort)}
+    fitted = {
+        effort: plan.fitted(letters=letters, examples=shown).text for effort, plan in texts.items()
     }
-    return replace(profile, **plans)
+    return replace(plans, **fitted)
 
 
 def _cheaper(effort: Effort, plans: Profile | EffortPlans) -> list[str]:

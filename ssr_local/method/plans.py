@@ -96,16 +96,22 @@ class Plan(Struct, frozen=True):
         """How many paths follow strategies that the target selects."""
         return sum(path.strategy == SELECTED for path in self.paths)
 
-    def without_letters(self) -> Plan:
-        """The same where a pool has none of its letters; without its strategy a greedy path would
-        repeat another one."""
+    def fitted(self, *, letters: bool, examples: bool) -> Plan:
+        """The same for a pool without the letters, or without worked examples: there are no such
+        strategies, brief prose is prose, and a greedy path that would repeat one is sampled."""
+        seen = set[PlannedPath]()
 
-        def free(path: PlannedPath) -> PlannedPath:
-            if path.strategy in ("", SELECTED):
-                return path
-            return PlannedPath(replace(path.kind, greedy=False))
+        def fit(path: PlannedPath) -> PlannedPath:
+            kind = path.kind
+            if kind.form == "brief" and not examples:
+                kind = replace(kind, form="prose")
+            new = PlannedPath(kind, path.strategy if letters or path.strategy == SELECTED else "")
+            if new in seen and kind.greedy:
+                return replace(new, kind=replace(kind, greedy=False))
+            seen.add(new)
+            return new
 
-        waves = (replace(wave, paths=tuple(map(free, wave.paths))) for wave in self.waves)
+        waves = (replace(wave, paths=tuple(map(fit, wave.paths))) for wave in self.waves)
         return Plan(tuple(waves))
 
     @property

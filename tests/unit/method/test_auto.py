@@ -147,7 +147,20 @@ def test_a_pool_of_ones_own_is_not_taken_for_the_default_one() -> None:
     known = replace(OWN, normal="greedy program:target@N; agree; prose:ssd@selected")
     assert choose("normal", MATHS, known, None).plan == known.normal
     mine = replace(MATHS, name="mine", strategies=MATHS.strategies[:3])
-    assert choose("normal", mine, known, None).plan == ("program:target; agree; prose:ssd@selected")
+    assert choose("normal", mine, known, None).plan == (
+        "greedy program:target; agree; prose:ssd@selected"
+    )
+    plan = "greedy brief:target + greedy program:target@A; first; greedy prose:target@B"
+    twice = replace(known, normal=f"{plan}; agree; greedy program:target + greedy brief:target")
+    assert choose("normal", mine, twice, None).plan == (
+        "greedy brief:target + greedy program:target; first; greedy prose:target;"
+        " agree; program:target + brief:target"
+    )
+    bare = replace(mine, examples=())
+    assert choose("normal", bare, twice, None).plan == (
+        "greedy prose:target + greedy program:target; first; prose:target;"
+        " agree; program:target + prose:target"
+    )
     slow = {"draft": Speed(prefill=1, decode=((1, 0.1),)), "target": FAST}
     assert "@N" not in choose("normal", mine, known, None, slow).plan
 
