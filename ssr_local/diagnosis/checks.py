@@ -55,7 +55,7 @@ def cpu(name: str, cores: int, logical: int, threads: int) -> Finding:
     used = _count(threads, "thread") if threads else f"up to {_count(cores, 'thread')}"
     value = f"{one_line(name, 80)}, {_count(cores, 'core')}, {used} used"
     advice = f"More threads than cores make it slower: leave --threads out, or give {cores}."
-    return advised("processor", value, advice if threads > logical else "")
+    return advised("CPU", value, advice if threads > logical else "")
 
 
 def cpu_load(load_average: float, cores: int) -> Finding:
