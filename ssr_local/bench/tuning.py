@@ -30,7 +30,7 @@ from ssr_local.method.prompts import is_typeset
 CANDIDATES = (
     ALONE,
     "program:target; first; prose:target",
-    "program:target + prose:target; agree; 3 x prose:target",
+    "program:target + brief:target; agree; 3 x prose:target",
     "3 x prose:target; agree",
     "prose:ssd",
     "3 x prose:ssd; agree",
