@@ -45,9 +45,9 @@ from ssr_local.models.registry import load_registry
 PLANS = (
     "prose:target",
     "program:target",
-    "program:target + prose:target",
+    "program:target + brief:target",
     "program:target; first; prose:target",
-    "program:target + prose:target; agree; 3 x prose:target",
+    "program:target + brief:target; agree; 3 x prose:target",
     "3 x prose:target",
     "prose:ssd",
     "3 x prose:ssd@selected",
