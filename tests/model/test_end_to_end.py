@@ -97,7 +97,7 @@ def test_the_default_plan_solves_easy_problems(solver: Solver) -> None:
     for problem, answer in EASY:
         events = list(solver.stream(problem, seed=1))
         result = result_of(events)
-        assert result.plan.startswith("greedy program:target + greedy prose:target; agree; ")
+        assert result.plan.startswith("greedy program:target + greedy brief:target; agree; ")
         assert any(result.plan in notice for notice in result.notices)
         (program, *_) = [event.program for event in events if isinstance(event, ProgramRan)]
         assert "def solution" in program.code
