@@ -29,10 +29,11 @@ def new_log(kind: str) -> tuple[IO[bytes], Path | None]:
     folder = folders.cache_dir() / "logs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        old = sorted(folder.glob(f"{kind}-*.log"), key=lambda path: path.stat().st_mtime)
+        # By when they were begun: a child that is just ending may still write to an older one.
+        old = sorted(folder.glob(f"{kind}-*.log"))
         for path in old[: -_KEPT_LOGS + 1]:
             path.unlink(missing_ok=True)
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_numbers)}"
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_numbers):06}"
         path = folder / f"{kind}-{stamp}.log"
         return path.open("a+b"), path
     except OSError:

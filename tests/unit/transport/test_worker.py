@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ssr_local.core import errors
@@ -194,13 +196,22 @@ def test_a_child_that_cannot_be_started(demo: Worker, monkeypatch: pytest.Monkey
         list(demo.handle(FARM))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process in its tracks")
 def test_a_request_the_child_cannot_read_is_a_crash_and_no_endless_wait(demo: Worker) -> None:
     """As when a child runs another version of this package than its parent."""
     assert answer(demo) == "18"
     assert demo._child is not None
+    assert demo.pid is not None
+    asleep = psutil.Process(demo.pid)
+    asleep.suspend()  # or it might have ended before it is asked again
+    while asleep.status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
     demo._child.send({"request": "Unknown"})
+    awake = threading.Timer(1.0, asleep.resume)
+    awake.start()
     with pytest.raises(EngineCrashed, match=r"(?s)exit code 1.*ValidationError"):
         list(demo.handle(FARM))
+    awake.join()
     assert answer(demo) == "18"
 
 
