@@ -340,7 +340,7 @@ class Solver:
         self, options: SolveOptions, problem: str = "", given: Sequence[str] = ()
     ) -> tuple[SolveOptions, str]:
         """The options with the plan and the budget that they leave to us, and why it was chosen."""
-        if options.method != "auto" or options.plan:  # whatever is known of the pair
+        if not options.leaves_plan:  # whatever is known of the pair
             return options, ""
         if self._is_demo:  # what it plays was written for this one
             return with_changes(options, method="ssr"), ""

@@ -49,7 +49,7 @@ class Known(Struct, frozen=True, kw_only=True):
         self, options: SolveOptions, *, typeset: bool = False, given: Sequence[str] = ()
     ) -> tuple[SolveOptions, str]:
         """The options with the plan and the budget that they leave to us, and why it was chosen."""
-        if options.method != "auto" or options.plan:
+        if not options.leaves_plan:
             return options, ""
         pool = load_pool(options.strategies)
         choice = self.choose(options.effort, pool, typeset=typeset, given=given)

@@ -131,15 +131,13 @@ def _root(run: Run, role: ModelRole, form: PathForm) -> int:
     prefix, head = run.prefixes[role, form], run.prompters[role].head(form, run.problem)
     nearest = _nearest(run, role, prefix)
     if len(head) >= max(_WORTH_KEEPING, nearest.num_shared) and prefix[: len(head)] == head:
-        root, _ = _open_kept(run, role, head, [head])
-        job, num_shared = _rest(run, role, root, prefix), 0
+        (root, _), num_shared = _open_kept(run, role, head, [head]), 0
     elif nearest.num_shared:
-        root, job = _sharing(run, role, prefix)
-        num_shared = nearest.num_shared
+        root, num_shared = run.fork(role, nearest.root), nearest.num_shared
     else:
         run.root_cells[role] += len(prefix)
         return run.open(role, prefix)
-    if run.extend(role, [job])[0].no_room:
+    if run.extend(role, [_rest(run, role, root, prefix)])[0].no_room:
         run.release(role, root)
         return run.open(role, prefix)  # whose error says for how much there is room
     run.root_cells[role] += len(prefix) - num_shared
@@ -271,7 +269,7 @@ def _open_pool(run: Run, order: Sequence[Strategy]) -> tuple[int, tuple[float, .
     prompter = run.prompters["target"]
     typical = prompter.typical(order)
     # Of one prompt alone the problem would be taken for what stands before it.
-    alike = [*typical, *prompter.selections("", [order], 1)]
+    alike = typical if len(typical) > 1 else [*typical, *prompter.selections("", [order], 1)]
     tokens = typical[0][: max(1, shared_prefix(alike))]
     candidates = prompter.candidates([strategy.letter for strategy in run.pool.strategies])
 

@@ -115,6 +115,11 @@ class SolveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = None
 
     @property
+    def leaves_plan(self) -> bool:
+        """Whether the plan is to be chosen for the pair and the effort."""
+        return self.method == "auto" and not self.plan
+
+    @property
     def budget(self) -> int:
         """The tokens that a path may write."""
         return self.max_tokens or USUAL_BUDGET

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from msgspec import Struct
 
@@ -19,7 +19,7 @@ from ssr_local.core import folders
 from ssr_local.core.config import Settings, config_file, load_settings
 from ssr_local.core.display import one_line
 from ssr_local.core.errors import ConfigError, SSRError
-from ssr_local.core.options import Effort, EngineOptions, SolveOptions, validate
+from ssr_local.core.options import EngineOptions, SolveOptions, validate
 from ssr_local.core.records import ModelRole
 from ssr_local.diagnosis import checks
 from ssr_local.diagnosis.engines import look_at_choice, measured_other
@@ -281,8 +281,7 @@ def _look_at_plans(
         book.add("speed", checks.drafting(draft, target, asks=asks, is_used=facts.is_verified))
     known = known_of(load_registry(), pair, settings.engine)  # with what was measured just now
     rows = plan_rows(known, solve, taken(facts.specs, solve))
-    efforts = get_args(Effort)
-    rows = tuple(row for row in rows if row.is_default or row.name.split(",")[0] in efforts)
+    rows = tuple(row for row in rows if row.is_default or row.why)  # those of an effort say why
     book.add("speed", *(seconds_of(row) for row in rows if row.seconds or row.took_s))
     return rows
 

@@ -58,7 +58,7 @@ class PairModel(Struct, frozen=True, kw_only=True):
     @property
     def fault(self) -> State:
         """How bad it is when it cannot be used."""
-        return "problem" if self.num_cells else "warning"
+        return _fault(self.num_cells)
 
 
 class PairFacts(Struct, frozen=True, kw_only=True):
@@ -82,6 +82,10 @@ class PairFacts(Struct, frozen=True, kw_only=True):
         """Memory for the models that are needed and their KV caches; None when one is not there."""
         there = [one for one in self.models if one.role in self.cells and one.header]
         return sum(one.needed_bytes for one in there) if len(there) == len(self.cells) else None
+
+
+def _fault(num_cells: int) -> State:
+    return "problem" if num_cells else "warning"
 
 
 def cells_of(options: SolveOptions, ctx: int) -> dict[ModelRole, int]:
@@ -146,8 +150,7 @@ def _look_at_model(
         return _with_header(model, path_tokens, book) if here.state == "present" else model
     except OSError as error:
         value = f"{short(spec.name)}: {error.strerror}"
-        state: State = "problem" if num_cells else "warning"
-        book.add("models", Finding(role, state, value, "Check the models folder."))
+        book.add("models", Finding(role, _fault(num_cells), value, "Check the models folder."))
         return None
     except ModelError as error:
         book.add_error(f"{role} file", error, model.fault)

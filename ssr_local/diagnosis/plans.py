@@ -122,7 +122,7 @@ def plan_rows(known: Known, solve: SolveOptions, taken: Taken) -> tuple[PlanRow,
     listed = _listed(known, solve)
     names = [one.name for one in listed]
     default = {solve.effort, _with_formulas(solve.effort)}
-    if solve.method != "auto" or solve.plan:
+    if not solve.leaves_plan:
         own = plan_for(solve)
         same = next((one.name for one in listed if one.plan == own and not one.typeset), "")
         name = same or ("plan" if solve.plan or solve.method in names else solve.method)

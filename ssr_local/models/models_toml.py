@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ssr_local.core.errors import ConfigError, UsageError
 from ssr_local.core.options import RETIRED_VERIFIERS, Effort
-from ssr_local.core.records import Calibration, Profile
+from ssr_local.core.records import Calibration, EffortPlans, Profile
 from ssr_local.core.toml_file import parse_toml
 from ssr_local.method.plans import parse_plan
 from ssr_local.method.prediction import KIND_NAMES
@@ -186,15 +186,14 @@ def _read_calibration(table: Any, where: str, key: str) -> Any:
 
 
 def _check_profile(profile: Profile, where: str, key: str) -> None:
-    for effort in get_args(Effort):
-        _check_plan(getattr(profile, effort), where, f"{key}.{effort}")
-        for name, plans in profile.plans_for.items():
-            _check_plan(getattr(plans, effort), where, f"{key}.plans_for.{name}.{effort}")
+    checked: dict[str, Profile | EffortPlans] = {key: profile}
+    checked |= {f"{key}.plans_for.{name}": plans for name, plans in profile.plans_for.items()}
+    for path, plans in checked.items():
+        for effort in get_args(Effort):
+            _check_plan(getattr(plans, effort), where, f"{path}.{effort}")
+        _refuse_unknown(plans.kinds, KIND_NAMES, where, f"{path}.kinds")
     for plan in profile.plans:
         _check_plan(plan, where, f"{key}.plans")
-    _refuse_unknown(profile.kinds, KIND_NAMES, where, f"{key}.kinds")
-    for name, plans in profile.plans_for.items():
-        _refuse_unknown(plans.kinds, KIND_NAMES, where, f"{key}.plans_for.{name}.kinds")
 
 
 def _check_plan(plan: str, where: str, key: str) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,7 +46,13 @@ threshold_option = click.option(
 
 def in_order(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     """Several options as one decorator."""
-    return lambda function: reduce(lambda made, option: option(made), reversed(options), function)
+
+    def decorate(function: _F) -> _F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 data_options = in_order(

@@ -43,22 +43,14 @@ right = 0.6
 quick = "program:target"
 normal = "3 x prose:target"
 thorough = "3 x prose:target"
-[pairs.mine.profile.plans_for.typeset.kinds."prose:target"]
-tokens = 30
-right = 0.6
-[pairs.mine.profile.plans_for.typeset.kinds."program:target"]
-tokens = 30
-right = 0.6
+kinds."prose:target" = { tokens = 30, right = 0.6 }
+kinds."program:target" = { tokens = 30, right = 0.6 }
 [pairs.mine.profile.plans_for.logic]
 quick = "program:target"
 normal = "prose:target"
 thorough = "prose:target"
-[pairs.mine.profile.plans_for.logic.kinds."prose:target"]
-tokens = 20
-right = 0.6
-[pairs.mine.profile.plans_for.logic.kinds."program:target"]
-tokens = 20
-right = 0.6
+kinds."prose:target" = { tokens = 20, right = 0.6 }
+kinds."program:target" = { tokens = 20, right = 0.6 }
 """
 
 
